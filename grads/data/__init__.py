@@ -1,0 +1,1 @@
+"""Records: sources, splits, formatting and tokenising."""

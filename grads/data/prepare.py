@@ -1,0 +1,97 @@
+"""The stage functions that prepare a study's data: domains into splits, general tasks and text into samples."""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from grads.data.general import choice_items, sample_rows, text_passages
+from grads.data.glossary import glossary_records
+from grads.data.records import Record, read_jsonl_records, write_records
+from grads.data.splits import split
+from grads.data.wordnet import install_wordnet, open_wordnet
+from grads.runtime.errors import GradsError
+from grads.runtime.files import digest, write_json, write_jsonl, write_text
+from grads.runtime.progress import say
+from grads.study.config import Domain, FileSource, General, Splits
+
+DATA_TOKEN = re.compile(r"""(["']?)\bDATA\b\1""")
+
+
+def prepare_domains(
+    domains: Mapping[str, Domain], splits: Splits, archives: Mapping[str, Path], out: Path | str
+) -> None:
+    """Write `out/<domain>/{train,validation,test}.parquet` and `out/<domain>/counts.json` for all domains of a study.
+
+    All at once, because splits are made over all domains. `archives` maps their keys to the fetched files.
+
+    Raises:
+        GradsError: a source cannot be read, or has too few records.
+    """
+    records, read_counts = {}, {}
+    with tempfile.TemporaryDirectory(prefix="grads-wordnet-") as scratch:
+        for name, domain in domains.items():
+            records[name], read_counts[name] = domain_records(domain, archives, Path(scratch))
+    parts, split_counts = split(records, splits.train, splits.validation, splits.test, splits.seed)
+    for name, domain in domains.items():
+        folder = Path(out) / name
+        for part, kept in parts[name].items():
+            write_records(folder / f"{part}.parquet", kept)
+        write_json(folder / "counts.json", {"source": read_counts[name], "splits": split_counts[name]})
+        sizes = ", ".join(f"{part} {len(kept)}" for part, kept in parts[name].items())
+        say(f"{domain.title}: {sizes} of {split_counts[name]['given']} records")
+
+
+def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) -> tuple[list[Record], dict[str, int]]:
+    """Return the records of a domain's source, and how many were read and dropped; WordNet is unpacked in `scratch`.
+
+    Raises:
+        GradsError: the source cannot be read.
+    """
+    source = domain.source
+    if isinstance(source, FileSource):
+        return read_jsonl_records(source.path)
+    if source.archive not in archives:
+        raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
+    folder = scratch / digest([source.archive, source.member], 12)
+    if not folder.exists():
+        install_wordnet(archives[source.archive], source.member, folder)
+    records = glossary_records(open_wordnet(folder), source.topics, source.trees, domain.title.lower())
+    return records, {"read": len(records)}
+
+
+def prepare_general(general: General, archives: Mapping[str, Path], out: Path | str) -> None:
+    """Write what measures forgetting: `out/<task>.{jsonl,yaml}` for each task, `out/text.jsonl` and `out/counts.json`.
+
+    Rows are `{question, choices, gold}`, with `passage` where the source has one, and `{text}`. In the task file the
+    word DATA becomes the path of its rows, relative when `out` is.
+
+    Raises:
+        GradsError: a source or task file cannot be read, or has too few items.
+    """
+    out = Path(out)
+    counts = {}
+    for name, task in general.tasks.items():
+        items, dropped = choice_items(task.data, archives)
+        rows = sample_rows(items, task.sample, general.seed, f"general.tasks.{name}")
+        write_jsonl(out / f"{name}.jsonl", rows)
+        write_text(out / f"{name}.yaml", _task_file(Path(task.yaml), out / f"{name}.jsonl"))
+        counts[name] = dropped | {"sample": len(rows)}
+        say(f"{task.title}: {len(rows)} of {dropped['read']} items")
+    passages, dropped = text_passages(general.text.source, archives)
+    rows = sample_rows(passages, general.text.sample, general.seed, "general.text")
+    write_jsonl(out / "text.jsonl", rows)
+    write_json(out / "counts.json", counts | {"text": dropped | {"sample": len(rows)}})
+
+
+def _task_file(path: Path, data: Path) -> str:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise GradsError(f"{path} is not there: correct 'yaml' of the task in 'general.tasks'") from None
+    quoted = json.dumps(str(data), ensure_ascii=False)
+    replaced, number = DATA_TOKEN.subn(lambda _: quoted, text)
+    if number != 1:
+        raise GradsError(f"{path} has the word DATA {number} times: put it once, where lm-eval reads the items from")
+    return replaced

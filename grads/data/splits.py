@@ -1,0 +1,155 @@
+"""Splits: train, validation and test by connected groups over all domains of a study."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
+
+from grads.data.records import Record
+from grads.runtime.errors import GradsError
+from grads.runtime.files import digest
+
+Domains = Mapping[str, list[Record]]
+Member = tuple[str, Record]  # domain and record
+
+
+def split(
+    domains: Domains, train: int | None, validation: int, test: int, seed: int
+) -> tuple[dict[str, dict[str, list[Record]]], dict[str, dict[str, int]]]:
+    """Divide every domain's records into test, validation and train without leaks within or between domains.
+
+    Records with the same prompt, answer or group are connected, over all domains and through one another; connected
+    records always go to the same split. Upper and lower case and white space do not count. Whole connected groups go
+    to test, in a seeded order, as long as they fit into what every domain still needs; then to validation; the first
+    `train` records of the rest, in a seeded order, are training data. A record that several domains share (see
+    `assign_shared`) belongs to one of them. The order of records and domains changes nothing.
+
+    Returns:
+        domain -> split -> records in seeded order; and domain -> counts of `given`, `duplicate`, `shared` (left to
+        another domain), `groups`, `largest_group`, `train`, `validation`, `test`, `unused`.
+
+    Raises:
+        GradsError: a domain has too few records, or too large groups, for the numbers asked.
+    """
+    owned, counts = assign_shared(domains)
+    groups = _ordered_groups(domains, owned, seed)
+    in_test, rest_groups = _take(groups, owned, test)
+    in_validation, rest_groups = _take(rest_groups, owned, validation)
+    parts = {}
+    for name in owned:
+        rest = _ordered((record for group in rest_groups for domain, record in group if domain == name), seed)
+        parts[name] = {
+            "train": rest[:train],
+            "validation": _ordered(in_validation[name], seed),
+            "test": _ordered(in_test[name], seed),
+        }
+        sizes = [len(group) for group in groups if any(domain == name for domain, _ in group)]
+        counts[name] |= {"groups": len(sizes), "largest_group": max(sizes, default=0)}
+        counts[name] |= {part: len(records) for part, records in parts[name].items()}
+        counts[name]["unused"] = len(rest[train:]) if train is not None else 0
+        _check(name, {"test": test, "validation": validation, "train": train or 1}, counts[name])
+    return parts, counts
+
+
+def assign_shared(domains: Domains) -> tuple[dict[str, list[Record]], dict[str, dict[str, int]]]:
+    """Give each record to one domain, and drop repeated ones.
+
+    Records of two domains are the same when their ids are, or when they have both group and answer in common: a
+    glossary asks for the same sense in the words of each domain. The domain with fewer records keeps it, the first by
+    name of equally small ones.
+    """
+    # Of records with one id, which may differ in source and group, the same one is kept whatever their order.
+    unique = {name: {r.id: r for r in sorted(domains[name], key=astuple, reverse=True)} for name in domains}
+    order = sorted(unique, key=lambda name: (len(unique[name]), name))
+    owner: dict[tuple[str, ...], str] = {}
+    owned: dict[str, list[Record]] = {}
+    for name in order:
+        for record in unique[name].values():
+            for key in _identities(record):
+                owner.setdefault(key, name)
+    for name in sorted(unique):
+        records = sorted(unique[name].values(), key=lambda record: record.id)
+        owned[name] = [record for record in records if all(owner[key] == name for key in _identities(record))]
+    counts = {
+        name: {
+            "given": len(domains[name]),
+            "duplicate": len(domains[name]) - len(unique[name]),
+            "shared": len(unique[name]) - len(owned[name]),
+        }
+        for name in owned
+    }
+    return owned, counts
+
+
+def _identities(record: Record) -> list[tuple[str, ...]]:
+    by_group = [("group and answer", record.group, _plain(record.output))] if record.group else []
+    return [("id", record.id), *by_group]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _links(record: Record) -> list[tuple[str, str]]:
+    prompt = _plain(f"{record.instruction}\n{record.input}")
+    links = [("prompt", prompt), ("answer", _plain(record.output))]
+    return [*links, ("group", record.group)] if record.group else links
+
+
+def connected_groups(domains: Domains) -> list[list[Member]]:
+    """Return the groups of records connected by equal prompts, answers or groups, directly or through others."""
+    members = [(name, record) for name in sorted(domains) for record in domains[name]]
+    parent = list(range(len(members)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first: dict[tuple[str, str], int] = {}
+    for index, (_, record) in enumerate(members):
+        for link in _links(record):
+            parent[root(index)] = root(first.setdefault(link, index))
+    groups: dict[int, list[Member]] = {}
+    for index, member in enumerate(members):
+        groups.setdefault(root(index), []).append(member)
+    return list(groups.values())
+
+
+def _ordered_groups(domains: Domains, owned: Domains, seed: int) -> list[list[Member]]:
+    kept = {(name, record) for name in owned for record in owned[name]}
+    # Connected before anything is dropped: a dropped record may be what connects two others.
+    connected = ([member for member in dict.fromkeys(group) if member in kept] for group in connected_groups(domains))
+    # A group is ordered by its smallest id, so that it keeps its place whatever else the study holds.
+    return sorted(filter(None, connected), key=lambda group: digest([seed, "group", min(r.id for _, r in group)]))
+
+
+def _take(
+    groups: list[list[Member]], names: Iterable[str], wanted: int
+) -> tuple[dict[str, list[Record]], list[list[Member]]]:
+    """Take groups in their order while they fit into `wanted` records of each domain; return them and the others."""
+    taken: dict[str, list[Record]] = {name: [] for name in names}
+    left = []
+    for group in groups:
+        needs = Counter(name for name, _ in group)
+        if all(len(taken[name]) + count <= wanted for name, count in needs.items()):
+            for name, record in group:
+                taken[name].append(record)
+        else:
+            left.append(group)
+    return taken, left
+
+
+def _ordered(records: Iterable[Record], seed: int) -> list[Record]:
+    return sorted(records, key=lambda record: digest([seed, "record", record.id]))
+
+
+def _check(name: str, asked: dict[str, int], counts: dict[str, int]) -> None:
+    for part, wanted in asked.items():
+        if counts[part] < wanted:
+            usable = counts["given"] - counts["duplicate"] - counts["shared"]
+            raise GradsError(
+                f"splits: {part} of domain '{name}' got {counts[part]} of the {wanted} records asked, from {usable} "
+                f"usable ones in {counts['groups']} groups of equal prompt, answer or source, the largest of "
+                f"{counts['largest_group']}: ask for fewer in 'splits', or give more data"
+            )

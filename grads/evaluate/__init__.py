@@ -1,0 +1,1 @@
+"""Generation, general benchmarks through lm-eval, drift, and text metrics."""

@@ -1,0 +1,176 @@
+"""The evaluation stage: one job for several trained models of one base model, each with outputs of its own."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from peft import PeftModel
+from torch import nn
+
+from grads.data.formatting import Formatter
+from grads.data.records import load_records
+from grads.evaluate.drift import Drift, Untuned, measure_drift, text_ids, untuned_states
+from grads.evaluate.general import LoadedTask, TaskSpec, load_tasks, run_tasks
+from grads.evaluate.generation import generate
+from grads.evaluate.likelihood import response_likelihoods
+from grads.models.load import load_model, load_tokenizer
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_jsonl, write_json, write_jsonl
+from grads.runtime.progress import Progress, say
+from grads.study.config import Evaluation, Format, Generation
+
+
+@dataclass(frozen=True)
+class EvaluationCell:
+    """One model to evaluate, and which files to write.
+
+    Attributes:
+        label: what progress lines call it.
+        trained: folder of its adapter or weights; none for the untuned model.
+        test: Parquet file of the domain's test records; goes with `predictions`.
+        predictions: file for the domain answers, or none to leave the domain out.
+        general: file for general tasks and drift, or none to leave them out.
+    """
+
+    label: str
+    trained: Path | None
+    test: Path | None
+    predictions: Path | None
+    general: Path | None
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What all cells of a model share.
+
+    Attributes:
+        form: the model's prompt format.
+        generation: how answers are generated.
+        evaluation: precision and batch sizes.
+        tasks: general benchmarks by their names in the study.
+        texts: JSON lines `{"text"}` of general text.
+        text_tokens: tokens taken from the head of each text.
+        max_length: training's limit of prompt and response together, in tokens.
+    """
+
+    form: Format
+    generation: Generation
+    evaluation: Evaluation
+    tasks: Mapping[str, TaskSpec]
+    texts: Path
+    text_tokens: int
+    max_length: int
+
+
+def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings: EvaluationSettings) -> None:
+    """Evaluate cells of one base model and write each one's files as soon as it is done.
+
+    The base model is loaded once and adapters are put on it in turn; full weights are loaded beside it.
+
+    Args:
+        model_folder: the prepared base model.
+        cells: what to evaluate, in this order.
+        settings: what they share.
+
+    Raises:
+        GradsError: a model, adapter, task or data file cannot be used as it is.
+    """
+    say(f"evaluate: loading {model_folder}")
+    with load_tasks(settings.tasks if any(cell.general for cell in cells) else {}) as tasks:
+        evaluator = _Evaluator(model_folder, settings, tasks)
+        for number, cell in enumerate(cells, start=1):
+            say(f"{cell.label}: evaluating, cell {number} of {len(cells)}")
+            evaluator.evaluate(cell)
+
+
+class _Evaluator:
+    """Holds what cells share: base model, tokenizer, tasks, and the untuned model's states on the general text."""
+
+    def __init__(self, folder: Path, settings: EvaluationSettings, tasks: Mapping[str, LoadedTask]) -> None:
+        self.folder, self.settings, self.tasks = folder, settings, tasks
+        self.tokenizer = load_tokenizer(folder)
+        self.formatter = Formatter(self.tokenizer, settings.form)
+        self.base = load_model(folder, settings.evaluation.precision)
+        self.budget, self.padding = settings.evaluation.token_budget, self.tokenizer.pad_token_id
+
+    @cached_property
+    def texts(self) -> list[list[int]]:
+        rows = read_jsonl(self.settings.texts)
+        return text_ids(self.tokenizer, [row["text"] for row in rows], self.settings.text_tokens)
+
+    @cached_property
+    def untuned(self) -> Untuned:
+        progress = Progress("untuned model, general text", len(self.texts), "texts")
+        return untuned_states(self.base, self.texts, self.budget, self.padding, progress)
+
+    def evaluate(self, cell: EvaluationCell) -> None:
+        started = time.monotonic()
+        if cell.general is not None:
+            _ = self.untuned  # Made before an adapter is put on the base model.
+        with self._tuned(cell.trained) as model:
+            rows = self._domain(model, cell)
+            general = self._general(model, cell)
+        if cell.predictions is not None:
+            write_jsonl(cell.predictions, rows)
+        if cell.general is not None:
+            write_json(cell.general, general | {"seconds": time.monotonic() - started})
+
+    @contextmanager
+    def _tuned(self, trained: Path | None) -> Iterator[nn.Module]:
+        """Yield the model of a cell; the base model is bare again when the block ends."""
+        if trained is None:
+            yield self.base
+        elif (trained / "adapter_config.json").is_file():
+            model = PeftModel.from_pretrained(self.base, str(trained), local_files_only=True).eval()
+            try:
+                yield model
+            finally:
+                self.base = model.unload()
+        else:
+            yield load_model(self.folder, self.settings.evaluation.precision, trained)
+
+    def _domain(self, model: nn.Module, cell: EvaluationCell) -> list[dict[str, Any]]:
+        if cell.predictions is None:
+            return []
+        if cell.test is None:
+            raise GradsError(f"{cell.label}: predictions are asked for, but no test records are named")
+        records = load_records(cell.test)
+        kept = self.formatter.tokenize(records, self.settings.max_length, "truncate")
+        if kept.over_length:
+            say(f"{cell.label}: {kept.over_length} test records left out, whose prompts fill max_length")
+        answerable = {example.id for example in kept.examples}
+        records = [record for record in records if record.id in answerable]
+        limit = self.settings.generation.max_new_tokens
+        answers = Progress(f"{cell.label}, answers", len(records))
+        rows = generate(model, self.formatter, records, limit, self.budget, answers)
+        progress = Progress(f"{cell.label}, response likelihood", len(records))
+        found = response_likelihoods(model, kept.examples, self.budget, self.padding, progress)
+        first = ("id", "prompt", "reference", "prediction")
+        return [
+            {key: row[key] for key in first}
+            | {"response_nll": one.nll, "response_tokens": one.tokens}
+            | {key: value for key, value in row.items() if key not in first}
+            for row, one in zip(rows, found, strict=True)
+        ]
+
+    def _general(self, model: nn.Module, cell: EvaluationCell) -> dict[str, Any]:
+        if cell.general is None:
+            return {}
+        tasks = run_tasks(model, self.tokenizer, self.tasks, self.settings.evaluation.task_batch, cell.label)
+        progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
+        drift = measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress)
+        return {"tasks": tasks, "drift": _drift_summary(drift)}
+
+
+def _drift_summary(drift: Sequence[Drift]) -> dict[str, Any]:
+    return {
+        "nll": fmean(item.nll for item in drift),
+        "kl": fmean(item.kl for item in drift),
+        "n": len(drift),
+        "items": [asdict(item) for item in drift],
+    }

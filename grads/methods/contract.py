@@ -1,0 +1,108 @@
+"""What a selection method is: what it declares before any work, what it is given, and what it returns.
+
+Read while the workflow is planned, so nothing heavy is imported here nor at the top of a method's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class Parameters(BaseModel):
+    """Parameters of a method; this one has none. Unknown ones are refused, values are not converted from text."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What must be there before a method can select.
+
+    Args:
+        stores: signal stores beside `tokens`, which every method gets: `base`, `warm`.
+        arms: arms whose selection at the same ratio and seed is read.
+    """
+
+    stores: frozenset[str] = frozenset()
+    arms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a method selects from. All tables and vectors have the same N records, ordered by id.
+
+    Args:
+        signals: by store (`tokens` is always there), its columns; all begin with id and token counts.
+        features: by store, N x d float32 vectors, for stores that have them.
+        references: by arm, its selection (id, score, rank, kept).
+        count: how many records to choose, at most N.
+        seed: for random draws, already derived for its purpose: never from arm or ratio.
+    """
+
+    signals: Mapping[str, pd.DataFrame]
+    features: Mapping[str, np.ndarray]
+    references: Mapping[str, pd.DataFrame]
+    count: int
+    seed: int
+
+    @property
+    def pool(self) -> pd.DataFrame:
+        """The store `tokens`: id, prompt_tokens, response_tokens, truncated of all eligible records."""
+        return self.signals["tokens"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a method chose.
+
+    Args:
+        score: N numbers, the higher the better; equal scores are ordered by id. NaN is an error.
+        order: positions of the chosen records, first chosen first, at most `count`; None: the highest scores.
+        notes: what a reader of the selection should know, as JSON values.
+    """
+
+    score: np.ndarray
+    order: np.ndarray | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def _nothing(_parameters: Any) -> Needs:
+    return Needs()
+
+
+@dataclass(frozen=True)
+class Method:
+    """A selection method, declared as `METHOD` in a file of its own in this package.
+
+    Args:
+        name: as the config calls it.
+        title: as tables call it.
+        source: the paper and where in it, or that the method is a control.
+        select: the method itself.
+        parameters: model of its parameters.
+        needs: what it needs, given its parameters.
+        fixed_ratio: the one ratio it has (`0`, `1`), or None.
+        trains: whether there is anything to train.
+        equal_steps: whether all records are kept at every ratio, and training stops after the optimiser steps that
+            the ratio's subset would take.
+        uses_target: whether it sees examples of the target task, which tables mark.
+    """
+
+    name: str
+    title: str
+    source: str
+    select: Callable[[Inputs, Any], Choice]
+    parameters: type[Parameters] = Parameters
+    needs: Callable[[Any], Needs] = _nothing
+    fixed_ratio: str | None = None
+    trains: bool = True
+    equal_steps: bool = False
+    uses_target: bool = False

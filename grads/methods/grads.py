@@ -1,0 +1,176 @@
+"""`grads`: GrADS in its three-factor form, representative records that are diverse and unlike each other.
+
+    score(i) = w_rep R(rep_i) + w_div R(div_i) - w_sim max cosine(i, j), j among those already chosen
+
+chosen greedily, with R = rank / N (average ranks for ties). What is known of the paper (arXiv 2511.08620) names the
+statistics of the gradients of input embedding and LM head after a preliminary epoch, content diversity, similarity
+reduction, and weighted coefficients; it gives neither formula nor coefficients. Everything below is ours:
+
+- rep: mean of the one-dimensional log-densities of log l2, log max|g| and the asymmetry (max + min) / (max - min) of
+  each matrix. Mean and standard deviation are left out: over the head they are 0 and l2 / sqrt(V d) by identity. A
+  column that is constant, or a straight line of another, is dropped, for it would count nothing or one thing twice.
+- div: 1 - mean cosine to the 10 nearest neighbours, by the mean last hidden states of the untrained model, not centred.
+- weights 1, 0.5, 0.5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+# A column that varies less is rounding of float32; all columns are logarithms or ratios, so of scale one.
+CONSTANT = 1e-6
+# Two columns whose squared correlation is nearer to one than this are one column.
+IDENTITY = 1e-9
+# Decimals of log-densities and cosines that count; what lies below is rounding, and must not decide between equals.
+DECIMALS = 6
+# Cosines that are held at once.
+CHUNK = 2**24
+
+
+class Grads(Parameters):
+    """Parameters of `grads`; the defaults are ours."""
+
+    representativeness: float = Field(1.0, ge=0, description="Weight of the gradient statistics' density.")
+    diversity: float = Field(0.5, ge=0, description="Weight of the distance to the nearest neighbours.")
+    similarity: float = Field(0.5, ge=0, description="Weight of the largest cosine to a chosen record, subtracted.")
+    neighbours: int = Field(10, ge=1, description="Nearest neighbours of the diversity; all others if fewer.")
+
+
+def needs(parameters: Grads) -> Needs:
+    """Return the stores needed: gradient statistics, and content embeddings unless both of their weights are 0."""
+    stores = {"warm"} if parameters.representativeness else set()
+    return Needs(frozenset(stores | ({"base"} if parameters.diversity or parameters.similarity else set())))
+
+
+def select(inputs: Inputs, parameters: Grads) -> Choice:
+    """Choose greedily; a chosen record's score is the one it was chosen by, the others' the one at the end."""
+    import numpy as np
+
+    fixed = np.zeros(len(inputs.pool))
+    notes = {}
+    if parameters.representativeness:
+        rep, notes = representativeness(inputs.signals["warm"])
+        fixed += parameters.representativeness * rank_share(rep)
+    directions = np.zeros((len(fixed), 1))
+    if parameters.diversity or parameters.similarity:
+        directions = unit_rows(inputs.features["base"])
+    if parameters.diversity:
+        fixed += parameters.diversity * rank_share(diversity(directions, parameters.neighbours))
+    score, order = greedy(fixed, directions, parameters.similarity, inputs.count)
+    return Choice(score, order, notes)
+
+
+def representativeness(statistics: pd.DataFrame) -> tuple[np.ndarray, dict[str, object]]:
+    """Return N mean log-densities of the usable columns, and notes on which were used."""
+    import numpy as np
+
+    from grads.methods.density import density
+
+    columns, zero = magnitude_columns(statistics)
+    used, dropped = usable_columns(columns)
+    logs = [np.log(density(columns[name])) for name in used]
+    notes = {"columns": used, "dropped_columns": dropped, "records_without_gradient": zero}
+    return (np.mean(logs, axis=0) if logs else np.zeros(len(statistics))), notes
+
+
+def magnitude_columns(statistics: pd.DataFrame) -> tuple[dict[str, np.ndarray], int]:
+    """Return the six columns that are compared, and the number of records whose gradient vanishes.
+
+    Such a record (its answer is certain to the last digit of float32) takes the smallest magnitude of the others, and
+    asymmetry 0, since it has no logarithm.
+    """
+    import numpy as np
+
+    columns: dict[str, np.ndarray] = {}
+    for matrix in ("embedding", "head"):
+        l2, high, low = (statistics[f"{matrix}_{name}"].to_numpy(dtype=float) for name in ("l2", "max", "min"))
+        largest, spread = np.maximum(high, -low), high - low
+        for name, values in (("l2", l2), ("max_abs", largest)):
+            positive = values[values > 0]
+            columns[f"{matrix}_log_{name}"] = np.log(np.maximum(values, positive.min() if len(positive) else 1.0))
+        columns[f"{matrix}_asymmetry"] = np.where(spread > 0, (high + low) / np.where(spread > 0, spread, 1.0), 0.0)
+    vanishes = (statistics["embedding_l2"] == 0) | (statistics["head_l2"] == 0)
+    return columns, int(vanishes.sum())
+
+
+def usable_columns(columns: dict[str, np.ndarray]) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the columns that say something of their own, and why the others do not."""
+    import numpy as np
+
+    used: list[str] = []
+    dropped: dict[str, str] = {}
+    for name, values in columns.items():
+        if np.ptp(values) <= CONSTANT:
+            dropped[name] = "constant"
+            continue
+        twins = [other for other in used if 1 - np.corrcoef(values, columns[other])[0, 1] ** 2 <= IDENTITY]
+        if twins:
+            dropped[name] = f"a straight line of {twins[0]}"
+        else:
+            used.append(name)
+    return used, dropped
+
+
+def rank_share(values: np.ndarray) -> np.ndarray:
+    """Return rank / N of each value, 1 for the highest; values equal to six decimals share their average rank."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    return rankdata(np.round(values, DECIMALS)) / len(values)
+
+
+def unit_rows(features: np.ndarray) -> np.ndarray:
+    """Return N x d rows of length 1; a row of zeros stays and has cosine 0 with all."""
+    import numpy as np
+
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(lengths > 0, lengths, 1.0)
+
+
+def diversity(directions: np.ndarray, neighbours: int) -> np.ndarray:
+    """Return 1 - mean cosine of each unit row to its nearest others; 0 for a record that has no others."""
+    import numpy as np
+
+    count = len(directions)
+    nearest = min(neighbours, count - 1)
+    if nearest < 1:
+        return np.zeros(count)
+    result = np.empty(count)
+    step = max(1, CHUNK // count)
+    for start in range(0, count, step):
+        cosines = directions[start : start + step] @ directions.T
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = -np.inf
+        result[start : start + step] = 1 - np.partition(cosines, -nearest, axis=1)[:, -nearest:].mean(axis=1)
+    return result
+
+
+def greedy(fixed: np.ndarray, directions: np.ndarray, weight: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose `count` records one by one by fixed score minus weight times the largest cosine to those chosen.
+
+    Returns:
+        N scores, and the positions of the chosen records in the order of their choice; ties go to the first position.
+    """
+    import numpy as np
+
+    score = fixed.copy()
+    open_ = np.ones(len(fixed), dtype=bool)
+    largest = np.full(len(fixed), -np.inf)
+    order = np.empty(count, dtype=int)
+    for step in range(count):
+        chosen = int(np.argmax(np.where(open_, score, -np.inf)))
+        order[step], open_[chosen] = chosen, False
+        np.maximum(largest, np.round(directions @ directions[chosen], DECIMALS), out=largest)
+        score[open_] = fixed[open_] - weight * largest[open_]
+    return score, order
+
+
+METHOD = Method("grads", "GrADS", "arXiv 2511.08620, abstract and digest; formula ours", select, Grads, needs)

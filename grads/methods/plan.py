@@ -1,0 +1,72 @@
+"""What a study's arms need before they can select: checked and known before any work."""
+
+from grads.methods.contract import Method, Needs
+from grads.methods.registry import find_method, parse_parameters
+from grads.runtime.errors import GradsError, nearest
+from grads.study.config import Study
+from grads.study.grid import FIXED_RATIOS, arm_ratios
+
+
+def arm_method(study: Study, arm: str) -> Method:
+    """Return the method of an arm.
+
+    Raises:
+        GradsError: there is no such method.
+    """
+    try:
+        return find_method(study.arms[arm].method)
+    except GradsError as error:
+        raise GradsError(f"arms.{arm}.method: {error}") from None
+
+
+def arm_needs(study: Study, arm: str) -> Needs:
+    """Return what the arm's method itself needs.
+
+    Raises:
+        GradsError: a parameter is unknown or not allowed.
+    """
+    method = arm_method(study, arm)
+    try:
+        return method.needs(parse_parameters(method, study.arms[arm].parameters))
+    except GradsError as error:
+        raise GradsError(f"arms.{arm}.parameters: {error}") from None
+
+
+def arm_stores(study: Study, arm: str) -> list[str]:
+    """Return the signal stores that the arm needs, those of the arms whose selections it reads included, sorted."""
+    needs = arm_needs(study, arm)
+    stores = set(needs.stores)
+    for other in needs.arms:
+        stores.update(arm_stores(study, other))
+    return sorted(stores)
+
+
+def check_arms(study: Study) -> None:
+    """Refuse arms that could not run.
+
+    Raises:
+        GradsError: an unknown method or parameter, ratios where the method has its own or none where it needs some, or
+            a reference to an arm that is not there, lacks a ratio, or leads back to where it came from.
+    """
+    for arm, declared in study.arms.items():
+        arm_needs(study, arm)
+        fixed = FIXED_RATIOS.get(declared.method)
+        if fixed is not None and declared.ratios:
+            raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' has ratio {fixed} only: remove the list")
+        if fixed is None and not declared.ratios:
+            raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' needs some: add, say, [0.05, 0.5]")
+        if len(set(declared.ratios)) < len(declared.ratios):
+            raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
+    for arm in study.arms:
+        _check_references(study, arm, (arm,))
+
+
+def _check_references(study: Study, arm: str, chain: tuple[str, ...]) -> None:
+    for other in arm_needs(study, arm).arms:
+        if other not in study.arms:
+            raise GradsError(f"arms.{arm}.parameters: it refers to the arm '{other}': {nearest(other, study.arms)}")
+        if other in chain:
+            raise GradsError(f"arms.{arm}.parameters: the arms {', '.join(chain)} refer to each other in a circle")
+        if missing := [ratio for ratio in arm_ratios(study, arm) if ratio not in arm_ratios(study, other)]:
+            raise GradsError(f"arms.{other}.ratios: arm '{arm}' refers to it at {missing[0]}: add that ratio")
+        _check_references(study, other, (*chain, other))

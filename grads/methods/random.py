@@ -1,0 +1,15 @@
+"""`random`: a uniform draw without replacement. For one seed a smaller draw lies inside every larger one."""
+
+from grads.methods.contract import Choice, Inputs, Method, Parameters
+from grads.study.seeds import shuffled_ids
+
+
+def select(inputs: Inputs, _parameters: Parameters) -> Choice:
+    """Choose the first records of a seeded order in which each record's place depends on its id alone."""
+    import numpy as np
+
+    place = {id_: index for index, id_ in enumerate(shuffled_ids(inputs.pool["id"], inputs.seed))}
+    return Choice(1.0 - np.array([place[id_] for id_ in inputs.pool["id"]], dtype=float) / len(place))
+
+
+METHOD = Method("random", "Random", "control", select)

@@ -1,0 +1,1 @@
+"""Loading a model and its tokenizer, adapters, device and dtype choice."""

@@ -1,0 +1,30 @@
+"""A causal language model taken apart: decoder, LM head, and logits where they are needed only."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def unwrap(model: nn.Module) -> Any:
+    """Return the transformers model inside a PEFT model, or the model itself; adapters in its layers stay active."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def hidden_states(model: nn.Module, **inputs: Any) -> Tensor:
+    """Return the decoder's last hidden states, batch x tokens x width, the very input of the LM head."""
+    return unwrap(model).model(**inputs)[0] if hasattr(unwrap(model), "model") else unwrap(model).base_model(**inputs)[0]
+
+
+def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
+    """Return float32 logits of hidden states (... x width), with the soft-capping that some models apply."""
+    core = unwrap(model)
+    logits = core.get_output_embeddings()(hidden).float()
+    cap = getattr(core.config, "final_logit_softcapping", None)
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def pad_right(sequences: list[list[int]], padding: int) -> Tensor:
+    """Return token ids padded on the right, batch x tokens; a causal model needs no mask for padding that follows."""
+    longest = max(len(s) for s in sequences)
+    return torch.tensor([[*s, *[padding] * (longest - len(s))] for s in sequences], dtype=torch.long)

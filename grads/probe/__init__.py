@@ -1,0 +1,1 @@
+"""Signals: what a forward or backward pass measures of each training record."""

@@ -1,0 +1,93 @@
+"""Locks that the kernel frees when their holder dies, so that nothing needs unlocking after a kill."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from grads.runtime.errors import GradsError
+from grads.runtime.files import digest
+
+_held: list[IO[str]] = []
+
+
+def _try_lock(path: Path) -> IO[str] | None:
+    """Return the locked open file, or nothing when another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        return None
+    handle.seek(0)
+    handle.truncate()
+    handle.write(f"{os.getpid()}\n")
+    handle.flush()
+    return handle
+
+
+def lock_study(folder: Path) -> None:
+    """Hold the study in `folder` until this process ends.
+
+    Raises:
+        GradsError: another run holds it.
+    """
+    path = folder / "study.lock"
+    handle = _try_lock(path)
+    if handle is None:
+        holder = path.read_text(encoding="utf-8").strip()
+        raise GradsError(f"{folder}: another run (process {holder}) works on this study: wait for it, or stop it")
+    _held.append(handle)
+
+
+@contextlib.contextmanager
+def scratch_folder(folder: Path, key: object) -> Iterator[Path]:
+    """Yield a folder for resumable state, locked, and named after the hash of all that shapes the state.
+
+    It is removed when the block ends without error and kept otherwise, so that the next attempt resumes; state of
+    another key is removed at once and never mixed.
+
+    Raises:
+        GradsError: another process works in it.
+    """
+    handle = _try_lock(folder.with_name(folder.name + ".lock"))
+    if handle is None:
+        raise GradsError(f"{folder}: another process works in this scratch folder: wait for it, or stop it")
+    with handle:
+        state = folder / digest(key, 16)
+        for other in folder.glob("*"):
+            if other != state:
+                shutil.rmtree(other)
+        state.mkdir(parents=True, exist_ok=True)
+        yield state
+        shutil.rmtree(folder)
+
+
+def take_device_slot() -> None:
+    """Keep one CUDA device for this process until it ends, and make it the only visible one.
+
+    Nothing happens without a device, or where a scheduler has already set CUDA_VISIBLE_DEVICES.
+    """
+    count = local_devices()
+    if count == 0 or "CUDA_VISIBLE_DEVICES" in os.environ:
+        return
+    folder = Path(tempfile.gettempdir()) / f"grads-devices-{os.getuid()}"
+    while True:
+        for index in range(count):
+            handle = _try_lock(folder / f"{index}.lock")
+            if handle is not None:
+                _held.append(handle)
+                os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+                return
+        time.sleep(1.0)
+
+
+def local_devices() -> int:
+    """Return the number of NVIDIA devices of this machine, without importing torch."""
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))

@@ -1,0 +1,54 @@
+"""Code versions: a hash of the modules behind a stage, which re-runs it when they change and not when comments do."""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+# They carry a run, they do not shape its result.
+EXEMPT = ("grads.runtime", "grads.cli")
+
+
+def code_version(*modules: str) -> str:
+    """Return 12 hexadecimal digits that name the code of the given modules and of all `grads` modules they import.
+
+    Comments, docstrings and layout do not count. `grads.runtime` and `grads.cli` are left out.
+    """
+    reached: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module in reached or module.startswith(EXEMPT):
+            continue
+        reached.add(module)
+        waiting.extend(_read(module)[1])
+    text = "\n".join(f"{module} {_read(module)[0]}" for module in sorted(reached))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def _read(module: str) -> tuple[str, frozenset[str]]:
+    """Return a hash of the module's statements and the `grads` modules that it imports, at any depth."""
+    tree = ast.parse(_path(module).read_text(encoding="utf-8"))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module)
+            imported.update(f"{node.module}.{name.name}" for name in node.names)
+        _remove_docstring(node)
+    ours = {name for name in imported if name.startswith("grads.") and _path(name).is_file()}
+    statements = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+    return statements, frozenset(ours)
+
+
+def _remove_docstring(node: ast.AST) -> None:
+    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node):
+        node.body = node.body[1:] or [ast.Pass()]
+
+
+def _path(module: str) -> Path:
+    base = PACKAGE.parent.joinpath(*module.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")

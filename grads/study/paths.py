@@ -1,0 +1,66 @@
+"""Where everything of a study lies, relative to the working directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from grads.study.grid import Cell
+
+RESOURCES = Path("resources")
+WARM = "warm"
+
+
+def archive_path(file: str) -> Path:
+    """Return where a downloaded archive lies, shared by all studies."""
+    return RESOURCES / "pypi" / file
+
+
+WORDNET = RESOURCES / "wordnet"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The tree below results/<study>. Patterns with braces are Snakemake's, made by passing `{model}` and the like."""
+
+    study: str
+
+    @property
+    def root(self) -> Path:
+        """Folder of the study."""
+        return Path("results") / self.study
+
+    def records(self, domain: str, split: str) -> Path:
+        """Records of one split of a domain."""
+        return self.root / "data" / domain / f"{split}.parquet"
+
+    def general(self, name: str) -> Path:
+        """A file of the general benchmarks: <task>.jsonl, <task>.yaml, text.jsonl."""
+        return self.root / "general" / name
+
+    def model(self, model: str) -> Path:
+        """Folder of a prepared model."""
+        return self.root / "models" / model
+
+    def store(self, model: str, domain: str, point: str) -> Path:
+        """Folder of a signal store: point is `tokens`, `base` or `warm-<seed>`."""
+        return self.root / "signals" / model / domain / point
+
+    def selection(self, cell: Cell) -> Path:
+        """What a method chose."""
+        return self.root / "selections" / cell.model / cell.domain / cell.arm / cell.ratio / f"{cell.seed}.parquet"
+
+    def run(self, cell: Cell) -> Path:
+        """Folder of a cell's training and evaluation; the preliminary epoch is the arm `warm` at ratio 1."""
+        return self.root / "runs" / str(cell)
+
+    def untuned_general(self, model: str) -> Path:
+        """General part of the untuned model, evaluated once per model."""
+        return self.root / "models" / f"{model}-untuned.json"
+
+    def scratch(self, purpose: str) -> Path:
+        """Folder for resumable state, outside every declared output."""
+        return self.root / "scratch" / purpose
+
+
+def warm_cell(model: str, domain: str, seed: int) -> Cell:
+    """Return the cell of the preliminary epoch that all arms of (model, domain, seed) share."""
+    return Cell(model, domain, WARM, "1", seed)

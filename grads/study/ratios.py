@@ -1,0 +1,33 @@
+"""Keep ratios: written one way in config, paths and tables."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+
+def canonical_ratio(value: object) -> str:
+    """Return a ratio's shortest decimal: 0.10, .1 and "0.1" are all `0.1`.
+
+    Raises:
+        ValueError: it is not a number above 0 and at most 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"a ratio is a number above 0 and at most 1, not {value!r}")
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"a ratio is a number above 0 and at most 1, not {value!r}") from None
+    if not (number.is_finite() and 0 < number <= 1):
+        raise ValueError(f"a ratio is above 0 and at most 1, not {value}")
+    return f"{number.normalize():f}"
+
+
+Ratio = Annotated[str, BeforeValidator(canonical_ratio)]
+
+
+def keep_count(ratio: str, eligible: int) -> int:
+    """Return how many of `eligible` records a ratio keeps: round-half-even(ratio x N), at least 1, at most N."""
+    if eligible < 1:
+        return 0
+    return min(eligible, max(1, round(Decimal(ratio) * eligible)))

@@ -1,0 +1,15 @@
+"""Seeds: one number per purpose, never derived from arm or ratio, so that arms differ in membership only."""
+
+import hashlib
+from collections.abc import Iterable
+
+
+def derive_seed(seed: int, model: str, domain: str, purpose: str) -> int:
+    """Return a 31-bit seed for one purpose (`initialisation`, `order`, `selection`, ...) of (model, domain, seed)."""
+    text = "\x1f".join((str(seed), model, domain, purpose))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def shuffled_ids(ids: Iterable[str], seed: int, round_: int = 0) -> list[str]:
+    """Return ids in a seeded order that depends on each id alone: a subset keeps the order that it has in the whole."""
+    return sorted(ids, key=lambda id_: (hashlib.sha256(f"{seed}\x1f{round_}\x1f{id_}".encode()).digest(), id_))

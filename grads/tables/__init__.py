@@ -1,0 +1,1 @@
+"""The long table of measurements, and the tables, figures and report made from it."""

@@ -1,0 +1,96 @@
+"""The table of costs, with what runs shared charged twice: whole to each, and divided."""
+
+import pandas as pd
+
+from grads.study.config import Study
+from grads.tables.entries import Shortfalls
+from grads.tables.estimates import Estimates, runs
+from grads.tables.layout import Block, Entry, Table, number
+
+CELL = ["model", "domain", "arm", "ratio", "seed"]
+RUN = ["model", "domain", "arm", "ratio"]
+
+
+def cost_table(study: Study, estimates: Estimates) -> Table:
+    """Return the table of costs: what each arm trained on, and what its selection took, alone and as it was shared."""
+    facts, short = cost_rows(study, estimates.frame), Shortfalls(estimates.frame)
+    columns = ["records", "steps", "tokens", "training_seconds", "passes", "standalone_seconds", "as_run_seconds"]
+    blocks = []
+    for model, entry in study.models.items():
+        rows = []
+        for run in runs(study):
+            mine = facts[(facts["model"] == model) & (facts["arm"] == run.arm) & (facts["ratio"] == run.ratio)]
+            average = mine[[*columns, "forward_passes", "evaluation_seconds"]].astype(float).mean()
+            passes = f"{average['passes']:.0f} + {average['forward_passes']:.0f}"
+            texts = [
+                passes if name == "passes" else number(average[name], 1 if "seconds" in name else 0) for name in columns
+            ]
+            texts = [run.title + short.mark(model, run), *texts, number(average["evaluation_seconds"], 1)]
+            rows.append([Entry(text) for text in texts])
+        blocks.append(Block(entry.title, rows))
+    return Table(
+        name="cost",
+        label=study.label,
+        caption="What a run of each arm takes, as a mean over domains and seeds.",
+        groups=[("", 1), ("Training", 4), ("Selection", 3), ("", 1)],
+        header=["arm", "records", "steps", "tokens", "s", "passes", "s standalone", "s as run", "evaluation s"],
+        blocks=blocks,
+        notes=[
+            "Passes over the training data that selecting needs: with gradients (preliminary epoch, probe) + forward.",
+            "Standalone charges a run with all of these and the choosing; as run divides what is shared by its users.",
+            "Seconds are wall time on the machine that made this table, other jobs beside.",
+            *short.notes(),
+        ],
+        tidy=facts,
+    )
+
+
+def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return costs per model, domain, arm and ratio, as means over seeds.
+
+    Columns: `records`, `steps`, `tokens` and `training_seconds` of the training; `passes` with gradients and
+    `forward_passes` over the training data that the selection needs; `standalone_seconds`, with all that the selection
+    needs, and `as_run_seconds`, where the preliminary epoch, its probe and the base pass are divided by the number of
+    cells that used them, so that the column's sum is what was spent; `evaluation_seconds`.
+    """
+    per_cell = _per_cell(frame)
+    warm = per_cell["preliminary.seconds"] + per_cell["warm.seconds"]
+    base = per_cell["base.seconds"]
+    choosing = per_cell["selection.seconds"].fillna(0)
+    warm_users = warm.groupby([per_cell["model"], per_cell["domain"], per_cell["seed"]]).transform("count")
+    base_users = base.groupby([per_cell["model"], per_cell["domain"]]).transform("count")
+    costs = per_cell[CELL].copy()
+    costs["records"] = per_cell["training.records"].fillna(0)
+    costs["steps"] = per_cell["training.steps"].fillna(0)
+    costs["tokens"] = per_cell["training.tokens"].fillna(0)
+    costs["training_seconds"] = per_cell["training.seconds"].fillna(0)
+    costs["passes"] = (per_cell["preliminary.epochs"] + 1).fillna(0)
+    costs["forward_passes"] = base.notna().astype(float)
+    costs["standalone_seconds"] = choosing + warm.fillna(0) + base.fillna(0)
+    costs["as_run_seconds"] = choosing + (warm / warm_users).fillna(0) + (base / base_users).fillna(0)
+    costs["evaluation_seconds"] = per_cell["evaluation.seconds"]
+    return _ordered(study, costs.groupby(RUN, as_index=False).mean().drop(columns="seed"))
+
+
+def _per_cell(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell, with a column `task.metric` per cost; NaN where a cell has no such cost."""
+    costs = frame[frame["part"] == "cost"].copy()
+    costs["name"] = costs["task"] + "." + costs["metric"]
+    wide = costs.pivot(index=CELL, columns="name", values="value").reset_index()
+    names = ["training.records", "training.steps", "training.tokens", "training.seconds", "selection.seconds"]
+    names += ["preliminary.epochs", "preliminary.seconds", "warm.seconds", "base.seconds", "evaluation.seconds"]
+    return wide.reindex(columns=[*CELL, *names])
+
+
+def _ordered(study: Study, costs: pd.DataFrame) -> pd.DataFrame:
+    """Put rows in the order of the config, and the study in front."""
+    order = pd.DataFrame(
+        [
+            (study.study, model, domain, run.arm, run.ratio)
+            for model in study.models
+            for domain in study.domains
+            for run in runs(study)
+        ],
+        columns=["study", *RUN],
+    )
+    return order.merge(costs, on=RUN, how="left", validate="one_to_one")

@@ -1,0 +1,89 @@
+"""The table of what was learnt: domain metrics on held-out test records."""
+
+import itertools
+
+import pandas as pd
+
+from grads.study.config import Study
+from grads.tables.entries import (
+    Shortfalls,
+    difference_columns,
+    estimate_columns,
+    estimate_entry,
+    identity_columns,
+    interval_note,
+)
+from grads.tables.estimates import Estimate, Estimates, Quantity, runs, untuned_run
+from grads.tables.layout import Block, Entry, Table, places
+from grads.tables.measures import MEASURES
+
+LEAST_BLEU_BASELINE = 5.0
+"""Below this BLEU a relative gain says nothing: 0.2 to 1.0 would be +400 %."""
+
+
+def domain_table(study: Study, estimates: Estimates) -> Table:
+    """Return the table of the domain metrics: a row per arm and ratio, columns domain x metric."""
+    metrics, short = study.evaluation.metrics, Shortfalls(estimates.frame)
+    columns = [(domain, metric) for domain in study.domains for metric in metrics]
+    return Table(
+        name="domain",
+        label=study.label,
+        caption="Domain metrics on the test set of the domain that the model was tuned on.",
+        groups=[("", 1), *((domain.title, len(metrics)) for domain in study.domains.values())],
+        header=["arm", *(MEASURES[metric].arrow for _, metric in columns)],
+        blocks=[_block(study, estimates, short, model, columns) for model in study.models],
+        notes=_notes(study, estimates.frame, short),
+        tidy=pd.DataFrame(_facts(study, estimates)),
+    )
+
+
+def _block(study: Study, estimates: Estimates, short: Shortfalls, model: str, columns: list[tuple[str, str]]) -> Block:
+    rows = [[Entry(run.title + short.mark(model, run))] for run in runs(study)]
+    trained = [index for index, run in enumerate(runs(study)) if run.trained]
+    for domain, metric in columns:
+        measure = MEASURES[metric]
+        found = [estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)]
+        ranked = places([found[index].value for index in trained], measure.decimals, measure.higher_is_better)
+        place = dict(zip(trained, ranked, strict=True))
+        for index, (row, one) in enumerate(zip(rows, found, strict=True)):
+            row.append(estimate_entry(one, measure.decimals, place.get(index, 0)))
+    return Block(study.models[model].title, rows)
+
+
+def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
+    untuned, facts = untuned_run(study), []
+    for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
+        for metric in study.evaluation.metrics:
+            quantity = Quantity.domain(metric)
+            one = estimates.of(model, domain, run, quantity)
+            fact = identity_columns(study, model, domain, run) | {"metric": metric} | estimate_columns(one)
+            if untuned is not None:
+                gain = estimates.difference(model, domain, run, untuned, quantity)
+                fact |= difference_columns(gain, "gain") | {"relative_gain": _relative(metric, one, gain)}
+            facts.append(fact | {"signature": estimates.signature(model, domain, run, quantity)})
+    return facts
+
+
+def _relative(metric: str, one: Estimate, gain: Estimate) -> float | None:
+    """Return the gain as a share of the baseline: for BLEU only, and only where the baseline is not too small."""
+    baseline = one.value - gain.value
+    return gain.value / baseline if metric == "bleu" and baseline >= LEAST_BLEU_BASELINE else None
+
+
+def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:
+    tests = frame[(frame["part"] == "domain") & frame["metric"].isin(study.evaluation.metrics)]
+    capped = frame[(frame["part"] == "domain") & (frame["metric"] == "capped")]["value"].max()
+    signed = tests[tests["signature"] != ""].drop_duplicates(["metric", "signature"])
+    signatures = [f"{MEASURES[m].title} {text}" for m, text in zip(signed["metric"], signed["signature"], strict=True)]
+    return [
+        "Best trained arm in bold, second underlined, compared as printed; the untuned model takes no part.",
+        f"Test items per domain: {_range(tests['n'])}. {interval_note(study)}",
+        f"Answers cut at {study.generation.max_new_tokens} new tokens: at most {100 * capped:.0f} % in any row.",
+        *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
+        *short.notes(),
+    ]
+
+
+def _range(counts: pd.Series) -> str:
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,70 @@
+"""Which files the cells of a study leave, and where."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grads.study.config import Study
+from grads.study.grid import Cell, cells
+from grads.study.paths import Paths, warm_cell
+
+TABLES = ("domain", "forgetting", "cost")
+FIGURES = ("ratio", "tradeoff")
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """A finished cell and the files that it left.
+
+    Attributes:
+        cell: which cell.
+        metrics: domain metrics.
+        general: general benchmarks and drift; cells of the untuned model share one file.
+        training: summary of the training; none for the untuned model.
+        selection: what the method chose and what that took; none where nothing was selected.
+        stores: for each signal store that the method needed (`warm`, `base`) its meta.json.
+        preliminary: summary of the preliminary epoch's training; needed with the store `warm`.
+    """
+
+    cell: Cell
+    metrics: Path
+    general: Path
+    training: Path | None = None
+    selection: Path | None = None
+    stores: dict[str, Path] = field(default_factory=dict)
+    preliminary: Path | None = None
+
+
+def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFiles]:
+    """Return the files of every cell, in the order of the grid.
+
+    Args:
+        study: the study.
+        points: for each arm, the signal stores (`base`, `warm`) that its selection needs, other arms' that it refers
+            to included.
+    """
+    paths = Paths(study.study)
+    return [_files(paths, cell, set(points[cell.arm])) for cell in cells(study)]
+
+
+def _files(paths: Paths, cell: Cell, points: set[str]) -> CellFiles:
+    run = paths.run(cell)
+    if not cell.trained:
+        return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model))
+    names = {"base": "base", "warm": f"warm-{cell.seed}"}
+    warm = paths.run(warm_cell(cell.model, cell.domain, cell.seed)) / "training.json"
+    return CellFiles(
+        cell,
+        run / "metrics.json",
+        run / "general.json",
+        training=run / "training.json",
+        selection=paths.selection(cell).with_suffix(".json"),
+        stores={point: paths.store(cell.model, cell.domain, names[point]) / "meta.json" for point in sorted(points)},
+        preliminary=warm if "warm" in points else None,
+    )
+
+
+def listed(files: CellFiles) -> list[Path]:
+    """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
+    single = (files.metrics, files.general, files.training, files.selection, files.preliminary)
+    return [path for path in (*single, *(meta.parent for meta in files.stores.values())) if path is not None]

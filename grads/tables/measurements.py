@@ -1,0 +1,181 @@
+"""The long table: one row per cell and metric, with the item statistics from which every other table is computed."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grads.runtime.errors import GradsError
+from grads.runtime.files import atomic_path, read_json
+from grads.runtime.progress import Progress
+from grads.study.config import Study
+from grads.study.grid import Cell, cells
+from grads.tables.files import CellFiles
+from grads.tables.statistics import evaluate, interval, replicates
+
+COLUMNS = (
+    *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
+    *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
+)
+ITEMS_ONLY = "items only"
+BESIDE = ("capped", "new_tokens")
+"""What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
+
+
+def collect(study: Study, files: Sequence[CellFiles]) -> pd.DataFrame:
+    """Read the files of all cells into the long table.
+
+    Returns:
+        A frame with COLUMNS. `low` and `high` bound the item bootstrap's 95 % interval where `interval` is `items only`
+        and are NaN where it is `none`. `items` holds one row of sufficient statistics per item, in the order of the
+        test set, which `statistic` turns into `value`.
+
+    Raises:
+        GradsError: a cell of the study is missing or given twice, a file is missing or lacks an entry, or a value
+            differs from what its items give.
+    """
+    _check_complete(study, files)
+    progress = Progress("measurements", len(files), "cells")
+    rows: list[dict[str, Any]] = []
+    for one in files:
+        found = _domain_rows(study, one) + _general_rows(study, one) + _cost_rows(one)
+        rows += [{"study": study.study, **_cell_columns(one.cell), **row} for row in found]
+        progress.advance()
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def write_measurements(frame: pd.DataFrame, path: Path) -> None:
+    """Write the long table as Parquet."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def read_measurements(path: Path) -> pd.DataFrame:
+    """Read the long table."""
+    return pd.read_parquet(path)
+
+
+def _check_complete(study: Study, files: Sequence[CellFiles]) -> None:
+    given, asked = Counter(one.cell for one in files), set(cells(study))
+    if missing := asked - given.keys():
+        raise GradsError(f"cell {min(missing)} of '{study.study}' is missing; tables are made from all cells only")
+    if extra := given.keys() - asked:
+        raise GradsError(f"cell {min(extra)} is not in study '{study.study}'; leave it out or add it to the config")
+    if twice := [cell for cell, count in given.items() if count > 1]:
+        raise GradsError(f"cell {twice[0]} is given twice; name every cell once")
+
+
+def _cell_columns(cell: Cell) -> dict[str, Any]:
+    return {name: getattr(cell, name) for name in ("model", "domain", "arm", "ratio", "seed")}
+
+
+def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
+    content = _Content(one.metrics, one.cell)
+    rows = []
+    for metric in (*study.evaluation.metrics, *BESIDE):
+        entry = content.at(metric)
+        statistic, items = _domain_items(metric, entry)
+        rows.append(_row(content, "domain", "test", metric, entry, statistic, items, key=one.cell.domain))
+    return rows
+
+
+def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
+    """Return how the metric is computed and its statistics per item; corpus metrics only from their n-gram counts."""
+    if metric == "bleu" and "counts" in entry:
+        counts = entry["counts"]
+        return "bleu", [[one["sys_len"], one["ref_len"], *one["correct"], *one["total"]] for one in counts]
+    if metric == "chrf" and "counts" in entry:
+        return "chrf", entry["counts"]
+    if metric in ("bleu", "chrf") or "items" not in entry:
+        return "", []
+    return "mean", [[item] for item in entry["items"]]
+
+
+def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
+    content = _Content(one.general, one.cell)
+    rows = []
+    for task in study.general.tasks:
+        entry = content.at("tasks", task)
+        for metric, name in ((study.general.tasks[task].metric, "correct"), ("gold_logprob", "gold_logprob")):
+            items = [[item[name]] for item in content.at("tasks", task, "items")]
+            # The task's hash covers its items and prompts: only equal hashes may be compared.
+            value = {"value": entry["value"] if name == "correct" else content.at("tasks", task, name)}
+            value["signature"] = content.at("tasks", task, "hash")
+            rows.append(_row(content, "general", task, metric, value, "mean", items, key=task))
+    for metric in ("nll", "kl"):
+        items = [[item[metric]] for item in content.at("drift", "items")]
+        entry = {"value": content.at("drift", metric)}
+        rows.append(_row(content, "general", "text", metric, entry, "mean", items, key="text"))
+    rows.append(_row(content, "cost", "evaluation", "seconds", {"value": content.at("seconds")}))
+    return rows
+
+
+def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
+    wanted = [
+        ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
+        ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
+        ("preliminary", one.preliminary if "warm" in one.stores else None, ("epochs", "tokens", "seconds")),
+        *((store, path, ("seconds",)) for store, path in sorted(one.stores.items())),
+    ]
+    if "warm" in one.stores and one.preliminary is None:
+        raise GradsError(f"{one.cell}: the summary of the preliminary epoch is not given; it is part of the cost")
+    if one.cell.trained and one.training is None:
+        raise GradsError(f"{one.cell}: the summary of the training is not given; every trained cell has one")
+    rows = []
+    for task, path, metrics in wanted:
+        content = _Content(path, one.cell) if path else None
+        rows += [_row(content, "cost", task, name, {"value": content.at(name)}) for name in metrics if content]
+    return rows
+
+
+def _row(
+    content: "_Content",
+    part: str,
+    task: str,
+    metric: str,
+    entry: dict[str, Any],
+    statistic: str = "",
+    items: list[list[float]] | None = None,
+    key: str = "",
+) -> dict[str, Any]:
+    """Return the columns of one measurement after the cell's own; `key` names the set of items that is resampled."""
+    value = entry.get("value")
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise GradsError(f"{content.path}: '{metric}' of '{task}' is {value!r}, not a number; make the file again")
+    row = {"part": part, "task": task, "metric": metric, "value": float(value), "n": int(entry.get("n", 0))}
+    row |= {"low": math.nan, "high": math.nan, "interval": "none", "signature": str(entry.get("signature", ""))}
+    row |= {"statistic": "", "items": []}
+    if items:
+        matrix = np.asarray(items, dtype=np.float64)
+        row |= {"statistic": statistic, "items": matrix.tolist()}
+        recomputed = evaluate(statistic, matrix)
+        if not math.isclose(recomputed, value, rel_tol=1e-9, abs_tol=1e-9):
+            raise GradsError(
+                f"{content.path}: '{metric}' of '{task}' is {value}, its items give {recomputed}; make the file again"
+            )
+        row["n"], row["interval"] = len(items), ITEMS_ONLY
+        row["low"], row["high"] = interval(replicates(statistic, matrix, key))
+    return row
+
+
+class _Content:
+    """A JSON file that is read once and names itself when something is not in it."""
+
+    def __init__(self, path: Path, cell: Cell) -> None:
+        self.path = path
+        if not path.is_file():
+            raise GradsError(f"{path} is missing, cell {cell} is not finished; run the workflow again to make it")
+        self._value = read_json(path)
+
+    def at(self, *keys: str) -> Any:
+        """Return the entry below `keys`."""
+        value = self._value
+        for key in keys:
+            if not isinstance(value, dict) or key not in value:
+                raise GradsError(f"{self.path} has no '{'.'.join(keys)}'; make the file again with this version")
+            value = value[key]
+        return value

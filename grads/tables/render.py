@@ -1,0 +1,154 @@
+"""Tables as files: CSV for machines, Markdown and HTML to read, LaTeX (booktabs) for a paper."""
+
+import html
+from pathlib import Path
+
+from grads.runtime.files import write_text
+from grads.tables.layout import Block, Entry, Table
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\u2212": "$-$",
+    "±": r"$\pm$",
+    "Δ": r"$\Delta$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "†": r"\textdagger{}",
+}
+
+_STYLE = """
+body { font: 13.5px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
+.label { display: inline-block; padding: .2rem .6rem; background: #fdf3d8; border-left: 4px solid #d9a400; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
+table { font-variant-numeric: tabular-nums; }
+th, td { padding: .18rem .5rem; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+thead tr:last-child th { border-bottom: 1px solid; }
+thead .group { text-align: center; border-bottom: 1px solid #999; border-left: .6rem solid #fff; }
+tbody th.block { text-align: left; padding-top: .8rem; font-style: italic; font-weight: normal; color: #555; }
+tbody tr:hover td { background: #f2f6fa; }
+small { color: #666; } .best { font-weight: 700; } .second { text-decoration: underline; }
+.wide { overflow-x: auto; } .notes { max-width: 60rem; color: #444; padding-left: 1.2rem; }
+"""
+
+
+def write_table(table: Table, stem: Path) -> None:
+    """Write `<stem>.csv`, `.md`, `.tex` and `.html`; equal tables give equal bytes."""
+    for suffix, text in {
+        ".csv": table.tidy.to_csv(index=False, lineterminator="\n"),
+        ".md": markdown(table),
+        ".tex": latex(table),
+        ".html": page(table),
+    }.items():
+        write_text(stem.parent / f"{stem.name}{suffix}", text)
+
+
+def markdown(table: Table) -> str:
+    """Return the table in GitHub's Markdown; groups are put before their column titles, since it has no spans."""
+    header = [f"{group} {title}".strip() for group, title in zip(_spread_groups(table), table.header, strict=True)]
+    lines = [f"**{_pipe(table.label)}**", "", _pipe(table.caption), "", _line(header)]
+    lines.append(_line([":--"] + ["--:"] * (len(table.header) - 1)))
+    for block in table.blocks:
+        if block.title:
+            lines.append(_line([f"*{_pipe(block.title)}*"] + [""] * (len(table.header) - 1)))
+        lines += [_line([_markdown_entry(entry) for entry in row]) for row in block.rows]
+    return "\n".join([*lines, "", *(f"- {_pipe(note)}" for note in table.notes)]) + "\n"
+
+
+def latex(table: Table) -> str:
+    """Return the table as a LaTeX `table*` for the packages booktabs and graphicx (it is shrunk to the text width)."""
+    columns = len(table.header)
+    lines = [
+        r"\begin{table*}",
+        r"\centering",
+        rf"\caption{{{escape(table.caption)} {escape(table.label)}}}",
+        rf"\label{{tab:{table.name}}}",
+        r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        r"\toprule",
+        *_latex_groups(table),
+        " & ".join(escape(title) for title in table.header) + r" \\",
+    ]
+    for block in table.blocks:
+        lines.append(r"\midrule")
+        if block.title:
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{escape(block.title)}}}}} \\")
+        lines += [" & ".join(_latex_entry(entry) for entry in row) + r" \\" for row in block.rows]
+    notes = r" \\ ".join(escape(note) for note in table.notes)
+    lines += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip", rf"\parbox{{\textwidth}}{{\footnotesize {notes}}}"]
+    return "\n".join([*lines, r"\end{table*}"]) + "\n"
+
+
+def page(table: Table) -> str:
+    """Return the table as an HTML page that needs no other file: Snakemake's report shows a CSV as a download only."""
+    groups = "".join(
+        f'<th class="group" colspan="{width}">{html.escape(title)}</th>' if title else f'<th colspan="{width}"></th>'
+        for title, width in table.groups
+    )
+    header = "".join(f"<th>{html.escape(title)}</th>" for title in table.header)
+    rows = "\n".join(_html_block(block, len(table.header)) for block in table.blocks)
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    top = f"<thead>{f'<tr>{groups}</tr>' if any(title for title, _ in table.groups) else ''}<tr>{header}</tr></thead>"
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(table.name)}</title>\n'
+        f'<style>{_STYLE}</style></head>\n<body>\n<p class="label">{html.escape(table.label)}</p>\n'
+        f'<p>{html.escape(table.caption)}</p>\n<div class="wide"><table>\n{top}\n<tbody>\n{rows}\n</tbody>\n'
+        f'</table></div>\n<ul class="notes">{notes}</ul>\n</body>\n</html>\n'
+    )
+
+
+def escape(text: str) -> str:
+    """Return text with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _spread_groups(table: Table) -> list[str]:
+    return [title for title, width in table.groups for _ in range(width)]
+
+
+def _pipe(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown_entry(entry: Entry) -> str:
+    marked = {1: f"**{entry.text}**", 2: f"<u>{entry.text}</u>"}.get(entry.place, entry.text)
+    return _pipe(f"{marked} {entry.aside}".strip())
+
+
+def _latex_entry(entry: Entry) -> str:
+    text = escape(entry.text)
+    marked = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(entry.place, text)
+    return marked + (rf" {{\scriptsize {escape(entry.aside)}}}" if entry.aside else "")
+
+
+def _latex_groups(table: Table) -> list[str]:
+    if not any(title for title, _ in table.groups):
+        return []
+    titles, rules, column = [], [], 1
+    for title, width in table.groups:
+        titles.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(title)}}}")
+        if title:
+            rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        column += width
+    return [" & ".join(titles) + r" \\", "".join(rules)]
+
+
+def _html_block(block: Block, columns: int) -> str:
+    title = f'<tr><th class="block" colspan="{columns}">{html.escape(block.title)}</th></tr>\n' if block.title else ""
+    return title + "\n".join("<tr>" + "".join(map(_html_entry, row)) + "</tr>" for row in block.rows)
+
+
+def _html_entry(entry: Entry) -> str:
+    style = {1: ' class="best"', 2: ' class="second"'}.get(entry.place, "")
+    aside = f" <small>{html.escape(entry.aside)}</small>" if entry.aside else ""
+    return f"<td><span{style}>{html.escape(entry.text)}</span>{aside}</td>"

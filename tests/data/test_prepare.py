@@ -1,0 +1,83 @@
+"""The stage functions that write a study's data."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from grads.data.prepare import prepare_domains, prepare_general
+from grads.data.records import load_records
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json, read_jsonl
+from grads.study.config import Domain, FileSource, General, GeneralText, GlossarySource, Splits, Task, TextFile
+
+
+def own_domain(path: Path, number: int = 20) -> Domain:
+    rows = [{"instruction": f"Q{i}", "output": f"A{i}"} for i in range(number)]
+    path.write_text("\n".join(json.dumps(row) for row in [*rows, rows[0]]))
+    return Domain(title="Own", source=FileSource(kind="file", path=str(path)))
+
+
+def test_domains_of_both_kinds(tmp_path: Path, wordnet_archive: Path, wordnet_member: str) -> None:
+    source = GlossarySource(kind="glossary", archive="wordnet", member=wordnet_member, trees=["loan.n.01"])
+    domains = {"finance": Domain(title="Finance", source=source), "own": own_domain(tmp_path / "own.jsonl")}
+    out = tmp_path / "data"
+    prepare_domains(domains, Splits(train=5, validation=2, test=3), {"wordnet": wordnet_archive}, out)
+    for name in domains:
+        parts = {part: load_records(out / name / f"{part}.parquet") for part in ("train", "validation", "test")}
+        assert {part: len(records) for part, records in parts.items()} == {"train": 5, "validation": 2, "test": 3}
+        assert len({record.id for records in parts.values() for record in records}) == 10
+    assert load_records(out / "finance" / "test.parquet")[0].instruction.startswith('In finance, what does "')
+    counts = read_json(out / "own" / "counts.json")
+    assert counts["source"] == {"read": 21, "empty": 0, "duplicate": 1}
+    assert counts["splits"]["given"] == 20
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    prepare_domains(domains, Splits(train=5, validation=2, test=3), {"wordnet": wordnet_archive}, out)
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+
+
+def test_nothing_is_written_when_a_domain_fails(tmp_path: Path) -> None:
+    domains = {"a": own_domain(tmp_path / "a.jsonl"), "b": own_domain(tmp_path / "b.jsonl", 3)}
+    with pytest.raises(GradsError, match="domain 'b'"):
+        prepare_domains(domains, Splits(validation=2, test=3), {}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    source = GlossarySource(kind="glossary", archive="wordnet", member="x", trees=["loan.n.01"])
+    with pytest.raises(GradsError, match="'wordnet' is not among"):
+        prepare_domains({"a": Domain(title="A", source=source)}, Splits(validation=0, test=1), {}, tmp_path / "out")
+
+
+def general(folder: Path, task_file: str, sample: int = 4) -> General:
+    (folder / "items.jsonl").write_text(
+        "\n".join(json.dumps({"question": f"Q{i}", "choices": ["a", "b"], "gold": i % 2}) for i in range(9))
+    )
+    (folder / "texts.jsonl").write_text("\n".join(json.dumps({"text": f"passage {i}"}) for i in range(9)))
+    (folder / "task.yaml").write_text(task_file)
+    data = FileSource(kind="file", path=str(folder / "items.jsonl"))
+    task = Task(title="Own", yaml=str(folder / "task.yaml"), data=data, sample=sample, chance=0.5)
+    text = GeneralText(source=TextFile(kind="file", path=str(folder / "texts.jsonl")), sample=3)
+    return General(tasks={"own": task}, text=text)
+
+
+@pytest.mark.parametrize("written", ["DATA", '"DATA"', "'DATA'"])
+def test_general_tasks_name_their_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare_general(general(tmp_path, f"task: own\nfiles:\n  test: {written}\n"), {}, Path("results/general"))
+    out = tmp_path / "results" / "general"
+    assert (out / "own.yaml").read_text() == 'task: own\nfiles:\n  test: "results/general/own.jsonl"\n'
+    rows = read_jsonl(out / "own.jsonl")
+    assert len(rows) == 4
+    assert all(set(row) == {"question", "choices", "gold"} for row in rows)
+    assert len(read_jsonl(out / "text.jsonl")) == 3
+    counts = read_json(out / "counts.json")
+    assert (counts["own"]["read"], counts["own"]["sample"], counts["text"]["sample"]) == (9, 4, 3)
+
+
+def test_bad_task_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(GradsError, match=r"task.yaml has the word DATA 0 times"):
+        prepare_general(general(tmp_path, "task: own\n"), {}, tmp_path / "out")
+    with pytest.raises(GradsError, match=r"general.tasks.own: 'sample' asks for 10 of 9"):
+        prepare_general(general(tmp_path, "DATA", sample=10), {}, tmp_path / "out")
+    config = general(tmp_path, "DATA")
+    (tmp_path / "task.yaml").unlink()
+    with pytest.raises(GradsError, match=r"task.yaml is not there"):
+        prepare_general(config, {}, tmp_path / "out")

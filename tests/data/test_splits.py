@@ -1,0 +1,116 @@
+"""Splits without leaks, whatever the records."""
+
+import random
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grads.data.records import Record, make_record
+from grads.data.splits import assign_shared, connected_groups, split
+from grads.runtime.errors import GradsError
+
+PARTS = ("train", "validation", "test")
+FEW = st.sampled_from([f"{letter}{number}" for letter in "ab" for number in range(12)])
+RECORDS = st.lists(st.builds(make_record, FEW, st.just(""), FEW, st.just(""), st.one_of(st.just(""), FEW)), max_size=25)
+
+
+def plain_records(prefix: str, number: int) -> list[Record]:
+    return [make_record(f"{prefix} question {i}", "", f"{prefix} answer {i}") for i in range(number)]
+
+
+def traits(record: Record) -> set[tuple[str, str]]:
+    found = {("id", record.id), ("prompt", record.instruction), ("answer", record.output)}
+    return found | ({("group", record.group)} if record.group else set())
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.fixed_dictionaries(dict.fromkeys(["law", "finance", "medicine"], RECORDS)), st.integers(0, 3), st.randoms())
+def test_nothing_is_in_two_splits_of_any_domains(
+    domains: dict[str, list[Record]], seed: int, shuffler: random.Random
+) -> None:
+    try:
+        parts, counts = split(domains, None, 1, 2, seed)
+    except GradsError:
+        return
+    for one, other in combinations(PARTS, 2):
+        of_one = set().union(*(traits(r) for name in domains for r in parts[name][one]))
+        assert not of_one & set().union(*(traits(r) for name in domains for r in parts[name][other]))
+    ids = [record.id for name in domains for part in PARTS for record in parts[name][part]]
+    assert sorted(ids) == sorted(set(ids))
+    assert set(ids) <= {record.id for name in domains for record in domains[name]}
+    for name in domains:
+        assert [counts[name][part] for part in PARTS[1:]] == [1, 2]
+        kept = sum(counts[name][part] for part in PARTS)
+        assert kept + counts[name]["duplicate"] + counts[name]["shared"] == counts[name]["given"] == len(domains[name])
+    shuffled = {name: shuffler.sample(domains[name], len(domains[name])) for name in sorted(domains)}
+    assert split(shuffled, None, 1, 2, seed) == (parts, counts)
+
+
+def test_numbers_seeds_and_nesting() -> None:
+    domains = {"law": plain_records("law", 60), "finance": plain_records("finance", 50)}
+    parts, counts = split(domains, 20, 5, 10, seed=0)
+    for name in domains:
+        assert [len(parts[name][part]) for part in PARTS] == [20, 5, 10]
+    assert counts["law"] == {
+        "given": 60, "duplicate": 0, "shared": 0, "groups": 60, "largest_group": 1,
+        "train": 20, "validation": 5, "test": 10, "unused": 25,
+    }  # fmt: skip
+    more, _ = split(domains, 30, 5, 10, seed=0)
+    assert more["law"]["train"][:20] == parts["law"]["train"]
+    assert more["law"]["test"] == parts["law"]["test"]
+    assert split(domains, 20, 5, 10, seed=1)[0]["law"]["test"] != parts["law"]["test"]
+    alone, _ = split({"law": domains["law"]}, 20, 5, 10, seed=0)
+    assert alone["law"] == parts["law"]
+
+
+def test_groups_connect_through_others_and_ignore_case_and_space() -> None:
+    chain = [
+        make_record("Q1", "", "same answer"),
+        make_record("Q2", "", "Same  answer\n"),
+        make_record("q2 ", "", "B", group="document"),
+        make_record("Q4", "", "C", group="document"),
+    ]
+    groups = connected_groups({"x": chain[:2], "y": [*chain[2:], make_record("Q5", "", "D")]})
+    assert sorted(len(group) for group in groups) == [1, 4]
+
+
+def test_a_dropped_record_still_connects() -> None:
+    bridge = make_record("Q", "", "A", group="one")
+    records = [bridge, make_record("Q", "", "A", group="two"), *plain_records("law", 20)]
+    records += [make_record(f"Q{g}{i}", "", f"A{g}{i}", group=g) for g in ("one", "two") for i in range(2)]
+    for seed in range(20):
+        parts, counts = split({"law": records}, None, 5, 10, seed)
+        places = {part for part in PARTS for record in parts["law"][part] if record.group}
+        assert len(places) == 1
+        assert (counts["law"]["largest_group"], counts["law"]["duplicate"]) == (5, 1)
+
+
+def test_prompts_with_other_inputs_are_not_connected() -> None:
+    records = [make_record("Summarise.", f"text {i}", f"summary {i}") for i in range(5)]
+    assert len(connected_groups({"x": records})) == 5
+
+
+def test_a_shared_record_goes_to_the_smaller_domain() -> None:
+    twin = make_record("Q", "", "A")
+    law = [twin, make_record("In law, what?", "", "Gloss", group="bond.n.01"), *plain_records("law", 3)]
+    finance = [twin, make_record("In finance, what?", "", "gloss", group="bond.n.01")]
+    owned, counts = assign_shared({"law": law, "finance": finance})
+    assert sorted(owned["finance"], key=lambda r: r.id) == sorted(finance, key=lambda r: r.id)
+    assert len(owned["law"]) == 3
+    assert counts["law"] == {"given": 5, "duplicate": 0, "shared": 2}
+    owned, _ = assign_shared({"b": [twin, twin], "a": [twin]})
+    assert owned == {"a": [twin], "b": []}
+
+
+def test_too_few_records_are_told_with_numbers() -> None:
+    with pytest.raises(GradsError, match=r"test of domain 'law' got 6 of the 10 records asked, from 6 usable"):
+        split({"law": plain_records("law", 6)}, None, 0, 10, 0)
+    with pytest.raises(GradsError, match=r"train of domain 'law' got 16 of the 17 records"):
+        split({"law": plain_records("law", 20)}, 17, 2, 2, 0)
+    with pytest.raises(GradsError, match=r"train of domain 'law' got 0 of the 1 records"):
+        split({"law": plain_records("law", 4)}, None, 2, 2, 0)
+    same = [make_record(f"Q{i}", "", "yes") for i in range(30)]
+    with pytest.raises(GradsError, match=r"30 usable ones in 1 groups .* the largest of 30"):
+        split({"law": same}, None, 0, 10, 0)

@@ -1,0 +1,97 @@
+import math
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import nn
+
+from grads.evaluate import drift
+from grads.evaluate.drift import compare, measure_drift, text_ids, untuned_states
+from grads.models.load import load_model
+from grads.runtime.errors import GradsError
+
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog.",
+    "Rain fell.",
+    "Ships left the harbour before the storm came in.",
+]
+
+
+class Head(nn.Module):
+    """A model that is its head alone: hidden states are logits."""
+
+    config = None
+
+    def get_output_embeddings(self):
+        return nn.Identity()
+
+
+def states(probabilities):
+    return torch.tensor(probabilities).log()
+
+
+def test_closed_form():
+    reference, tuned = [[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], [[0.25, 0.5, 0.25], [0.1, 0.1, 0.8]]
+    found = compare(Head(), states(reference), Head(), states(tuned), torch.tensor([1, 2]))
+    kl = 0.5 * math.log(2) + 0.25 * math.log(0.5)
+    assert found.kl == pytest.approx(kl / 2, rel=1e-5)
+    assert found.nll == pytest.approx(-(math.log(0.5) + math.log(0.8)) / 2, rel=1e-5)
+
+
+def test_kl_is_never_negative_and_taken_in_parts(monkeypatch):
+    torch.manual_seed(0)
+    reference = torch.randn(200, 50)
+    near = reference + 1e-4 * torch.randn(200, 50)
+    targets = torch.zeros(200, dtype=torch.long)
+    whole = compare(Head(), reference, Head(), near, targets)
+    assert 0 <= whole.kl < 1e-6
+    far = torch.randn(200, 50)
+    expected = (
+        nn.functional.kl_div(far.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction="sum") / 200
+    )
+    monkeypatch.setattr(drift, "POSITIONS_AT_ONCE", 7)
+    assert compare(Head(), reference, Head(), far, targets).kl == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("budget", [1, 10_000])
+def test_an_adapter_with_b_zero_has_not_moved(tiny_model_folder, make_adapter, tokenizer, counter, precision, budget):
+    base = load_model(tiny_model_folder, precision)
+    texts = text_ids(tokenizer, TEXTS, 12)
+    untuned = untuned_states(base, texts, budget, 0, counter)
+    tuned = PeftModel.from_pretrained(base, make_adapter(0.0)).eval()
+    assert [d.kl for d in measure_drift(tuned, texts, untuned, budget, 0, counter)] == [0.0] * len(TEXTS)
+    assert counter.done == 2 * len(TEXTS)
+
+
+def test_nll_and_kl_equal_whole_models(tiny_model_folder, model, make_adapter, tokenizer, counter):
+    texts = text_ids(tokenizer, TEXTS, 12)
+    untuned = untuned_states(model, texts, 30, 0, counter)
+    tuned = PeftModel.from_pretrained(model, make_adapter(0.3)).eval()
+    found = measure_drift(tuned, texts, untuned, 30, 0, counter)
+    other = load_model(tiny_model_folder, "float32")
+    for ids, one in zip(texts, found, strict=True):
+        batch = torch.tensor([ids])
+        with torch.no_grad():
+            loss = tuned(batch, labels=batch).loss.item()
+            p, q = (m(batch).logits[0, :-1].log_softmax(-1) for m in (other, tuned))
+        assert one.nll == pytest.approx(loss, rel=1e-5)
+        assert one.kl == pytest.approx((p.exp() * (p - q)).sum(-1).mean().item(), rel=1e-4)
+        assert one.kl > 1e-5
+
+
+def test_the_untuned_head_survives_an_adapter_on_it(model, tokenizer, counter):
+    from peft import LoraConfig, get_peft_model
+
+    texts = text_ids(tokenizer, TEXTS, 12)
+    untuned = untuned_states(model, texts, 1000, 0, counter)
+    bare = measure_drift(model, texts, untuned, 1000, 0, counter)
+    assert [d.kl for d in bare] == [0.0] * len(TEXTS)
+    tuned = get_peft_model(model, LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False)).eval()
+    assert min(d.kl for d in measure_drift(tuned, texts, untuned, 1000, 0, counter)) > 0
+
+
+def test_texts_are_cut_and_short_ones_refused(tokenizer):
+    assert {len(ids) for ids in text_ids(tokenizer, TEXTS, 5)} == {5}
+    with pytest.raises(GradsError, match="general text 2 has"):
+        text_ids(tokenizer, ["long enough", "x"], 8)

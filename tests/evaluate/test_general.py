@@ -1,0 +1,133 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lm_eval import evaluate
+from lm_eval.models.huggingface import HFLM
+from peft import PeftModel
+
+from grads.evaluate.general import TaskSpec, load_tasks, run_tasks
+from grads.models.load import load_model
+from grads.runtime.errors import GradsError
+
+TASKS = ["piqa", "siqa", "openbookqa", "commonsenseqa"]
+
+
+def test_numbers_are_lm_evals_own_to_the_last_bit(tiny_model_folder, make_adapter, tokenizer, task_file):
+    tuned = load_model(tiny_model_folder, "bf16", make_adapter(0.3))
+    own = HFLM(
+        pretrained=tuned.get_base_model(), tokenizer=tokenizer, batch_size=16,
+        softmax_dtype="float32", mixed_precision_dtype="bfloat16",
+    )  # fmt: skip
+    specs = {name: TaskSpec(task_file(name), "chat" if name == "piqa" else "plain", "acc_norm") for name in TASKS}
+    with load_tasks(specs) as tasks:
+        found = run_tasks(tuned, tokenizer, tasks, 16, "tiny")
+        for name, spec in specs.items():
+            expected = evaluate(own, tasks[name].loaded, bootstrap_iters=0, apply_chat_template=spec.form == "chat")
+            assert found[name]["value"] == expected["results"][f"grads_{name}"]["acc_norm,none"]
+            samples = expected["samples"][f"grads_{name}"]
+            assert [i["choice_logprobs"] for i in found[name]["items"]] == [
+                [response[0] for response in sample["filtered_resps"]] for sample in samples
+            ]
+
+
+def test_log_probabilities_are_the_models(model, tokenizer, task_file):
+    path = task_file("siqa")
+    with load_tasks({"siqa": TaskSpec(path, "plain", "acc")}) as tasks:
+        found = run_tasks(model, tokenizer, tasks, 5, "tiny")["siqa"]
+    row = json.loads(path.with_name("items.jsonl").read_text().splitlines()[4])
+    prompt = tokenizer(f"Q: {row['passage']} {row['question']}\nA:")["input_ids"]
+    expected = []
+    for choice in row["choices"]:
+        answer = tokenizer(" " + choice, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        expected.append(logits[range(len(answer)), answer].sum().item())
+    item = found["items"][4]
+    assert item["choice_logprobs"] == pytest.approx(expected, rel=1e-5)
+    assert item["gold_logprob"] == item["choice_logprobs"][row["gold"]]
+    assert item["correct"] == float(max(expected) == expected[row["gold"]])
+    assert item["doc_id"] == 4
+    assert found["n"] == 24
+    assert found["shots"] == 0
+    assert found["gold_logprob"] == pytest.approx(sum(i["gold_logprob"] for i in found["items"]) / 24)
+
+
+def test_one_token_choices_that_share_a_context(model, tokenizer, task_file, tmp_path):
+    text = task_file("piqa").read_text().replace("doc_to_choice: choices", "doc_to_choice: ['A', 'B', 'C']")
+    path = tmp_path / "letters.yaml"
+    path.write_text(text)
+    own = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4, softmax_dtype="float32")
+    with load_tasks({"letters": TaskSpec(path, "plain", "acc")}) as tasks:
+        found = run_tasks(model, tokenizer, tasks, 4, "tiny")["letters"]
+        expected = evaluate(own, tasks["letters"].loaded, bootstrap_iters=0)["samples"]["grads_piqa"]
+    assert [i["choice_logprobs"] for i in found["items"]] == [[r[0] for r in s["filtered_resps"]] for s in expected]
+
+
+def test_loaded_tasks_serve_several_models_and_leave_the_home_alone(
+    tiny_model_folder, make_adapter, tokenizer, task_file
+):
+    import datasets
+
+    before = datasets.config.HF_DATASETS_CACHE
+    with load_tasks({"piqa": TaskSpec(task_file("piqa"), "plain", "acc")}) as tasks:
+        assert str(datasets.config.HF_DATASETS_CACHE) != str(before)
+        base = load_model(tiny_model_folder, "float32")
+        first = run_tasks(base, tokenizer, tasks, 16, "tiny")
+        tuned = PeftModel.from_pretrained(base, make_adapter(0.3)).eval()
+        assert run_tasks(tuned, tokenizer, tasks, 16, "tiny")["piqa"]["gold_logprob"] != first["piqa"]["gold_logprob"]
+        assert run_tasks(tuned.unload(), tokenizer, tasks, 16, "tiny") == first
+    assert before == datasets.config.HF_DATASETS_CACHE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "metric", "message"),
+    [
+        ("output_type: multiple_choice", "output_type: loglikelihood", "acc", "only 'multiple_choice' is supported"),
+        ("", "", "f1", r"general\.tasks\.piqa\.metric is 'f1'"),
+        ("task: grads_piqa", "no_task: x", "acc", "lm-eval cannot load this task"),
+        ("items.jsonl", "absent.jsonl", "acc", "lm-eval cannot load this task"),
+    ],
+)
+def test_task_files_that_cannot_be_used(model, tokenizer, task_file, old, new, metric, message):
+    path = task_file("piqa")
+    path.write_text(path.read_text().replace(old, new))
+    with (
+        pytest.raises(GradsError, match=message),
+        load_tasks({"piqa": TaskSpec(path, "plain", metric)}) as tasks,
+    ):
+        run_tasks(model, tokenizer, tasks, 16, "tiny")
+
+
+def test_chat_without_a_template_is_refused(model, tiny_model_folder, task_file):
+    from grads.models.load import load_tokenizer
+
+    bare = load_tokenizer(tiny_model_folder)
+    bare.chat_template = None
+    with (
+        load_tasks({"piqa": TaskSpec(task_file("piqa"), "chat", "acc")}) as tasks,
+        pytest.raises(GradsError, match="set it to 'plain'"),
+    ):
+        run_tasks(model, bare, tasks, 16, "tiny")
+
+
+@pytest.mark.slow
+def test_lm_evals_command_line_gives_the_same(tiny_model_folder, make_adapter, tokenizer, task_file, tmp_path):
+    adapter, path = make_adapter(0.3), task_file("openbookqa")
+    with load_tasks({"openbookqa": TaskSpec(path, "chat", "acc_norm")}) as tasks:
+        tuned = load_model(tiny_model_folder, "bf16", adapter)
+        found = run_tasks(tuned, tokenizer, tasks, 16, "tiny")["openbookqa"]
+    arguments = f"pretrained={tiny_model_folder},peft={adapter},dtype=bfloat16,mixed_precision_dtype=bfloat16"
+    command = [
+        sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", f"{arguments},softmax_dtype=float32",
+        "--tasks", str(path), "--batch_size", "16", "--device", "cpu", "--apply_chat_template",
+        "--output_path", str(tmp_path / "results.json"), "--log_samples",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    (path,) = Path(tmp_path).rglob("results_*.json")
+    results = json.loads(path.read_text())
+    assert results["results"]["grads_openbookqa"]["acc_norm,none"] == found["value"]
+    assert results["task_hashes"]["grads_openbookqa"] == found["hash"]

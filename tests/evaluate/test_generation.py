@@ -1,0 +1,82 @@
+import pytest
+import torch
+from peft import PeftModel
+
+from grads.data.formatting import Formatter
+from grads.evaluate.generation import generate
+from grads.runtime.errors import GradsError
+from grads.study.config import Format
+
+
+def greedy(model, ids, limit, end):
+    """The plainest greedy decoding: no batch, no cache, no padding."""
+    new = []
+    with torch.no_grad():
+        while len(new) < limit:
+            new.append(model(torch.tensor([ids + new])).logits[0, -1].argmax().item())
+            if new[-1] == end:
+                break
+    return new
+
+
+class EndsAt(Formatter):
+    """A formatter whose answers end with a token of choice."""
+
+    end_id = None
+
+    def __init__(self, tokenizer, end):
+        super().__init__(tokenizer, Format())
+        self.end_id = end
+
+
+@pytest.fixture
+def often(model, formatter, records):
+    """A token that a greedy answer holds, not at its start."""
+    answers = [greedy(model, formatter.prompt_ids(r), 12, formatter.end_id) for r in records]
+    return next(t for answer in answers for t in answer[1:] if t != answer[0])
+
+
+@pytest.mark.parametrize("budget", [1, 150, 10_000])
+def test_any_batch_gives_plain_greedy_decoding(model, tokenizer, records, counter, often, budget):
+    formatter = EndsAt(tokenizer, often)
+    rows = generate(model, formatter, records, 12, budget, counter)
+    expected = [greedy(model, formatter.prompt_ids(r), 12, often) for r in records]
+    kept = [e[:-1] if e[-1] == often else e for e in expected]
+    assert [row["prediction"] for row in rows] == [tokenizer.decode(k, skip_special_tokens=True).strip() for k in kept]
+    assert [row["new_tokens"] for row in rows] == list(map(len, kept))
+    assert [row["capped"] for row in rows] == [e[-1] != often for e in expected]
+    assert {row["capped"] for row in rows} == {True, False}
+    assert counter.done == len(records)
+
+
+def test_rows_carry_the_record_and_its_templated_prompt(model, formatter, records, counter):
+    rows = generate(model, formatter, records, 2, 1000, counter)
+    assert [row["id"] for row in rows] == [r.id for r in records]
+    assert [row["reference"] for row in rows] == [r.output for r in records]
+    assert [formatter.tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] for row in rows] == [
+        formatter.example(r).input_ids[: formatter.example(r).prompt_tokens] for r in records
+    ]
+
+
+def test_stored_sampling_settings_change_nothing(model, formatter, records, counter):
+    before = generate(model, formatter, records, 8, 1000, counter)
+    model.generation_config.update(do_sample=True, temperature=5.0, repetition_penalty=9.0)
+    assert generate(model, formatter, records, 8, 1000, counter) == before
+
+
+def test_an_adapter_is_heard(model, make_adapter, formatter, records, counter):
+    before = generate(model, formatter, records, 8, 1000, counter)
+    tuned = PeftModel.from_pretrained(model, make_adapter(0.5)).eval()
+    rows = generate(tuned, formatter, records, 8, 1000, counter)
+    assert rows != before
+    expected = [greedy(tuned, formatter.prompt_ids(r), 8, formatter.end_id) for r in records]
+    kept = [[t for t in e if t != formatter.end_id] for e in expected]
+    assert [r["prediction"] for r in rows] == [
+        formatter.tokenizer.decode(k, skip_special_tokens=True).strip() for k in kept
+    ]
+
+
+def test_more_tokens_than_the_model_has_positions_for(model, formatter, records, counter):
+    model.config.max_position_embeddings = longest = max(len(formatter.prompt_ids(r)) for r in records)
+    with pytest.raises(GradsError, match=f"longest prompt has {longest} tokens and generation.max_new_tokens is 1"):
+        generate(model, formatter, records, 1, 1000, counter)

@@ -1,0 +1,105 @@
+import json
+
+import pytest
+
+from grads.data.records import write_records
+from grads.evaluate.general import TaskSpec
+from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
+from grads.models.load import load_model
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json, read_jsonl
+from grads.study.config import Evaluation, Format, Generation
+
+
+@pytest.fixture
+def settings(tmp_path, task_file):
+    texts = tmp_path / "text.jsonl"
+    texts.write_text(
+        "".join(json.dumps({"text": f"Some general text, number {n}, of no note."}) + "\n" for n in range(4))
+    )
+    return EvaluationSettings(
+        form=Format(),
+        generation=Generation(max_new_tokens=6),
+        evaluation=Evaluation(precision="float32", token_budget=500),
+        tasks={"piqa": TaskSpec(task_file("piqa"), "plain", "acc")},
+        texts=texts,
+        text_tokens=16,
+        max_length=512,
+    )
+
+
+@pytest.fixture
+def cell(tmp_path, records):
+    test = tmp_path / "test.parquet"
+    write_records(test, records)
+
+    def make(name, trained, domain=True, general=True):
+        folder = tmp_path / name
+        return EvaluationCell(
+            name, trained, test if domain else None,
+            folder / "predictions.jsonl" if domain else None, folder / "general.json" if general else None,
+        )  # fmt: skip
+
+    return make
+
+
+def outputs(cell):
+    general = read_json(cell.general)
+    assert general.pop("seconds") > 0
+    return read_jsonl(cell.predictions), general
+
+
+def test_cells_of_a_list_equal_cells_alone(tiny_model_folder, make_adapter, cell, settings, records):
+    first, second = make_adapter(0.3), make_adapter(0.6)
+    together = [cell("a", first), cell("untuned", None), cell("b", second), cell("again", first)]
+    evaluate_cells(tiny_model_folder, together, settings)
+    a, untuned, b, again = map(outputs, together)
+    alone = cell("alone", second)
+    evaluate_cells(tiny_model_folder, [alone], settings)
+    assert outputs(alone) == b
+    assert again == a
+    assert untuned[1]["drift"]["kl"] == 0
+    assert 0 < a[1]["drift"]["kl"] < b[1]["drift"]["kl"]
+    assert len({rows[0]["response_nll"] for rows, _ in (a, untuned, b)}) == 3
+    assert [row["id"] for row in a[0]] == [r.id for r in records]
+    assert list(a[0][0])[:4] == ["id", "prompt", "reference", "prediction"]
+    assert set(a[0][0]) - {"id", "prompt", "reference", "prediction"} == {
+        "response_nll", "response_tokens", "new_tokens", "capped",
+    }  # fmt: skip
+    drift = a[1]["drift"]
+    assert drift["n"] == 4
+    assert drift["nll"] == pytest.approx(sum(i["nll"] for i in drift["items"]) / 4)
+
+
+def test_all_weights_stand_beside_the_base(tiny_model_folder, make_adapter, cell, settings, tmp_path):
+    adapter = make_adapter(0.3)
+    merged = load_model(tiny_model_folder, "float32", adapter).merge_and_unload()
+    merged.save_pretrained(tmp_path / "weights")
+    cells = [cell("weights", tmp_path / "weights"), cell("adapter", adapter)]
+    evaluate_cells(tiny_model_folder, cells, settings)
+    (full_rows, full), (rows, general) = map(outputs, cells)
+    assert full["drift"]["kl"] == pytest.approx(general["drift"]["kl"], rel=1e-3)
+    assert [r["response_nll"] for r in full_rows] == pytest.approx([r["response_nll"] for r in rows], rel=1e-5)
+    assert full["tasks"]["piqa"]["gold_logprob"] == pytest.approx(general["tasks"]["piqa"]["gold_logprob"], rel=1e-5)
+
+
+def test_only_what_is_asked_is_written(tiny_model_folder, cell, settings):
+    domain, general = cell("domain", None, general=False), cell("general", None, domain=False)
+    evaluate_cells(tiny_model_folder, [domain, general], settings)
+    assert [p.name for p in domain.predictions.parent.iterdir()] == ["predictions.jsonl"]
+    assert [p.name for p in general.general.parent.iterdir()] == ["general.json"]
+
+
+def test_finished_cells_stay_when_a_later_one_fails(tiny_model_folder, cell, settings, tmp_path):
+    cells = [cell("good", None), cell("bad", tmp_path / "nothing")]
+    with pytest.raises(GradsError, match="run its training again"):
+        evaluate_cells(tiny_model_folder, cells, settings)
+    assert outputs(cells[0])
+    assert not cells[1].predictions.exists()
+
+
+def test_progress_names_cells_and_parts(tiny_model_folder, cell, settings, capfd):
+    evaluate_cells(tiny_model_folder, [cell("law, random at 0.05", None)], settings)
+    said = capfd.readouterr().err
+    for part in ("cell 1 of 1", "answers: 6/6", "response likelihood: 6/6", "piqa: 72/72", "general text: 4/4"):
+        assert part in said

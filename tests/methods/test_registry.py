@@ -1,0 +1,78 @@
+"""The registry: discovery, names, parameters."""
+
+import subprocess
+import sys
+
+import pytest
+
+from grads.methods import registry
+from grads.methods.contract import Parameters
+from grads.methods.registry import collect, find_method, methods, module_of, parse_parameters
+from grads.runtime.errors import GradsError
+
+
+def test_methods_are_found_and_named_like_their_files() -> None:
+    assert {"full", "full_steps", "grads", "grads_density", "random", "random_length", "untuned"} <= set(methods())
+    for name in methods():
+        assert module_of(name) == f"grads.methods.{name}"
+        assert methods()[name].name == name
+        assert methods()[name].source
+
+
+def test_declarations_import_nothing_heavy() -> None:
+    code = (
+        "import sys; from grads.methods.registry import methods\n"
+        "for method in methods().values(): method.needs(method.parameters())\n"
+        "print(sorted({'torch', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_needs_follow_the_parameters() -> None:
+    grads = find_method("grads")
+    assert grads.needs(parse_parameters(grads, {})).stores == {"base", "warm"}
+    weights = {"diversity": 0.0, "similarity": 0.0}
+    assert grads.needs(parse_parameters(grads, weights)).stores == {"warm"}
+    length = find_method("random_length")
+    assert length.needs(parse_parameters(length, {})).arms == ("grads",)
+    assert length.needs(parse_parameters(length, {"reference": "other"})).arms == ("other",)
+
+
+def test_name_declared_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import grads.methods.full
+
+    monkeypatch.setattr(grads.methods.full, "METHOD", find_method("random"))
+    with pytest.raises(ValueError, match=r"full and grads\.methods\.random both declare the method 'random'"):
+        collect(["grads.methods.full", "grads.methods.random"])
+
+
+def test_file_without_a_method_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"grads\.methods\.density declares no METHOD"):
+        collect(["grads.methods.density"])
+    assert all(f"grads.methods.{name}" not in map(module_of, methods()) for name in registry.HELPERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("grads", {"neigbours": 5}, "method 'grads' has no parameter 'neigbours': did you mean 'neighbours'"),
+        ("grads", {"neighbours": 0}, "parameter 'neighbours' of method 'grads' is 0"),
+        ("grads", {"diversity": "0.5"}, "parameter 'diversity' of method 'grads' is '0.5'"),
+        ("random", {"reference": "grads"}, "method 'random' has no parameter 'reference': there are none"),
+    ],
+)
+def test_wrong_parameter_is_named(name: str, given: dict[str, object], message: str) -> None:
+    with pytest.raises(GradsError, match=message):
+        parse_parameters(find_method(name), given)
+
+
+def test_unknown_method_is_named_with_the_nearest() -> None:
+    with pytest.raises(GradsError, match="no selection method 'randm': did you mean 'random'"):
+        find_method("randm")
+
+
+def test_parameters_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse_parameters(find_method("grads"), {}).neighbours = 3
+    assert parse_parameters(find_method("full"), {}) == Parameters()

@@ -1,0 +1,116 @@
+"""The selection stage: files, ties, and inputs that do not fit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grads.methods import registry, stage
+from grads.methods.contract import Choice, Method
+from grads.methods.stage import select_records
+from grads.probe.store import read_store, write_store
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json
+
+Stores = Callable[..., Any]
+
+
+def use(monkeypatch: pytest.MonkeyPatch, choose: Callable[..., Choice]) -> None:
+    method = Method("made", "Made", "test", choose)
+    monkeypatch.setattr(stage, "find_method", lambda _name: method)
+
+
+def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> None:
+    out = tmp_path / "0.5" / "0.parquet"
+    meta = select_records("grads", {"neighbours": 3}, "0.5", 11, stores_of(9), {}, out)
+    assert read_json(out.with_suffix(".json")) == meta
+    assert meta["parameters"] == {"representativeness": 1.0, "diversity": 0.5, "similarity": 0.5, "neighbours": 3}
+    assert (meta["method"], meta["ratio"], meta["seed"], meta["requested"]) == ("grads", "0.5", 11, 4)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["0.json", "0.parquet"]
+
+
+def test_stores_come_from_disk_as_the_probe_wrote_them(tmp_path: Path, stores_of: Stores) -> None:
+    stores = stores_of(9)
+    for name, store in stores.items():
+        write_store(tmp_path / name, store.signals, store.features)
+    read = {name: read_store(tmp_path / name) for name in stores}
+    for name, given in (("a", stores), ("b", read)):
+        select_records("grads", {}, "0.5", 0, given, {}, tmp_path / f"{name}.parquet")
+    assert pd.read_parquet(tmp_path / "a.parquet").equals(pd.read_parquet(tmp_path / "b.parquet"))
+
+
+def test_equal_scores_are_ordered_by_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores) -> None:
+    use(monkeypatch, lambda inputs, _: Choice(np.arange(len(inputs.pool)) % 3))
+    select_records("made", {}, "0.5", 0, stores_of(1000), {}, tmp_path / "s.parquet")
+    table = pd.read_parquet(tmp_path / "s.parquet")
+    assert table.sort_values(["score", "id"], ascending=[False, True])["id"].tolist() == table["id"].tolist()
+
+
+def test_fewer_than_asked_is_a_shortfall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores) -> None:
+    use(monkeypatch, lambda inputs, _: Choice(np.arange(len(inputs.pool)), np.array([3, 1])))
+    meta = select_records("made", {}, "0.5", 0, stores_of(10), {}, tmp_path / "s.parquet")
+    assert (meta["requested"], meta["actual"], meta["shortfall"]) == (5, 2, 3)
+    table = pd.read_parquet(tmp_path / "s.parquet")
+    assert table["score"].tolist() == [3, 1, 9, 8, 7, 6, 5, 4, 2, 0]
+
+
+@pytest.mark.parametrize("order", [[0, 0], [0, 1, 2]])
+def test_wrong_number_of_places_is_a_bug(
+    order: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    use(monkeypatch, lambda inputs, _: Choice(np.zeros(len(inputs.pool)), np.array(order)))
+    with pytest.raises(ValueError, match="some twice or more than 2"):
+        select_records("made", {}, "0.5", 0, stores_of(4), {}, tmp_path / "s.parquet")
+
+
+def test_nan_score_is_an_error_that_names_the_record(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    use(monkeypatch, lambda inputs, _: Choice(np.array([0.0, np.nan, 1.0])))
+    stores = stores_of(3)
+    second = sorted(stores["tokens"].signals["id"])[1]
+    with pytest.raises(GradsError, match=f"1 of 3 records as NaN \\(first: {second}\\)"):
+        select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_store_and_missing_reference_are_named(tmp_path: Path, stores_of: Stores) -> None:
+    stores = stores_of(5)
+    out = tmp_path / "s.parquet"
+    with pytest.raises(GradsError, match="the signals 'warm' are needed"):
+        select_records("grads_density", {}, "0.5", 0, {"tokens": stores["tokens"]}, {}, out)
+    with pytest.raises(GradsError, match="the selection of arm 'grads' is needed"):
+        select_records("random_length", {}, "0.5", 0, stores, {}, out)
+
+
+def test_signals_of_other_records_are_refused(tmp_path: Path, stores_of: Stores) -> None:
+    stores = stores_of(5)
+    for wrong in (stores["warm"].signals.iloc[1:], stores["warm"].signals.assign(id=list("abcde"))):
+        mixed = {**stores, "warm": replace(stores["warm"], signals=wrong.reset_index(drop=True))}
+        with pytest.raises(GradsError, match=r"the signals 'warm' has . records that are not the pool's 5"):
+            select_records("grads_density", {}, "0.5", 0, mixed, {}, tmp_path / "s.parquet")
+
+
+def test_pool_without_records_or_with_a_record_twice_is_refused(tmp_path: Path, stores_of: Stores) -> None:
+    tokens = stores_of(5)["tokens"]
+    for signals, message in (
+        (tokens.signals.iloc[:0], "no eligible training record"),
+        (tokens.signals.assign(id=list("abcda")), "record a is twice"),
+    ):
+        with pytest.raises(GradsError, match=message):
+            select_records("random", {}, "0.5", 0, {"tokens": replace(tokens, signals=signals)}, {}, tmp_path / "s")
+
+
+def test_ratio_that_a_method_does_not_have_is_refused(tmp_path: Path, stores_of: Stores) -> None:
+    with pytest.raises(GradsError, match=r"method 'full' has ratio 1 only, not 0\.5"):
+        select_records("full", {}, "0.5", 0, stores_of(5), {}, tmp_path / "s.parquet")
+
+
+def test_unknown_method_is_refused(tmp_path: Path, stores_of: Stores) -> None:
+    assert "nothing" not in registry.methods()
+    with pytest.raises(GradsError, match="no selection method 'nothing'"):
+        select_records("nothing", {}, "0.5", 0, stores_of(5), {}, tmp_path / "s.parquet")

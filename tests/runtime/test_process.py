@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+JOB = """
+from grads.runtime.process import job
+from grads.runtime.errors import GradsError
+with job({log!r}, threads=3):
+    import os
+    print("threads", os.environ["OMP_NUM_THREADS"])
+    {body}
+"""
+
+
+def run(body, log):
+    script = JOB.format(log=str(log), body=body)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+
+def test_output_goes_to_the_terminal_and_to_the_log(tmp_path):
+    result = run("os.system('echo from a child')", tmp_path / "logs" / "x.log")
+    assert result.returncode == 0
+    assert "threads 3" in result.stderr
+    log = (tmp_path / "logs" / "x.log").read_text()
+    assert "threads 3" in log
+    assert "from a child" in log
+
+
+def test_a_user_mistake_is_one_sentence_and_status_2(tmp_path):
+    result = run("raise GradsError('data.jsonl:3: no key \"output\": add it')", tmp_path / "x.log")
+    assert result.returncode == 2
+    assert 'error: data.jsonl:3: no key "output": add it' in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bug_keeps_its_traceback(tmp_path):
+    result = run("raise KeyError('x')", tmp_path / "x.log")
+    assert result.returncode == 1
+    assert "Traceback" in (tmp_path / "x.log").read_text()
+
+
+def test_a_job_dies_with_its_parent(tmp_path):
+    pid_file = tmp_path / "pid"
+    child = (
+        "from grads.runtime.process import die_with_parent; import os, pathlib, time; die_with_parent(); "
+        f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"]
+    )
+    deadline = time.monotonic() + 30
+    while not (pid_file.exists() and pid_file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int(pid_file.read_text())
+    parent.kill()
+    parent.wait()
+    while _alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    finally:
+        os.sched_yield()

@@ -1,0 +1,84 @@
+import copy
+
+import pytest
+import yaml
+
+from grads.runtime.errors import GradsError
+from grads.study.grid import Cell, cells
+from grads.study.load import parse_study, read_study
+
+SMOKE = yaml.safe_load(open("config/smoke.yaml", encoding="utf-8"))
+
+
+def changed(path, value):
+    """Return the smoke config with one key changed."""
+    config = copy.deepcopy(SMOKE)
+    section = config
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    return config
+
+
+@pytest.mark.parametrize("name", ["demo", "smoke"])
+def test_shipped_configs_are_valid(name):
+    assert read_study(f"config/{name}.yaml").study == name
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (["trainin"], {}, "unknown key 'trainin': did you mean 'training'"),
+        (["training", "learnin_rate"], 1.0, "unknown key 'training.learnin_rate': did you mean 'learning_rate'"),
+        (["domains", "sums", "source", "pth"], "x", "unknown key 'domains.sums.source.pth': did you mean 'path'"),
+        (["arms", "grads", "ratio"], [0.5], "unknown key 'arms.grads.ratio': did you mean 'ratios'"),
+        (["training", "learning_rate"], "2e-5", "'training.learning_rate' is the text '2e-5'.*write 2.0e-5"),
+        (["training", "epochs"], 1.5, "'training.epochs'"),
+        (["arms", "grads", "ratios"], [2], "'arms.grads.ratios.0': a ratio is above 0 and at most 1"),
+        (["models", "tiny", "source", "kind"], "hubb", "'models.tiny.source': .*'hubb'"),
+        (["evaluation", "wordnet", "archive"], "wnn", "names the archive 'wnn': did you mean 'wn'"),
+        (["evaluation", "wordnet"], None, "metric 'meteor' needs 'evaluation.wordnet'"),
+        (["seeds"], [1, 1], "a seed is listed twice"),
+        (["arms", "warm"], {"method": "full"}, "an arm cannot be called 'warm'"),
+    ],
+)
+def test_a_mistake_is_refused_in_one_sentence(path, value, sentence):
+    with pytest.raises(GradsError, match=f"mine.yaml: .*{sentence}") as caught:
+        parse_study(changed(path, value), "mine.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", "With Space", "ünicode"])
+def test_a_name_that_could_not_be_a_folder_is_refused(name):
+    with pytest.raises(GradsError, match="domains"):
+        parse_study(changed(["domains", name], SMOKE["domains"]["sums"]))
+
+
+def test_a_missing_key_is_named():
+    config = copy.deepcopy(SMOKE)
+    del config["splits"]
+    with pytest.raises(GradsError, match="key 'splits' is missing"):
+        parse_study(config)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(GradsError, match=r"absent.yaml: cannot be read"):
+        read_study(tmp_path / "absent.yaml")
+    (tmp_path / "broken.yaml").write_text("study: [")
+    with pytest.raises(GradsError, match=r"broken.yaml: not valid YAML"):
+        read_study(tmp_path / "broken.yaml")
+    with pytest.raises(GradsError, match="is a mapping"):
+        parse_study(["a list"])
+
+
+def test_the_grid_of_the_demo():
+    grid = cells(read_study("config/demo.yaml"))
+    assert len(grid) == len(set(grid)) == 3 * (2 + 3 * 2 + 2)
+    assert Cell("smollm2", "law", "untuned", "0", 0) in grid
+    assert Cell("smollm2", "law", "full", "1", 0) in grid
+
+
+def test_untuned_is_one_cell_whatever_the_seeds():
+    grid = cells(parse_study(changed(["seeds"], [3, 4])))
+    assert [cell.seed for cell in grid if cell.arm == "untuned"] == [0, 0]
+    assert {cell.seed for cell in grid if cell.arm == "full"} == {3, 4}

@@ -1,0 +1,27 @@
+from grads.study.seeds import derive_seed, shuffled_ids
+
+
+def test_a_seed_depends_on_each_of_its_parts():
+    base = derive_seed(0, "m", "d", "order")
+    others = [derive_seed(1, "m", "d", "order"), derive_seed(0, "n", "d", "order"), derive_seed(0, "m", "e", "order")]
+    assert base not in [*others, derive_seed(0, "m", "d", "selection")]
+    assert 0 <= base < 2**31
+    assert base == derive_seed(0, "m", "d", "order")
+
+
+def test_parts_are_not_run_together():
+    assert derive_seed(0, "ab", "c", "x") != derive_seed(0, "a", "bc", "x")
+
+
+def test_a_subset_keeps_the_order_it_has_in_the_whole():
+    ids = [f"id{i}" for i in range(50)]
+    whole = shuffled_ids(ids, seed=7)
+    subset = ids[10:30]
+    assert shuffled_ids(reversed(subset), seed=7) == [i for i in whole if i in subset]
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    ids = [f"id{i}" for i in range(50)]
+    orders = {tuple(shuffled_ids(ids, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
+    assert len(orders) == 4
+    assert all(sorted(order) == sorted(ids) for order in orders)

@@ -1,0 +1,111 @@
+import json
+
+import pandas as pd
+import pytest
+
+from grads.study.load import parse_study
+from grads.tables.domain import domain_table
+from grads.tables.estimates import Estimates
+from grads.tables.measurements import collect
+
+
+@pytest.fixture
+def frame(study, make_cells):
+    return collect(study, make_cells(study))
+
+
+def _set(frame: pd.DataFrame, metric: str, domain: str, values: dict[tuple[str, str], float]) -> None:
+    """Put values in place of those measured, without items."""
+    for (arm, ratio), value in values.items():
+        where = (frame["metric"] == metric) & (frame["domain"] == domain) & (frame["arm"] == arm)
+        index = frame[where & (frame["ratio"] == ratio)].index
+        assert len(index) == 1
+        frame.loc[index, ["value", "statistic"]] = value, ""
+
+
+BLEUS = {
+    ("untuned", "0"): 9.0,
+    ("full", "1"): 6.004,
+    ("random", "0.05"): 2.0,
+    ("random", "0.5"): 7.5,
+    ("grads_density", "0.5"): 6.001,
+}
+
+
+def test_rows_and_columns_are_arms_and_metrics(study, frame):
+    table = domain_table(study, Estimates(frame))
+    assert table.header == ["arm", *["BLEU ↑", "METEOR ↑", "chrF ↑", "NLL ↓"] * 2]
+    assert table.groups == [("", 1), ("Law", 4), ("Tax", 4)]
+    (block,) = table.blocks
+    assert block.title == "Tiny_1"
+    arms = ["untuned", "full", "random@0.05", "random@0.5", "grads_density@0.5"]
+    assert [row[0].text for row in block.rows] == arms
+    assert {len(row) for row in block.rows} == {9}
+    assert table.label == study.label
+
+
+def test_best_and_second_trained_arm_are_marked(study, frame):
+    """The untuned model is best here and takes no part; the two that print as 6.00 are both second."""
+    _set(frame, "bleu", "law", BLEUS)
+    column = [row[1] for row in domain_table(study, Estimates(frame)).blocks[0].rows]
+    assert [entry.text for entry in column] == ["9.00", "6.00", "2.00", "7.50", "6.00"]
+    assert [entry.place for entry in column] == [0, 2, 0, 1, 2]
+    assert [entry.aside for entry in column] == [""] * 5
+
+
+def test_lower_likelihood_loss_is_better(study, frame):
+    values = dict(zip(BLEUS, (1.0, 2.1, 2.2, 2.0, 2.3), strict=True))
+    _set(frame, "response_nll", "law", values)
+    column = [row[4] for row in domain_table(study, Estimates(frame)).blocks[0].rows]
+    assert [entry.place for entry in column] == [0, 2, 0, 1, 0]
+
+
+def test_relative_gain_only_for_bleu_on_a_baseline_of_five(study, frame):
+    _set(frame, "bleu", "law", BLEUS)
+    _set(frame, "bleu", "tax", BLEUS | {("untuned", "0"): 4.99})
+    tidy = domain_table(study, Estimates(frame)).tidy.set_index(["domain", "arm", "ratio", "metric"])
+    assert tidy.loc[("law", "random", "0.5", "bleu"), "gain"] == -1.5
+    assert tidy.loc[("law", "random", "0.5", "bleu"), "relative_gain"] == pytest.approx(-1.5 / 9)
+    assert tidy.loc[("tax", "random", "0.5", "bleu"), "gain"] == pytest.approx(2.51)
+    relative = tidy["relative_gain"].dropna().reset_index()
+    assert set(relative["domain"]) == {"law"}
+    assert set(relative["metric"]) == {"bleu"}
+
+
+def test_full_precision_in_the_tidy_columns(study, frame):
+    tidy = domain_table(study, Estimates(frame)).tidy
+    assert len(tidy) == 2 * 5 * 4
+    measured = frame[frame["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
+    found = tidy[tidy["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
+    assert found.to_dict() == measured.to_dict()
+
+
+def test_notes_say_items_seeds_cap_and_signatures(study, frame):
+    notes = " ".join(domain_table(study, Estimates(frame)).notes)
+    for part in (
+        "Test items per domain: 6.",
+        "items only",
+        "(1 seed)",
+        "at 64 new tokens: at most 12 %",
+        "Signatures: BLEU nrefs:1|case:mixed.",
+    ):
+        assert part in notes
+    assert "†" not in notes
+
+
+def test_a_selection_that_fell_short_is_marked(study, make_cells):
+    files = make_cells(study)
+    short = next(one for one in files if str(one.cell) == "tiny/tax/grads_density/0.5/0")
+    content = json.loads(short.selection.read_text())
+    short.selection.write_text(json.dumps(content | {"actual": content["requested"] - 1}))
+    table = domain_table(study, Estimates(collect(study, files)))
+    assert [row[0].text for row in table.blocks[0].rows if "†" in row[0].text] == ["grads_density@0.5†"]
+    assert any(note.startswith("†") for note in table.notes)
+
+
+def test_a_study_without_untuned_has_no_gain(config, make_cells):
+    del config["arms"]["untuned"]
+    study = parse_study(config)
+    table = domain_table(study, Estimates(collect(study, make_cells(study))))
+    assert "gain" not in table.tidy.columns
+    assert len(table.blocks[0].rows) == 4

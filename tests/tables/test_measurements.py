@@ -1,0 +1,110 @@
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json, write_json
+from grads.study.grid import cells
+from grads.tables.measurements import COLUMNS, collect, read_measurements, write_measurements
+
+
+def _edit(path, change):
+    content = read_json(path)
+    change(content)
+    write_json(path, content)
+
+
+def test_long_table_has_a_row_per_cell_and_metric_with_the_files_values(study, make_cells):
+    files = make_cells(study)
+    frame = collect(study, files)
+    assert tuple(frame.columns) == COLUMNS
+    keys = ["model", "domain", "arm", "ratio", "seed", "part", "task", "metric"]
+    assert not frame.duplicated(keys).any()
+    assert frame.drop_duplicates(keys[:5]).shape[0] == len(cells(study)) == 10
+    one = next(one for one in files if str(one.cell) == "tiny/tax/random/0.05/0")
+    mine = frame[(frame["domain"] == "tax") & (frame["arm"] == "random") & (frame["ratio"] == "0.05")]
+    values = mine.set_index(["task", "metric"])["value"]
+    for metric in ("bleu", "meteor", "chrf", "response_nll", "capped"):
+        assert values["test", metric] == read_json(one.metrics)[metric]["value"]
+    general = read_json(one.general)
+    assert values["quiz", "acc"] == general["tasks"]["quiz"]["value"]
+    assert values["text", "kl"] == general["drift"]["kl"]
+    assert values["training", "steps"] == read_json(one.training)["steps"]
+
+
+def test_intervals_hold_the_value_where_there_are_items(study, make_cells):
+    frame = collect(study, make_cells(study)).set_index("metric")
+    for metric in ("bleu", "chrf", "meteor", "acc", "gold_logprob", "nll"):
+        rows = frame.loc[metric]
+        assert (rows["interval"] == "items only").all()
+        assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
+    assert (frame.loc["new_tokens", "interval"] == "none").all()
+    assert frame.loc["seconds", "low"].isna().all()
+
+
+def test_corpus_metric_without_counts_has_no_interval(study, make_cells):
+    files = make_cells(study)
+    for one in files:
+        _edit(one.metrics, lambda content: content["chrf"].pop("counts"))
+    frame = collect(study, files).set_index("metric")
+    assert (frame.loc["chrf", "interval"] == "none").all()
+    assert (frame.loc["chrf", "n"] == 6).all()
+
+
+def test_parquet_gives_the_table_back(study, make_cells, tmp_path):
+    frame = collect(study, make_cells(study))
+    write_measurements(frame, tmp_path / "m.parquet")
+    again = read_measurements(tmp_path / "m.parquet")
+    pd.testing.assert_frame_equal(again.drop(columns="items"), frame.drop(columns="items"))
+    assert [[list(row) for row in items] for items in again["items"]] == list(frame["items"])
+
+
+@pytest.mark.parametrize("name", ["metrics", "general", "training", "selection", "preliminary"])
+def test_missing_file_is_named_with_its_cell(study, make_cells, name):
+    files = make_cells(study)
+    lost = next(one for one in files if one.cell.arm == "grads_density")
+    getattr(lost, name).unlink()
+    with pytest.raises(GradsError, match=rf"{getattr(lost, name).name} is missing, cell tiny/law/grads_density/0.5/0"):
+        collect(study, files)
+
+
+def test_missing_entry_is_named(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].metrics, lambda content: content.pop("meteor"))
+    with pytest.raises(GradsError, match=r"metrics\.json has no 'meteor'"):
+        collect(study, files)
+
+
+def test_value_that_its_items_do_not_give_is_refused(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].metrics, lambda content: content["bleu"].update(value=content["bleu"]["value"] + 0.01))
+    with pytest.raises(GradsError, match=r"'bleu' of 'test' is .* its items give"):
+        collect(study, files)
+
+
+@pytest.mark.parametrize("value", [None, "12"])
+def test_value_that_is_no_number_is_refused(study, make_cells, value):
+    files = make_cells(study)
+    _edit(files[3].training, lambda content: content.update(final_loss=value))
+    with pytest.raises(GradsError, match=r"training\.json: 'final_loss' of 'training' is .* not a number"):
+        collect(study, files)
+
+
+def test_cells_must_be_those_of_the_study(study, make_cells):
+    files = make_cells(study)
+    with pytest.raises(GradsError, match=r"cell tiny/law/untuned/0/0 of 'toy' is missing"):
+        collect(study, files[1:])
+    with pytest.raises(GradsError, match=r"cell tiny/tax/grads_density/0.5/0 is given twice"):
+        collect(study, [*files, files[-1]])
+    stranger = dataclasses.replace(files[1], cell=dataclasses.replace(files[1].cell, seed=9))
+    with pytest.raises(GradsError, match=r"cell tiny/law/full/1/9 is not in study 'toy'"):
+        collect(study, [*files, stranger])
+
+
+def test_costs_need_training_and_preliminary_epoch(study, make_cells):
+    files = make_cells(study)
+    with pytest.raises(GradsError, match="summary of the preliminary epoch is not given"):
+        collect(study, [dataclasses.replace(one, preliminary=None) for one in files])
+    with pytest.raises(GradsError, match="summary of the training is not given"):
+        collect(study, [dataclasses.replace(one, training=None) for one in files])

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+from rich.console import Console
+
+from grads.tables.measurements import collect, write_measurements
+from grads.tables.terminal import summary
+
+
+def test_summary_shows_main_table_and_paths(study, make_cells, tmp_path):
+    frame = collect(study, make_cells(study))
+    write_measurements(frame, tmp_path / "m.parquet")
+    console = Console(width=80, record=True, file=(tmp_path / "out.txt").open("w"))
+    shown = {"tables": Path("results/toy/tables"), "figures": Path("results/toy/figures")}
+    summary(study, tmp_path / "m.parquet", shown, "snakemake --report report.html", console)
+    text = console.export_text()
+    assert study.label in text
+    assert "tables   results/toy/tables" in text
+    assert "report   snakemake --report report.html" in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    mine = frame[(frame["arm"] == "full") & (frame["part"] != "cost")].set_index(["domain", "metric"])["value"]
+    drift = (mine["law", "kl"] + mine["tax", "kl"]) / 2
+    numbers = [f"{mine[domain, m]:.{d}f}" for domain in ("law", "tax") for m, d in (("bleu", 2), ("meteor", 3))]
+    assert rows["full"] == [*numbers, f"{drift:.3f}"]
+    assert max(map(len, text.splitlines())) <= 80

@@ -1,0 +1,88 @@
+# What all rules share: the study, its paths and cells, and the names that wildcards may take.
+from dataclasses import replace
+
+from snakemake.exceptions import WorkflowError
+
+from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms
+from grads.methods.registry import module_of
+from grads.runtime.errors import GradsError
+from grads.runtime.locks import local_devices, lock_study
+from grads.study.code import code_version
+from grads.study.grid import Cell, cells
+from grads.study.load import parse_study
+from grads.study.paths import WORDNET, Paths, archive_path, warm_cell
+from grads.study.seeds import derive_seed
+
+try:
+    STUDY = parse_study(config)
+    check_arms(STUDY)
+except GradsError as error:
+    raise WorkflowError(str(error))
+
+CELLS = cells(STUDY)
+PATHS = Paths(STUDY.study)
+# The pattern of any cell, for rules with wildcards.
+CELL = Cell("{model}", "{domain}", "{arm}", "{ratio}", "{seed}")
+# Jobs ask for one device where there are some; the profile says how many jobs may hold one at a time.
+GPU = min(1, local_devices())
+
+
+wildcard_constraints:
+    model="|".join(STUDY.models),
+    domain="|".join(STUDY.domains),
+    arm="|".join(STUDY.arms),
+    ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
+    seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
+    task="|".join(STUDY.general.tasks) or "none",
+    split="train|validation|test",
+
+
+def cell_of(wildcards):
+    return Cell(wildcards.model, wildcards.domain, wildcards.arm, wildcards.ratio, int(wildcards.seed))
+
+
+def seed_for(purpose):
+    return lambda wildcards: derive_seed(int(wildcards.seed), wildcards.model, wildcards.domain, purpose)
+
+
+def settings(section, *keys):
+    """Return a part of the config as plain data, for `params`: what changes it re-runs the rule."""
+    return section.model_dump(include=set(keys) if keys else None)
+
+
+def model_format(wildcards):
+    return settings(STUDY.models[wildcards.model].format)
+
+
+def archives_of(*sources):
+    """Return the downloaded files that the given sources read."""
+    names = {source.archive for source in sources if hasattr(source, "archive")}
+    return [archive_path(STUDY.archives[name].file) for name in sorted(names)]
+
+
+def archive_map(*sources):
+    names = {source.archive for source in sources if hasattr(source, "archive")}
+    return {name: str(archive_path(STUDY.archives[name].file)) for name in sorted(names)}
+
+
+def files_of(*sources):
+    """Return the user's own files that the given sources read."""
+    return [source.path for source in sources if source.kind == "file"]
+
+
+def start_run():
+    try:
+        lock_study(PATHS.root)
+    except GradsError as error:
+        raise WorkflowError(str(error))
+
+
+def finish_run():
+    """Print the main table and where everything lies."""
+    from grads.tables.terminal import summary
+
+    measurements = PATHS.root / "measurements.parquet"
+    if measurements.is_file():
+        shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}
+        command = ["snakemake", "--cores 1", *(f"--configfile {file}" for file in workflow.configfiles)]
+        summary(STUDY, measurements, shown, " ".join([*command, f"--report {PATHS.root / 'report.html'}"]))

@@ -1,0 +1,87 @@
+# Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
+EVALUATION = {
+    "generation": settings(STUDY.generation),
+    "evaluation": settings(STUDY.evaluation, "precision", "token_budget", "task_batch"),
+    "tasks": {name: settings(task, "metric", "form") for name, task in STUDY.general.tasks.items()},
+    "text_tokens": STUDY.general.text.max_tokens,
+    "max_length": STUDY.training.max_length,
+    "code": code_version("grads.evaluate.stage"),
+}
+GENERAL_FILES = {
+    "samples": [PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
+    "tasks": [PATHS.general(f"{task}.yaml") for task in STUDY.general.tasks],
+    "text": PATHS.general("text.jsonl"),
+}
+
+
+rule evaluate:
+    input:
+        model=PATHS.model("{model}"),
+        records=PATHS.records("{domain}", "test"),
+        trained=PATHS.run(CELL) / "adapter",
+        **GENERAL_FILES,
+    output:
+        predictions=PATHS.run(CELL) / "predictions.jsonl",
+        general=PATHS.run(CELL) / "general.json",
+    log:
+        PATHS.root / "logs" / "evaluate" / f"{CELL}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "evaluate" / f"{CELL}.tsv"
+    params:
+        label=lambda wildcards: f"evaluate {cell_of(wildcards)}",
+        format=model_format,
+        **EVALUATION,
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=480,
+    conda:
+        "../../envs/grads.yaml"
+    script:
+        "../scripts/evaluate.py"
+
+
+UNTUNED_RUNS = [PATHS.run(Cell("{model}", domain, "untuned", "0", 0)) for domain in STUDY.domains]
+
+
+# The untuned model answers all domains in one job, and its general part is measured once.
+use rule evaluate as evaluate_untuned with:
+    input:
+        model=PATHS.model("{model}"),
+        records=[PATHS.records(domain, "test") for domain in STUDY.domains],
+        **GENERAL_FILES,
+    output:
+        predictions=[run / "predictions.jsonl" for run in UNTUNED_RUNS],
+        general=PATHS.untuned_general("{model}"),
+    log:
+        PATHS.root / "logs" / "evaluate" / "{model}-untuned.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "evaluate" / "{model}-untuned.tsv"
+    params:
+        label=lambda wildcards: f"evaluate {wildcards.model}/untuned",
+        format=model_format,
+        **EVALUATION,
+
+
+ruleorder: evaluate_untuned > evaluate
+
+
+rule metrics:
+    input:
+        predictions=PATHS.run(CELL) / "predictions.jsonl",
+        wordnet=WORDNET if "meteor" in STUDY.evaluation.metrics else [],
+    output:
+        PATHS.run(CELL) / "metrics.json",
+    log:
+        PATHS.root / "logs" / "metrics" / f"{CELL}.log",
+    params:
+        metrics=STUDY.evaluation.metrics,
+        code=code_version("grads.evaluate.metrics"),
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    script:
+        "../scripts/metrics.py"

@@ -1,0 +1,57 @@
+# The long table of measurements, and the tables and figures made from it.
+from grads.tables.files import FIGURES, TABLES, cell_files, listed
+
+STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
+
+
+def shown(name, suffix, category):
+    """Return a table or figure as an item of the report."""
+    folder = "tables" if category == "Tables" else "figures"
+    return report(
+        PATHS.root / folder / f"{name}{suffix}",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"show": name.capitalize()},
+    )
+
+
+rule measurements:
+    input:
+        [path for files in cell_files(STUDY, STORES) for path in listed(files)],
+    output:
+        PATHS.root / "measurements.parquet",
+    log:
+        PATHS.root / "logs" / "measurements.log",
+    params:
+        study=config,
+        stores=STORES,
+        code=code_version("grads.tables.stage"),
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    script:
+        "../scripts/measurements.py"
+
+
+rule tables:
+    input:
+        PATHS.root / "measurements.parquet",
+    output:
+        tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=TABLES, suffix=[".csv", ".md", ".tex"]),
+        pages=[shown(name, ".html", "Tables") for name in TABLES],
+        figures=[shown(name, ".svg", "Figures") for name in FIGURES],
+        prints=expand(PATHS.root / "figures" / "{name}.pdf", name=FIGURES),
+    log:
+        PATHS.root / "logs" / "tables.log",
+    params:
+        study=config,
+        code=code_version("grads.tables.stage"),
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    script:
+        "../scripts/tables.py"

@@ -1,0 +1,67 @@
+# Training: the preliminary epoch that all arms share, and every arm.
+
+
+rule train:
+    input:
+        model=PATHS.model("{model}"),
+        records=PATHS.records("{domain}", "train"),
+        selection=PATHS.selection(CELL),
+    output:
+        trained=directory(PATHS.run(CELL) / "adapter"),
+        summary=PATHS.run(CELL) / "training.json",
+    log:
+        PATHS.root / "logs" / "train" / f"{CELL}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "train" / f"{CELL}.tsv"
+    params:
+        label=lambda wildcards: f"train {cell_of(wildcards)}",
+        scratch=str(PATHS.scratch("train") / str(CELL)),
+        format=model_format,
+        training=settings(STUDY.training),
+        epochs=None,
+        steps_of_ratio=lambda wildcards: (
+            wildcards.ratio if arm_method(STUDY, wildcards.arm).equal_steps else None
+        ),
+        initialisation_seed=seed_for("initialisation"),
+        order_seed=seed_for("order"),
+        code=code_version("grads.train.stage"),
+    # On a CPU, small models train fastest as several one-thread jobs side by side.
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=720,
+        # Each retry halves what one pass holds; the global batch stays as it is.
+        micro_batch=lambda wildcards, attempt: max(1, 8 // 2 ** (attempt - 1)),
+    conda:
+        "../../envs/grads.yaml"
+    script:
+        "../scripts/train.py"
+
+
+WARM = warm_cell("{model}", "{domain}", "{seed}")
+
+
+use rule train as train_warm with:
+    input:
+        model=PATHS.model("{model}"),
+        records=PATHS.records("{domain}", "train"),
+    output:
+        trained=directory(PATHS.run(WARM) / "adapter"),
+        summary=PATHS.run(WARM) / "training.json",
+    log:
+        PATHS.root / "logs" / "train" / f"{WARM}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "train" / f"{WARM}.tsv"
+    params:
+        label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
+        scratch=str(PATHS.scratch("train") / str(WARM)),
+        format=model_format,
+        training=settings(STUDY.training),
+        epochs=1,
+        steps_of_ratio=None,
+        initialisation_seed=seed_for("initialisation"),
+        order_seed=seed_for("order"),
+        code=code_version("grads.train.stage"),
+    # Everything that selects waits for it.
+    priority: 20

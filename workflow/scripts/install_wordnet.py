@@ -1,0 +1,5 @@
+from grads.data.wordnet import install_wordnet
+from grads.runtime.process import job
+
+with job(snakemake.log[0]):
+    install_wordnet(snakemake.input[0], snakemake.params.member, snakemake.output[0])

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake.log[0]):
+    from grads.evaluate.metrics import compute_metrics
+
+    wordnet = snakemake.input.get("wordnet")
+    metrics, folder = snakemake.params.metrics, Path(wordnet) if wordnet else None
+    compute_metrics(Path(snakemake.input.predictions), metrics, folder, Path(snakemake.output[0]))

@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake.log[0]):
+    from grads.data.prepare import prepare_domains
+    from grads.study.config import Domain, Splits
+
+    prepare_domains(
+        {name: Domain(**domain) for name, domain in snakemake.params.domains.items()},
+        Splits(**snakemake.params.splits),
+        {name: Path(path) for name, path in snakemake.params.archives.items()},
+        Path(snakemake.params.out),
+    )

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake.log[0]):
+    from grads.study.load import parse_study
+    from grads.tables.stage import make_tables
+
+    tables, figures = (Path(files[0]).parent for files in (snakemake.output.tables, snakemake.output.figures))
+    make_tables(parse_study(snakemake.params.study), Path(snakemake.input[0]), tables, figures)
