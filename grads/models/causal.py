@@ -13,7 +13,9 @@ def unwrap(model: nn.Module) -> Any:
 
 def hidden_states(model: nn.Module, **inputs: Any) -> Tensor:
     """Return the decoder's last hidden states, batch x tokens x width, the very input of the LM head."""
-    return unwrap(model).model(**inputs)[0] if hasattr(unwrap(model), "model") else unwrap(model).base_model(**inputs)[0]
+    return (
+        unwrap(model).model(**inputs)[0] if hasattr(unwrap(model), "model") else unwrap(model).base_model(**inputs)[0]
+    )
 
 
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:

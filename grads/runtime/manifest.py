@@ -2,59 +2,73 @@
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from grads.runtime.files import read_json, sha256_file, write_json
 
-LIBRARIES = ("torch", "transformers", "peft", "accelerate", "lm_eval", "sacrebleu", "nltk", "numpy", "pandas", "snakemake")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "lm_eval",
+    "sacrebleu",
+    "nltk",
+    "numpy",
+    "pandas",
+    "snakemake",
+)
 
 
-def write_manifest(
-    artefact: Path | str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str], started: float
+def write_manifests(
+    outputs: Iterable[Path | str], inputs: Iterable[Path | str], settings: Mapping[str, Any], started: float
 ) -> None:
-    """Write what made `artefact`, beside it: manifest.json in a folder, <name>.manifest.json next to a file.
+    """Write what made some artefacts: one manifest in each of their folders, named after the first artefact there.
 
     Args:
-        artefact: the file or folder that was made.
+        outputs: the files and folders that one job made.
+        inputs: the files and folders that it read; all are recorded with the SHA-256 of their content.
         settings: all that shaped the result.
-        inputs: the files and folders that were read; each is recorded with the SHA-256 of its content.
         started: `time.time()` at the start of the work.
     """
-    artefact = Path(artefact)
+    artefacts = [Path(output) for output in outputs]
     manifest = {
-        "artefact": str(artefact),
-        "sha256": content_sha256(artefact),
-        "settings": dict(settings),
-        "inputs": {name: {"path": str(path), "sha256": _known_sha256(Path(path))} for name, path in inputs.items()},
+        "outputs": {str(path): content_sha256(path) for path in artefacts},
+        "inputs": {str(path): _known_sha256(Path(path)) for path in inputs},
+        "settings": settings,
         "seconds": round(time.time() - started, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **environment(),
     }
-    write_json(_manifest_path(artefact), manifest)
+    first = {path.parent: path for path in reversed(artefacts)}
+    for path in first.values():
+        write_json(_manifest_path(path), manifest)
 
 
 def _manifest_path(artefact: Path) -> Path:
-    return artefact / "manifest.json" if artefact.is_dir() else artefact.with_name(artefact.stem + ".manifest.json")
+    return artefact.with_name(f"{artefact.stem}.manifest.json")
 
 
 def _known_sha256(path: Path) -> str:
     """Return the hash from the artefact's own manifest: a model of 30 GB is not read again by every job."""
     manifest = _manifest_path(path)
-    return read_json(manifest)["sha256"] if manifest.is_file() else content_sha256(path)
+    known = read_json(manifest)["outputs"] if manifest.is_file() else {}
+    return known.get(str(path)) or content_sha256(path)
 
 
 def content_sha256(path: Path) -> str:
-    """Return the hash of a file, or of a folder's files with their names (manifests left out: they hold dates)."""
+    """Return the hash of a file, or of a folder's files with their names."""
     if path.is_file():
         return sha256_file(path)
     total = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.endswith("manifest.json")):
+    for file in sorted(found for found in path.rglob("*") if found.is_file()):
         total.update(f"{file.relative_to(path)} {sha256_file(file)}\n".encode())
     return total.hexdigest()
 
@@ -64,16 +78,21 @@ def environment() -> dict[str, Any]:
     return {
         "git": _git(),
         "host": platform.node(),
-        "machine": {"system": platform.platform(), "processor": _processor(), "python": platform.python_version()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "python": platform.python_version(),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "device": _device(),
+        },
         "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
-        "device": _device(),
     }
 
 
 def _git() -> str:
     folder = Path(__file__).resolve().parent
     try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--match="]
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -2,31 +2,36 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from grads.runtime.errors import GradsError
+from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
 
 _PR_SET_PDEATHSIG = 1
 
 
 @contextlib.contextmanager
-def job(log: Path | str, threads: int = 1) -> Iterator[None]:
+def job(snakemake: Any) -> Iterator[None]:
     """Run the body as a job of the workflow.
 
-    It asks to die with its parent, copies what it prints to `log`, limits numeric libraries to `threads` threads (so
+    It asks to die with its parent, copies what it prints to the job's log, limits numeric libraries to its threads (so
     call it before importing them), keeps Hugging Face libraries off the network and their bars off the log, and turns
-    a `GradsError` into its sentence and exit status 2.
+    a `GradsError` into its sentence and exit status 2. What is finished gets its manifest.
     """
+    started = time.time()
     die_with_parent()
-    _copy_output(Path(log))
-    _limit_threads(threads)
+    _copy_output(Path(snakemake.log[0]))
+    _limit_threads(snakemake.threads)
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     try:
@@ -34,6 +39,10 @@ def job(log: Path | str, threads: int = 1) -> Iterator[None]:
     except GradsError as error:
         say(f"error: {error}")
         raise SystemExit(2) from None
+    settings = {"rule": snakemake.rule} | json.loads(json.dumps(dict(snakemake.params.items()), default=str))
+    if (micro_batch := snakemake.resources.get("micro_batch")) is not None:
+        settings["micro_batch"] = micro_batch
+    write_manifests(snakemake.output, snakemake.input, settings, started)
 
 
 def die_with_parent() -> None:

@@ -94,7 +94,9 @@ def _check_names(study: Study, where: str) -> None:
         if archive not in study.archives:
             raise GradsError(f"{where}: {place} names the archive '{archive}': {nearest(archive, study.archives)}")
     if "warm" in study.arms:
-        raise GradsError(f"{where}: an arm cannot be called 'warm', which is the name of the preliminary epoch: rename it")
+        raise GradsError(
+            f"{where}: an arm cannot be called 'warm', which is the name of the preliminary epoch: rename it"
+        )
 
 
 def _archive_uses(study: Study) -> list[tuple[str, str]]:

@@ -1,10 +1,8 @@
 """The tables stage: from the files of finished cells to tables and figures."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from grads.runtime.manifest import write_manifest
 from grads.runtime.progress import say
 from grads.study.config import Study
 from grads.tables.cost import cost_table
@@ -28,11 +26,7 @@ def make_measurements(study: Study, files: Sequence[CellFiles], out: Path) -> No
     Raises:
         GradsError: a cell, a file or an entry is missing.
     """
-    started = time.time()
     write_measurements(collect(study, files), out)
-    inputs = {f"{one.cell} {path.name}": path for one in files for path in (one.metrics, one.general)}
-    settings = {"study": study.study, "replicates": REPLICATES, "confidence": CONFIDENCE}
-    write_manifest(out, settings, inputs, started)
 
 
 def make_tables(study: Study, measurements: Path, tables: Path, figures: Path) -> None:
@@ -43,7 +37,6 @@ def make_tables(study: Study, measurements: Path, tables: Path, figures: Path) -
     Raises:
         GradsError: the long table lacks something that the study asks for.
     """
-    started = time.time()
     estimates = Estimates(read_measurements(measurements))
     for name in TABLES:
         say(f"tables: {name}")
@@ -51,5 +44,3 @@ def make_tables(study: Study, measurements: Path, tables: Path, figures: Path) -
     for name in FIGURES:
         say(f"figures: {name}")
         write_figure(_DRAW_FIGURE[name](study, estimates), figures / name)
-    for folder in (tables, figures):
-        write_manifest(folder, {"study": study.study, "label": study.label}, {"measurements": measurements}, started)

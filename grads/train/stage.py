@@ -1,6 +1,5 @@
 """The training stage: from selected records to an adapter (or all weights) and its training curve."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from grads.models.load import load_model, load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, remove, write_json
 from grads.runtime.locks import scratch_folder
-from grads.runtime.manifest import write_manifest
 from grads.runtime.progress import say
 from grads.study.config import Format, Training
 from grads.train.schedule import micro_batch, training_order
@@ -77,7 +75,6 @@ def train_cells(
 def _train_cell(
     cell: TrainingCell, model_folder: Path, formatter: Formatter, training: Training, micro_batch_limit: int
 ) -> None:
-    started = time.time()
     examples = _examples(cell, formatter, training)
     order = training_order(list(examples), training, cell.order_seed, cell.steps_of_ratio)
     say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
@@ -103,8 +100,6 @@ def _train_cell(
             _check_effect(model_folder, folder, visits[0], training, cell.label)
         summary = _summary(order, visits, history, training, size, clock.seconds)
         write_json(cell.summary, summary)
-        inputs = {"model": model_folder, "records": cell.records} | ({"kept": cell.kept} if cell.kept else {})
-        write_manifest(cell.summary, key | {"order": len(order)}, inputs, started)
 
 
 def _examples(cell: TrainingCell, formatter: Formatter, training: Training) -> dict[str, Example]:
@@ -217,7 +212,12 @@ def _check_effect(model_folder: Path, trained: Path, example: Example, training:
 
 
 def _summary(
-    order: list[str], visits: list[Example], history: list[dict[str, Any]], training: Training, size: int, seconds: float
+    order: list[str],
+    visits: list[Example],
+    history: list[dict[str, Any]],
+    training: Training,
+    size: int,
+    seconds: float,
 ) -> dict[str, Any]:
     return {
         "records": len(set(order)),

@@ -4,28 +4,42 @@ import sys
 import time
 from pathlib import Path
 
+from grads.runtime.files import read_json
+
 JOB = """
 from grads.runtime.process import job
 from grads.runtime.errors import GradsError
-with job({log!r}, threads=3):
+from types import SimpleNamespace
+snakemake = SimpleNamespace(
+    rule="r", log=[{log!r}], threads=3, params={{"n": 1}}, resources={{}}, input=[], output=[{output!r}]
+)
+with job(snakemake):
     import os
+    from pathlib import Path
     print("threads", os.environ["OMP_NUM_THREADS"])
     {body}
 """
 
 
 def run(body, log):
-    script = JOB.format(log=str(log), body=body)
+    log.parent.mkdir(exist_ok=True)
+    (log.parent / "made.json").touch()
+    script = JOB.format(log=str(log), output=str(log.parent / "made.json"), body=body)
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
 
 
 def test_output_goes_to_the_terminal_and_to_the_log(tmp_path):
-    result = run("os.system('echo from a child')", tmp_path / "logs" / "x.log")
+    result = run(
+        "os.system('echo from a child'); Path(snakemake.output[0]).write_text('x')", tmp_path / "logs" / "x.log"
+    )
     assert result.returncode == 0
     assert "threads 3" in result.stderr
     log = (tmp_path / "logs" / "x.log").read_text()
     assert "threads 3" in log
     assert "from a child" in log
+    manifest = read_json(tmp_path / "logs" / "made.manifest.json")
+    assert manifest["settings"] == {"rule": "r", "n": 1}
+    assert manifest["machine"]["threads"] == "3"
 
 
 def test_a_user_mistake_is_one_sentence_and_status_2(tmp_path):

@@ -27,7 +27,10 @@ def package(tmp_path, monkeypatch):
 
 def test_comments_docstrings_and_layout_do_not_count(package):
     before = package()
-    assert package(helper='"""Helps."""\n\n\ndef f(x):\n    """Add one."""\n    # one more\n    return (x\n        + 1)\n') == before
+    assert (
+        package(helper='"""Helps."""\n\n\ndef f(x):\n    """Add one."""\n    # one more\n    return (x\n        + 1)\n')
+        == before
+    )
 
 
 def test_the_code_of_an_imported_module_counts(package):

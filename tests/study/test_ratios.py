@@ -7,7 +7,16 @@ from grads.study.ratios import canonical_ratio, keep_count
 
 @pytest.mark.parametrize(
     ("written", "canonical"),
-    [(0.05, "0.05"), ("0.05", "0.05"), (0.10, "0.1"), (".1", "0.1"), (1, "1"), (1.0, "1"), ("1e-2", "0.01"), (0.5, "0.5")],
+    [
+        (0.05, "0.05"),
+        ("0.05", "0.05"),
+        (0.10, "0.1"),
+        (".1", "0.1"),
+        (1, "1"),
+        (1.0, "1"),
+        ("1e-2", "0.01"),
+        (0.5, "0.5"),
+    ],
 )
 def test_a_ratio_is_its_shortest_decimal(written, canonical):
     assert canonical_ratio(written) == canonical

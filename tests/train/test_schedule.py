@@ -38,7 +38,9 @@ def test_full_steps_at_ratio_one_is_the_full_run():
     assert training_order(IDS, settings(), 1, "1") == training_order(IDS, settings(), 1)
 
 
-@pytest.mark.parametrize(("whole", "most", "size"), [(8, 8, 8), (8, 100, 8), (8, 5, 4), (12, 8, 6), (7, 4, 1), (8, 0, 1)])
+@pytest.mark.parametrize(
+    ("whole", "most", "size"), [(8, 8, 8), (8, 100, 8), (8, 5, 4), (12, 8, 6), (7, 4, 1), (8, 0, 1)]
+)
 def test_the_micro_batch_divides_the_global_batch(whole, most, size):
     assert micro_batch(whole, most) == size
 

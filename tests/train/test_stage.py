@@ -13,7 +13,12 @@ from grads.train import stage
 from grads.train.stage import TrainingCell, train_cells
 
 TRAINING = Training(
-    epochs=2, global_batch=4, learning_rate=1.0e-2, max_length=256, precision="float32", adapter=Adapter(rank=2, dropout=0.1)
+    epochs=2,
+    global_batch=4,
+    learning_rate=1.0e-2,
+    max_length=256,
+    precision="float32",
+    adapter=Adapter(rank=2, dropout=0.1),
 )
 
 
@@ -104,7 +109,9 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_
 
     steps = []
     monkeypatch.setattr(
-        stage.ResponseTrainer, "training_step", lambda self, *a: (steps.append(self.state.global_step), original(self, *a))[1]
+        stage.ResponseTrainer,
+        "training_step",
+        lambda self, *a: (steps.append(self.state.global_step), original(self, *a))[1],
     )
     train(tiny_model_folder, killed)
     assert steps[0] == 20

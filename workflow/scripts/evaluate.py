@@ -3,7 +3,7 @@ from pathlib import Path
 from grads.runtime.locks import take_device_slot
 from grads.runtime.process import job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     take_device_slot()
     from grads.evaluate.general import TaskSpec
     from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells

@@ -4,5 +4,5 @@ from grads.data.archives import fetch
 from grads.runtime.process import job
 from grads.study.config import Archive
 
-with job(snakemake.log[0]):
+with job(snakemake):
     fetch(Archive(**snakemake.params.archive), Path(snakemake.output[0]).parent)

@@ -1,5 +1,5 @@
 from grads.data.wordnet import install_wordnet
 from grads.runtime.process import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     install_wordnet(snakemake.input[0], snakemake.params.member, snakemake.output[0])

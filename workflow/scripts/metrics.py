@@ -2,7 +2,7 @@ from pathlib import Path
 
 from grads.runtime.process import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from grads.evaluate.metrics import compute_metrics
 
     wordnet = snakemake.input.get("wordnet")

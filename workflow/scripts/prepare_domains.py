@@ -2,7 +2,7 @@ from pathlib import Path
 
 from grads.runtime.process import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from grads.data.prepare import prepare_domains
     from grads.study.config import Domain, Splits
 

@@ -1,6 +1,6 @@
 from grads.runtime.process import job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from grads.models.prepare import prepare_model
     from grads.study.config import Model
 

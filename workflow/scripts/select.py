@@ -2,7 +2,7 @@ from pathlib import Path
 
 from grads.runtime.process import job
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake):
     from grads.methods.stage import select_records
     from grads.probe.store import read_store
 

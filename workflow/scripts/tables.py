@@ -2,7 +2,7 @@ from pathlib import Path
 
 from grads.runtime.process import job
 
-with job(snakemake.log[0]):
+with job(snakemake):
     from grads.study.load import parse_study
     from grads.tables.stage import make_tables
 

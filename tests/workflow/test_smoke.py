@@ -1,0 +1,136 @@
+"""The whole workflow on a tiny random model, and what users rely on afterwards."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from grads.study.grid import cells
+from grads.study.load import read_study
+
+CONFIG = ("--configfile", "config/smoke.yaml")
+STUDY = read_study("config/smoke.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(make_workspace):
+    workspace = make_workspace()
+    workspace.printed = workspace.snakemake(*CONFIG)
+    workspace.results = workspace.folder / "results" / "smoke"
+    return workspace
+
+
+def test_every_cell_is_in_the_tables(finished):
+    measurements = pd.read_parquet(finished.results / "measurements.parquet")
+    found = set(measurements[["model", "domain", "arm", "ratio", "seed"]].itertuples(index=False, name=None))
+    assert found == {(c.model, c.domain, c.arm, c.ratio, c.seed) for c in cells(STUDY)}
+    for table in ("domain", "forgetting", "cost"):
+        for suffix in ("csv", "md", "tex"):
+            assert "SMOKE" in (finished.results / "tables" / f"{table}.{suffix}").read_text() or suffix == "csv"
+    for figure in ("ratio", "tradeoff"):
+        assert (finished.results / "figures" / f"{figure}.svg").read_text().count("<path") > 10
+        assert (finished.results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_run_ends_with_the_table_and_the_paths(finished):
+    assert re.search(r"grads_density@0\.5", finished.printed)
+    assert "results/smoke/tables" in finished.printed
+    assert "--report results/smoke/report.html" in finished.printed
+
+
+def test_progress_names_the_cell(finished):
+    assert re.search(r"train tiny/sums/full/1/0: \d+/6 steps", finished.printed)
+    assert re.search(r"evaluate tiny/plurals/grads/0.5/0, answers: \d+/8 records", finished.printed)
+
+
+def test_every_trained_arm_changed_the_model(finished):
+    for cell in cells(STUDY):
+        if cell.trained:
+            general = json.loads((finished.results / "runs" / str(cell) / "general.json").read_text())
+            assert general["drift"]["kl"] > 1e-6, cell
+
+
+def test_arms_trained_on_what_was_selected(finished):
+    for arm, records in {"full": 24, "random": 12, "grads": 12, "full_steps": 24}.items():
+        ratio = "1" if arm == "full" else "0.5"
+        summary = json.loads((finished.results / f"runs/tiny/sums/{arm}/{ratio}/0/training.json").read_text())
+        assert summary["records"] == records
+        # 24 records, 2 epochs, batches of 8: 6 steps; half of them: 3 steps.
+        assert summary["steps"] == (6 if arm == "full" else 3)
+
+
+def test_artefacts_have_manifests(finished):
+    manifest = json.loads((finished.results / "runs/tiny/sums/grads/0.5/0/adapter.manifest.json").read_text())
+    assert manifest["settings"]["rule"] == "train"
+    assert manifest["settings"]["micro_batch"] == 8
+    assert set(manifest["inputs"]) == {
+        "results/smoke/models/tiny",
+        "results/smoke/data/sums/train.parquet",
+        "results/smoke/selections/tiny/sums/grads/0.5/0.parquet",
+    }
+    made = {str(path.parent.relative_to(finished.results)) for path in finished.results.rglob("*.manifest.json")}
+    assert {".", "data/sums", "general", "models", "signals/tiny/sums", "tables", "figures"} <= made
+
+
+def test_no_test_record_is_trained_on(finished):
+    for domain in STUDY.domains:
+        parts = {
+            part: pd.read_parquet(finished.results / f"data/{domain}/{part}.parquet")
+            for part in ("train", "validation", "test")
+        }
+        assert not set(parts["train"]["id"]) & set(parts["test"]["id"])
+        for selection in (finished.results / "selections/tiny" / domain).rglob("*.parquet"):
+            assert set(pd.read_parquet(selection)["id"]) <= set(parts["train"]["id"])
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned(*CONFIG) == {}
+    assert "Nothing to be done" in finished.snakemake(*CONFIG)
+
+
+def test_a_comment_in_the_probe_re_runs_nothing(finished):
+    path = finished.folder / "grads/probe/gradients.py"
+    original = path.read_text()
+    path.write_text(original.replace("\ndef ", "\n# a comment\ndef ", 1) + "\n# the end\n")
+    assert finished.planned(*CONFIG) == {}
+    path.write_text(original)
+
+
+def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
+    path = finished.folder / "grads/probe/gradients.py"
+    original = path.read_text()
+    path.write_text(original + "\nADDED = 1\n")
+    planned = finished.planned(*CONFIG)
+    path.write_text(original)
+    assert planned["probe_warm"] == 2
+    assert {"select", "train", "evaluate", "metrics", "measurements", "tables"} <= set(planned)
+    assert not {"prepare_domains", "prepare_model", "train_warm", "evaluate_untuned"} & set(planned)
+
+
+def test_the_wording_of_the_label_re_runs_tables_only(finished):
+    planned = finished.planned(*CONFIG, "--config", "label=Another")
+    assert set(planned) == {"all", "measurements", "tables"}
+
+
+def test_a_users_config_runs_the_users_domains_only(finished):
+    mine = finished.folder / "mine.yaml"
+    text = (finished.folder / "config/smoke.yaml").read_text()
+    mine.write_text(re.sub(r"  plurals:\n.*\n.*\n", "", text).replace("study: smoke", "study: mine"))
+    planned = finished.planned("--configfile", "mine.yaml")
+    assert planned["train"] == 6
+    assert planned["probe_base"] == 1
+    assert not (finished.folder / "results/mine").exists()
+
+
+def test_a_mistake_in_the_config_is_one_sentence(finished):
+    output = finished.snakemake(*CONFIG, "-n", "--config", "trainin={}", fails=True)
+    assert "unknown key 'trainin': did you mean 'training'?" in output
+    assert "Traceback" not in output
+
+
+def test_the_report_renders(finished):
+    finished.snakemake(*CONFIG, "--report", "results/smoke/report.html")
+    page = (finished.results / "report.html").read_text()
+    for word in ("SMOKE TEST", "forgetting", "tradeoff"):
+        assert word in page
