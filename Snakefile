@@ -27,10 +27,10 @@ include: "workflow/rules/tables.smk"
 
 
 rule all:
+    default_target: True
     input:
         rules.measurements.output,
         rules.tables.output,
-    default_target: True
 
 
 onstart:

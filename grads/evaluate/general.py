@@ -122,7 +122,7 @@ def run_tasks(
         model: a causal language model in evaluation mode, with or without adapters.
         tokenizer: its tokenizer; tasks of form `chat` use its chat template.
         tasks: from `load_tasks`.
-        batch_size: sequences in one forward pass. Fixed, because rounding in bf16 depends on it: other batches were seen
+        batch_size: sequences in one forward pass. Fixed: rounding in bf16 depends on it, and other batches were seen
             to move a choice's log-probability by some 0.3 nats, and by 1.2 at most.
         label: what progress lines call this model.
 

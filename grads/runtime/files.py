@@ -30,7 +30,7 @@ def _replace(temporary: Path, path: Path) -> None:
             os.fsync(handle.fileno())
     elif path.is_dir():
         remove(path)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def remove(path: Path) -> None:

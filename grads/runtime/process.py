@@ -33,7 +33,8 @@ def job(snakemake: Any) -> Iterator[None]:
     _copy_output(Path(snakemake.log[0]))
     _limit_threads(snakemake.threads)
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    for library in ("transformers", "peft"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
     try:
         yield
     except GradsError as error:

@@ -191,7 +191,7 @@ class Evaluation(Section):
     metrics: list[Literal["bleu", "meteor", "chrf", "response_nll"]] = ["bleu", "meteor", "chrf", "response_nll"]
     wordnet: ArchiveSource | None = Field(None, description="WordNet 3.0 for METEOR's synonyms; METEOR needs it.")
     precision: Precision = "bf16"
-    token_budget: int = Field(4096, ge=1, description="Most tokens, padding included, in one forward pass.")
+    token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
     task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
 
 

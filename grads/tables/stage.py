@@ -13,7 +13,6 @@ from grads.tables.files import FIGURES, TABLES, CellFiles
 from grads.tables.forgetting import forgetting_table
 from grads.tables.measurements import collect, read_measurements, write_measurements
 from grads.tables.render import write_table
-from grads.tables.statistics import CONFIDENCE, REPLICATES
 
 # The names are those that the workflow declares, in `grads.tables.files`, which imports nothing heavy.
 _BUILD_TABLE = {"domain": domain_table, "forgetting": forgetting_table, "cost": cost_table}

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,8 +127,12 @@ def test_lm_evals_command_line_gives_the_same(tiny_model_folder, make_adapter, t
         "--tasks", str(path), "--batch_size", "16", "--device", "cpu", "--apply_chat_template",
         "--output_path", str(tmp_path / "results.json"), "--log_samples",
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    environment = os.environ | {"HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=environment)
     (path,) = Path(tmp_path).rglob("results_*.json")
     results = json.loads(path.read_text())
     assert results["results"]["grads_openbookqa"]["acc_norm,none"] == found["value"]
     assert results["task_hashes"]["grads_openbookqa"] == found["hash"]
+    (path,) = Path(tmp_path).rglob("samples_*.jsonl")
+    samples = sorted(map(json.loads, path.read_text().splitlines()), key=lambda sample: sample["doc_id"])
+    assert [[float(r[0][0]) for r in s["resps"]] for s in samples] == [i["choice_logprobs"] for i in found["items"]]

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from grads.runtime.files import atomic_path, digest, read_json, read_jsonl, write_json, write_jsonl
@@ -12,7 +10,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
         temporary.write_text("new")
         raise RuntimeError("half way")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["table.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
 
 
 def test_a_folder_replaces_a_folder_whole(tmp_path):
@@ -21,7 +19,7 @@ def test_a_folder_replaces_a_folder_whole(tmp_path):
         with atomic_path(path) as temporary:
             temporary.mkdir()
             (temporary / name).write_text(name)
-    assert os.listdir(path) == ["second"]
+    assert [p.name for p in path.iterdir()] == ["second"]
 
 
 def test_the_suffix_stays_last_for_writers_that_read_it(tmp_path):

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import pytest
 import yaml
@@ -7,7 +8,7 @@ from grads.runtime.errors import GradsError
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_study
 
-SMOKE = yaml.safe_load(open("config/smoke.yaml", encoding="utf-8"))
+SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 
 
 def changed(path, value):

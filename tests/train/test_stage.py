@@ -1,5 +1,3 @@
-import os
-
 import pandas as pd
 import pytest
 import torch
@@ -105,7 +103,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_
     state = next((tmp_path / "scratch" / "killed").iterdir())
     assert [path.name for path in state.glob("checkpoint-*")] == ["checkpoint-20"]
     # A checkpoint that the kill left half written is not used.
-    os.mkdir(state / "checkpoint-21")
+    (state / "checkpoint-21").mkdir()
 
     steps = []
     monkeypatch.setattr(
@@ -145,7 +143,7 @@ def test_a_run_that_changes_nothing_is_refused(tmp_path, records, tiny_model_fol
 
 def test_unknown_layers_are_named(tmp_path, records, tiny_model_folder):
     wrong = TRAINING.model_copy(update={"adapter": Adapter(targets=["q_prj"])})
-    with pytest.raises(GradsError, match="training.adapter.targets: .*q_prj"):
+    with pytest.raises(GradsError, match=r"training\.adapter\.targets: .*q_prj"):
         train(tiny_model_folder, cell(tmp_path, records), training=wrong)
 
 

@@ -70,6 +70,26 @@ def files_of(*sources):
     return [source.path for source in sources if source.kind == "file"]
 
 
+def selection_input(wildcards):
+    """Return the signal stores, and the other arms' selections, that the arm's method reads."""
+    cell = cell_of(wildcards)
+    points = {"tokens": "tokens", "base": "base", "warm": f"warm-{cell.seed}"}
+    needs = arm_needs(STUDY, cell.arm)
+    stores = {name: PATHS.store(cell.model, cell.domain, points[name]) for name in ["tokens", *sorted(needs.stores)]}
+    return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in needs.arms}
+
+
+def shown(name, suffix, category):
+    """Return a table or figure as an item of the report."""
+    folder = "tables" if category == "Tables" else "figures"
+    return report(
+        PATHS.root / folder / f"{name}{suffix}",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"show": name.capitalize()},
+    )
+
+
 def start_run():
     try:
         lock_study(PATHS.root)

@@ -8,16 +8,16 @@ rule fetch_archive:
         archive_path("{file}"),
     log:
         "logs/fetch_archive/{file}.log",
+    wildcard_constraints:
+        file=r"[^/]+\.(whl|tar\.gz|zip)",
+    retries: 2
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
     params:
         archive=lambda wildcards: next(
             settings(archive) for archive in STUDY.archives.values() if archive.file == wildcards.file
         ),
-    wildcard_constraints:
-        file=r"[^/]+\.(whl|tar\.gz|zip)",
-    conda:
-        "../../envs/grads.yaml"
-    localrule: True
-    retries: 2
     script:
         "../scripts/fetch_archive.py"
 
@@ -29,11 +29,11 @@ rule install_wordnet:
         directory(WORDNET),
     log:
         "logs/install_wordnet.log",
-    params:
-        member=STUDY.evaluation.wordnet.member if STUDY.evaluation.wordnet else "",
+    localrule: True
     conda:
         "../../envs/grads.yaml"
-    localrule: True
+    params:
+        member=STUDY.evaluation.wordnet.member if STUDY.evaluation.wordnet else "",
     script:
         "../scripts/install_wordnet.py"
 
@@ -43,21 +43,22 @@ rule prepare_domains:
         archives=archives_of(*DOMAIN_SOURCES),
         files=files_of(*DOMAIN_SOURCES),
     output:
-        records=expand(PATHS.records("{domain}", "{split}"), domain=STUDY.domains, split=["train", "validation", "test"]),
+        records=expand(
+            PATHS.records("{domain}", "{split}"), domain=STUDY.domains, split=["train", "validation", "test"]
+        ),
         counts=[PATHS.root / "data" / domain / "counts.json" for domain in STUDY.domains],
     log:
         PATHS.root / "logs" / "prepare_domains.log",
-    params:
-        domains={name: settings(domain) for name, domain in STUDY.domains.items()},
-        splits=settings(STUDY.splits),
-        archives=archive_map(*DOMAIN_SOURCES),
-        out=str(PATHS.root / "data"),
-        code=code_version("grads.data.prepare"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        domains={name: settings(domain) for name, domain in STUDY.domains.items()},
+        splits=settings(STUDY.splits),
+        archives=archive_map(*DOMAIN_SOURCES),
+        code=code_version("grads.data.prepare"),
     script:
         "../scripts/prepare_domains.py"
 
@@ -74,15 +75,15 @@ rule prepare_general:
         counts=PATHS.general("counts.json"),
     log:
         PATHS.root / "logs" / "prepare_general.log",
-    params:
-        general=settings(STUDY.general),
-        archives=archive_map(*GENERAL_SOURCES),
-        code=code_version("grads.data.prepare"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        general=settings(STUDY.general),
+        archives=archive_map(*GENERAL_SOURCES),
+        code=code_version("grads.data.prepare"),
     script:
         "../scripts/prepare_general.py"
 
@@ -95,13 +96,13 @@ rule prepare_model:
         directory(PATHS.model("{model}")),
     log:
         PATHS.root / "logs" / "prepare_model" / "{model}.log",
-    params:
-        source=lambda wildcards: settings(STUDY.models[wildcards.model].source),
-        code=code_version("grads.models.prepare"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        source=lambda wildcards: settings(STUDY.models[wildcards.model].source),
+        code=code_version("grads.models.prepare"),
     script:
         "../scripts/prepare_model.py"

@@ -16,10 +16,10 @@ GENERAL_FILES = {
 
 rule evaluate:
     input:
+        **GENERAL_FILES,
         model=PATHS.model("{model}"),
         records=PATHS.records("{domain}", "test"),
         trained=PATHS.run(CELL) / "adapter",
-        **GENERAL_FILES,
     output:
         predictions=PATHS.run(CELL) / "predictions.jsonl",
         general=PATHS.run(CELL) / "general.json",
@@ -27,17 +27,17 @@ rule evaluate:
         PATHS.root / "logs" / "evaluate" / f"{CELL}.log",
     benchmark:
         PATHS.root / "benchmarks" / "evaluate" / f"{CELL}.tsv"
-    params:
-        label=lambda wildcards: f"evaluate {cell_of(wildcards)}",
-        format=model_format,
-        **EVALUATION,
+    conda:
+        "../../envs/grads.yaml"
     threads: 1
     resources:
         gpu=GPU,
         mem_mb=8000,
         runtime=480,
-    conda:
-        "../../envs/grads.yaml"
+    params:
+        **EVALUATION,
+        label=lambda wildcards: f"evaluate {cell_of(wildcards)}",
+        format=model_format,
     script:
         "../scripts/evaluate.py"
 
@@ -48,9 +48,9 @@ UNTUNED_RUNS = [PATHS.run(Cell("{model}", domain, "untuned", "0", 0)) for domain
 # The untuned model answers all domains in one job, and its general part is measured once.
 use rule evaluate as evaluate_untuned with:
     input:
+        **GENERAL_FILES,
         model=PATHS.model("{model}"),
         records=[PATHS.records(domain, "test") for domain in STUDY.domains],
-        **GENERAL_FILES,
     output:
         predictions=[run / "predictions.jsonl" for run in UNTUNED_RUNS],
         general=PATHS.untuned_general("{model}"),
@@ -59,9 +59,9 @@ use rule evaluate as evaluate_untuned with:
     benchmark:
         PATHS.root / "benchmarks" / "evaluate" / "{model}-untuned.tsv"
     params:
+        **EVALUATION,
         label=lambda wildcards: f"evaluate {wildcards.model}/untuned",
         format=model_format,
-        **EVALUATION,
 
 
 ruleorder: evaluate_untuned > evaluate
@@ -75,13 +75,13 @@ rule metrics:
         PATHS.run(CELL) / "metrics.json",
     log:
         PATHS.root / "logs" / "metrics" / f"{CELL}.log",
-    params:
-        metrics=STUDY.evaluation.metrics,
-        code=code_version("grads.evaluate.metrics"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        metrics=STUDY.evaluation.metrics,
+        code=code_version("grads.evaluate.metrics"),
     script:
         "../scripts/metrics.py"

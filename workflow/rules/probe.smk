@@ -10,16 +10,16 @@ rule probe_tokens:
         directory(PATHS.store("{model}", "{domain}", "tokens")),
     log:
         PATHS.root / "logs" / "probe_tokens" / "{model}" / "{domain}.log",
-    params:
-        point="tokens",
-        format=model_format,
-        limits=RECORD_LIMITS,
-        code=code_version("grads.probe.stage"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        point="tokens",
+        format=model_format,
+        limits=RECORD_LIMITS,
+        code=code_version("grads.probe.stage"),
     script:
         "../scripts/probe.py"
 
@@ -31,6 +31,10 @@ use rule probe_tokens as probe_base with:
         PATHS.root / "logs" / "probe_base" / "{model}" / "{domain}.log",
     benchmark:
         PATHS.root / "benchmarks" / "probe_base" / "{model}" / "{domain}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
     params:
         point="base",
         label=lambda wildcards: f"probe base {wildcards.model}/{wildcards.domain}",
@@ -38,10 +42,6 @@ use rule probe_tokens as probe_base with:
         limits=RECORD_LIMITS,
         probe=settings(STUDY.probe),
         code=code_version("grads.probe.stage"),
-    resources:
-        gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
 
 
 use rule probe_tokens as probe_warm with:
@@ -55,6 +55,11 @@ use rule probe_tokens as probe_warm with:
         PATHS.root / "logs" / "probe_warm" / "{model}" / "{domain}" / "{seed}.log",
     benchmark:
         PATHS.root / "benchmarks" / "probe_warm" / "{model}" / "{domain}" / "{seed}.tsv"
+    priority: 10
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
     params:
         point="warm",
         label=lambda wildcards: f"probe warm {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
@@ -62,8 +67,3 @@ use rule probe_tokens as probe_warm with:
         limits=RECORD_LIMITS,
         probe=settings(STUDY.probe),
         code=code_version("grads.probe.stage"),
-    priority: 10
-    resources:
-        gpu=GPU,
-        mem_mb=8000,
-        runtime=240,

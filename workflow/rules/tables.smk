@@ -4,17 +4,6 @@ from grads.tables.files import FIGURES, TABLES, cell_files, listed
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
 
 
-def shown(name, suffix, category):
-    """Return a table or figure as an item of the report."""
-    folder = "tables" if category == "Tables" else "figures"
-    return report(
-        PATHS.root / folder / f"{name}{suffix}",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"show": name.capitalize()},
-    )
-
-
 rule measurements:
     input:
         [path for files in cell_files(STUDY, STORES) for path in listed(files)],
@@ -22,15 +11,15 @@ rule measurements:
         PATHS.root / "measurements.parquet",
     log:
         PATHS.root / "logs" / "measurements.log",
-    params:
-        study=config,
-        stores=STORES,
-        code=code_version("grads.tables.stage"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        study=config,
+        stores=STORES,
+        code=code_version("grads.tables.stage"),
     script:
         "../scripts/measurements.py"
 
@@ -45,13 +34,13 @@ rule tables:
         prints=expand(PATHS.root / "figures" / "{name}.pdf", name=FIGURES),
     log:
         PATHS.root / "logs" / "tables.log",
-    params:
-        study=config,
-        code=code_version("grads.tables.stage"),
     conda:
         "../../envs/grads.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        study=config,
+        code=code_version("grads.tables.stage"),
     script:
         "../scripts/tables.py"

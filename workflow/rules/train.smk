@@ -13,18 +13,8 @@ rule train:
         PATHS.root / "logs" / "train" / f"{CELL}.log",
     benchmark:
         PATHS.root / "benchmarks" / "train" / f"{CELL}.tsv"
-    params:
-        label=lambda wildcards: f"train {cell_of(wildcards)}",
-        scratch=str(PATHS.scratch("train") / str(CELL)),
-        format=model_format,
-        training=settings(STUDY.training),
-        epochs=None,
-        steps_of_ratio=lambda wildcards: (
-            wildcards.ratio if arm_method(STUDY, wildcards.arm).equal_steps else None
-        ),
-        initialisation_seed=seed_for("initialisation"),
-        order_seed=seed_for("order"),
-        code=code_version("grads.train.stage"),
+    conda:
+        "../../envs/grads.yaml"
     # On a CPU, small models train fastest as several one-thread jobs side by side.
     threads: 1
     resources:
@@ -33,8 +23,16 @@ rule train:
         runtime=720,
         # Each retry halves what one pass holds; the global batch stays as it is.
         micro_batch=lambda wildcards, attempt: max(1, 8 // 2 ** (attempt - 1)),
-    conda:
-        "../../envs/grads.yaml"
+    params:
+        label=lambda wildcards: f"train {cell_of(wildcards)}",
+        scratch=str(PATHS.scratch("train") / str(CELL)),
+        format=model_format,
+        training=settings(STUDY.training),
+        epochs=None,
+        steps_of_ratio=lambda wildcards: (wildcards.ratio if arm_method(STUDY, wildcards.arm).equal_steps else None),
+        initialisation_seed=seed_for("initialisation"),
+        order_seed=seed_for("order"),
+        code=code_version("grads.train.stage"),
     script:
         "../scripts/train.py"
 
@@ -53,6 +51,8 @@ use rule train as train_warm with:
         PATHS.root / "logs" / "train" / f"{WARM}.log",
     benchmark:
         PATHS.root / "benchmarks" / "train" / f"{WARM}.tsv"
+    # Everything that selects waits for it.
+    priority: 20
     params:
         label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(WARM)),
@@ -63,5 +63,3 @@ use rule train as train_warm with:
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         code=code_version("grads.train.stage"),
-    # Everything that selects waits for it.
-    priority: 20

@@ -10,5 +10,5 @@ with job(snakemake):
         {name: Domain(**domain) for name, domain in snakemake.params.domains.items()},
         Splits(**snakemake.params.splits),
         {name: Path(path) for name, path in snakemake.params.archives.items()},
-        Path(snakemake.params.out),
+        Path(snakemake.output.counts[0]).parent.parent,
     )
