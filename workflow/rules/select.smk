@@ -20,6 +20,6 @@ rule select:
         ratio=lambda wildcards: wildcards.ratio,
         seed=seed_for("selection"),
         references=lambda wildcards: {f"arm_{other}": other for other in arm_needs(STUDY, wildcards.arm).arms},
-        code=lambda wildcards: code_version("grads.methods.stage", module_of(STUDY.arms[wildcards.arm].method)),
+        code=lambda wildcards: code_version("grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)),
     script:
         "../scripts/select.py"
