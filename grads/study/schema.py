@@ -147,7 +147,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _pattern(annotation: Any) -> str:
-    return next(item.pattern for field in get_args(annotation)[1:] for item in field.metadata)
+    return str(next(item.pattern for field in get_args(annotation)[1:] for item in field.metadata))
 
 
 def _docstring(section: type[BaseModel]) -> str:
