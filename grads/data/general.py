@@ -64,7 +64,7 @@ def _lettered_item(row: dict[str, Any], place: str) -> dict | str:
     matches = [LETTERED.fullmatch(line) for line in lines]
     if len(lines) < 2 or any(not m or m[1] != chr(ord("A") + i) for i, m in enumerate(matches)):
         return "malformed"
-    choices = [m[2].strip() for m in matches]
+    choices = [m[2].strip() for m in matches if m]
     if len(set(choices)) < len(choices):
         return "ambiguous"
     if row["answer"].strip() not in lines:
@@ -75,7 +75,8 @@ def _lettered_item(row: dict[str, Any], place: str) -> dict | str:
 
 
 def _own_item(row: dict[str, Any], place: str) -> dict | str:
-    choices, gold = row.get("choices"), row.get("gold")
+    choices: Any = row.get("choices")
+    gold: Any = row.get("gold")
     texts = [row.get("question"), row.get("passage", ""), *(choices if isinstance(choices, list) else [None])]
     is_index = isinstance(gold, int) and not isinstance(gold, bool)
     if not all(isinstance(text, str) for text in texts) or len(choices) < 2 or not is_index:

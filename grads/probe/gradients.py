@@ -8,6 +8,7 @@ summed, so that each example's activation gradients are its own.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -179,7 +180,7 @@ def _soft_cap(model: nn.Module) -> float | None:
     return getattr(unwrap(model).config, "final_logit_softcapping", None)
 
 
-def _embedding_scale(embedding: nn.Module) -> float:
+def _embedding_scale(embedding: Any) -> float:
     """Return the factor by which some models (Gemma) multiply what they look up."""
     scale = getattr(embedding, "embed_scale", 1.0)
     return float(scale.to(embedding.weight.dtype)) if isinstance(scale, Tensor) else float(scale)

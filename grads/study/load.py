@@ -100,7 +100,7 @@ def _check_names(study: Study, where: str) -> None:
 
 
 def _archive_uses(study: Study) -> list[tuple[str, str]]:
-    sources = {
+    sources: dict[str, Any] = {
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
         **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},

@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 
 def canonical_ratio(value: object) -> str:
@@ -23,7 +23,7 @@ def canonical_ratio(value: object) -> str:
     return f"{number.normalize():f}"
 
 
-Ratio = Annotated[str, BeforeValidator(canonical_ratio)]
+Ratio = Annotated[str, BeforeValidator(canonical_ratio), WithJsonSchema({"type": ["string", "number"]})]
 
 
 def keep_count(ratio: str, eligible: int) -> int:
