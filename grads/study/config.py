@@ -216,7 +216,7 @@ class Study(Section):
     label: str = Field(description="What a reader of the tables must know; printed above every table.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         min_length=1,
-        description="Each arm runs once per seed; from three on the intervals cover training, not items only.",
+        description="Each arm runs once per seed; tables show means over seeds.",
     )
     archives: dict[Name, Archive] = Field({}, description="Wheels and sdists that sources name, by their keys.")
     models: dict[Name, Model] = Field(min_length=1, description="Models by their keys, which appear in paths.")
