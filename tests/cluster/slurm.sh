@@ -48,8 +48,9 @@ start() {
 }
 
 write_config() {
-    local host
+    local host cores
     host=$(hostname -s)
+    cores=$(getconf _NPROCESSORS_ONLN) # nproc would say 1 where OMP_NUM_THREADS is 1
     cat > "$folder/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
@@ -75,7 +76,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=600
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=64000 Gres=gpu:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores RealMemory=64000 Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
     touch "$folder/gpu0" "$folder/gpu1"

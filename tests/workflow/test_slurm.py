@@ -29,12 +29,14 @@ def slurm(tmp_path_factory):
     if os.getuid() != 0 or not all(shutil.which(daemon) for daemon in ("slurmctld", "slurmd", "munged")):
         pytest.skip("needs root, slurm-wlm and munge")
     folder = tmp_path_factory.mktemp("slurm")
-    # Daemons keep the output open, so it goes to a file that nobody waits for.
-    with (folder / "start.log").open("w") as log:
-        started = subprocess.run([SLURM, "start", folder], stdout=log, stderr=log, timeout=120)
-    assert started.returncode == 0, (folder / "start.log").read_text()
-    yield
-    subprocess.run([SLURM, "stop", folder], check=True, timeout=60)
+    try:
+        # Daemons keep the output open, so it goes to a file that nobody waits for.
+        with (folder / "start.log").open("w") as log:
+            started = subprocess.run([SLURM, "start", folder], stdout=log, stderr=log, timeout=120)
+        assert started.returncode == 0, (folder / "start.log").read_text()
+        yield
+    finally:
+        subprocess.run([SLURM, "stop", folder], check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
