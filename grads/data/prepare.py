@@ -6,15 +6,19 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from grads.data.archives import open_member
 from grads.data.general import choice_items, sample_rows, text_passages
 from grads.data.glossary import glossary_records
-from grads.data.records import Record, read_jsonl_records, write_records
+from grads.data.layouts import collect_records, read_records
+from grads.data.records import Record, write_records
+from grads.data.rows import parse_rows
 from grads.data.splits import split
 from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
-from grads.study.config import Domain, FileSource, General, Splits
+from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
+from grads.study.paths import hub_path
 
 DATA_TOKEN = re.compile(r"""(["']?)\bDATA\b\1""")
 
@@ -50,13 +54,19 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
         GradsError: the source cannot be read.
     """
     source = domain.source
-    if isinstance(source, FileSource):
-        return read_jsonl_records(source.path)
+    if isinstance(source, FileSource | HubDataSource):
+        path = source.path if isinstance(source, FileSource) else hub_path(source)
+        return read_records(path, domain.fields, domain.loss_turns)
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
+    archive = archives[source.archive]
+    if not isinstance(source, GlossarySource):
+        with open_member(archive, source.member) as handle:
+            rows = parse_rows(handle, source.member, f"{archive}:{source.member}")
+            return collect_records(rows, domain.fields, domain.loss_turns)
     folder = scratch / digest([source.archive, source.member], 12)
     if not folder.exists():
-        install_wordnet(archives[source.archive], source.member, folder)
+        install_wordnet(archive, source.member, folder)
     records = glossary_records(open_wordnet(folder), source.topics, source.trees, domain.title.lower())
     return records, {"read": len(records)}
 

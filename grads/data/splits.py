@@ -90,8 +90,12 @@ def _plain(text: str) -> str:
 
 
 def _links(record: Record) -> list[tuple[str, str]]:
-    prompt = _plain(f"{record.instruction}\n{record.input}")
-    links = [("prompt", prompt), ("answer", _plain(record.output))]
+    prompt, answer = f"{record.instruction}\n{record.input}", record.output
+    if record.turns:
+        # How a conversation begins, and all its answers: last words such as 'go on' and 'you are welcome' say nothing.
+        prompt = next((turn.content for turn in record.turns if turn.role == "user"), prompt)
+        answer = "\n".join([*(turn.content for turn in record.turns if turn.role == "assistant"), answer])
+    links = [("prompt", _plain(prompt)), ("answer", _plain(answer))]
     return [*links, ("group", record.group)] if record.group else links
 
 
