@@ -22,6 +22,39 @@ rule fetch_archive:
         "../scripts/fetch_archive.py"
 
 
+rule prefetch_model:
+    output:
+        directory("resources/hub/models/{repository}"),
+    log:
+        "logs/prefetch/models/{repository}.log",
+    wildcard_constraints:
+        repository="[^/]+",
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
+    params:
+        source=lambda wildcards, output: hub_source(output[0]),
+    script:
+        "../scripts/prefetch.py"
+
+
+rule prefetch_data:
+    output:
+        records="resources/hub/datasets/{repository}.parquet",
+        commit="resources/hub/datasets/{repository}.json",
+    log:
+        "logs/prefetch/datasets/{repository}.log",
+    wildcard_constraints:
+        repository="[^/]+",
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
+    params:
+        source=lambda wildcards, output: hub_source(output.records),
+    script:
+        "../scripts/prefetch.py"
+
+
 rule install_wordnet:
     input:
         archives_of(STUDY.evaluation.wordnet),
