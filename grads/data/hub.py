@@ -25,9 +25,14 @@ def fetch_model(source: HubSource, out: Path | str) -> str:
     Files are linked to the hub's cache where that is on the same disk. `commit.json` in the folder keeps the commit.
 
     Raises:
-        GradsError: the hub cannot be reached, or has no such repository or revision.
+        GradsError: the hub cannot be reached, or has no such repository or revision, or none with safetensors.
     """
     snapshot = _snapshot(source, "model", MODEL_FILES)
+    if not any(snapshot.glob("*.safetensors")):
+        raise GradsError(
+            f"model {source.id} at {source.revision} has no .safetensors file, and pickled weights are never loaded: "
+            "choose another revision or model"
+        )
     with atomic_path(out) as temporary:
         temporary.mkdir()
         for path in {path for pattern in MODEL_FILES for path in snapshot.glob(pattern)}:
