@@ -46,6 +46,11 @@ class Record:
         """What the user asks last: the instruction, and the input below it where there is one."""
         return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
 
+    @property
+    def opening(self) -> str:
+        """What the user asks first: the question, or in a conversation that of its first turn."""
+        return next((turn.content for turn in self.turns if turn.role == "user"), self.question)
+
 
 COLUMNS = tuple(field.name for field in fields(Record))
 

@@ -90,12 +90,9 @@ def _plain(text: str) -> str:
 
 
 def _links(record: Record) -> list[tuple[str, str]]:
-    prompt, answer = f"{record.instruction}\n{record.input}", record.output
-    if record.turns:
-        # How a conversation begins, and all its answers: last words such as 'go on' and 'you are welcome' say nothing.
-        prompt = next((turn.content for turn in record.turns if turn.role == "user"), prompt)
-        answer = "\n".join([*(turn.content for turn in record.turns if turn.role == "assistant"), answer])
-    links = [("prompt", _plain(prompt)), ("answer", _plain(answer))]
+    # How a conversation begins, and all its answers: last words such as 'go on' and 'you are welcome' say nothing.
+    answers = [*(turn.content for turn in record.turns if turn.role == "assistant"), record.output]
+    links = [("prompt", _plain(record.opening)), ("answer", _plain("\n".join(answers)))]
     return [*links, ("group", record.group)] if record.group else links
 
 

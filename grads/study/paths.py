@@ -41,6 +41,11 @@ class Paths:
         """Records of one split of a domain."""
         return self.root / "data" / domain / f"{split}.parquet"
 
+    @property
+    def overlap(self) -> Path:
+        """What splits and general items share; a table with the suffix .md lies beside it."""
+        return self.root / "data" / "overlap.json"
+
     def general(self, name: str) -> Path:
         """A file of the general benchmarks: <task>.jsonl, <task>.yaml, text.jsonl."""
         return self.root / "general" / name
