@@ -13,8 +13,8 @@ from grads.runtime.files import atomic_path, write_json
 from grads.runtime.progress import say
 from grads.study.config import HubDataSource, HubSource
 
-# No pickled weights and no code.
-MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+# What is kept of a model, no pickled weights and no code, and which files of a data set are fetched.
+KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 DATA_FILES = tuple(f"*{suffix}{zipped}" for suffix in (".parquet", ".jsonl", ".json", ".csv") for zipped in ("", ".gz"))
 COMMIT = "commit.json"
 
@@ -27,7 +27,7 @@ def fetch_model(source: HubSource, out: Path | str) -> str:
     Raises:
         GradsError: the hub cannot be reached, or has no such repository or revision, or none with safetensors.
     """
-    snapshot = _snapshot(source, "model", MODEL_FILES)
+    snapshot = _snapshot(source, "model", KEPT)
     if not any(snapshot.glob("*.safetensors")):
         raise GradsError(
             f"model {source.id} at {source.revision} has no .safetensors file, and pickled weights are never loaded: "
@@ -35,7 +35,7 @@ def fetch_model(source: HubSource, out: Path | str) -> str:
         )
     with atomic_path(out) as temporary:
         temporary.mkdir()
-        for path in {path for pattern in MODEL_FILES for path in snapshot.glob(pattern)}:
+        for path in {path for pattern in KEPT for path in snapshot.glob(pattern)}:
             _link(path.resolve(), temporary / path.name)
         write_json(temporary / COMMIT, _origin(source, snapshot))
     return snapshot.name

@@ -18,7 +18,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from grads.data.archives import open_member
-from grads.data.hub import MODEL_FILES
+from grads.data.hub import KEPT
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 from grads.study.config import ArchiveSource, FileSource, HubSource, TinySource
@@ -105,7 +105,7 @@ def _copy_folder(folder: Path, out: Path) -> None:
             f"{folder / 'config.json'}: model_type '{kind}' is no causal language model of transformers itself, and "
             "code that comes with a model is never run: choose another model"
         )
-    for pattern in MODEL_FILES:
+    for pattern in KEPT:
         for path in sorted(folder.glob(pattern)):
             shutil.copyfile(path, out / path.name)
 
