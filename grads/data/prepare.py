@@ -110,17 +110,17 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
     Raises:
         GradsError: the source cannot be read.
     """
-    source = domain.source
+    source, fields = domain.source, dict[str, str](domain.fields.items())
     if isinstance(source, FileSource | HubDataSource):
         path = source.path if isinstance(source, FileSource) else hub_path(source)
-        return read_records(path, domain.fields, domain.loss_turns)
+        return read_records(path, fields, domain.loss_turns)
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
     archive = archives[source.archive]
     if not isinstance(source, GlossarySource):
         with open_member(archive, source.member) as handle:
             rows = parse_rows(handle, source.member, f"{archive}:{source.member}")
-            return collect_records(rows, domain.fields, domain.loss_turns)
+            return collect_records(rows, fields, domain.loss_turns)
     folder = scratch / digest([source.archive, source.member], 12)
     if not folder.exists():
         install_wordnet(archive, source.member, folder)
