@@ -67,9 +67,10 @@ class Formatter:
         end = self.tokenizer.eos_token_id
         if self.form.template == "chat":
             said = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": MARK}]
-            after = self._ids(self._rendered(said, prompt=False).rpartition(MARK)[2], special=False)
+            _, shown, after = self._rendered(said, prompt=False).rpartition(MARK)
             known = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
-            end = next((token for token in after if token in known), end)
+            found = (token for token in self._ids(after, special=False) if token in known)
+            end = next(found, end) if shown else end
         if end is None:
             raise GradsError(
                 "the tokenizer has no end-of-sequence token, which ends every answer: choose another model"
@@ -149,18 +150,17 @@ class Formatter:
 
         An empty system prompt is left out where the template refuses it: some know no such turn.
         """
-        own = said[0]["role"] == "system"
-        options = {"tokenize": False, "add_generation_prompt": prompt}
-        try:
-            system = [] if own else [{"role": "system", "content": self.form.system}]
-            return self.tokenizer.apply_chat_template([*system, *said], **options)
-        except TemplateError as error:
-            if own or self.form.system:
-                raise GradsError(
-                    f"the model's chat template refuses a conversation with a system prompt ({error}): take it out of "
-                    "the config or the records, or set the model's format.template to 'plain'"
-                ) from None
-            return self.tokenizer.apply_chat_template(said, **options)
+        system = [] if said[0]["role"] == "system" else [{"role": "system", "content": self.form.system}]
+        refusal = None
+        for messages in [[*system, *said], said] if system and not self.form.system else [[*system, *said]]:
+            try:
+                return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+            except TemplateError as error:
+                refusal = error
+        raise GradsError(
+            f"the model's chat template refuses a conversation ({refusal}): take the system prompt out of the config "
+            "or the records, or set the model's format.template to 'plain'"
+        )
 
     def _plain_parts(self, record: Record) -> list[str]:
         parts, before = [], ""

@@ -181,6 +181,7 @@ def test_one_turn_carries_loss_after_its_prompt(tokenizer: Any) -> None:
         ("{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}<|im_end|>\n{% endfor %}", "<|im_end|>"),
         ("{% for m in messages %}{{ m['content'] }} <|im_start|>{% endfor %}", "<|im_start|>"),
         ("{% for m in messages %}{{ m['content'] }}\n{% endfor %}", "<|pad|>"),
+        ("<|im_start|>{{ messages[0]['content'] }}<|im_end|>", "<|pad|>"),
     ],
 )
 def test_the_end_of_turn_is_the_templates(tiny_model_folder: Path, template: str, end: str) -> None:
@@ -211,9 +212,9 @@ def test_a_template_without_system_turns(tiny_model_folder: Path) -> None:
         "{{ m['content'] }}<|im_end|>{% endfor %}"
     )
     assert Formatter(tokenizer, Format()).prompt_text(RECORD) == "Q\n\nI<|im_end|>"
-    with pytest.raises(GradsError, match=r"refuses .* system prompt \(no system turn\)"):
+    with pytest.raises(GradsError, match=r"refuses a conversation \(no system turn\)"):
         Formatter(tokenizer, Format(system="S"))
-    with pytest.raises(GradsError, match=r"refuses .* system prompt"):
+    with pytest.raises(GradsError, match="refuses a conversation"):
         Formatter(tokenizer, Format()).example(make_record("Q", "", "A", turns=[Turn("system", "S")]))
 
 
