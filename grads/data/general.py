@@ -2,17 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from grads.data.archives import open_member
-from grads.data.records import json_lines, parse_json_lines
+from grads.data.rows import Rows, parse_rows, read_rows
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest
 from grads.study.config import ChoiceData, FileSource, TextData, TextFile
 
-Rows = Iterator[tuple[str, dict[str, Any]]]  # file:line and object
 LETTERED = re.compile(r"([A-Z])\. (.*)", re.DOTALL)
 
 
@@ -45,12 +44,12 @@ def choice_items(source: ChoiceData | FileSource, archives: Mapping[str, Path]) 
 
 def _rows(source: ChoiceData | FileSource | TextData | TextFile, archives: Mapping[str, Path]) -> Rows:
     if isinstance(source, FileSource | TextFile):
-        yield from json_lines(source.path)
+        yield from read_rows(source.path)
         return
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
     with open_member(archives[source.archive], source.member) as handle:
-        yield from parse_json_lines(handle, f"{archives[source.archive]}:{source.member}")
+        yield from parse_rows(handle, source.member, f"{archives[source.archive]}:{source.member}")
 
 
 def _lettered_item(row: dict[str, Any], place: str) -> dict | str:

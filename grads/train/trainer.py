@@ -23,11 +23,11 @@ IGNORED = -100
 
 def collate(examples: list[Example], padding: int) -> dict[str, Tensor]:
     """Return `input_ids` and `labels`, batch x tokens, padded on the right; only response tokens have labels."""
-    labels = [[*[IGNORED] * e.prompt_tokens, *e.input_ids[e.prompt_tokens :]] for e in examples]
-    return {
-        "input_ids": pad_right([e.input_ids for e in examples], padding),
-        "labels": pad_right(labels, IGNORED),
-    }
+    input_ids = pad_right([e.input_ids for e in examples], padding)
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, example in enumerate(examples):
+        labels[row, example.response_positions] = input_ids[row, example.response_positions]
+    return {"input_ids": input_ids, "labels": labels}
 
 
 class ResponseTrainer(Trainer):
