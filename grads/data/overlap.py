@@ -9,9 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from grads.data.records import Record
+from grads.runtime.files import read_jsonl
 
 WORDS_IN_A_ROW = 8
 MOST_ITEMS = 10
@@ -82,6 +84,16 @@ def choice_item(number: int, row: Mapping[str, Any]) -> Item:
 def text_item(number: int, row: Mapping[str, Any]) -> Item:
     """Return a passage of general text as an item."""
     return Item(f"text {number}", row["text"], (row["text"],))
+
+
+def general_collections(files: Iterable[Path]) -> list[Collection]:
+    """Return the sampled general items and text that `prepare_general` wrote, as collections for overlap."""
+    collections = []
+    for path in files:
+        make = text_item if path.stem == "text" else choice_item
+        items = [make(number, row) for number, row in enumerate(read_jsonl(path), start=1)]
+        collections.append(Collection(f"general/{path.stem}", "general", items))
+    return collections
 
 
 def find_overlaps(collections: Sequence[Collection]) -> list[Overlap]:

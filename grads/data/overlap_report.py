@@ -3,8 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from grads.data.overlap import MOST_ITEMS, WORDS_IN_A_ROW, Collection, Overlap, find_overlaps, record_item
-from grads.data.prepare import general_collections
+from grads.data.overlap import (
+    MOST_ITEMS,
+    WORDS_IN_A_ROW,
+    Collection,
+    Overlap,
+    find_overlaps,
+    general_collections,
+    record_item,
+)
 from grads.data.records import load_records
 from grads.runtime.files import write_json, write_text
 from grads.runtime.progress import say

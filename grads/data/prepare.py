@@ -11,13 +11,13 @@ from grads.data.archives import open_member
 from grads.data.general import choice_items, sample_rows, text_passages
 from grads.data.glossary import glossary_records
 from grads.data.layouts import collect_records, read_records
-from grads.data.overlap import Collection, choice_item, find_overlaps, record_item, text_item
+from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.records import Record, write_records
 from grads.data.rows import parse_rows
 from grads.data.splits import split
 from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
-from grads.runtime.files import digest, read_jsonl, write_json, write_jsonl, write_text
+from grads.runtime.files import digest, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
 from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
 from grads.study.paths import hub_path
@@ -92,16 +92,6 @@ def _part_from_held_out(
             counts[name] |= {part: len(splits[part]), f"{part}_overlapping": len(removed)}
         if not splits["train"]:
             raise GradsError(f"domain '{name}': all training records overlap with held-out items: mend the data")
-
-
-def general_collections(files: Iterable[Path]) -> list[Collection]:
-    """Return the sampled general items and text that `prepare_general` wrote, as collections for overlap."""
-    collections = []
-    for path in files:
-        make = text_item if path.stem == "text" else choice_item
-        items = [make(number, row) for number, row in enumerate(read_jsonl(path), start=1)]
-        collections.append(Collection(f"general/{path.stem}", "general", items))
-    return collections
 
 
 def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) -> tuple[list[Record], dict[str, int]]:

@@ -4,6 +4,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from grads.runtime.files import read_json
 
 JOB = """
@@ -13,7 +15,7 @@ from types import SimpleNamespace
 snakemake = SimpleNamespace(
     rule="r", log=[{log!r}], threads=3, params={{"n": 1}}, resources={{}}, input=[], output=[{output!r}]
 )
-with job(snakemake):
+with job(snakemake, hub={hub}):
     import os
     from pathlib import Path
     print("threads", os.environ["OMP_NUM_THREADS"])
@@ -21,11 +23,12 @@ with job(snakemake):
 """
 
 
-def run(body, log):
+def run(body, log, hub=False, **environment):
     log.parent.mkdir(exist_ok=True)
     (log.parent / "made.json").touch()
-    script = JOB.format(log=str(log), output=str(log.parent / "made.json"), body=body)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    script = JOB.format(log=str(log), output=str(log.parent / "made.json"), body=body, hub=hub)
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
 
 
 def test_output_goes_to_the_terminal_and_to_the_log(tmp_path):
@@ -40,6 +43,14 @@ def test_output_goes_to_the_terminal_and_to_the_log(tmp_path):
     manifest = read_json(tmp_path / "logs" / "made.manifest.json")
     assert manifest["settings"] == {"rule": "r", "n": 1}
     assert manifest["machine"]["threads"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("hub", "asked", "offline"), [(False, "0", "offline 1"), (True, "0", "offline 0"), (True, "1", "offline 1")]
+)
+def test_the_hub_is_switched_off_but_for_fetching(tmp_path, hub, asked, offline):
+    result = run("print('offline', os.environ['HF_HUB_OFFLINE'])", tmp_path / "x.log", hub, HF_HUB_OFFLINE=asked)
+    assert offline in result.stderr
 
 
 def test_a_user_mistake_is_one_sentence_and_status_2(tmp_path):
