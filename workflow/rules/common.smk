@@ -1,5 +1,6 @@
 # What all rules share: the study, its paths and cells, and the names that wildcards may take.
 from dataclasses import replace
+from os.path import relpath
 
 from snakemake.exceptions import WorkflowError
 
@@ -111,5 +112,5 @@ def finish_run():
     measurements = PATHS.root / "measurements.parquet"
     if measurements.is_file():
         shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}
-        command = ["snakemake", "--cores 1", *(f"--configfile {file}" for file in workflow.configfiles)]
+        command = ["snakemake", "--cores 1", *(f"--configfile {relpath(file)}" for file in workflow.configfiles)]
         summary(STUDY, measurements, shown, " ".join([*command, f"--report {PATHS.root / 'report.html'}"]))
