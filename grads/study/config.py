@@ -78,6 +78,13 @@ class Model(Section):
     format: Format = Format()
 
 
+class Encoder(Section):
+    """A sentence encoder, an alternative to the model's own hidden states as content embedding."""
+
+    title: str = Field(description="How the encoder is called.")
+    source: FileSource | ArchiveSource = Field(discriminator="kind")
+
+
 class Domain(Section):
     """A domain of the study: fine-tuning data to learn from and to test on."""
 
@@ -199,8 +206,11 @@ class Arm(Section):
     """A way to train: a selection method with its parameters, and the ratios it runs at."""
 
     method: str
-    ratios: list[Ratio] = Field([], description="Keep ratios; none for `full` (1) and `untuned` (0).")
+    ratios: list[Ratio] = Field([], description="Keep ratios, or `auto`; none for `full` and `untuned`.")
     parameters: dict[str, Any] = Field({}, description="Parameters of the method; see docs/methods.md.")
+    start: Literal["base", "warm"] = Field(
+        "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
+    )
 
 
 class Study(Section):
@@ -211,6 +221,7 @@ class Study(Section):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     archives: dict[Name, Archive] = {}
     models: dict[Name, Model] = Field(min_length=1)
+    encoders: dict[Name, Encoder] = Field({}, description="Sentence encoders that arms may name.")
     domains: dict[Name, Domain] = Field(min_length=1)
     splits: Splits
     arms: dict[Name, Arm] = Field(min_length=1)
