@@ -136,8 +136,8 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     if cell.arm.startswith("grads"):
         stores = {store: root / "signals" / cell.domain / f"{store}.json" for store in ("warm", "base")}
         preliminary = root / "runs" / cell.domain / "warm.json"
-        write_json(stores["warm"], {"seconds": 8.0})
-        write_json(stores["base"], {"seconds": 4.0})
+        write_json(stores["warm"], {"seconds": 8.0, "gradient_passes": 1})
+        write_json(stores["base"], {"seconds": 4.0, "gradient_passes": 0})
         write_json(preliminary, {"epochs": 1, "tokens": 1000, "seconds": 30.0})
     return CellFiles(
         cell, folder / "metrics.json", general, folder / "training.json", folder / "selection.json", stores, preliminary
