@@ -40,6 +40,10 @@ class Paths:
         """Folder of a prepared model."""
         return self.root / "models" / model
 
+    def encoder(self, encoder: str) -> Path:
+        """Folder of a prepared sentence encoder."""
+        return self.root / "encoders" / encoder
+
     def store(self, model: str, domain: str, point: str) -> Path:
         """Folder of a signal store: point is what `store_folder` returns."""
         return self.root / "signals" / model / domain / point

@@ -1,15 +1,20 @@
 """The switches of the two forms of GrADS: reductions, combinations, rules, and the automatic number of records."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy.stats import gaussian_kde, norm, zscore
 
-from grads.methods.signals import count_near_the_mean
+from grads.methods.plan import arm_stores, check_arms, measures, references
+from grads.methods.signals import Combination, Reduction, count_near_the_mean
 from grads.runtime.errors import GradsError
+from grads.study.config import Study
+from grads.study.load import parse_study, read_study
 
 Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
 Stores = Callable[..., Any]
@@ -155,3 +160,75 @@ def test_a_count_that_does_not_exist_is_refused(select: Select, stores_of: Store
         select("grads_density", "auto", stores_of(9), combination="zsum")
     with pytest.raises(GradsError, match="'grads' has no number of records of its own"):
         select("grads", "auto", stores_of(9), representativeness=0.0)
+
+
+SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
+
+
+def with_arms(**arms: dict[str, Any]) -> Study:
+    """Return the smoke study with its arms and these."""
+    return parse_study(SMOKE | {"arms": SMOKE["arms"] | arms})
+
+
+def test_one_pass_serves_all_arms_with_what_any_of_them_needs() -> None:
+    assert (measures(with_arms(), "base"), measures(with_arms(), "warm")) == (["hidden"], ["gradients"])
+    study = with_arms(
+        a={"method": "grads", "ratios": ["0.5"], "parameters": {"point": "base", "layers": ["adapter"]}},
+        b={"method": "grads_density", "ratios": ["0.5"], "parameters": {"reduction": "mean_abs"}},
+        c={"method": "grads_density", "ratios": ["0.5"], "parameters": {"point": "during"}},
+    )
+    check_arms(study)
+    assert measures(study, "base") == ["adapter", "gradients", "hidden"]
+    assert measures(study, "warm") == ["gradients", "mean_abs"]
+    assert measures(study, "during") == ["gradients"]
+    assert arm_stores(study, "a") == ["base"]
+
+
+def test_references_depend_on_the_ratio() -> None:
+    study = with_arms(
+        grads={"method": "grads", "ratios": ["0.5", "auto"]}, random={"method": "random", "ratios": ["0.5", "auto"]}
+    )
+    check_arms(study)
+    assert references(study, "random", "0.5") == ()
+    assert references(study, "random", "auto") == references(study, "random_length", "0.5") == ("grads",)
+
+
+@pytest.mark.parametrize(
+    ("arm", "sentence"),
+    [
+        ({"method": "random", "ratios": ["auto"]}, r"arms\.grads\.ratios: arm 'x' refers to it at auto: add"),
+        (
+            {"method": "grads_density", "ratios": ["auto"], "parameters": {"combination": "joint"}},
+            r"arms\.x\.ratios: method 'grads_density' with these parameters finds no number",
+        ),
+        ({"method": "untuned", "start": "warm"}, r"arms\.x\.start: method 'untuned' trains nothing"),
+        (
+            {"method": "grads", "ratios": ["0.5"], "parameters": {"encoder": "minilm"}},
+            r"arms\.x\.parameters\.encoder is 'minilm': there are none",
+        ),
+    ],
+)
+def test_arms_that_could_not_run_are_refused(arm: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(GradsError, match=sentence):
+        check_arms(with_arms(x=arm))
+
+
+def test_the_adapter_needs_an_adapter() -> None:
+    arm = {"method": "grads", "ratios": ["0.5"], "parameters": {"layers": ["adapter"]}}
+    study = parse_study(SMOKE | {"arms": {"x": arm}, "training": {"weights": "full"}})
+    with pytest.raises(GradsError, match=r"arms\.x\.parameters\.layers: 'adapter' needs training\.weights"):
+        check_arms(study)
+
+
+def test_the_ablation_asks_for_every_switch() -> None:
+    study = read_study("config/ablation_grads.yaml")
+    check_arms(study)
+    assert [measures(study, store) for store in ("base", "warm", "during", "encoder-minilm")] == [
+        ["gradients", "hidden"],
+        ["adapter", "gradients", "mean_abs"],
+        ["gradients"],
+        ["sentences"],
+    ]
+    given = [value for arm in study.arms.values() for value in arm.parameters.values()]
+    for values in (get_args(Reduction)[1:], get_args(Combination)[1:], ("sample", "central", "highest")):
+        assert set(values) <= {value for value in given if isinstance(value, str)}
