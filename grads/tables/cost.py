@@ -52,7 +52,8 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     Columns: `records`, `steps`, `tokens` and `training_seconds` of the training; `passes` with gradients and
     `forward_passes` over the training data that the selection needs; `standalone_seconds`, with all that the selection
     needs, and `as_run_seconds`, where the preliminary epoch and the signal stores are divided by the number of cells
-    that used them, so that the column's sum is what was spent; `evaluation_seconds`.
+    that used them, so that the column's sum is what was spent; `evaluation_seconds`. A store counts as it was made,
+    for all arms of the study: one that holds gradients took a pass with gradients, whichever arm asked for them.
     """
     per_cell = _per_cell(frame)
     stores = [name.partition(".")[0] for name in per_cell if name.endswith(".gradient_passes")]
