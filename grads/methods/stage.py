@@ -42,7 +42,7 @@ def select_records(
     Args:
         method_name: a name of the registry.
         parameters: those that differ from the method's defaults.
-        ratio: shortest decimal; `0` for a method that keeps nothing; `auto`: see `Method.automatic_count`.
+        ratio: shortest decimal; `0` for a method that keeps nothing; `auto` (see `Method.automatic_count`).
         seed: for random draws, already derived for its purpose.
         stores: `tokens`, and by name those that the method needs.
         references: selections of the arms that the method needs, by arm.
@@ -57,9 +57,9 @@ def select_records(
     pool = _pool(stores)
     inputs = _inputs(method.needs(parsed), pool, stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
-    count = len(pool) if method.equal_steps else requested
-    choice = method.select(replace(inputs, count=count), parsed)
-    table = _table(method, pool["id"], choice, count)
+    inputs = replace(inputs, count=len(pool) if method.equal_steps else requested)
+    choice = method.select(inputs, parsed)
+    table = _table(method, pool["id"], choice, inputs.count)
     meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
     meta |= {"ratio": ratio, "seed": seed, "seconds": round(time.monotonic() - started, 3)}
     with atomic_path(out) as temporary:

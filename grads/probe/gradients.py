@@ -47,36 +47,36 @@ def gradient_statistics(
 ) -> list[dict[str, float]]:
     """Return for each example, in order, the statistics of its loss gradient, named by `columns(measures)`.
 
-    The loss is the mean negative log-likelihood of the example's response tokens, in nats (`response_nll`), computed
-    in float32 whatever the weights are. For the matrices `embedding` and `head` there are the l2 norm, max, min, mean
-    and population standard deviation over all V x d entries of the gradient that autograd would give for that example
-    alone, were the two matrices separate. Batches do not change the values beyond rounding. `measures` may ask for
-    more: `mean_abs`, mean |g| too; `adapter`, the same statistics over all parameters of the LoRA adapter.
+    The loss is the mean negative log-likelihood of the example's response tokens, in nats (`response_nll`), in float32
+    whatever the weights are. For the matrices `embedding` and `head` there are the l2 norm, max, min, mean and
+    population standard deviation over all V x d entries of the gradient that autograd would give for that example
+    alone, were the two separate. Batches do not change the values beyond rounding. `measures` may ask for `mean_abs`,
+    mean |g| too, and `adapter`, the same over all parameters of the LoRA adapter.
 
     Args:
         model: a causal language model, with or without a PEFT adapter, which stays active as a low-rank path.
         examples: each with at least one response token.
         token_budget: most tokens in one batch, padding included.
-        padding: token id that fills the batches; it does not matter which.
+        padding: any token id, to fill the batches.
         progress: told how many examples are done.
-        measures: what is wanted beside embedding and head; other names are not minded.
-        features: N x width, filled with the mean last hidden state of each example.
+        measures: see above; other names are not minded.
+        features: N x width, to be filled with mean last hidden states.
 
     Raises:
-        GradsError: an example has no response, or the model's embedding or head does more than is known here.
+        GradsError: an example has no response, or the model does more than is known here.
     """
     _check_examples(examples)
     rows: list[dict[str, float]] = [{}] * len(examples)
+    taps = AdapterTaps(model) if "adapter" in measures else None
     with frozen(model):
         if examples:
             _check_model(model, examples[0])
-        taps = AdapterTaps(model) if "adapter" in measures else None
         for batch in token_budget_batches([len(example.input_ids) for example in examples], token_budget):
             found, means = _batch_statistics(model, [examples[i] for i in batch], padding, measures, taps)
             for index, row in zip(batch, found, strict=True):
                 rows[index] = row
             if features is not None:
-                features[batch] = means.cpu().numpy()
+                features[batch] = means
             if progress is not None:
                 progress.advance(len(batch))
     return rows
@@ -101,7 +101,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 def _batch_statistics(
     model: nn.Module, examples: list[Example], padding: int, measures: Collection[str], taps: AdapterTaps | None
-) -> tuple[list[dict[str, float]], Tensor]:
+) -> tuple[list[dict[str, float]], np.ndarray]:
     """Return the statistics and the mean last hidden state (examples x width) of each example of a batch."""
     embedding = unwrap(model).get_input_embeddings()
     scale = _embedding_scale(embedding)
@@ -129,7 +129,7 @@ def _batch_statistics(
     for row, statistics in zip(rows, taps.statistics() if taps is not None else [], strict=taps is not None):
         row |= {f"adapter_{name}": value for name, value in statistics.items()}
     means = [hidden.detach()[i, : len(example.input_ids)].float().mean(dim=0) for i, example in enumerate(examples)]
-    return [{name: row[name] for name in columns(measures)} for row in rows], torch.stack(means)
+    return [{name: row[name] for name in columns(measures)} for row in rows], torch.stack(means).cpu().numpy()
 
 
 def _head_pass(
