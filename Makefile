@@ -1,5 +1,6 @@
 # make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
+# make docs    write config/README.md, docs/methods.md and the JSON schema anew from the code
 # make setup   only set everything up: .venv with pinned versions, and the data that tests read
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all lint format clean
+.PHONY: setup demo demo-small test test-all docs lint format clean
 
 setup: $(VENV)/ready
 
@@ -43,6 +44,11 @@ lint: setup
 	ruff format --check
 	snakefmt --check Snakefile workflow
 	snakemake --lint --configfile config/smoke.yaml
+	mypy
+
+docs: setup
+	python -m grads.study.schema
+	python -m grads.methods.page
 
 format: setup
 	ruff check --fix

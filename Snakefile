@@ -18,6 +18,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/select.smk"
@@ -31,6 +32,7 @@ rule all:
     input:
         rules.measurements.output,
         rules.tables.output,
+        rules.overlap.output,
 
 
 onstart:

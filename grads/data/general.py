@@ -2,17 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from grads.data.archives import open_member
-from grads.data.records import json_lines, parse_json_lines
+from grads.data.rows import Rows, parse_rows, read_rows
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest
 from grads.study.config import ChoiceData, FileSource, TextData, TextFile
 
-Rows = Iterator[tuple[str, dict[str, Any]]]  # file:line and object
 LETTERED = re.compile(r"([A-Z])\. (.*)", re.DOTALL)
 
 
@@ -45,12 +44,12 @@ def choice_items(source: ChoiceData | FileSource, archives: Mapping[str, Path]) 
 
 def _rows(source: ChoiceData | FileSource | TextData | TextFile, archives: Mapping[str, Path]) -> Rows:
     if isinstance(source, FileSource | TextFile):
-        yield from json_lines(source.path)
+        yield from read_rows(source.path)
         return
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
     with open_member(archives[source.archive], source.member) as handle:
-        yield from parse_json_lines(handle, f"{archives[source.archive]}:{source.member}")
+        yield from parse_rows(handle, source.member, f"{archives[source.archive]}:{source.member}")
 
 
 def _lettered_item(row: dict[str, Any], place: str) -> dict | str:
@@ -64,7 +63,7 @@ def _lettered_item(row: dict[str, Any], place: str) -> dict | str:
     matches = [LETTERED.fullmatch(line) for line in lines]
     if len(lines) < 2 or any(not m or m[1] != chr(ord("A") + i) for i, m in enumerate(matches)):
         return "malformed"
-    choices = [m[2].strip() for m in matches]
+    choices = [m[2].strip() for m in matches if m]
     if len(set(choices)) < len(choices):
         return "ambiguous"
     if row["answer"].strip() not in lines:
@@ -75,7 +74,8 @@ def _lettered_item(row: dict[str, Any], place: str) -> dict | str:
 
 
 def _own_item(row: dict[str, Any], place: str) -> dict | str:
-    choices, gold = row.get("choices"), row.get("gold")
+    choices: Any = row.get("choices")
+    gold: Any = row.get("gold")
     texts = [row.get("question"), row.get("passage", ""), *(choices if isinstance(choices, list) else [None])]
     is_index = isinstance(gold, int) and not isinstance(gold, bool)
     if not all(isinstance(text, str) for text in texts) or len(choices) < 2 or not is_index:

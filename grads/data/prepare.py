@@ -3,37 +3,59 @@
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
+from grads.data.archives import open_member
 from grads.data.general import choice_items, sample_rows, text_passages
 from grads.data.glossary import glossary_records
-from grads.data.records import Record, read_jsonl_records, write_records
+from grads.data.layouts import collect_records, read_records
+from grads.data.overlap import Collection, choice_item, find_overlaps, record_item, text_item
+from grads.data.records import Record, write_records
+from grads.data.rows import parse_rows
 from grads.data.splits import split
 from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
-from grads.runtime.files import digest, write_json, write_jsonl, write_text
+from grads.runtime.files import digest, read_jsonl, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
-from grads.study.config import Domain, FileSource, General, Splits
+from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
+from grads.study.paths import hub_path
 
 DATA_TOKEN = re.compile(r"""(["']?)\bDATA\b\1""")
 
 
 def prepare_domains(
-    domains: Mapping[str, Domain], splits: Splits, archives: Mapping[str, Path], out: Path | str
+    domains: Mapping[str, Domain],
+    splits: Splits,
+    archives: Mapping[str, Path],
+    out: Path | str,
+    overlap: Literal["report", "refuse", "remove"] = "report",
+    general: Iterable[Path] = (),
 ) -> None:
     """Write `out/<domain>/{train,validation,test}.parquet` and `out/<domain>/counts.json` for all domains of a study.
 
-    All at once, because splits are made over all domains. `archives` maps their keys to the fetched files.
+    All at once, because splits are made over all domains.
+
+    Args:
+        domains: by their names in the study.
+        splits: how many records go where.
+        archives: maps their keys to the fetched files.
+        out: folder to write to.
+        overlap: what happens to training and validation records that share a question, or eight words in a row, with
+            test records of any domain or with general items (`grads.data.overlap`).
+        general: files that `prepare_general` wrote; read unless overlap is only reported.
 
     Raises:
-        GradsError: a source cannot be read, or has too few records.
+        GradsError: a source cannot be read, has too few records, or overlap is found and refused.
     """
     records, read_counts = {}, {}
     with tempfile.TemporaryDirectory(prefix="grads-wordnet-") as scratch:
         for name, domain in domains.items():
             records[name], read_counts[name] = domain_records(domain, archives, Path(scratch))
     parts, split_counts = split(records, splits.train, splits.validation, splits.test, splits.seed)
+    if overlap != "report":
+        _part_from_held_out(parts, split_counts, general, overlap)
     for name, domain in domains.items():
         folder = Path(out) / name
         for part, kept in parts[name].items():
@@ -43,20 +65,65 @@ def prepare_domains(
         say(f"{domain.title}: {sizes} of {split_counts[name]['given']} records")
 
 
+def _part_from_held_out(
+    parts: dict[str, dict[str, list[Record]]], counts: dict[str, dict[str, int]], general: Iterable[Path], mode: str
+) -> None:
+    """Remove training and validation records that overlap with test records or general items, or refuse them."""
+    collections = [
+        Collection(f"{name}/{part}", part, [record_item(record) for record in records])
+        for name, splits in parts.items()
+        for part, records in splits.items()
+    ]
+    found: dict[str, set[str]] = {}
+    for overlap in find_overlaps([*collections, *general_collections(general)]):
+        if overlap.of.kind == "test" or overlap.against.kind == "validation" or not overlap.ids:
+            continue
+        if mode == "refuse":
+            raise GradsError(
+                f"{len(overlap.ids)} records of {overlap.of.name} overlap with {overlap.against.name} (first: "
+                f"{overlap.examples[0]['id']}, '{overlap.examples[0]['shared'][:80]}'): set 'overlap' to 'remove' or "
+                "'report', or mend the data"
+            )
+        found.setdefault(overlap.of.name, set()).update(overlap.ids)
+    for name, splits in parts.items():
+        for part in ("train", "validation"):
+            removed = found.get(f"{name}/{part}", set())
+            splits[part] = [record for record in splits[part] if record.id not in removed]
+            counts[name] |= {part: len(splits[part]), f"{part}_overlapping": len(removed)}
+        if not splits["train"]:
+            raise GradsError(f"domain '{name}': all training records overlap with held-out items: mend the data")
+
+
+def general_collections(files: Iterable[Path]) -> list[Collection]:
+    """Return the sampled general items and text that `prepare_general` wrote, as collections for overlap."""
+    collections = []
+    for path in files:
+        make = text_item if path.stem == "text" else choice_item
+        items = [make(number, row) for number, row in enumerate(read_jsonl(path), start=1)]
+        collections.append(Collection(f"general/{path.stem}", "general", items))
+    return collections
+
+
 def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) -> tuple[list[Record], dict[str, int]]:
     """Return the records of a domain's source, and how many were read and dropped; WordNet is unpacked in `scratch`.
 
     Raises:
         GradsError: the source cannot be read.
     """
-    source = domain.source
-    if isinstance(source, FileSource):
-        return read_jsonl_records(source.path)
+    source, fields = domain.source, dict[str, str](domain.fields.items())
+    if isinstance(source, FileSource | HubDataSource):
+        path = source.path if isinstance(source, FileSource) else hub_path(source)
+        return read_records(path, fields, domain.loss_turns)
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
+    archive = archives[source.archive]
+    if not isinstance(source, GlossarySource):
+        with open_member(archive, source.member) as handle:
+            rows = parse_rows(handle, source.member, f"{archive}:{source.member}")
+            return collect_records(rows, fields, domain.loss_turns)
     folder = scratch / digest([source.archive, source.member], 12)
     if not folder.exists():
-        install_wordnet(archives[source.archive], source.member, folder)
+        install_wordnet(archive, source.member, folder)
     records = glossary_records(open_wordnet(folder), source.topics, source.trees, domain.title.lower())
     return records, {"read": len(records)}
 

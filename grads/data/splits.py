@@ -90,8 +90,9 @@ def _plain(text: str) -> str:
 
 
 def _links(record: Record) -> list[tuple[str, str]]:
-    prompt = _plain(f"{record.instruction}\n{record.input}")
-    links = [("prompt", prompt), ("answer", _plain(record.output))]
+    # How a conversation begins, and all its answers: last words such as 'go on' and 'you are welcome' say nothing.
+    answers = [*(turn.content for turn in record.turns if turn.role == "assistant"), record.output]
+    links = [("prompt", _plain(record.opening)), ("answer", _plain("\n".join(answers)))]
     return [*links, ("group", record.group)] if record.group else links
 
 

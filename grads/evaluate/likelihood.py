@@ -31,7 +31,8 @@ def response_likelihoods(
 ) -> list[ResponseLikelihood]:
     """Return the likelihood of each example's response given its prompt, in the order of `examples`.
 
-    The end-of-turn token counts as part of the response, as in training.
+    The tokens are those that carry loss in training: the end of turn is one of them, and so are earlier answers where
+    a conversation's record says so.
 
     Args:
         model: a causal language model in evaluation mode, with or without adapters.
@@ -41,12 +42,15 @@ def response_likelihoods(
         progress: advanced by one for each example.
     """
     sequences = [example.input_ids for example in examples]
-    firsts = [example.prompt_tokens for example in examples]
+    positions = [example.response_positions for example in examples]
+    firsts = [wanted[0] for wanted in positions]
     found: dict[int, float] = {}
 
     def measure(index: int, states: Tensor) -> None:
-        targets = torch.tensor(sequences[index][firsts[index] :], device=states.device)
-        found[index] = mean_nll(model, states, targets)
+        wanted = torch.tensor(positions[index], device=states.device)
+        targets = torch.tensor(sequences[index], device=states.device)[wanted]
+        # Rows of one span are taken as they lie in memory.
+        found[index] = mean_nll(model, states[wanted - firsts[index]] if examples[index].earlier else states, targets)
         progress.advance()
 
     each_predicting_state(model, sequences, firsts, token_budget, padding, measure)

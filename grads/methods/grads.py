@@ -73,7 +73,7 @@ def select(inputs: Inputs, parameters: Grads) -> Choice:
     import numpy as np
 
     fixed = np.zeros(len(inputs.pool))
-    notes = {}
+    notes: dict[str, object] = {}
     if parameters.representativeness:
         rep, notes = representativeness(inputs.signals[parameters.point], parameters.layers)
         fixed += parameters.representativeness * rank_share(rep)

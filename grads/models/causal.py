@@ -6,16 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
-def unwrap(model: nn.Module) -> Any:
+def unwrap(model: Any) -> Any:
     """Return the transformers model inside a PEFT model, or the model itself; adapters in its layers stay active."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def hidden_states(model: nn.Module, **inputs: Any) -> Tensor:
     """Return the decoder's last hidden states, batch x tokens x width, the very input of the LM head."""
-    return (
-        unwrap(model).model(**inputs)[0] if hasattr(unwrap(model), "model") else unwrap(model).base_model(**inputs)[0]
-    )
+    core = unwrap(model)
+    return core.model(**inputs)[0] if hasattr(core, "model") else core.base_model(**inputs)[0]
 
 
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:

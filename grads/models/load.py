@@ -36,7 +36,7 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     weights, adapter = _weights_and_adapter(Path(folder), trained)
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         str(weights), dtype=dtype(precision), local_files_only=True, use_safetensors=True
     )
     if adapter is not None:

@@ -18,12 +18,11 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from grads.data.archives import open_member
+from grads.data.hub import KEPT
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
-from grads.study.config import ArchiveSource, FileSource, TinySource
+from grads.study.config import ArchiveSource, FileSource, HubSource, TinySource
 
-# What a prepared folder may hold: no pickled weights and no code.
-KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
@@ -32,7 +31,7 @@ CHATML = (
 
 
 def prepare_model(
-    source: FileSource | ArchiveSource | TinySource, archive_path: Path | str | None, out: Path | str
+    source: FileSource | ArchiveSource | HubSource | TinySource, fetched: Path | str | None, out: Path | str
 ) -> None:
     """Write a model's weights (safetensors) and tokenizer to the folder `out`, atomically.
 
@@ -41,7 +40,7 @@ def prepare_model(
 
     Args:
         source: where the model comes from.
-        archive_path: the fetched archive of an `ArchiveSource`.
+        fetched: the archive of an `ArchiveSource`, the folder of a `HubSource`.
         out: the folder to write.
 
     Raises:
@@ -51,10 +50,13 @@ def prepare_model(
         temporary.mkdir()
         if isinstance(source, TinySource):
             _save_tiny(source, temporary)
-        elif isinstance(source, ArchiveSource):
-            if archive_path is None:
-                raise ValueError("a model from an archive needs 'archive_path'")
-            _save_archived(source, Path(archive_path), temporary)
+        elif isinstance(source, ArchiveSource | HubSource):
+            if fetched is None:
+                raise ValueError(f"a model of kind '{source.kind}' needs 'fetched'")
+            if isinstance(source, HubSource):
+                _copy_folder(Path(fetched), temporary)
+            else:
+                _save_archived(source, Path(fetched), temporary)
         elif Path(source.path).is_dir():
             _copy_folder(Path(source.path), temporary)
         elif Path(source.path).is_file() and source.path.endswith(".gguf"):

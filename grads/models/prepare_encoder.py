@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from grads.data.archives import read_folder
-from grads.models.prepare import KEPT
+from grads.data.hub import KEPT
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 from grads.study.config import ArchiveSource, FileSource

@@ -50,8 +50,9 @@ def probe_encoder(
 
 
 def text_of(record: Record) -> str:
-    """Return what is embedded of a record: instruction, input if there is one, and answer, a line each."""
-    return "\n".join(part for part in (record.instruction, record.input, record.output) if part)
+    """Return what is embedded of a record: earlier turns, instruction, input if there is one, and answer, a line each."""
+    earlier = (turn.content for turn in record.turns)
+    return "\n".join(part for part in (*earlier, record.instruction, record.input, record.output) if part)
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ summed, so that each example's activation gradients are its own.
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,11 +140,12 @@ def _head_pass(
     gradient = torch.zeros_like(hidden)
     vocabulary = unwrap(model).get_output_embeddings().weight.shape[0]
     rows: list[dict[str, float]] = []
-    for group in _groups([_predicted(example) for example in examples], MOST_LOGITS // vocabulary):
-        predicting = [slice(_first(examples[i]) - 1, len(examples[i].input_ids) - 1) for i in group]
-        sizes = [_predicted(examples[i]) for i in group]
+    for group in _groups([len(_predicted(example)) for example in examples], MOST_LOGITS // vocabulary):
+        positions = [torch.tensor(_predicted(examples[i]), device=ids.device) for i in group]
+        predicting = [position - 1 for position in positions]
+        sizes = [len(position) for position in positions]
         inputs = torch.cat([hidden[i, where] for i, where in zip(group, predicting, strict=True)])
-        targets = torch.cat([ids[i, _first(examples[i]) : len(examples[i].input_ids)] for i in group])
+        targets = torch.cat([ids[i, where] for i, where in zip(group, positions, strict=True)])
         losses, errors, input_gradient = _head_backward(model, inputs, targets, sizes)
         parts = zip(group, predicting, *(t.split(sizes) for t in (losses, errors, inputs, input_gradient)), strict=True)
         for index, where, loss, error, state, state_gradient in parts:
@@ -194,20 +196,16 @@ def _groups(sizes: list[int], most: int) -> list[list[int]]:
     return groups
 
 
-def _first(example: Example) -> int:
-    """Return the position of the first response token that has one before it, from which it is predicted."""
-    return max(example.prompt_tokens, 1)
-
-
-def _predicted(example: Example) -> int:
-    return len(example.input_ids) - _first(example)
+def _predicted(example: Example) -> list[int]:
+    """Return the positions of the response tokens that have a token before them, from which they are predicted."""
+    return [position for position in example.response_positions if position > 0]
 
 
 def _soft_cap(model: nn.Module) -> float | None:
     return getattr(unwrap(model).config, "final_logit_softcapping", None)
 
 
-def _embedding_scale(embedding: nn.Module) -> float:
+def _embedding_scale(embedding: Any) -> float:
     """Return the factor by which some models (Gemma) multiply what they look up."""
     scale = getattr(embedding, "embed_scale", 1.0)
     return float(scale.to(embedding.weight.dtype)) if isinstance(scale, Tensor) else float(scale)
@@ -215,7 +213,7 @@ def _embedding_scale(embedding: nn.Module) -> float:
 
 def _check_examples(examples: Sequence[Example]) -> None:
     for example in examples:
-        if _predicted(example) < 1:
+        if not _predicted(example):
             raise GradsError(f"record {example.id} has no response token to learn from: remove it or mend its output")
 
 

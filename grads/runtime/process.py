@@ -21,18 +21,21 @@ _PR_SET_PDEATHSIG = 1
 
 
 @contextlib.contextmanager
-def job(snakemake: Any) -> Iterator[None]:
+def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     """Run the body as a job of the workflow.
 
     It asks to die with its parent, copies what it prints to the job's log, limits numeric libraries to its threads (so
-    call it before importing them), keeps Hugging Face libraries off the network and their bars off the log, and turns
-    a `GradsError` into its sentence and exit status 2. What is finished gets its manifest.
+    call it before importing them), keeps Hugging Face libraries off the network, unless it is there to fetch from the
+    `hub`, and their bars off the log, and turns a `GradsError` into its sentence and exit status 2. What is finished
+    gets its manifest.
     """
     started = time.time()
     die_with_parent()
     _copy_output(Path(snakemake.log[0]))
     _limit_threads(snakemake.threads)
-    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
+    os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    if not hub:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
     for library in ("transformers", "peft"):
         warnings.filterwarnings("ignore", category=FutureWarning, module=library)
     try:

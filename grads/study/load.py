@@ -57,7 +57,7 @@ def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
 
 def _location(parts: tuple[Any, ...]) -> list[Any]:
     """Return the keys of the YAML file that lead to an error, without the marks that Pydantic adds."""
-    marks = {"file", "pypi", "tiny", "glossary", "lettered"}
+    marks = {"file", "pypi", "tiny", "glossary", "lettered", "hub"}
     return [
         part
         for before, part in zip((None, *parts), parts, strict=False)
@@ -101,7 +101,7 @@ def _check_names(study: Study, where: str) -> None:
 
 
 def _archive_uses(study: Study) -> list[tuple[str, str]]:
-    sources = {
+    sources: dict[str, Any] = {
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
         **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from grads.runtime.files import digest
+from grads.study.config import HubDataSource, HubSource
 from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
@@ -12,6 +14,13 @@ WARM = "warm"
 def archive_path(file: str) -> Path:
     """Return where a downloaded archive lies, shared by all studies."""
     return RESOURCES / "pypi" / file
+
+
+def hub_path(source: HubSource) -> Path:
+    """Return where what the hub holds lies once it is fetched: a model's folder, or a data set's split as Parquet."""
+    name = source.id.replace("/", "--")
+    kind, suffix = ("datasets", ".parquet") if isinstance(source, HubDataSource) else ("models", "")
+    return RESOURCES / "hub" / kind / f"{name}-{digest(source.model_dump(), 12)}{suffix}"
 
 
 WORDNET = RESOURCES / "wordnet"
@@ -31,6 +40,11 @@ class Paths:
     def records(self, domain: str, split: str) -> Path:
         """Records of one split of a domain."""
         return self.root / "data" / domain / f"{split}.parquet"
+
+    @property
+    def overlap(self) -> Path:
+        """What splits and general items share; a table with the suffix .md lies beside it."""
+        return self.root / "data" / "overlap.json"
 
     def general(self, name: str) -> Path:
         """A file of the general benchmarks: <task>.jsonl, <task>.yaml, text.jsonl."""

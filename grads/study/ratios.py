@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 
 def canonical_ratio(value: object) -> str:
@@ -28,7 +28,7 @@ def canonical_ratio(value: object) -> str:
 AUTO = "auto"
 """The ratio of an arm that finds its own number of records, or takes another arm's."""
 
-Ratio = Annotated[str, BeforeValidator(canonical_ratio)]
+Ratio = Annotated[str, BeforeValidator(canonical_ratio), WithJsonSchema({"type": ["string", "number"]})]
 
 
 def keep_count(ratio: str, eligible: int) -> int:

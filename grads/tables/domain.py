@@ -1,6 +1,7 @@
 """The table of what was learnt: domain metrics on held-out test records."""
 
 import itertools
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -37,7 +38,9 @@ def domain_table(study: Study, estimates: Estimates) -> Table:
     )
 
 
-def _block(study: Study, estimates: Estimates, short: Shortfalls, model: str, columns: list[tuple[str, str]]) -> Block:
+def _block(
+    study: Study, estimates: Estimates, short: Shortfalls, model: str, columns: Sequence[tuple[str, str]]
+) -> Block:
     rows = [[Entry(run.title + short.mark(model, run))] for run in runs(study)]
     trained = [index for index, run in enumerate(runs(study)) if run.trained]
     for domain, metric in columns:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -25,7 +25,7 @@ from grads.tables.measures import MEASURES
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">"]
 _LINES = ["-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.spines.top": False,
@@ -39,7 +39,10 @@ _STYLE = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "grads",
 }
-_REFERENCE = {"untuned": {"color": "#777777", "linestyle": ":"}, "full": {"color": "#333333", "linestyle": (0, (6, 2))}}
+_REFERENCE: dict[str, dict[str, Any]] = {
+    "untuned": {"color": "#777777", "linestyle": ":"},
+    "full": {"color": "#333333", "linestyle": (0, (6, 2))},
+}
 _GAIN_METRICS = ("meteor", "bleu", "chrf", "response_nll")
 
 
@@ -53,8 +56,8 @@ def write_figure(figure: Figure, stem: Path) -> None:
 
 def ratio_figure(study: Study, estimates: Estimates) -> Figure:
     """Return keep ratio against BLEU and METEOR: a row per model and domain, a line per arm."""
-    metrics = [metric for metric in study.evaluation.metrics if metric in ("bleu", "meteor")]
-    metrics = metrics or [study.evaluation.metrics[0]]
+    shown = [metric for metric in study.evaluation.metrics if metric in ("bleu", "meteor")]
+    metrics = shown or study.evaluation.metrics[:1]
     with _panels(study, len(_places(study)), len(metrics), (3.6, 1.95)) as (figure, axes):
         for row, (model, domain) in zip(axes, _places(study), strict=True):
             for panel, metric in zip(row, metrics, strict=True):
@@ -106,8 +109,8 @@ def _draw_ratios(panel: Axes, study: Study, estimates: Estimates, model: str, do
     _name_references(panel, [(run.title, estimate(run).value, run.trained) for run in references])
 
 
-def _points(panel: Axes, x: list[float], found: list[Estimate], style: dict[str, object]) -> None:
-    bars = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8}
+def _points(panel: Axes, x: list[float], found: list[Estimate], style: dict[str, Any]) -> None:
+    bars: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8}
     panel.errorbar(x, [one.value for one in found], yerr=_bars(found), **bars, markersize=4.5, linewidth=1.3, **style)
 
 
@@ -203,7 +206,7 @@ def _swept(study: Study) -> list[str]:
     return [arm for arm in study.arms if any(run.arm == arm and run.ratio not in ("0", "1") for run in runs(study))]
 
 
-def _style(study: Study, arm: str) -> dict[str, object]:
+def _style(study: Study, arm: str) -> dict[str, Any]:
     """Return an arm's colour, marker and line, by its place among the arms of the config."""
     index = list(study.arms).index(arm)
     return {
@@ -225,7 +228,12 @@ def _handle(study: Study, arm: str, kind: Literal["line", "point"]) -> Line2D:
 
 
 def _size_handles(study: Study) -> list[Line2D]:
-    look = {"marker": "o", "linestyle": "none", "markerfacecolor": "white", "markeredgecolor": "#555555"}
+    look: dict[str, Any] = {
+        "marker": "o",
+        "linestyle": "none",
+        "markerfacecolor": "white",
+        "markeredgecolor": "#555555",
+    }
     return [Line2D([], [], label=f"ratio {ratio}", markersize=size, **look) for ratio, size in _sizes(study).items()]
 
 

@@ -19,7 +19,7 @@ from grads.runtime.files import atomic_path, read_json, remove, write_json
 from grads.runtime.locks import scratch_folder
 from grads.runtime.manifest import content_sha256
 from grads.runtime.progress import say
-from grads.study.config import Format, Training
+from grads.study.config import Format, Precision, Training
 from grads.train.schedule import micro_batch, training_order
 from grads.train.trainer import BeforeStep, Observer, ProgressLines, ResponseTrainer, collate
 
@@ -96,7 +96,7 @@ def _train_cell(
         "observer": cell.observer and cell.observer.key,
     }
     with scratch_folder(cell.scratch, key) as scratch:
-        model = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
+        model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
         visits = [examples[id_] for id_ in order]
         clock = ProgressLines(cell.label, scratch / "seconds.json")
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
@@ -138,7 +138,12 @@ def _trainable(model_folder: Path, training: Training, seed: int, start: Path | 
 
 
 def _fit(
-    model: torch.nn.Module, visits: list[Example], padding: int, arguments: Any, precision: str, callbacks: list[Any]
+    model: torch.nn.Module,
+    visits: list[Example],
+    padding: int,
+    arguments: Any,
+    precision: Precision,
+    callbacks: list[Any],
 ) -> list[dict[str, Any]]:
     """Train to the end, from the last whole checkpoint when there is one; return the history, an entry a step."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -146,7 +151,7 @@ def _fit(
     trainer = ResponseTrainer(
         model=model,
         args=arguments,
-        train_dataset=visits,  # type: ignore[arg-type]  # a list is a map-style data set
+        train_dataset=visits,  # a list is a map-style data set
         data_collator=lambda examples: collate(examples, padding),
         precision=precision,
         callbacks=callbacks,

@@ -17,17 +17,18 @@ from grads.models.device import dtype
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.runtime.progress import Progress
+from grads.study.config import Precision
 
 IGNORED = -100
 
 
 def collate(examples: list[Example], padding: int) -> dict[str, Tensor]:
     """Return `input_ids` and `labels`, batch x tokens, padded on the right; only response tokens have labels."""
-    labels = [[*[IGNORED] * e.prompt_tokens, *e.input_ids[e.prompt_tokens :]] for e in examples]
-    return {
-        "input_ids": pad_right([e.input_ids for e in examples], padding),
-        "labels": pad_right(labels, IGNORED),
-    }
+    input_ids = pad_right([e.input_ids for e in examples], padding)
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, example in enumerate(examples):
+        labels[row, example.response_positions] = input_ids[row, example.response_positions]
+    return {"input_ids": input_ids, "labels": labels}
 
 
 class ResponseTrainer(Trainer):
@@ -40,13 +41,14 @@ class ResponseTrainer(Trainer):
     # The loss below is divided by the tokens of all accumulated micro-batches already.
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *args: Any, precision: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, precision: Precision, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.precision = precision
         self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+        examples: Any = train_dataset if train_dataset is not None else self.train_dataset
+        return SequentialSampler(examples)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grads.data.formatting import Formatter
-from grads.data.records import Record, make_record
+from grads.data.formatting import Example, Formatter
+from grads.data.records import Record, Turn, make_record
 from grads.models.load import load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.study.config import Format
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 CHAT = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ\n\nI<|im_end|>\n<|im_start|>assistant\n"
+RECORD = make_record("Q", "I", "A")
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,125 @@ def test_a_tokenizer_without_what_is_needed_is_refused(tiny_model_folder: Path) 
     tokenizer.eos_token = None
     with pytest.raises(GradsError, match="no end-of-sequence token"):
         Formatter(tokenizer, Format(template="plain"))
+
+
+TURNS = [
+    Turn("user", "Q1"),
+    Turn("assistant", " one <|im_end|> ", loss=True),
+    Turn("user", "Q2"),
+    Turn("assistant", "two"),
+]
+
+
+def spans(tokenizer: Any, example: Example) -> list[str]:
+    """Return what carries loss, span by span, as text."""
+    ends = (*example.earlier, (example.prompt_tokens, len(example.input_ids)))
+    return [tokenizer.decode(example.input_ids[start:stop]) for start, stop in ends]
+
+
+def test_a_conversation_is_the_templates_own(tokenizer: Any) -> None:
+    record = make_record("Q3", "", "three", turns=TURNS)
+    formatter = Formatter(tokenizer, Format(system="S"))
+    example = formatter.example(record)
+    said = [{"role": "system", "content": "S"}, *({"role": t.role, "content": t.content} for t in TURNS)]
+    said += [{"role": "user", "content": "Q3"}]
+    prompt = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    assert formatter.prompt_text(record) == prompt
+    assert tokenizer.decode(example.input_ids) == prompt + "three<|im_end|>"
+    assert formatter.prompt_ids(record) == example.input_ids[: example.prompt_tokens]
+    # The answer that spells out the end of turn does not end there: four turns end, and the last answer.
+    assert example.input_ids.count(formatter.end_id) == 7
+    assert spans(tokenizer, example) == [" one <|im_end|> <|im_end|>", "three<|im_end|>"]
+
+
+@pytest.mark.parametrize("template", ["chat", "plain"])
+@given(answers=st.lists(st.tuples(TEXT, TEXT, st.booleans()), max_size=3), last=TEXT, system=st.none() | TEXT)
+def test_loss_is_on_the_marked_answers_and_their_ends(
+    tokenizer: Any, template: str, answers: list[tuple[str, str, bool]], last: str, system: str | None
+) -> None:
+    turns = [] if system is None else [Turn("system", system)]
+    for question, answer, loss in answers:
+        turns += [Turn("user", question), Turn("assistant", answer, loss)]
+    formatter = Formatter(tokenizer, Format(template=template))
+    record = make_record("Q", "", last, turns=turns)
+    example = formatter.example(record)
+    wanted = [f"{answer}<|im_end|>" for _, answer, loss in answers if loss] + [f"{last}<|im_end|>"]
+    assert spans(tokenizer, example) == wanted
+    assert tokenizer.decode([example.input_ids[i] for i in example.response_positions]) == "".join(wanted)
+    assert example.response_tokens == len(example.response_positions) == sum(len(text.encode()) - 9 for text in wanted)
+    assert formatter.prompt_ids(record) == example.input_ids[: example.prompt_tokens]
+    assert tokenizer.decode(formatter.prompt_ids(record)) == formatter.prompt_text(record)
+
+
+def test_a_plain_conversation(tokenizer: Any) -> None:
+    turns = [Turn("system", "S"), Turn("user", "Q1"), Turn("assistant", "A1")]
+    text = Formatter(tokenizer, Format(template="plain")).prompt_text(make_record("Q2", "I", "A2", turns=turns))
+    assert text == (
+        "S\n\n### Instruction:\nQ1\n\n### Response:\nA1<|im_end|>\n\n### Instruction:\nQ2\n\nI\n\n### Response:\n"
+    )
+
+
+def test_a_records_own_system_turn_wins(tokenizer: Any) -> None:
+    record = make_record("Q", "", "A", turns=[Turn("system", "own")])
+    text = Formatter(tokenizer, Format(system="config")).prompt_text(record)
+    assert text.startswith("<|im_start|>system\nown<|im_end|>\n<|im_start|>user")
+    assert "config" not in text
+
+
+def test_one_turn_carries_loss_after_its_prompt(tokenizer: Any) -> None:
+    example = Formatter(tokenizer, Format()).example(make_record("Q", "I", "A"))
+    assert example.earlier == ()
+    assert example.response_positions == list(range(example.prompt_tokens, len(example.input_ids)))
+
+
+@pytest.mark.parametrize(
+    ("template", "end"),
+    [
+        ("{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}<|im_end|>\n{% endfor %}", "<|im_end|>"),
+        ("{% for m in messages %}{{ m['content'] }} <|im_start|>{% endfor %}", "<|im_start|>"),
+        ("{% for m in messages %}{{ m['content'] }}\n{% endfor %}", "<|pad|>"),
+        ("<|im_start|>{{ messages[0]['content'] }}<|im_end|>", "<|pad|>"),
+    ],
+)
+def test_the_end_of_turn_is_the_templates(tiny_model_folder: Path, template: str, end: str) -> None:
+    tokenizer = load_tokenizer(tiny_model_folder)
+    tokenizer.eos_token, tokenizer.chat_template = "<|pad|>", template
+    formatter = Formatter(tokenizer, Format())
+    assert formatter.end_id == tokenizer.convert_tokens_to_ids(end) == formatter.example(RECORD).input_ids[-1]
+    assert Formatter(tokenizer, Format(template="plain")).end_id == tokenizer.eos_token_id
+
+
+def test_what_a_template_cannot_show_is_refused(tiny_model_folder: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model_folder)
+    conversation = make_record("Q", "", "A", turns=TURNS)
+    tokenizer.chat_template = "{{ messages[-1]['content'] }}<|im_end|>"
+    with pytest.raises(GradsError, match="does not show each earlier answer once"):
+        Formatter(tokenizer, Format()).example(conversation)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['content'] }}{% if loop.last %}<|im_end|>{% else %}\n{% endif %}{% endfor %}"
+    )
+    with pytest.raises(GradsError, match="does not end earlier answers like the last"):
+        Formatter(tokenizer, Format()).example(conversation)
+
+
+def test_a_template_without_system_turns(tiny_model_folder: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model_folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}"
+        "{{ m['content'] }}<|im_end|>{% endfor %}"
+    )
+    assert Formatter(tokenizer, Format()).prompt_text(RECORD) == "Q\n\nI<|im_end|>"
+    with pytest.raises(GradsError, match=r"refuses a conversation \(no system turn\)"):
+        Formatter(tokenizer, Format(system="S"))
+    with pytest.raises(GradsError, match="refuses a conversation"):
+        Formatter(tokenizer, Format()).example(make_record("Q", "", "A", turns=[Turn("system", "S")]))
+
+
+def test_a_cut_conversation_keeps_its_earlier_answers(tokenizer: Any) -> None:
+    formatter = Formatter(tokenizer, Format())
+    record = make_record("Q3", "", "three" * 9, turns=TURNS)
+    whole = formatter.example(record)
+    (cut,) = formatter.tokenize([record], whole.prompt_tokens + 4, "truncate").examples
+    assert cut.earlier == whole.earlier
+    assert cut.response_positions == whole.response_positions[: cut.response_tokens]
+    assert formatter.tokenize([record], whole.prompt_tokens, "truncate").over_length == 1

@@ -1,15 +1,32 @@
 """The stage functions that write a study's data."""
 
+import csv
+import io
 import json
+import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from grads.data.prepare import prepare_domains, prepare_general
+from grads.data.prepare import domain_records, prepare_domains, prepare_general
 from grads.data.records import load_records
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, read_jsonl
-from grads.study.config import Domain, FileSource, General, GeneralText, GlossarySource, Splits, Task, TextFile
+from grads.study.config import (
+    ArchiveSource,
+    Domain,
+    FileSource,
+    General,
+    GeneralText,
+    GlossarySource,
+    HubDataSource,
+    Splits,
+    Task,
+    TextFile,
+)
+from grads.study.paths import hub_path
 
 
 def own_domain(path: Path, number: int = 20) -> Domain:
@@ -44,6 +61,35 @@ def test_nothing_is_written_when_a_domain_fails(tmp_path: Path) -> None:
     source = GlossarySource(kind="glossary", archive="wordnet", member="x", trees=["loan.n.01"])
     with pytest.raises(GradsError, match="'wordnet' is not among"):
         prepare_domains({"a": Domain(title="A", source=source)}, Splits(validation=0, test=1), {}, tmp_path / "out")
+
+
+def test_a_member_of_an_archive_is_a_domain(tmp_path: Path) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([["q", "a"], *([f"Q{i}", f"A{i}"] for i in range(8)), ["Q0", "A0"], ["", "A"]])
+    with zipfile.ZipFile(tmp_path / "some.whl", "w") as archive:
+        archive.writestr("some/data.csv", text.getvalue())
+    source = ArchiveSource(kind="pypi", archive="some", member="some/data.csv")
+    domain = Domain(title="Own", source=source, fields={"instruction": "q", "output": "a"})
+    records, counts = domain_records(domain, {"some": tmp_path / "some.whl"}, tmp_path)
+    assert [(r.instruction, r.output) for r in records] == [(f"Q{i}", f"A{i}") for i in range(8)]
+    assert counts == {"read": 10, "empty": 1, "duplicate": 1}
+    bare = Domain(title="Own", source=source)
+    with pytest.raises(GradsError, match=r"some\.whl:some/data\.csv:2: 'instruction' is missing"):
+        domain_records(bare, {"some": tmp_path / "some.whl"}, tmp_path)
+
+
+def test_a_data_set_of_the_hub_is_read_where_it_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = HubDataSource(kind="hub", id="owner/chat", revision="main")
+    said = [{"role": role, "content": text} for role, text in zip(["user", "assistant"] * 2, "abcd", strict=True)]
+    hub_path(source).parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([{"messages": said}]), hub_path(source))
+    for loss_turns in ("last", "all"):
+        (record,), _ = domain_records(Domain(title="C", source=source, loss_turns=loss_turns), {}, tmp_path)
+        assert [turn.loss for turn in record.turns] == [False, loss_turns == "all"]
+    hub_path(source).unlink()
+    with pytest.raises(GradsError, match=r"resources/hub/datasets/owner--chat-[0-9a-f]{12}\.parquet is not there"):
+        domain_records(Domain(title="C", source=source), {}, tmp_path)
 
 
 def general(folder: Path, task_file: str, sample: int = 4) -> General:

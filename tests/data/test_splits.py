@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grads.data.records import Record, make_record
+from grads.data.records import Record, Turn, make_record
 from grads.data.splits import assign_shared, connected_groups, split
 from grads.runtime.errors import GradsError
 
@@ -90,6 +90,23 @@ def test_a_dropped_record_still_connects() -> None:
 def test_prompts_with_other_inputs_are_not_connected() -> None:
     records = [make_record("Summarise.", f"text {i}", f"summary {i}") for i in range(5)]
     assert len(connected_groups({"x": records})) == 5
+
+
+def test_conversations_are_connected_by_their_opening_and_all_their_answers() -> None:
+    def conversation(opening: str, answer: str) -> Record:
+        return make_record("Go on", "", "You are welcome", turns=[Turn("user", opening), Turn("assistant", answer)])
+
+    records = [
+        conversation("Q1", "A"),
+        conversation("q1 ", "B"),
+        conversation("Q2", "C"),
+        conversation("Q3", "c"),
+        make_record("Q3", "", "D"),
+        make_record("Go on", "", "E"),
+    ]
+    groups = [{record.id for _, record in group} for group in connected_groups({"x": records})]
+    ids = [record.id for record in records]
+    assert sorted(groups, key=len) == [{ids[5]}, {*ids[:2]}, {*ids[2:5]}]
 
 
 def test_a_shared_record_goes_to_the_smaller_domain() -> None:

@@ -12,9 +12,12 @@ from grads.evaluate.likelihood import response_likelihoods
 def oracle(model, example):
     """Cross-entropy of the whole model's logits, one example at a time."""
     ids = torch.tensor([example.input_ids])
+    labels = torch.full_like(ids, -100)
+    for start, stop in (*example.earlier, (example.prompt_tokens, len(example.input_ids))):
+        labels[0, start:stop] = ids[0, start:stop]
     with torch.no_grad():
-        logits = model(ids).logits[0, example.prompt_tokens - 1 : -1].float()
-    return nn.functional.cross_entropy(logits, ids[0, example.prompt_tokens :]).item()
+        logits = model(ids).logits[0, :-1].float()
+    return nn.functional.cross_entropy(logits, labels[0, 1:]).item()
 
 
 def gpt2():
@@ -50,9 +53,11 @@ def test_long_responses_are_taken_in_parts(model, formatter, records, counter, m
 def test_other_architectures(build, counter):
     torch.manual_seed(0)
     other = build().eval()
-    examples = [Example("a", [5, 6, 7, 8, 9], 2), Example("b", [11, 12, 90], 1)]
+    conversation = Example("c", [11, 12, 90, 3, 4, 5, 6, 7], 6, earlier=((1, 3), (4, 5)))
+    examples = [Example("a", [5, 6, 7, 8, 9], 2), Example("b", [11, 12, 90], 1), conversation]
     found = response_likelihoods(other, examples, 100, 0, counter)
     assert [f.nll for f in found] == pytest.approx([oracle(other, e) for e in examples], rel=1e-5)
+    assert [f.tokens for f in found] == [3, 2, 5]
 
 
 def test_with_an_adapter(model, make_adapter, formatter, records, counter):

@@ -57,6 +57,7 @@ def random_examples(count: int, seed: int = 0) -> list[Example]:
         ids[0] = ids[-1] = PADDING
         examples.append(Example(f"record{index}", ids, prompt))
     examples.append(Example("one-token", [5, 6, 7], 2))
+    examples.append(Example("conversation", [7, 5, 9, 8, 3, 6, 7, 30, 31, 3, 12], 9, earlier=((2, 5), (6, 7))))
     return examples
 
 

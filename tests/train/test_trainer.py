@@ -33,6 +33,14 @@ def test_only_response_tokens_and_no_padding_carry_labels():
     assert (batch["labels"] != IGNORED).sum() == sum(e.response_tokens for e in EXAMPLES)
 
 
+def test_earlier_answers_carry_labels_where_they_are_marked(model):
+    conversation = Example("d", [9, 8, 7, 6, 5, 4, 3], 6, earlier=((1, 2), (3, 5)))
+    batch = collate([EXAMPLES[0], conversation], padding=0)
+    assert batch["labels"][1].tolist() == [IGNORED, 8, IGNORED, 6, 5, IGNORED, 3]
+    expected = model(**batch, attention_mask=torch.ones_like(batch["input_ids"])).loss
+    assert loss_of(model, [EXAMPLES[0], conversation], items=7).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_the_loss_is_that_of_transformers(model):
     batch = collate(EXAMPLES, padding=0)
     expected = model(**batch, attention_mask=torch.ones_like(batch["input_ids"])).loss

@@ -41,20 +41,13 @@ class Workspace:
         return output
 
     def planned(self, *arguments):
-        """Return the jobs of a dry run as {rule: number}."""
-        lines = self.snakemake("-n", "--quiet", "progress", *arguments).splitlines()
-        if "job" not in "".join(lines):
+        """Return the jobs of a dry run as {rule: number}, without the rule `all`; empty when nothing is to be done."""
+        printed = self.snakemake("-n", "--quiet", "rules", *arguments)
+        if "Nothing to be done" in printed:
             return {}
-        start = next((i for i, line in enumerate(lines) if line.split() == ["job", "count"]), None)
-        if start is None:
-            return {}
-        counts = {}
-        for line in lines[start + 2 :]:
-            if not line.strip():
-                break
-            name, number = line.split()
-            counts[name] = int(number)
-        return counts
+        table = printed.partition("Job stats:")[2].strip().splitlines()[2:]
+        counts = dict(line.split() for line in table[: table.index(next(x for x in table if x.startswith("total")))])
+        return {rule: int(number) for rule, number in counts.items() if rule != "all"}
 
 
 @pytest.fixture(scope="session")

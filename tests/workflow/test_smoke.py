@@ -110,7 +110,7 @@ def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
 
 def test_the_wording_of_the_label_re_runs_tables_only(finished):
     planned = finished.planned(*CONFIG, "--config", "label=Another")
-    assert set(planned) == {"all", "measurements", "tables"}
+    assert set(planned) == {"measurements", "tables"}
 
 
 def test_a_users_config_runs_the_users_domains_only(finished):

@@ -10,7 +10,7 @@ from grads.runtime.locks import local_devices, lock_study
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study
-from grads.study.paths import WORDNET, Paths, archive_path, store_folder, warm_cell
+from grads.study.paths import WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
@@ -67,8 +67,15 @@ def archive_map(*sources):
 
 
 def files_of(*sources):
-    """Return the user's own files that the given sources read."""
-    return [source.path for source in sources if source.kind == "file"]
+    """Return the user's own files, and what the hub gave, that the given sources read."""
+    own = [source.path for source in sources if source.kind == "file"]
+    return own + [hub_path(source) for source in sources if source.kind == "hub"]
+
+
+def hub_source(path):
+    """Return the source, as plain data, whose repository is fetched to a path."""
+    sources = [entry.source for entry in (*STUDY.models.values(), *STUDY.domains.values())]
+    return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
 
 
 def selection_input(wildcards):

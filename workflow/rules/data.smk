@@ -1,47 +1,15 @@
-# Downloads, records, general benchmarks and models, made ready for all other stages.
+# Records, general benchmarks and models, made ready for all other stages.
 DOMAIN_SOURCES = [domain.source for domain in STUDY.domains.values()]
 GENERAL_SOURCES = [task.data for task in STUDY.general.tasks.values()] + [STUDY.general.text.source]
 
-
-rule fetch_archive:
-    output:
-        archive_path("{file}"),
-    log:
-        "logs/fetch_archive/{file}.log",
-    wildcard_constraints:
-        file=r"[^/]+\.(whl|tar\.gz|zip)",
-    retries: 2
-    localrule: True
-    conda:
-        "../../envs/grads.yaml"
-    params:
-        archive=lambda wildcards: next(
-            settings(archive) for archive in STUDY.archives.values() if archive.file == wildcards.file
-        ),
-    script:
-        "../scripts/fetch_archive.py"
-
-
-rule install_wordnet:
-    input:
-        archives_of(STUDY.evaluation.wordnet),
-    output:
-        directory(WORDNET),
-    log:
-        "logs/install_wordnet.log",
-    localrule: True
-    conda:
-        "../../envs/grads.yaml"
-    params:
-        member=STUDY.evaluation.wordnet.member if STUDY.evaluation.wordnet else "",
-    script:
-        "../scripts/install_wordnet.py"
+GENERAL_ITEMS = [PATHS.general(f"{name}.jsonl") for name in [*STUDY.general.tasks, "text"]]
 
 
 rule prepare_domains:
     input:
         archives=archives_of(*DOMAIN_SOURCES),
         files=files_of(*DOMAIN_SOURCES),
+        general=GENERAL_ITEMS if STUDY.overlap != "report" else [],
     output:
         records=expand(
             PATHS.records("{domain}", "{split}"), domain=STUDY.domains, split=["train", "validation", "test"]
@@ -57,10 +25,32 @@ rule prepare_domains:
     params:
         domains={name: settings(domain) for name, domain in STUDY.domains.items()},
         splits=settings(STUDY.splits),
+        overlap=STUDY.overlap,
         archives=archive_map(*DOMAIN_SOURCES),
         code=code_version("grads.data.prepare"),
     script:
         "../scripts/prepare_domains.py"
+
+
+rule overlap:
+    input:
+        records=rules.prepare_domains.output.records,
+        general=GENERAL_ITEMS,
+    output:
+        PATHS.overlap,
+        PATHS.overlap.with_suffix(".md"),
+    log:
+        PATHS.root / "logs" / "overlap.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        overlap=STUDY.overlap,
+        code=code_version("grads.data.overlap_report"),
+    script:
+        "../scripts/overlap.py"
 
 
 rule prepare_general:

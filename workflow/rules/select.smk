@@ -22,6 +22,8 @@ rule select:
         references=lambda wildcards: {
             f"arm_{other}": other for other in references(STUDY, wildcards.arm, wildcards.ratio)
         },
-        code=lambda wildcards: code_version("grads.methods.stage", module_of(STUDY.arms[wildcards.arm].method)),
+        code=lambda wildcards: code_version(
+            "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
+        ),
     script:
         "../scripts/select.py"

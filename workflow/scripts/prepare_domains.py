@@ -11,4 +11,6 @@ with job(snakemake):
         Splits(**snakemake.params.splits),
         {name: Path(path) for name, path in snakemake.params.archives.items()},
         Path(snakemake.output.counts[0]).parent.parent,
+        snakemake.params.overlap,
+        [Path(path) for path in snakemake.input.general],
     )

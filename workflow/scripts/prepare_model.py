@@ -5,4 +5,5 @@ with job(snakemake):
     from grads.study.config import Model
 
     source = Model(title="", source=snakemake.params.source).source
-    prepare_model(source, next(iter(snakemake.input.archives), None), snakemake.output[0])
+    fetched = snakemake.input.files if source.kind == "hub" else snakemake.input.archives
+    prepare_model(source, next(iter(fetched), None), snakemake.output[0])

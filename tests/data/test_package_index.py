@@ -1,0 +1,74 @@
+"""Where an archive is looked for, and what is said when it is nowhere."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from grads.data.package_index import PipSettings, locate, open_session, parse_settings
+from grads.runtime.errors import GradsError
+from grads.study.config import Archive
+
+FILE = "some_data-1.0-py3-none-any.whl"
+ARCHIVE = Archive(package="Some.Data", version="1.0", file=FILE, sha256="0" * 64)
+OTHER = "f" * 64
+
+
+def folder_index(root: Path, links: str) -> str:
+    """Write an index in files that has one project, and return its address."""
+    (root / "some-data").mkdir(parents=True)
+    (root / "some-data" / "index.html").write_text(links, encoding="utf-8")
+    return root.as_uri()
+
+
+def look(*indexes: str, links: tuple[str, ...] = ()) -> str:
+    return locate(ARCHIVE, PipSettings(indexes, links), requests.Session())
+
+
+def test_a_link_page_is_read_and_its_links_are_relative_to_it(tmp_path: Path) -> None:
+    page = tmp_path / "links.html"
+    page.write_text(f'<a href="wheels/{FILE}">x</a> <a href="wheels/other-{FILE}">y</a>', encoding="utf-8")
+    assert look(links=(page.as_uri(),)) == (tmp_path / "wheels" / FILE).as_uri()
+
+
+def test_link_folders_come_before_indexes_and_indexes_in_their_order(tmp_path: Path) -> None:
+    first = folder_index(tmp_path / "first", f'<a href="a/{FILE}">{FILE}</a>')
+    second = folder_index(tmp_path / "second", f'<a href="b/{FILE}">{FILE}</a>')
+    assert "/first/" in look(first, second)
+    assert "/second/" in look(second, first)
+    (tmp_path / FILE).write_bytes(b"")
+    assert look(first, links=(str(tmp_path),)) == str(tmp_path / FILE)
+
+
+def test_a_file_of_another_hash_is_passed_over(tmp_path: Path) -> None:
+    wrong = folder_index(tmp_path / "wrong", f'<a href="a/{FILE}#sha256={OTHER}">{FILE}</a>')
+    right = folder_index(tmp_path / "right", f'<a href="a/{FILE}#sha256={ARCHIVE.sha256}">{FILE}</a>')
+    assert "/right/" in look(wrong, right)
+    with pytest.raises(GradsError, match=rf"{FILE} was not found: .*wrong does not have it with this SHA-256"):
+        look(wrong)
+
+
+def test_one_place_that_fails_does_not_hide_the_next(tmp_path: Path) -> None:
+    good = folder_index(tmp_path / "good", f'<a href="a/{FILE}">{FILE}</a>')
+    assert "/good/" in look("http://127.0.0.1:9/simple", good)
+
+
+def test_a_password_is_never_printed(tmp_path: Path) -> None:
+    with pytest.raises(GradsError) as caught:
+        look("http://user:secret@127.0.0.1:9/simple")
+    assert "127.0.0.1:9/simple failed (ConnectionError)" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["1", "true", "Yes", "on"])
+def test_no_index_leaves_the_links(value: str) -> None:
+    settings = parse_settings(f"global.no-index={value!r}\nglobal.find-links='/wheels'\n")
+    assert (settings.indexes, settings.links) == ((), ("/wheels",))
+    assert parse_settings("global.no-index='false'\n").indexes == ("https://pypi.org/simple/",)
+
+
+def test_certificates_and_proxy_are_those_of_pip() -> None:
+    session = open_session(parse_settings("global.cert='/ca.pem'\nglobal.proxy='http://proxy:3128'\n"))
+    assert session.verify == "/ca.pem"
+    assert session.proxies == {"http": "http://proxy:3128", "https": "http://proxy:3128"}
+    assert open_session(parse_settings("")).verify is True

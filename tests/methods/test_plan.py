@@ -1,0 +1,88 @@
+"""Arms of a study, checked before any work."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms
+from grads.runtime.errors import GradsError
+from grads.study.config import Study
+from grads.study.load import parse_study
+
+ROOT = Path(__file__).parents[2]
+SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))
+
+
+def study(**arms: dict[str, Any]) -> Study:
+    """Return the smoke study with arms of one's own."""
+    return parse_study(copy.deepcopy(SMOKE) | {"arms": arms})
+
+
+GRADS = {"method": "grads", "ratios": ["0.1", "0.5"]}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_arms_can_run(path: Path) -> None:
+    check_arms(parse_study(yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+def test_an_arm_need_not_be_called_like_its_method() -> None:
+    mine = study(mine={"method": "grads", "ratios": ["0.5"], "parameters": {"diversity": 0.0, "similarity": 0.0}})
+    assert arm_method(mine, "mine").name == "grads"
+    assert arm_needs(mine, "mine").stores == {"warm"}
+
+
+def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
+    chain = study(
+        grads=GRADS,
+        one={"method": "random_length", "ratios": ["0.5"]},
+        two={"method": "random_length", "ratios": ["0.5"], "parameters": {"reference": "one"}},
+        plain={"method": "random", "ratios": ["0.5"]},
+    )
+    check_arms(chain)
+    assert arm_stores(chain, "two") == arm_stores(chain, "grads") == ["base", "warm"]
+    assert arm_stores(chain, "plain") == []
+    assert arm_needs(chain, "two").stores == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("arms", "sentence"),
+    [
+        ({"a": {"method": "grad", "ratios": [0.5]}}, r"arms\.a\.method: there is no .* 'grad': did you mean 'grads'"),
+        (
+            {"a": {"method": "grads", "ratios": [0.5], "parameters": {"neighbors": 3}}},
+            r"arms\.a\.parameters: .*no parameter 'neighbors': did you mean 'neighbours'",
+        ),
+        ({"a": {"method": "full", "ratios": [0.5]}}, r"arms\.a\.ratios: method 'full' has ratio 1 only: remove"),
+        ({"a": {"method": "untuned", "ratios": [0.5]}}, r"arms\.a\.ratios: method 'untuned' has ratio 0 only"),
+        ({"a": {"method": "random"}}, r"arms\.a\.ratios: method 'random' needs some: add, say"),
+        ({"a": {"method": "random", "ratios": [0.5, "0.50"]}}, r"arms\.a\.ratios: .* lists a ratio twice"),
+        ({"a": {"method": "random_length", "ratios": [0.5]}}, r"arms\.a\.parameters: it refers to the arm 'grads'"),
+        (
+            {"grads": GRADS, "a": {"method": "random_length", "ratios": [0.5, 0.25]}},
+            r"arms\.grads\.ratios: arm 'a' refers to it at 0\.25: add that ratio",
+        ),
+        (
+            {
+                "a": {"method": "random_length", "ratios": [0.5], "parameters": {"reference": "b"}},
+                "b": {"method": "random_length", "ratios": [0.5], "parameters": {"reference": "a"}},
+            },
+            r"the arms a, b refer to each other in a circle",
+        ),
+        (
+            {"a": {"method": "random_length", "ratios": [0.5], "parameters": {"reference": "a"}}},
+            r"the arms a refer to each other in a circle",
+        ),
+    ],
+)
+def test_arms_that_could_not_run_are_refused(arms: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(GradsError, match=sentence) as caught:
+        check_arms(study(**arms))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reference_may_have_more_ratios_than_asked() -> None:
+    check_arms(study(grads=GRADS, a={"method": "random_length", "ratios": ["0.5"]}))

@@ -1,0 +1,63 @@
+"""Logits, taken apart and put together again, against the models' own."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, LlamaConfig
+
+from grads.models.causal import head_logits, hidden_states, pad_right, unwrap
+
+SIZES = {
+    "vocab_size": 61, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32, "initializer_range": 0.3,
+}  # fmt: skip
+CONFIGS = {
+    "llama": LlamaConfig(**SIZES),
+    "gemma2": Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=2.0, sliding_window=32),
+    "gpt2": GPT2Config(vocab_size=61, n_embd=16, n_layer=2, n_head=2, n_positions=32, initializer_range=0.3),
+}
+IDS = torch.tensor([[5, 9, 60, 2, 7], [1, 1, 4, 8, 3]])
+
+
+@pytest.fixture(params=CONFIGS)
+def model(request):
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(CONFIGS[request.param], attn_implementation="eager").eval()
+
+
+@torch.no_grad()
+def test_hidden_states_and_head_give_the_models_logits(model):
+    logits = head_logits(model, hidden_states(model, input_ids=IDS))
+    torch.testing.assert_close(logits, model(input_ids=IDS).logits, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_an_adapter_stays_active(model):
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
+    assert unwrap(adapted) is model
+    assert unwrap(model) is model
+    logits = head_logits(adapted, hidden_states(adapted, input_ids=IDS))
+    torch.testing.assert_close(logits, adapted(input_ids=IDS).logits, rtol=1e-5, atol=1e-5)
+    with adapted.disable_adapter():
+        plain = head_logits(adapted, hidden_states(adapted, input_ids=IDS))
+    assert (plain - logits).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_logits_are_float32_whatever_the_weights(model):
+    rough = model.to(torch.bfloat16)
+    hidden = hidden_states(rough, input_ids=IDS)
+    assert hidden.dtype == torch.bfloat16
+    assert head_logits(rough, hidden).dtype == torch.float32
+
+
+@torch.no_grad()
+def test_padding_on_the_right_changes_nothing_before_it(model):
+    alone = hidden_states(model, input_ids=IDS[:1, :3])
+    padded = hidden_states(model, input_ids=pad_right([IDS[0, :3].tolist(), IDS[1].tolist()], 0))[:1, :3]
+    torch.testing.assert_close(padded, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_pad_right():
+    assert pad_right([[1, 2, 3], [4], [5, 6]], 9).tolist() == [[1, 2, 3], [4, 9, 9], [5, 6, 9]]
+    assert pad_right([[1]], 0).dtype == torch.long

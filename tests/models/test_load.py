@@ -1,0 +1,77 @@
+"""Loading a model with what training left: an adapter, all weights, or nothing usable."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from grads.models.device import device, dtype
+from grads.models.load import load_model, load_tokenizer
+from grads.runtime.errors import GradsError
+
+IDS = torch.tensor([[40, 41, 42, 43]])
+
+
+@pytest.fixture(scope="module")
+def adapter_folder(tiny_model_folder, tmp_path_factory):
+    """A saved adapter with weights that are not zero, and the logits of the model that it was saved from."""
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    model = get_peft_model(load_model(tiny_model_folder, "float32"), config).eval()
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder)
+    with torch.no_grad():
+        return folder, model(IDS.to(device())).logits
+
+
+@torch.no_grad()
+def logits(model):
+    return model(IDS.to(device())).logits
+
+
+def test_a_model_is_loaded_for_evaluation_in_the_precision_asked(tiny_model_folder):
+    for precision, kind in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+        model = load_model(tiny_model_folder, precision)
+        assert not model.training
+        assert {parameter.dtype for parameter in model.parameters()} == {kind} == {dtype(precision)}
+        assert {parameter.device.type for parameter in model.parameters()} == {device().type}
+
+
+def test_an_adapter_is_applied(tiny_model_folder, adapter_folder):
+    folder, expected = adapter_folder
+    torch.testing.assert_close(logits(load_model(tiny_model_folder, "float32", folder)), expected)
+    assert (logits(load_model(tiny_model_folder, "float32")) - expected).abs().max() > 1e-3
+
+
+def test_an_adapter_stays_in_float32_beside_bf16_weights(tiny_model_folder, adapter_folder):
+    model = load_model(tiny_model_folder, "bf16", adapter_folder[0])
+    kinds = {("lora" in name, parameter.dtype) for name, parameter in model.named_parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+    assert not any(module.merged for module in model.modules() if hasattr(module, "merged"))
+
+
+def test_trained_weights_replace_the_models(tiny_model_folder, tmp_path):
+    changed = load_model(tiny_model_folder, "float32")
+    with torch.no_grad():
+        changed.get_output_embeddings().weight.mul_(2.0)
+    changed.save_pretrained(tmp_path)
+    expected = 2.0 * logits(load_model(tiny_model_folder, "float32"))
+    torch.testing.assert_close(logits(load_model(tiny_model_folder, "float32", tmp_path)), expected)
+
+
+def test_a_folder_without_weights_is_refused(tiny_model_folder, tmp_path):
+    with pytest.raises(GradsError, match=r"holds neither an adapter nor model weights: run its training again"):
+        load_model(tiny_model_folder, "float32", tmp_path)
+
+
+def test_a_tokenizer_pads_with_its_end_token_where_it_has_no_other(tiny_model_folder, tmp_path):
+    tokenizer = load_tokenizer(tiny_model_folder)
+    assert tokenizer.pad_token_id is not None
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    again = load_tokenizer(tmp_path)
+    assert again.pad_token_id == again.eos_token_id
+
+
+def test_an_unknown_precision_is_an_error():
+    with pytest.raises(KeyError):
+        dtype("float16")

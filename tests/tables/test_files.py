@@ -1,0 +1,55 @@
+"""Which files a cell leaves: what the tables wait for is what the workflow makes."""
+
+from pathlib import Path
+
+import pytest
+
+from grads.methods.plan import arm_stores
+from grads.study.grid import cells
+from grads.study.load import read_study
+from grads.tables.files import cell_files, listed
+
+ROOT = Path(__file__).parents[2]
+STUDY = read_study(ROOT / "config/smoke.yaml")
+FILES = cell_files(STUDY, {arm: arm_stores(STUDY, arm) for arm in STUDY.arms})
+BY_ARM = {(files.cell.domain, files.cell.arm): files for files in FILES}
+
+
+def test_files_come_in_the_order_of_the_grid():
+    assert [files.cell for files in FILES] == cells(STUDY)
+
+
+def test_untuned_has_neither_training_nor_selection_and_shares_its_general_part():
+    sums, plurals = BY_ARM["sums", "untuned"], BY_ARM["plurals", "untuned"]
+    assert sums.general == plurals.general
+    assert sums.metrics != plurals.metrics
+    assert (sums.training, sums.selection, sums.preliminary, sums.stores) == (None, None, None, {})
+    assert len(listed(sums)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arm", "stores", "preliminary"),
+    [("random", set(), False), ("grads_density", {"warm"}, True), ("grads", {"base", "warm"}, True)],
+)
+def test_an_arm_waits_for_what_its_method_needs(arm, stores, preliminary):
+    files = BY_ARM["sums", arm]
+    assert set(files.stores) == stores
+    assert (files.preliminary is not None) == preliminary
+    assert len(listed(files)) == 4 + preliminary + len(stores)
+
+
+def test_a_reference_to_another_arm_takes_its_stores_along():
+    assert set(BY_ARM["sums", "random_length"].stores) == {"base", "warm"}
+
+
+def test_stores_are_listed_as_folders_and_nothing_is_listed_twice():
+    for files in FILES:
+        paths = listed(files)
+        assert len(set(paths)) == len(paths)
+        assert {meta.parent for meta in files.stores.values()} <= set(paths)
+        assert not set(files.stores.values()) & set(paths)
+
+
+def test_files_of_two_cells_are_apart_but_for_what_they_share():
+    own = [path for files in FILES for path in (files.metrics, files.training, files.selection) if path]
+    assert len(set(own)) == len(own)

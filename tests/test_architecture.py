@@ -1,0 +1,106 @@
+"""The package's shape: imports run one way, planning stays light, and files stay small enough to read."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in sorted((ROOT / "grads").rglob("*.py"))
+    if path.name != "__init__.py"
+}
+# What each part may import beside itself; stages meet in files.
+FOUNDATION = {"study", "runtime"}
+STAGE = FOUNDATION | {"models", "data"}
+ALLOWED = {
+    "runtime": set(),
+    "study": {"runtime"},
+    "data": FOUNDATION,
+    "models": STAGE,
+    "probe": STAGE,
+    "methods": STAGE,
+    "train": STAGE,
+    "evaluate": STAGE,
+    "tables": STAGE,
+}
+# Parts that may import everything: the command line and what it is made of.
+FRONT = {"cli", "commands"}
+HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}
+# What is imported while the workflow is planned, or by `--help`.
+LIGHT = [module for module in MODULES if module.split(".")[1] in {"study", "runtime"}]
+LIGHT += ["grads.methods.registry", "grads.methods.plan", "grads.methods.contract"]
+
+
+def imports(path):
+    """Return the modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return {module for module in found if module.split(".")[0] == "grads"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_one_way(module):
+    part = module.split(".")[1]
+    if part in FRONT:
+        return
+    for imported in imports(MODULES[module]) - {"grads"}:
+        other = imported.split(".")[1]
+        assert other == part or other in ALLOWED[part], f"{module} imports {imported}"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {module: imports(path) & set(MODULES) for module, path in MODULES.items()}
+    done: set[str] = set()
+    while ready := {module for module in graph if module not in done and graph[module] - {module} <= done}:
+        done |= ready
+    assert not set(graph) - done
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_is_imported_while_planning_is_light(module):
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    top |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module}
+    assert not {name.split(".")[0] for name in top} & HEAVY
+
+
+def test_planning_loads_nothing_heavy():
+    code = f"import sys, importlib\nfor name in {LIGHT}: importlib.import_module(name)\n"
+    code += f"print(sorted({HEAVY} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_and_functions_are_short(module):
+    text = MODULES[module].read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            length = node.end_lineno - node.lineno + 1 - docstring.count("\n")
+            assert length <= 40, f"{module}.{node.name} has {length} lines without its docstring"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow").rglob("*.*")), ids=lambda path: path.name)
+def test_files_of_the_workflow_are_short(path):
+    most = {".smk": 150, ".py": 40}.get(path.suffix)
+    if most is not None:
+        assert path.read_text(encoding="utf-8").count("\n") <= most
+
+
+def test_every_module_and_public_function_says_what_it_is():
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), f"{module} has no docstring"
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"

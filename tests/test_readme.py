@@ -1,0 +1,27 @@
+"""What the README shows is what is kept of the run."""
+
+import csv
+from pathlib import Path
+
+REFERENCE = Path("results/reference/demo")
+
+
+def test_the_main_table_is_that_of_the_run():
+    table = (REFERENCE / "main.txt").read_text(encoding="utf-8")
+    assert table in Path("README.md").read_text(encoding="utf-8")
+
+
+def test_the_main_table_agrees_with_the_tables_in_full_precision():
+    with (REFERENCE / "domain.csv").open(encoding="utf-8") as handle:
+        rows = {(row["domain"], _title(row), row["metric"]): float(row["value"]) for row in csv.DictReader(handle)}
+    lines = (REFERENCE / "main.txt").read_text(encoding="utf-8").splitlines()[3:]
+    assert len(lines) == 10
+    for line in lines:
+        arm, *numbers = line.split()
+        for index, domain in enumerate(("medicine", "law", "finance")):
+            assert f"{rows[domain, arm, 'bleu']:.2f}" == numbers[2 * index]
+            assert f"{rows[domain, arm, 'meteor']:.3f}" == numbers[2 * index + 1]
+
+
+def _title(row):
+    return row["arm"] if row["arm"] in ("untuned", "full") else f"{row['arm']}@{row['ratio']}"

@@ -1,0 +1,108 @@
+"""Files beside the code that must agree with it and with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import grads
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def read_yaml(path):
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+def pins(lines):
+    """Return {package: version} of `package==version` lines."""
+    return {canonicalize_name(name): version for name, version in (line.strip().split("==") for line in lines)}
+
+
+@pytest.fixture(scope="module")
+def constraints():
+    lines = (ROOT / "envs/constraints.txt").read_text(encoding="utf-8").splitlines()
+    return pins(line for line in lines if line and not line.startswith("#"))
+
+
+def test_every_dependency_is_pinned_to_a_version_that_is_allowed(constraints):
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    for line in [*PROJECT["dependencies"], *extras]:
+        requirement = Requirement(line)
+        name = canonicalize_name(requirement.name)
+        assert name in constraints, f"{name} is not in envs/constraints.txt"
+        assert requirement.specifier.contains(constraints[name], prereleases=True), line
+
+
+def test_the_conda_environment_agrees_with_the_constraints(constraints):
+    dependencies = read_yaml("envs/grads.yaml")["dependencies"]
+    (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    found = pins(pip)
+    assert set(found) == {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert found == {name: constraints[name] for name in found}
+    (python,) = (entry for entry in dependencies if isinstance(entry, str) and entry.startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python="))
+
+
+def test_the_conda_environment_has_no_paths():
+    """Snakemake copies the file into .snakemake/conda, from where a relative path leads elsewhere."""
+    assert not re.search(r"^ *- *(--|\.)", (ROOT / "envs/grads.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "--editable ." in (ROOT / "envs/grads.post-deploy.sh").read_text(encoding="utf-8")
+
+
+def test_the_citation_is_of_this_version():
+    citation = read_yaml("CITATION.cff")
+    assert citation["version"] == grads.__version__
+    assert citation["license"] == PROJECT["license"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+def test_the_catalog_entry_is_where_the_catalog_reads_it():
+    usage = read_yaml(".snakemake-workflow-catalog.yml")["usage"]
+    assert usage["report"] is True
+    assert set(usage["software-stack-deployment"]) == {"conda", "apptainer", "apptainer+conda"}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").lower()
+    assert "snakemake" in readme
+    assert "workflow" in readme
+    assert (ROOT / "workflow/Snakefile").is_file()
+    assert (ROOT / "config/README.md").is_file()
+
+
+def rules_with_devices():
+    """Return {rule: whether its resources ask for a GPU}, as the rule files say it."""
+    found = {}
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        blocks = re.split(r"^(?=rule |use rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for block in blocks[1:]:
+            base, name = re.match(r"(?:use rule (\w+) as|rule) (\w+)", block).groups()
+            inherited = base is not None and "    resources:" not in block and found[base]
+            found[name] = inherited or "gpu=GPU" in block
+    return found
+
+
+def test_the_slurm_profile_asks_for_a_device_where_rules_do():
+    named = read_yaml("profiles/slurm/profile.yaml")["set-resources"]
+    rules = rules_with_devices()
+    assert {name for name, resources in named.items() if "gpu" in resources} == {
+        name for name, asks in rules.items() if asks
+    }
+    assert len(rules) > 10
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "profiles").glob("*/profile.yaml")), ids=lambda path: path.parent.name)
+def test_every_setting_of_a_profile_is_explained(path):
+    blocks = path.read_text(encoding="utf-8").strip().split("\n\n")
+    for block in blocks:
+        assert block.startswith("#"), f"{path}: {block.splitlines()[0]} has no comment above it"
+
+
+def test_marks_that_the_documentation_names_are_those_of_pytest():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for mark in settings["markers"]:
+        assert f"| `{mark.split(':')[0]}` |" in contributing

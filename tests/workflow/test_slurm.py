@@ -1,0 +1,89 @@
+"""The workflow through a real SLURM, one node on this machine, with the profile that clusters use.
+
+`pytest -m cluster`, as root, with the packages slurm-wlm and munge.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from grads.study.grid import cells
+from grads.study.load import read_study
+
+SLURM = Path(__file__).resolve().parents[1] / "cluster" / "slurm.sh"
+# There is no slurmdbd, and nothing here takes 40 seconds.
+WITHOUT_ACCOUNTING = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2")
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """A running SLURM."""
+    if os.getuid() != 0 or not all(shutil.which(daemon) for daemon in ("slurmctld", "slurmd", "munged")):
+        pytest.skip("needs root, slurm-wlm and munge")
+    folder = tmp_path_factory.mktemp("slurm")
+    try:
+        # Daemons keep the output open, so it goes to a file that nobody waits for.
+        with (folder / "start.log").open("w") as log:
+            started = subprocess.run([SLURM, "start", folder], stdout=log, stderr=log, timeout=120)
+        assert started.returncode == 0, (folder / "start.log").read_text()
+        yield
+    finally:
+        subprocess.run([SLURM, "stop", folder], check=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def finished(slurm, make_workspace):
+    """A workspace in which one domain and two arms went through SLURM."""
+    workspace = make_workspace()
+    study = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text())
+    study["study"] = "cluster"
+    del study["domains"]["plurals"]
+    study["arms"] = {name: study["arms"][name] for name in ("untuned", "random")}
+    (workspace.folder / "cluster.yaml").write_text(yaml.safe_dump(study))
+    workspace.command_line = ("--workflow-profile", "profiles/slurm", "--configfile", "cluster.yaml")
+    workspace.printed = workspace.snakemake(*workspace.command_line, *WITHOUT_ACCOUNTING)
+    workspace.results = workspace.folder / "results" / "cluster"
+    return workspace
+
+
+def jobs():
+    """Return the comment of every job (Snakemake writes its rule there), with state and requested devices."""
+    fields = "Comment:200|,State:40|,tres-per-job:80|,tres-per-node:80"
+    command = ["squeue", "--states", "all", "--noheader", "--Format", fields]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [[field.strip() for field in line.split("|")] for line in lines]
+
+
+def test_the_study_ends_with_its_tables(finished):
+    study = read_study(finished.folder / "cluster.yaml")
+    measurements = pd.read_parquet(finished.results / "measurements.parquet")
+    found = set(measurements[["domain", "arm", "ratio"]].itertuples(index=False, name=None))
+    assert found == {(cell.domain, cell.arm, cell.ratio) for cell in cells(study)}
+    for table in ("domain", "forgetting", "cost"):
+        assert "SMOKE" in (finished.results / "tables" / f"{table}.md").read_text()
+
+
+def test_what_computes_went_through_slurm(finished):
+    rules = {job[0].removeprefix("rule_").split("_wildcards")[0] for job in jobs()}
+    assert {"prepare_model", "train", "evaluate", "tables"} <= rules
+    assert {job[1] for job in jobs()} == {"COMPLETED"}
+    training = json.loads((finished.results / "runs/tiny/sums/random/0.5/0/training.json").read_text())
+    assert training["records"] == 12
+
+
+def test_jobs_that_need_a_device_ask_for_one(finished):
+    asked = {job[0].removeprefix("rule_").split("_wildcards")[0] for job in jobs() if "gpu" in "".join(job[2:])}
+    assert {"train", "evaluate", "evaluate_untuned"} <= asked
+    assert not {"tables", "measurements", "prepare_domains"} & asked
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake(*finished.command_line, *WITHOUT_ACCOUNTING)
