@@ -27,12 +27,22 @@ class Needs:
     """What must be there before a method can select.
 
     Args:
-        stores: signal stores beside `tokens`, which every method gets: `base`, `warm`.
+        stores: signal stores beside `tokens`, which every method gets, and what each must hold. Stores of gradients are
+            `warm` (after the preliminary epoch), `base` (untrained weights) and `during` (before each step of that
+            epoch), with `gradients` (statistics of embedding and head), `adapter` (of all LoRA parameters too) or
+            `mean_abs` (mean |g| too). Content embeddings are `hidden` in `base`, or all of the store `encoder-<name>`.
         arms: arms whose selection at the same ratio and seed is read.
+        count_of: arm whose number of records is taken where the ratio is `auto`.
     """
 
-    stores: frozenset[str] = frozenset()
+    stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     arms: tuple[str, ...] = ()
+    count_of: str | None = None
+
+    def references(self, auto: bool) -> tuple[str, ...]:
+        """Return the arms whose selections are read, `count_of` only where the ratio is `auto`, each once."""
+        counted = (self.count_of,) if auto and self.count_of is not None else ()
+        return tuple(dict.fromkeys((*self.arms, *counted)))
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,10 @@ def _nothing(_parameters: Any) -> Needs:
     return Needs()
 
 
+def _none(_parameters: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Method:
     """A selection method, declared as `METHOD` in a file of its own in this package.
@@ -94,6 +108,8 @@ class Method:
         equal_steps: whether all records are kept at every ratio, and training stops after the optimiser steps that
             the ratio's subset would take.
         uses_target: whether it sees examples of the target task, which tables mark.
+        automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
+            parameters give no count, but the method may take that of another arm.
     """
 
     name: str
@@ -106,3 +122,4 @@ class Method:
     trains: bool = True
     equal_steps: bool = False
     uses_target: bool = False
+    automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none

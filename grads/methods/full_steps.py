@@ -4,14 +4,27 @@ It separates "fewer records" from "fewer steps". A fresh run over the seeded ful
 those steps; the trainer reads the subset's size from the selection's `requested`.
 """
 
-from grads.methods.contract import Choice, Inputs, Method, Parameters
+from pydantic import Field
+
+from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 
 
-def select(inputs: Inputs, _parameters: Parameters) -> Choice:
+class FullSteps(Parameters):
+    """Parameters of `full_steps`."""
+
+    reference: str = Field("grads", description="Arm whose number of records counts where the ratio is `auto`.")
+
+
+def needs(parameters: FullSteps) -> Needs:
+    """Return the need of the reference's number of records."""
+    return Needs(count_of=parameters.reference)
+
+
+def select(inputs: Inputs, _parameters: FullSteps) -> Choice:
     """Choose everything; no record scores above another."""
     import numpy as np
 
     return Choice(np.zeros(len(inputs.pool)))
 
 
-METHOD = Method("full_steps", "Full data, equal steps", "control", select, equal_steps=True)
+METHOD = Method("full_steps", "Full data, equal steps", "control", select, FullSteps, needs, equal_steps=True)

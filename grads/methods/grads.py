@@ -9,17 +9,22 @@ reduction, and weighted coefficients; it gives neither formula nor coefficients.
 - rep: mean of the one-dimensional log-densities of log l2, log max|g| and the asymmetry (max + min) / (max - min) of
   each matrix. Mean and standard deviation are left out: over the head they are 0 and l2 / sqrt(V d) by identity. A
   column that is constant, or a straight line of another, is dropped, for it would count nothing or one thing twice.
-- div: 1 - mean cosine to the 10 nearest neighbours, by the mean last hidden states of the untrained model, not centred.
+- div: 1 - mean cosine to the 10 nearest neighbours, by the mean last hidden states of the untrained model, not centred,
+  or by the embeddings of a sentence encoder.
 - weights 1, 0.5, 0.5.
+
+Where the gradients are taken (`point`), of which layers, and what embeds the content (`encoder`) are parameters, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
+from grads.methods.signals import Layer, Point, gradient_measures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +47,25 @@ class Grads(Parameters):
     diversity: float = Field(0.5, ge=0, description="Weight of the distance to the nearest neighbours.")
     similarity: float = Field(0.5, ge=0, description="Weight of the largest cosine to a chosen record, subtracted.")
     neighbours: int = Field(10, ge=1, description="Nearest neighbours of the diversity; all others if fewer.")
+    point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
+    layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
+    encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; hidden states if none.")
 
 
 def needs(parameters: Grads) -> Needs:
     """Return the stores needed: gradient statistics, and content embeddings unless both of their weights are 0."""
-    stores = {"warm"} if parameters.representativeness else set()
-    return Needs(frozenset(stores | ({"base"} if parameters.diversity or parameters.similarity else set())))
+    stores = {}
+    if parameters.representativeness:
+        stores[parameters.point] = gradient_measures(parameters.layers)
+    if parameters.diversity or parameters.similarity:
+        store, measure = _content(parameters)
+        stores[store] = stores.get(store, frozenset()) | {measure}
+    return Needs(stores)
+
+
+def _content(parameters: Grads) -> tuple[str, str]:
+    """Return the store of the content embeddings, and what they are called in it."""
+    return ("base", "hidden") if parameters.encoder is None else (f"encoder-{parameters.encoder}", "sentences")
 
 
 def select(inputs: Inputs, parameters: Grads) -> Choice:
@@ -57,32 +75,32 @@ def select(inputs: Inputs, parameters: Grads) -> Choice:
     fixed = np.zeros(len(inputs.pool))
     notes: dict[str, object] = {}
     if parameters.representativeness:
-        rep, notes = representativeness(inputs.signals["warm"])
+        rep, notes = representativeness(inputs.signals[parameters.point], parameters.layers)
         fixed += parameters.representativeness * rank_share(rep)
     directions = np.zeros((len(fixed), 1))
     if parameters.diversity or parameters.similarity:
-        directions = unit_rows(inputs.features["base"])
+        directions = unit_rows(inputs.features[_content(parameters)[0]])
     if parameters.diversity:
         fixed += parameters.diversity * rank_share(diversity(directions, parameters.neighbours))
     score, order = greedy(fixed, directions, parameters.similarity, inputs.count)
     return Choice(score, order, notes)
 
 
-def representativeness(statistics: pd.DataFrame) -> tuple[np.ndarray, dict[str, object]]:
+def representativeness(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[np.ndarray, dict[str, object]]:
     """Return N mean log-densities of the usable columns, and notes on which were used."""
     import numpy as np
 
     from grads.methods.density import density
 
-    columns, zero = magnitude_columns(statistics)
+    columns, zero = magnitude_columns(statistics, layers)
     used, dropped = usable_columns(columns)
     logs = [np.log(density(columns[name])) for name in used]
     notes = {"columns": used, "dropped_columns": dropped, "records_without_gradient": zero}
     return (np.mean(logs, axis=0) if logs else np.zeros(len(statistics))), notes
 
 
-def magnitude_columns(statistics: pd.DataFrame) -> tuple[dict[str, np.ndarray], int]:
-    """Return the six columns that are compared, and the number of records whose gradient vanishes.
+def magnitude_columns(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[dict[str, np.ndarray], int]:
+    """Return the columns that are compared, three a layer, and the number of records whose gradient vanishes.
 
     Such a record (its answer is certain to the last digit of float32) takes the smallest magnitude of the others, and
     asymmetry 0, since it has no logarithm.
@@ -90,14 +108,14 @@ def magnitude_columns(statistics: pd.DataFrame) -> tuple[dict[str, np.ndarray], 
     import numpy as np
 
     columns: dict[str, np.ndarray] = {}
-    for matrix in ("embedding", "head"):
+    for matrix in layers:
         l2, high, low = (statistics[f"{matrix}_{name}"].to_numpy(dtype=float) for name in ("l2", "max", "min"))
         largest, spread = np.maximum(high, -low), high - low
         for name, values in (("l2", l2), ("max_abs", largest)):
             positive = values[values > 0]
             columns[f"{matrix}_log_{name}"] = np.log(np.maximum(values, positive.min() if len(positive) else 1.0))
         columns[f"{matrix}_asymmetry"] = np.where(spread > 0, (high + low) / np.where(spread > 0, spread, 1.0), 0.0)
-    vanishes = (statistics["embedding_l2"] == 0) | (statistics["head_l2"] == 0)
+    vanishes = (statistics[[f"{layer}_l2" for layer in layers]] == 0).any(axis=1)
     return columns, int(vanishes.sum())
 
 
@@ -173,4 +191,25 @@ def greedy(fixed: np.ndarray, directions: np.ndarray, weight: float, count: int)
     return score, order
 
 
-METHOD = Method("grads", "GrADS", "arXiv 2511.08620, abstract and digest; formula ours", select, Grads, needs)
+def automatic_count(parameters: Grads) -> Callable[[Inputs], int] | None:
+    """Return what counts for `ratio: auto`, by the sum of the layers' l2 norms; None where no gradient is read."""
+    if not parameters.representativeness:
+        return None
+
+    def count(inputs: Inputs) -> int:
+        from grads.methods.signals import count_near_the_mean, magnitude
+
+        return count_near_the_mean(magnitude(inputs.signals[parameters.point], parameters.layers, "l2", "sum"))
+
+    return count
+
+
+METHOD = Method(
+    "grads",
+    "GrADS",
+    "arXiv 2511.08620, abstract and digest; formula and switches ours",
+    select,
+    Grads,
+    needs,
+    automatic_count=automatic_count,
+)

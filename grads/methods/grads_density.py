@@ -1,27 +1,123 @@
 """`grads_density`: GrADS as independent readers describe it, the densest records by gradient magnitude.
 
 The gradient norms of input embedding and LM head after a preliminary epoch are combined and a kernel density is
-estimated; the records at high density are kept, not those with large gradients. The reduction (l2 norm) and the
-combination (sum) are not stated in what is known of the paper: both are ours, as are Gaussian kernel, Scott's bandwidth
-and taking the highest densities instead of sampling.
+estimated; the records at high density are kept, not those with large gradients. What is known of the paper states
+neither the reduction of a gradient to a number nor the combination of the two: those are parameters, whose defaults (l2
+norm, sum) are ours, as are Gaussian kernel, Scott's bandwidth and taking the highest densities instead of sampling.
+
+Combinations: `sum`; `zsum`, of z-scores; `product`; `joint`, the density in as many dimensions as there are layers;
+`embedding` or `head` alone. The reduction `vector` takes (max, min, mean, std) of each layer and their joint density.
+
+Rules, with p the density and s the combined number (all ours but the first):
+- `density`: the highest p.
+- `sample`: without replacement, each draw proportional to p among those left, as the largest of log p + Gumbel noise
+  (P. S. Efraimidis and P. G. Spirakis, Information Processing Letters 97, 2006, in the form of the Gumbel trick). The
+  noise depends on seed and id alone.
+- `central`: the middle of the distribution of s, by rank: the smallest |F(s) - 1/2|, F = (average rank - 1/2) / N.
+- `highest`: the largest s, a negative control.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
+from grads.methods.signals import Combination, Layer, Point, Reduction, gradient_measures
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 
-def needs(_parameters: Parameters) -> Needs:
+class GradsDensity(Parameters):
+    """Parameters of `grads_density`; the defaults are ours."""
+
+    point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
+    layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
+    reduction: Reduction = Field("l2", description="How a layer's gradient becomes a number.")
+    combination: Combination = Field("sum", description="How the layers' numbers become one.")
+    rule: Literal["density", "sample", "central", "highest"] = Field("density", description="Which records are kept.")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> GradsDensity:
+        if self.combination in ("embedding", "head") and self.combination not in self.layers:
+            raise ValueError(f"combination '{self.combination}' is not among the layers {self.layers}: add it there")
+        if self.reduction == "vector" and self.combination in ("sum", "zsum", "product"):
+            raise ValueError("reduction 'vector' gives no single number: set combination to joint, embedding or head")
+        if self.rule in ("central", "highest") and not self.one_number:
+            raise ValueError(f"rule '{self.rule}' needs one number a record: choose another reduction or combination")
+        return self
+
+    @property
+    def one_number(self) -> bool:
+        """Whether each record has one combined number, and not a point in several dimensions."""
+        return self.reduction != "vector" and self.combination != "joint"
+
+
+def needs(parameters: GradsDensity) -> Needs:
     """Return the need of the gradient statistics."""
-    return Needs(frozenset({"warm"}))
+    return Needs({parameters.point: gradient_measures(parameters.layers, parameters.reduction == "mean_abs")})
 
 
-def select(inputs: Inputs, _parameters: Parameters) -> Choice:
-    """Choose the records whose summed norm is densest; the score is the density."""
-    from grads.methods.density import density
+def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
+    """Choose by the rule; the score is density, log-density with noise, minus distance in rank, or magnitude."""
+    import numpy as np
 
-    warm = inputs.signals["warm"]
-    return Choice(density((warm["embedding_l2"] + warm["head_l2"]).to_numpy()))
+    statistics = inputs.signals[parameters.point]
+    if parameters.rule == "highest":
+        return Choice(combined(statistics, parameters))
+    if parameters.rule == "central":
+        from scipy.stats import rankdata
+
+        share = (rankdata(combined(statistics, parameters)) - 0.5) / len(statistics)
+        return Choice(-np.abs(share - 0.5))
+    dense = _density(statistics, parameters)
+    if parameters.rule == "density":
+        return Choice(dense)
+    from grads.study.seeds import uniform
+
+    noise = np.array([-np.log(-np.log(uniform(id_, inputs.seed))) for id_ in inputs.pool["id"]])
+    return Choice(np.log(dense) + noise)
+
+
+def combined(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
+    """Return the combined number of each of N records."""
+    from grads.methods.signals import magnitude
+
+    return magnitude(statistics, parameters.layers, parameters.reduction, parameters.combination)
+
+
+def _density(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
+    from grads.methods.density import density, joint_density
+    from grads.methods.signals import points_of
+
+    if parameters.one_number:
+        return density(combined(statistics, parameters))
+    return joint_density(points_of(statistics, parameters.layers, parameters.reduction, parameters.combination))
+
+
+def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:
+    """Return what counts for `ratio: auto`, where the combined number is a magnitude, which has a logarithm."""
+    if not parameters.one_number or parameters.combination == "zsum":
+        return None
+
+    def count(inputs: Inputs) -> int:
+        from grads.methods.signals import count_near_the_mean
+
+        return count_near_the_mean(combined(inputs.signals[parameters.point], parameters))
+
+    return count
 
 
 METHOD = Method(
-    "grads_density", "GrADS (density)", "arXiv 2511.08620, as described by third parties", select, needs=needs
+    "grads_density",
+    "GrADS (density)",
+    "arXiv 2511.08620, as described by third parties; switches ours",
+    select,
+    GradsDensity,
+    needs,
+    automatic_count=automatic_count,
 )

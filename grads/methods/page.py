@@ -25,7 +25,12 @@ arms:
 All methods get the eligible training records with their token counts, and how many to keep: ratio x N, rounded half to
 even, at least one. Scores are ordered from high to low and ties by record id; a score that is not a number is an error.
 Signals are measured once per model, domain and point, however many methods read them: `base` is the model as it came,
-`warm` the model after a preliminary epoch over all training records, one per seed. No method reads test records.
+`warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
+before the step of that epoch that it belongs to; `encoder-<name>` holds the embeddings of an entry of `encoders`. No
+method reads test records.
+
+The ratio `auto` keeps as many records as the method finds by itself: those whose combined gradient norm has a logarithm
+within one standard deviation of the mean. Controls take the number of their `reference` arm there.
 
 This page is made from the methods' own files by `make docs`; how to write one: [adding a method](adding-a-method.md).
 

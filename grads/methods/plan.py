@@ -5,6 +5,7 @@ from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
+from grads.study.ratios import AUTO
 
 
 def arm_method(study: Study, arm: str) -> Method:
@@ -32,6 +33,16 @@ def arm_needs(study: Study, arm: str) -> Needs:
         raise GradsError(f"arms.{arm}.parameters: {error}") from None
 
 
+def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
+    """Return the arms whose selections the arm's method reads at a ratio."""
+    return arm_needs(study, arm).references(ratio == AUTO)
+
+
+def measures(study: Study, store: str) -> list[str]:
+    """Return all that a signal store must hold for the arms of the study, sorted: one pass serves them all."""
+    return sorted(set().union(*(arm_needs(study, arm).stores.get(store, ()) for arm in study.arms)))
+
+
 def arm_stores(study: Study, arm: str) -> list[str]:
     """Return the signal stores that the arm needs, those of the arms whose selections it reads included, sorted."""
     needs = arm_needs(study, arm)
@@ -57,16 +68,41 @@ def check_arms(study: Study) -> None:
             raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' needs some: add, say, [0.05, 0.5]")
         if len(set(declared.ratios)) < len(declared.ratios):
             raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
+        _check_auto(study, arm)
+        _check_signals(study, arm)
+        if declared.start == "warm" and not arm_method(study, arm).trains:
+            raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
     for arm in study.arms:
         _check_references(study, arm, (arm,))
 
 
+def _check_auto(study: Study, arm: str) -> None:
+    method, declared = arm_method(study, arm), study.arms[arm]
+    if AUTO not in declared.ratios or arm_needs(study, arm).count_of is not None:
+        return
+    if method.automatic_count(parse_parameters(method, declared.parameters)) is None:
+        raise GradsError(
+            f"arms.{arm}.ratios: method '{declared.method}' with these parameters finds no number of records by "
+            f"itself: give ratios instead of '{AUTO}'"
+        )
+
+
+def _check_signals(study: Study, arm: str) -> None:
+    for store, held in arm_needs(study, arm).stores.items():
+        kind, _, name = store.partition("-")
+        if kind == "encoder" and name not in study.encoders:
+            raise GradsError(f"arms.{arm}.parameters.encoder is '{name}': {nearest(name, study.encoders)}")
+        if "adapter" in held and study.training.weights != "lora":
+            raise GradsError(f"arms.{arm}.parameters.layers: 'adapter' needs training.weights to be lora: remove one")
+
+
 def _check_references(study: Study, arm: str, chain: tuple[str, ...]) -> None:
-    for other in arm_needs(study, arm).arms:
+    for other in arm_needs(study, arm).references(AUTO in study.arms[arm].ratios):
         if other not in study.arms:
             raise GradsError(f"arms.{arm}.parameters: it refers to the arm '{other}': {nearest(other, study.arms)}")
         if other in chain:
             raise GradsError(f"arms.{arm}.parameters: the arms {', '.join(chain)} refer to each other in a circle")
-        if missing := [ratio for ratio in arm_ratios(study, arm) if ratio not in arm_ratios(study, other)]:
+        shared = [ratio for ratio in arm_ratios(study, arm) if other in references(study, arm, ratio)]
+        if missing := [ratio for ratio in shared if ratio not in arm_ratios(study, other)]:
             raise GradsError(f"arms.{other}.ratios: arm '{arm}' refers to it at {missing[0]}: add that ratio")
         _check_references(study, other, (*chain, other))

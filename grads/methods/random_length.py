@@ -24,7 +24,7 @@ class RandomLength(Parameters):
 
 def needs(parameters: RandomLength) -> Needs:
     """Return the need of the reference arm's selection."""
-    return Needs(arms=(parameters.reference,))
+    return Needs(arms=(parameters.reference,), count_of=parameters.reference)
 
 
 def length_bins(lengths: Any) -> Any:

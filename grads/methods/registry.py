@@ -13,7 +13,7 @@ from grads.runtime.errors import GradsError, nearest
 
 # Modules of this package that declare no method. Named, so that a file that forgets its `METHOD` is noticed, and so
 # that the registry imports neither numpy nor pandas: the workflow reads it each time it is planned.
-HELPERS = ("contract", "density", "page", "plan", "registry", "stage")
+HELPERS = ("contract", "density", "page", "plan", "registry", "signals", "stage")
 
 
 @functools.cache
@@ -53,6 +53,8 @@ def parse_parameters(method: Method, given: Mapping[str, Any]) -> Parameters:
         if first["type"] == "extra_forbidden":
             hint = nearest(key, method.parameters.model_fields)
             raise GradsError(f"method '{method.name}' has no parameter '{key}': {hint}") from None
+        if not key:  # Parameters that do not go together.
+            raise GradsError(f"method '{method.name}': {first['msg'].removeprefix('Value error, ')}") from None
         raise GradsError(f"parameter '{key}' of method '{method.name}' is {first['input']!r}: {first['msg']}") from None
 
 

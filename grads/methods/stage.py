@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
-from grads.methods.contract import Choice, Inputs, Method, Needs
+from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, write_json
-from grads.study.ratios import keep_count
+from grads.study.ratios import AUTO, keep_count
 
 
 class Store(Protocol):
@@ -41,7 +42,7 @@ def select_records(
     Args:
         method_name: a name of the registry.
         parameters: those that differ from the method's defaults.
-        ratio: shortest decimal; `0` for a method that keeps nothing.
+        ratio: shortest decimal; `0` for a method that keeps nothing; `auto` (see `Method.automatic_count`).
         seed: for random draws, already derived for its purpose.
         stores: `tokens`, and by name those that the method needs.
         references: selections of the arms that the method needs, by arm.
@@ -54,10 +55,11 @@ def select_records(
     method = find_method(method_name)
     parsed = parse_parameters(method, parameters)
     pool = _pool(stores)
-    requested = _requested(method, ratio, len(pool))
-    count = len(pool) if method.equal_steps else requested
-    choice = method.select(_inputs(method.needs(parsed), pool, stores, references, count, seed), parsed)
-    table = _table(method, pool["id"], choice, count)
+    inputs = _inputs(method.needs(parsed), pool, stores, references, seed, ratio == AUTO)
+    requested = _requested(method, parsed, ratio, inputs)
+    inputs = replace(inputs, count=len(pool) if method.equal_steps else requested)
+    choice = method.select(inputs, parsed)
+    table = _table(method, pool["id"], choice, inputs.count)
     meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
     meta |= {"ratio": ratio, "seed": seed, "seconds": round(time.monotonic() - started, 3)}
     with atomic_path(out) as temporary:
@@ -85,15 +87,24 @@ def _pool(stores: Mapping[str, Store]) -> pd.DataFrame:
     return pool
 
 
-def _requested(method: Method, ratio: str, eligible: int) -> int:
+def _requested(method: Method, parameters: Parameters, ratio: str, inputs: Inputs) -> int:
+    """Return how many records the ratio asks for: a share of the pool, or the method's or its reference's own count."""
+    if ratio == AUTO:
+        count, reference = method.automatic_count(parameters), method.needs(parameters).count_of
+        if count is not None:
+            return count(inputs)
+        if reference is None:
+            raise GradsError(f"method '{method.name}' has no number of records of its own: give a ratio, not '{AUTO}'")
+        return int(inputs.references[reference]["kept"].sum())
     if method.fixed_ratio not in (None, ratio):
         raise GradsError(f"method '{method.name}' has ratio {method.fixed_ratio} only, not {ratio}: remove its ratios")
-    return 0 if ratio == "0" else keep_count(ratio, eligible)
+    return 0 if ratio == "0" else keep_count(ratio, len(inputs.pool))
 
 
 def _inputs(
-    needs: Needs, pool: pd.DataFrame, stores: Mapping[str, Store], references: Mapping[str, Path], count: int, seed: int
+    needs: Needs, pool: pd.DataFrame, stores: Mapping[str, Store], references: Mapping[str, Path], seed: int, auto: bool
 ) -> Inputs:
+    """Return what the method selects from, except for the count."""
     signals, features = {"tokens": pool}, {}
     for name in sorted(needs.stores):
         if name not in stores:
@@ -105,13 +116,13 @@ def _inputs(
         if vectors is not None:
             features[name] = vectors[position]
     selections = {}
-    for arm in needs.arms:
+    for arm in needs.references(auto):
         if arm not in references:
             raise GradsError(f"the selection of arm '{arm}' is needed and not given: add the arm at this ratio")
         table = pd.read_parquet(references[arm])
         position = _positions(f"the selection of arm '{arm}'", table["id"], pool["id"])
         selections[arm] = table.iloc[position].reset_index(drop=True)
-    return Inputs(signals, features, selections, count, seed)
+    return Inputs(signals, features, selections, count=0, seed=seed)
 
 
 def _positions(what: str, ids: pd.Series, pool: pd.Series) -> list[int]:

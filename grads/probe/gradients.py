@@ -6,24 +6,35 @@ share their weights. Examples are padded on the right, which a causal model need
 summed, so that each example's activation gradients are its own.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from grads.data.batches import token_budget_batches
 from grads.data.formatting import Example
 from grads.models.causal import head_logits, hidden_states, pad_right, unwrap
-from grads.probe.statistics import embedding_statistics, head_statistics
+from grads.probe.adapter import AdapterTaps
+from grads.probe.statistics import embedding_statistics, head_mean_abs, head_statistics
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
 
 STATISTICS = ("l2", "max", "min", "mean", "std")
-COLUMNS = (*(f"{matrix}_{name}" for matrix in ("embedding", "head") for name in STATISTICS), "response_nll")
 # Logits held at once, rows x vocabulary: 256 MiB in float32.
 MOST_LOGITS = 2**26
+
+
+def columns(measures: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of the statistics that `gradient_statistics` finds."""
+    layers = ("embedding", "head", *({"adapter"} & set(measures)))
+    names = (*STATISTICS, *({"mean_abs"} & set(measures)))
+    return (*(f"{layer}_{name}" for layer in layers for name in names), "response_nll")
+
+
+COLUMNS = columns()
 
 
 def gradient_statistics(
@@ -32,33 +43,41 @@ def gradient_statistics(
     token_budget: int,
     padding: int,
     progress: Progress | None = None,
+    measures: Collection[str] = (),
+    features: np.ndarray | None = None,
 ) -> list[dict[str, float]]:
-    """Return for each example, in order, the statistics of its loss gradient, named by `COLUMNS`.
+    """Return for each example, in order, the statistics of its loss gradient, named by `columns(measures)`.
 
-    The loss is the mean negative log-likelihood of the example's response tokens, in nats (`response_nll`), computed
-    in float32 whatever the weights are. For the matrices `embedding` and `head` there are the l2 norm, max, min, mean
-    and population standard deviation over all V x d entries of the gradient that autograd would give for that example
-    alone, were the two matrices separate. Batches do not change the values beyond rounding.
+    The loss is the mean negative log-likelihood of the example's response tokens, in nats (`response_nll`), in float32
+    whatever the weights are. For the matrices `embedding` and `head` there are the l2 norm, max, min, mean and
+    population standard deviation over all V x d entries of the gradient that autograd would give for that example
+    alone, were the two separate. Batches do not change the values beyond rounding. `measures` may ask for `mean_abs`,
+    mean |g| too, and `adapter`, the same over all parameters of the LoRA adapter.
 
     Args:
         model: a causal language model, with or without a PEFT adapter, which stays active as a low-rank path.
         examples: each with at least one response token.
         token_budget: most tokens in one batch, padding included.
-        padding: token id that fills the batches; it does not matter which.
+        padding: any token id, to fill the batches.
         progress: told how many examples are done.
+        measures: see above; other names are not minded.
+        features: N x width, to be filled with mean last hidden states.
 
     Raises:
-        GradsError: an example has no response, or the model's embedding or head does more than is known here.
+        GradsError: an example has no response, or the model does more than is known here.
     """
     _check_examples(examples)
     rows: list[dict[str, float]] = [{}] * len(examples)
+    taps = AdapterTaps(model) if "adapter" in measures else None
     with frozen(model):
         if examples:
             _check_model(model, examples[0])
         for batch in token_budget_batches([len(example.input_ids) for example in examples], token_budget):
-            found = _batch_statistics(model, [examples[i] for i in batch], padding)
+            found, means = _batch_statistics(model, [examples[i] for i in batch], padding, measures, taps)
             for index, row in zip(batch, found, strict=True):
                 rows[index] = row
+            if features is not None:
+                features[batch] = means
             if progress is not None:
                 progress.advance(len(batch))
     return rows
@@ -81,7 +100,10 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _batch_statistics(model: nn.Module, examples: list[Example], padding: int) -> list[dict[str, float]]:
+def _batch_statistics(
+    model: nn.Module, examples: list[Example], padding: int, measures: Collection[str], taps: AdapterTaps | None
+) -> tuple[list[dict[str, float]], np.ndarray]:
+    """Return the statistics and the mean last hidden state (examples x width) of each example of a batch."""
     embedding = unwrap(model).get_input_embeddings()
     scale = _embedding_scale(embedding)
     ids = pad_right([example.input_ids for example in examples], padding).to(embedding.weight.device)
@@ -92,23 +114,27 @@ def _batch_statistics(model: nn.Module, examples: list[Example], padding: int) -
         return looked_up[-1]
 
     hook = embedding.register_forward_hook(start_graph)
-    try:
-        hidden = hidden_states(model, input_ids=ids, use_cache=False)
-    finally:
-        hook.remove()
-    rows, hidden_gradient = _head_pass(model, hidden.detach(), ids, examples)
-    (gradient,) = torch.autograd.grad(hidden, looked_up[0], hidden_gradient)
+    with taps.watch(len(examples)) if taps is not None else nullcontext():
+        try:
+            hidden = hidden_states(model, input_ids=ids, use_cache=False)
+        finally:
+            hook.remove()
+        rows, hidden_gradient = _head_pass(model, hidden.detach(), ids, examples, "mean_abs" in measures)
+        (gradient,) = torch.autograd.grad(hidden, looked_up[0], hidden_gradient)
     vocabulary, padding_index = embedding.weight.shape[0], getattr(embedding, "padding_idx", None)
     for index, example in enumerate(examples):
         length = len(example.input_ids)
         own = gradient[index, :length].float() * scale
         statistics = embedding_statistics(ids[index, :length], own, vocabulary, padding_index)
         rows[index] |= {f"embedding_{name}": value for name, value in statistics.items()}
-    return [{name: row[name] for name in COLUMNS} for row in rows]
+    for row, statistics in zip(rows, taps.statistics() if taps is not None else [], strict=taps is not None):
+        row |= {f"adapter_{name}": value for name, value in statistics.items()}
+    means = [hidden.detach()[i, : len(example.input_ids)].float().mean(dim=0) for i, example in enumerate(examples)]
+    return [{name: row[name] for name in columns(measures)} for row in rows], torch.stack(means).cpu().numpy()
 
 
 def _head_pass(
-    model: nn.Module, hidden: Tensor, ids: Tensor, examples: list[Example]
+    model: nn.Module, hidden: Tensor, ids: Tensor, examples: list[Example], mean_abs: bool
 ) -> tuple[list[dict[str, float]], Tensor]:
     """Return the head's statistics of each example, and the loss gradient at `hidden` (batch x tokens x width)."""
     gradient = torch.zeros_like(hidden)
@@ -126,6 +152,8 @@ def _head_pass(
             gradient[index, where] = state_gradient
             statistics = head_statistics(error, state.float(), rows_sum_to_zero=_soft_cap(model) is None)
             rows.append({f"head_{name}": value for name, value in statistics.items()})
+            if mean_abs:
+                rows[-1]["head_mean_abs"] = head_mean_abs(error, state.float())
             rows[-1]["response_nll"] = float(loss.mean())
     return rows, gradient
 

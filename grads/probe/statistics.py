@@ -11,12 +11,14 @@ from torch import Tensor
 
 # Rows of the LM head's gradient that are computed at first, and the factor by which more follow while they may matter.
 FIRST_ROWS, MORE_ROWS = 256, 8
+# Entries of the LM head's gradient held at once where all are visited: 64 MiB in float32.
+MOST_ENTRIES = 2**24
 
 
 def embedding_statistics(
     token_ids: Tensor, gradients: Tensor, vocabulary: int, padding_index: int | None
 ) -> dict[str, float]:
-    """Return l2, max, min, mean and std of the input embedding's gradient for one example.
+    """Return l2, max, min, mean, std and mean_abs of the input embedding's gradient for one example.
 
     Args:
         token_ids: ids of the example's n tokens.
@@ -32,10 +34,12 @@ def embedding_statistics(
     if padding_index is not None:
         rows[tokens == padding_index] = 0.0
     wide = rows.double()
-    squared, total, highest, lowest = torch.stack([wide.square().sum(), wide.sum(), wide.max(), wide.min()]).tolist()
+    found = (wide.square().sum(), wide.sum(), wide.abs().sum(), wide.max(), wide.min())
+    squared, total, absolute, highest, lowest = torch.stack(found).tolist()
     if len(tokens) < vocabulary:
         highest, lowest = max(highest, 0.0), min(lowest, 0.0)
-    return _named(squared, total, highest, lowest, vocabulary * rows.shape[1])
+    entries = vocabulary * rows.shape[1]
+    return _named(squared, total, highest, lowest, entries) | {"mean_abs": absolute / entries}
 
 
 def head_statistics(errors: Tensor, hidden: Tensor, rows_sum_to_zero: bool) -> dict[str, float]:
@@ -54,6 +58,13 @@ def head_statistics(errors: Tensor, hidden: Tensor, rows_sum_to_zero: bool) -> d
     highest, lowest = head_extremes(errors, hidden)
     mass = 0.0 if rows_sum_to_zero else float(total)
     return _named(max(float(squared), 0.0), mass, highest, lowest, errors.shape[1] * hidden.shape[1])
+
+
+def head_mean_abs(errors: Tensor, hidden: Tensor) -> float:
+    """Return mean |g| over all V x d entries of G = errors^T hidden (T x V and T x d), holding few of them at once."""
+    step = max(1, MOST_ENTRIES // hidden.shape[1])
+    total = sum((part.T @ hidden).abs().sum(dtype=torch.float64) for part in errors.split(step, dim=1))
+    return float(total) / (errors.shape[1] * hidden.shape[1])
 
 
 def head_extremes(errors: Tensor, hidden: Tensor) -> tuple[float, float]:

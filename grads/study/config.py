@@ -101,6 +101,13 @@ class Model(Section):
     format: Format = Field(Format(), description="How its prompts are written, in training and evaluation alike.")
 
 
+class Encoder(Section):
+    """A sentence encoder, an alternative to the model's own hidden states as content embedding."""
+
+    title: str = Field(description="How the encoder is called.")
+    source: FileSource | ArchiveSource = Field(discriminator="kind", description="Where it comes from.")
+
+
 class Domain(Section):
     """A domain of the study: fine-tuning data to learn from and to test on."""
 
@@ -236,8 +243,11 @@ class Arm(Section):
     """A way to train: a selection method with its parameters, and the ratios it runs at."""
 
     method: str = Field(description="Name of a selection method; docs/methods.md describes them all.")
-    ratios: list[Ratio] = Field([], description="Keep ratios; none for `full` (1) and `untuned` (0).")
+    ratios: list[Ratio] = Field([], description="Keep ratios, or `auto`; none for `full` (1) and `untuned` (0).")
     parameters: dict[str, Any] = Field({}, description="Parameters of the method; see docs/methods.md.")
+    start: Literal["base", "warm"] = Field(
+        "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
+    )
 
 
 class Study(Section):
@@ -251,6 +261,7 @@ class Study(Section):
     )
     archives: dict[Name, Archive] = Field({}, description="Wheels and sdists that sources name, by their keys.")
     models: dict[Name, Model] = Field(min_length=1, description="Models by their keys, which appear in paths.")
+    encoders: dict[Name, Encoder] = Field({}, description="Sentence encoders that arms name, by keys in paths.")
     domains: dict[Name, Domain] = Field(min_length=1, description="Domains by their keys, which appear in paths.")
     splits: Splits = Field(description="Sizes of training, validation and test data of every domain.")
     arms: dict[Name, Arm] = Field(min_length=1, description="What is compared, by keys which appear in paths.")

@@ -93,15 +93,17 @@ def _check_names(study: Study, where: str) -> None:
     for place, archive in _archive_uses(study):
         if archive not in study.archives:
             raise GradsError(f"{where}: {place} names the archive '{archive}': {nearest(archive, study.archives)}")
-    if "warm" in study.arms:
-        raise GradsError(
-            f"{where}: an arm cannot be called 'warm', which is the name of the preliminary epoch: rename it"
-        )
+    for name in ("warm", "during"):
+        if name in study.arms:
+            raise GradsError(
+                f"{where}: an arm cannot be called '{name}', which is the name of the preliminary epoch: rename it"
+            )
 
 
 def _archive_uses(study: Study) -> list[tuple[str, str]]:
     sources: dict[str, Any] = {
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
+        **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
         **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
         "general.text.source": study.general.text.source,

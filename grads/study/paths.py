@@ -54,8 +54,12 @@ class Paths:
         """Folder of a prepared model."""
         return self.root / "models" / model
 
+    def encoder(self, encoder: str) -> Path:
+        """Folder of a prepared sentence encoder."""
+        return self.root / "encoders" / encoder
+
     def store(self, model: str, domain: str, point: str) -> Path:
-        """Folder of a signal store: point is `tokens`, `base` or `warm-<seed>`."""
+        """Folder of a signal store: point is what `store_folder` returns."""
         return self.root / "signals" / model / domain / point
 
     def selection(self, cell: Cell) -> Path:
@@ -73,6 +77,11 @@ class Paths:
     def scratch(self, purpose: str) -> Path:
         """Folder for resumable state, outside every declared output."""
         return self.root / "scratch" / purpose
+
+
+def store_folder(store: str, seed: int) -> str:
+    """Return the folder name of a signal store; seeds share those that no training came before."""
+    return f"{store}-{seed}" if store in ("warm", "during") else store
 
 
 def warm_cell(model: str, domain: str, seed: int) -> Cell:

@@ -7,11 +7,13 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 
 def canonical_ratio(value: object) -> str:
-    """Return a ratio's shortest decimal: 0.10, .1 and "0.1" are all `0.1`.
+    """Return a ratio's shortest decimal: 0.10, .1 and "0.1" are all `0.1`; `auto` stays.
 
     Raises:
         ValueError: it is not a number above 0 and at most 1.
     """
+    if value == "auto":
+        return AUTO
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"a ratio is a number above 0 and at most 1, not {value!r}")
     try:
@@ -22,6 +24,9 @@ def canonical_ratio(value: object) -> str:
         raise ValueError(f"a ratio is above 0 and at most 1, not {value}")
     return f"{number.normalize():f}"
 
+
+AUTO = "auto"
+"""The ratio of an arm that finds its own number of records, or takes another arm's."""
 
 Ratio = Annotated[str, BeforeValidator(canonical_ratio), WithJsonSchema({"type": ["string", "number"]})]
 

@@ -12,4 +12,13 @@ def derive_seed(seed: int, model: str, domain: str, purpose: str) -> int:
 
 def shuffled_ids(ids: Iterable[str], seed: int, round_: int = 0) -> list[str]:
     """Return ids in a seeded order that depends on each id alone: a subset keeps the order that it has in the whole."""
-    return sorted(ids, key=lambda id_: (hashlib.sha256(f"{seed}\x1f{round_}\x1f{id_}".encode()).digest(), id_))
+    return sorted(ids, key=lambda id_: (_digest(id_, seed, round_), id_))
+
+
+def uniform(id_: str, seed: int, round_: int = 0) -> float:
+    """Return a number strictly between 0 and 1 that depends on seed, round and id alone, uniform over ids."""
+    return (int.from_bytes(_digest(id_, seed, round_)[:6], "big") + 0.5) / 2**48
+
+
+def _digest(id_: str, seed: int, round_: int) -> bytes:
+    return hashlib.sha256(f"{seed}\x1f{round_}\x1f{id_}".encode()).digest()

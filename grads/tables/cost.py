@@ -3,6 +3,7 @@
 import pandas as pd
 
 from grads.study.config import Study
+from grads.study.paths import store_folder
 from grads.tables.entries import Shortfalls
 from grads.tables.estimates import Estimates, runs
 from grads.tables.layout import Block, Entry, Table, number
@@ -50,24 +51,28 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `records`, `steps`, `tokens` and `training_seconds` of the training; `passes` with gradients and
     `forward_passes` over the training data that the selection needs; `standalone_seconds`, with all that the selection
-    needs, and `as_run_seconds`, where the preliminary epoch, its probe and the base pass are divided by the number of
-    cells that used them, so that the column's sum is what was spent; `evaluation_seconds`.
+    needs, and `as_run_seconds`, where the preliminary epoch and the signal stores are divided by the number of cells
+    that used them, so that the column's sum is what was spent; `evaluation_seconds`. A store counts as it was made,
+    for all arms of the study: one that holds gradients took a pass with gradients, whichever arm asked for them.
     """
     per_cell = _per_cell(frame)
-    warm = per_cell["preliminary.seconds"] + per_cell["warm.seconds"]
-    base = per_cell["base.seconds"]
+    stores = [name.partition(".")[0] for name in per_cell if name.endswith(".gradient_passes")]
     choosing = per_cell["selection.seconds"].fillna(0)
-    warm_users = warm.groupby([per_cell["model"], per_cell["domain"], per_cell["seed"]]).transform("count")
-    base_users = base.groupby([per_cell["model"], per_cell["domain"]]).transform("count")
     costs = per_cell[CELL].copy()
     costs["records"] = per_cell["training.records"].fillna(0)
     costs["steps"] = per_cell["training.steps"].fillna(0)
     costs["tokens"] = per_cell["training.tokens"].fillna(0)
     costs["training_seconds"] = per_cell["training.seconds"].fillna(0)
-    costs["passes"] = (per_cell["preliminary.epochs"] + 1).fillna(0)
-    costs["forward_passes"] = base.notna().astype(float)
-    costs["standalone_seconds"] = choosing + warm.fillna(0) + base.fillna(0)
-    costs["as_run_seconds"] = choosing + (warm / warm_users).fillna(0) + (base / base_users).fillna(0)
+    passes = per_cell[[f"{store}.gradient_passes" for store in stores]]
+    costs["passes"] = per_cell["preliminary.epochs"].fillna(0) + passes.sum(axis=1)
+    costs["forward_passes"] = (passes == 0).sum(axis=1).astype(float)
+    costs["standalone_seconds"] = costs["as_run_seconds"] = choosing
+    for part in ("preliminary", *stores):
+        seconds = per_cell[f"{part}.seconds"]
+        by_seed = ["seed"] if store_folder(part, 0) != part or part == "preliminary" else []
+        users = seconds.groupby([per_cell[name] for name in ("model", "domain", *by_seed)]).transform("count")
+        costs["standalone_seconds"] = costs["standalone_seconds"] + seconds.fillna(0)
+        costs["as_run_seconds"] = costs["as_run_seconds"] + (seconds / users).fillna(0)
     costs["evaluation_seconds"] = per_cell["evaluation.seconds"]
     return _ordered(study, costs.groupby(RUN, as_index=False).mean().drop(columns="seed"))
 
@@ -78,7 +83,9 @@ def _per_cell(frame: pd.DataFrame) -> pd.DataFrame:
     costs["name"] = costs["task"] + "." + costs["metric"]
     wide = costs.pivot(index=CELL, columns="name", values="value").reset_index()
     names = ["training.records", "training.steps", "training.tokens", "training.seconds", "selection.seconds"]
-    names += ["preliminary.epochs", "preliminary.seconds", "warm.seconds", "base.seconds", "evaluation.seconds"]
+    names += ["preliminary.epochs", "preliminary.seconds", "evaluation.seconds"]
+    names += [name for name in wide if name.endswith(".gradient_passes")]
+    names += [name.replace("gradient_passes", "seconds") for name in wide if name.endswith(".gradient_passes")]
     return wide.reindex(columns=[*CELL, *names])
 
 

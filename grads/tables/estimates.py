@@ -10,6 +10,7 @@ import pandas as pd
 from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.grid import arm_ratios
+from grads.study.ratios import AUTO
 from grads.tables.statistics import interval, replicates
 
 
@@ -114,6 +115,16 @@ class Estimates:
         drawn, other_drawn = (self._drawn(model, domain, one, quantity) for one in (run, base))
         paired = drawn - other_drawn if drawn is not None and other_drawn is not None else None
         return _estimate(float(rows["value"].mean() - other["value"].mean()), rows, paired)
+
+    def share(self, model: str, domain: str, run: Run) -> float:
+        """Return the share of the records that the ratio stands for; of `auto`, the mean over seeds."""
+        if run.ratio != AUTO:
+            return float(run.ratio)
+        requested, eligible = (
+            self.of(model, domain, run, Quantity("cost", "selection", metric)).value
+            for metric in ("requested", "eligible")
+        )
+        return requested / eligible
 
     def signature(self, model: str, domain: str, run: Run, quantity: Quantity) -> str:
         """Return the signature of a metric, empty where it has none."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 
 from grads.runtime.files import atomic_path
 from grads.study.config import Study
+from grads.study.ratios import AUTO
 from grads.tables.estimates import Estimate, Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.measures import MEASURES
 
@@ -61,7 +62,7 @@ def ratio_figure(study: Study, estimates: Estimates) -> Figure:
         for row, (model, domain) in zip(axes, _places(study), strict=True):
             for panel, metric in zip(row, metrics, strict=True):
                 panel.set_title(f"{_place_title(study, model, domain)}: {MEASURES[metric].title}", loc="left")
-                _draw_ratios(panel, study, partial(_domain, estimates, model, domain, metric))
+                _draw_ratios(panel, study, estimates, model, domain, metric)
         for panel in axes[-1]:
             panel.set_xlabel("keep ratio")
         _legend(figure, [_handle(study, arm, "line") for arm in _swept(study)])
@@ -90,20 +91,21 @@ def tradeoff_figure(study: Study, estimates: Estimates) -> Figure:
     return figure
 
 
-def _draw_ratios(panel: Axes, study: Study, estimate: Callable[[Run], Estimate]) -> None:
+def _draw_ratios(panel: Axes, study: Study, estimates: Estimates, model: str, domain: str, metric: str) -> None:
     swept = _swept(study)
+    estimate, share = partial(_domain, estimates, model, domain, metric), partial(estimates.share, model, domain)
     for index, arm in enumerate(swept):
-        mine = sorted((run for run in runs(study) if run.arm == arm), key=_ratio)
+        mine = sorted((run for run in runs(study) if run.arm == arm), key=share)
         # Arms share their ratios: without a small step aside, error bars would hide each other.
         aside = 1.07 ** (index - (len(swept) - 1) / 2)
-        _points(panel, [_ratio(run) * aside for run in mine], [estimate(run) for run in mine], _style(study, arm))
+        _points(panel, [share(run) * aside for run in mine], [estimate(run) for run in mine], _style(study, arm))
     references = [run for run in runs(study) if run.arm not in swept]
     for run in references:
         look = _REFERENCE["full" if run.trained else "untuned"]
         panel.axhline(estimate(run).value, linewidth=1, zorder=1, **look)
         if run.trained:
             _points(panel, [1.0], [estimate(run)], {"color": look["color"], "marker": "o", "linestyle": "none"})
-    _ratio_axis(panel, sorted({_ratio(run) for run in runs(study) if run.trained}))
+    _ratio_axis(panel, [run.ratio for run in runs(study)], min(share(run) for run in runs(study) if run.trained))
     _name_references(panel, [(run.title, estimate(run).value, run.trained) for run in references])
 
 
@@ -112,12 +114,14 @@ def _points(panel: Axes, x: list[float], found: list[Estimate], style: dict[str,
     panel.errorbar(x, [one.value for one in found], yerr=_bars(found), **bars, markersize=4.5, linewidth=1.3, **style)
 
 
-def _ratio_axis(panel: Axes, ratios: list[float]) -> None:
+def _ratio_axis(panel: Axes, ratios: list[str], least: float) -> None:
+    """Put a tick at every ratio of the config; the share of `auto` is no round number and has none."""
+    ticks = sorted({float(ratio) for ratio in ratios if ratio not in ("0", AUTO)})
     panel.set_xscale("log")
-    panel.xaxis.set_major_locator(FixedLocator(ratios))
+    panel.xaxis.set_major_locator(FixedLocator(ticks))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xlim(ratios[0] / 1.5, max(ratios[-1] * 1.3, 1.3))
+    panel.set_xlim(least / 1.5, 1.3)
 
 
 def _name_references(panel: Axes, lines: list[tuple[str, float, bool]]) -> None:
@@ -136,7 +140,8 @@ def _draw_tradeoff(panel: Axes, study: Study, estimates: Estimates, model: str, 
     untuned, sizes = untuned_run(study), _sizes(study)
     drifts = []
     for arm in study.arms:
-        mine = sorted((run for run in runs(study) if run.arm == arm and run.trained), key=_ratio)
+        mine = [run for run in runs(study) if run.arm == arm and run.trained]
+        mine.sort(key=partial(estimates.share, model, domain))
         x = [estimates.of(model, domain, run, Quantity.general("text", "kl")) for run in mine]
         y = [_gain(estimates, model, domain, metric, run, untuned) for run in mine]
         values, style = ([one.value for one in x], [one.value for one in y]), _style(study, arm)
@@ -201,10 +206,6 @@ def _swept(study: Study) -> list[str]:
     return [arm for arm in study.arms if any(run.arm == arm and run.ratio not in ("0", "1") for run in runs(study))]
 
 
-def _ratio(run: Run) -> float:
-    return float(run.ratio)
-
-
 def _style(study: Study, arm: str) -> dict[str, Any]:
     """Return an arm's colour, marker and line, by its place among the arms of the config."""
     index = list(study.arms).index(arm)
@@ -216,8 +217,8 @@ def _style(study: Study, arm: str) -> dict[str, Any]:
 
 
 def _sizes(study: Study) -> dict[str, float]:
-    """Return the marker size of each ratio: the more records, the larger."""
-    ratios = sorted({run.ratio for run in runs(study) if run.trained}, key=float)
+    """Return the marker size of each ratio: the more records, the larger; `auto` keeps about two thirds."""
+    ratios = sorted({run.ratio for run in runs(study) if run.trained}, key=lambda r: 2 / 3 if r == AUTO else float(r))
     return dict(zip(ratios, np.linspace(4.0, 8.5, len(ratios)).tolist(), strict=True))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import Paths, warm_cell
+from grads.study.paths import Paths, store_folder, warm_cell
 
 TABLES = ("domain", "forgetting", "cost")
 FIGURES = ("ratio", "tradeoff")
@@ -22,8 +22,9 @@ class CellFiles:
         general: general benchmarks and drift; cells of the untuned model share one file.
         training: summary of the training; none for the untuned model.
         selection: what the method chose and what that took; none where nothing was selected.
-        stores: for each signal store that the method needed (`warm`, `base`) its meta.json.
-        preliminary: summary of the preliminary epoch's training; needed with the store `warm`.
+        stores: for each signal store that the method needed (such as `warm`, `base`) its meta.json.
+        preliminary: summary of the preliminary epoch's training; needed with the store `warm`, or where the training
+            goes on from there.
     """
 
     cell: Cell
@@ -40,18 +41,17 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
 
     Args:
         study: the study.
-        points: for each arm, the signal stores (`base`, `warm`) that its selection needs, other arms' that it refers
-            to included.
+        points: for each arm, the signal stores (such as `base`, `warm`) that its selection needs, other arms' that it
+            refers to included.
     """
     paths = Paths(study.study)
-    return [_files(paths, cell, set(points[cell.arm])) for cell in cells(study)]
+    return [_files(paths, cell, set(points[cell.arm]), study.arms[cell.arm].start) for cell in cells(study)]
 
 
-def _files(paths: Paths, cell: Cell, points: set[str]) -> CellFiles:
+def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
     run = paths.run(cell)
     if not cell.trained:
         return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model))
-    names = {"base": "base", "warm": f"warm-{cell.seed}"}
     warm = paths.run(warm_cell(cell.model, cell.domain, cell.seed)) / "training.json"
     return CellFiles(
         cell,
@@ -59,8 +59,11 @@ def _files(paths: Paths, cell: Cell, points: set[str]) -> CellFiles:
         run / "general.json",
         training=run / "training.json",
         selection=paths.selection(cell).with_suffix(".json"),
-        stores={point: paths.store(cell.model, cell.domain, names[point]) / "meta.json" for point in sorted(points)},
-        preliminary=warm if "warm" in points else None,
+        stores={
+            point: paths.store(cell.model, cell.domain, store_folder(point, cell.seed)) / "meta.json"
+            for point in sorted(points)
+        },
+        preliminary=warm if "warm" in points or start == "warm" else None,
     )
 
 

@@ -118,8 +118,8 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
         ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
         ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
-        ("preliminary", one.preliminary if "warm" in one.stores else None, ("epochs", "tokens", "seconds")),
-        *((store, path, ("seconds",)) for store, path in sorted(one.stores.items())),
+        ("preliminary", one.preliminary, ("epochs", "tokens", "seconds")),
+        *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
     ]
     if "warm" in one.stores and one.preliminary is None:
         raise GradsError(f"{one.cell}: the summary of the preliminary epoch is not given; it is part of the cost")

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from grads.study.config import Training
-from grads.study.ratios import keep_count
 from grads.study.seeds import shuffled_ids
 
 
@@ -13,7 +12,7 @@ def optimiser_steps(records: int, epochs: int, global_batch: int) -> int:
     return math.ceil(records * epochs / global_batch)
 
 
-def training_order(ids: Sequence[str], training: Training, seed: int, steps_of_ratio: str | None = None) -> list[str]:
+def training_order(ids: Sequence[str], training: Training, seed: int, steps_of_records: int | None = None) -> list[str]:
     """Return the ids in the order of training, every visit of every record, epochs joined end to end.
 
     Epochs are not padded or cut at their ends, so every step but the last has the full global batch, and every record
@@ -23,13 +22,12 @@ def training_order(ids: Sequence[str], training: Training, seed: int, steps_of_r
         ids: the records to train on.
         training: gives epochs and global batch.
         seed: the seed of the order.
-        steps_of_ratio: stop after as many steps as this ratio of `ids` would take (the control `full_steps`).
+        steps_of_records: stop after as many steps as so many records would take (the control `full_steps`).
     """
     visits = [id_ for epoch in range(training.epochs) for id_ in shuffled_ids(ids, seed, epoch)]
-    if steps_of_ratio is None:
+    if steps_of_records is None:
         return visits
-    subset = keep_count(steps_of_ratio, len(ids))
-    return visits[: optimiser_steps(subset, training.epochs, training.global_batch) * training.global_batch]
+    return visits[: optimiser_steps(steps_of_records, training.epochs, training.global_batch) * training.global_batch]
 
 
 def micro_batch(global_batch: int, most: int) -> int:

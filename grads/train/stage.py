@@ -10,16 +10,18 @@ import torch
 
 from grads.data.formatting import Example, Formatter
 from grads.data.records import load_records
+from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.causal import pad_right
 from grads.models.device import device
 from grads.models.load import load_model, load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, remove, write_json
 from grads.runtime.locks import scratch_folder
+from grads.runtime.manifest import content_sha256
 from grads.runtime.progress import say
 from grads.study.config import Format, Precision, Training
 from grads.train.schedule import micro_batch, training_order
-from grads.train.trainer import ProgressLines, ResponseTrainer, collate
+from grads.train.trainer import BeforeStep, Observer, ProgressLines, ResponseTrainer, collate
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class TrainingCell:
         scratch: folder for checkpoints.
         initialisation_seed: seeds the adapter's weights and dropout.
         order_seed: seeds the order of the records.
-        steps_of_ratio: see `training_order`.
+        steps_of_records: see `training_order`.
         epochs: overrides the study's (the preliminary epoch is one).
+        start: folder of the adapter or weights to go on from; the prepared model's own weights when not given.
+        observer: is shown the model before every optimiser step.
     """
 
     label: str
@@ -47,8 +51,10 @@ class TrainingCell:
     scratch: Path
     initialisation_seed: int
     order_seed: int
-    steps_of_ratio: str | None = None
+    steps_of_records: int | None = None
     epochs: int | None = None
+    start: Path | None = None
+    observer: Observer | None = None
 
 
 def train_cells(
@@ -76,7 +82,7 @@ def _train_cell(
     cell: TrainingCell, model_folder: Path, formatter: Formatter, training: Training, micro_batch_limit: int
 ) -> None:
     examples = _examples(cell, formatter, training)
-    order = training_order(list(examples), training, cell.order_seed, cell.steps_of_ratio)
+    order = training_order(list(examples), training, cell.order_seed, cell.steps_of_records)
     say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
     size = micro_batch(training.global_batch, micro_batch_limit)
     key = {
@@ -86,19 +92,27 @@ def _train_cell(
         "initialisation": cell.initialisation_seed,
         "micro_batch": size,
         "model": str(model_folder),
+        "start": cell.start and content_sha256(cell.start),
+        "observer": cell.observer and cell.observer.key,
     }
     with scratch_folder(cell.scratch, key) as scratch:
-        model: Any = _trainable(model_folder, training, cell.initialisation_seed)
+        model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
         visits = [examples[id_] for id_ in order]
         clock = ProgressLines(cell.label, scratch / "seconds.json")
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
-        history = _fit(model, visits, formatter.tokenizer.pad_token_id, arguments, training.precision, clock)
+        callbacks: list[Any] = [clock]
+        if cell.observer is not None:
+            cell.observer.open(scratch, formatter.tokenizer.pad_token_id)
+            callbacks.append(BeforeStep(visits, training.global_batch, cell.observer.before_step))
+        history = _fit(model, visits, formatter.tokenizer.pad_token_id, arguments, training.precision, callbacks)
         with atomic_path(cell.trained) as folder:
             model.save_pretrained(folder)
             # The model card that PEFT adds names folders of this machine.
             remove(folder / "README.md")
             _check_effect(model_folder, folder, visits[0], training, cell.label)
         summary = _summary(order, visits, history, training, size, clock.seconds)
+        if cell.observer is not None:
+            cell.observer.close(clock.seconds)
         write_json(cell.summary, summary)
 
 
@@ -115,26 +129,12 @@ def _examples(cell: TrainingCell, formatter: Formatter, training: Training) -> d
     return {example.id: example for example in tokenized.examples}
 
 
-def _trainable(model_folder: Path, training: Training, seed: int) -> torch.nn.Module:
-    """Return the model with float32 trainable weights: a fresh LoRA adapter on frozen weights, or all weights."""
+def _trainable(model_folder: Path, training: Training, seed: int, start: Path | None) -> torch.nn.Module:
+    """Return the model with float32 trainable weights: a LoRA adapter on frozen weights, or all weights."""
     if training.weights == "full":
-        return load_model(model_folder, "float32")
-    from peft import LoraConfig, get_peft_model
-
+        return load_model(model_folder, "float32", start)
     model = load_model(model_folder, training.precision)
-    adapter = training.adapter
-    torch.manual_seed(seed)
-    config = LoraConfig(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,  # type: ignore[arg-type]  # it says int; it divides
-        lora_dropout=adapter.dropout,
-        target_modules=adapter.targets,
-        task_type="CAUSAL_LM",
-    )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
-        raise GradsError(f"training.adapter.targets: {error}") from None
+    return fresh_adapter(model, training.adapter, seed) if start is None else trained_adapter(model, start)
 
 
 def _fit(
@@ -143,7 +143,7 @@ def _fit(
     padding: int,
     arguments: Any,
     precision: Precision,
-    clock: ProgressLines,
+    callbacks: list[Any],
 ) -> list[dict[str, Any]]:
     """Train to the end, from the last whole checkpoint when there is one; return the history, an entry a step."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -154,7 +154,7 @@ def _fit(
         train_dataset=visits,  # a list is a map-style data set
         data_collator=lambda examples: collate(examples, padding),
         precision=precision,
-        callbacks=[clock],
+        callbacks=callbacks,
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)

@@ -1,8 +1,9 @@
 """transformers' Trainer with the loss of this project and with divergence as an error."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,39 @@ class ResponseTrainer(Trainer):
                 f"(loss {loss.item()}): lower training.learning_rate, or look for broken records"
             )
         return loss
+
+
+class Observer(Protocol):
+    """Watches a run without changing it: it must leave the model and all random states as they are.
+
+    Attributes:
+        key: what its work depends on; a run that is resumed has the same.
+    """
+
+    key: Any
+
+    def open(self, scratch: Path, padding: int) -> None:
+        """Start or resume; `scratch` keeps files between attempts, `padding` is the token that fills batches."""
+
+    def before_step(self, model: nn.Module, examples: list[Example]) -> None:
+        """Look at the model before the optimiser step that these examples lead to."""
+
+    def close(self, seconds: float) -> None:
+        """Keep what was seen; the run took so many seconds, the watching included."""
+
+
+class BeforeStep(TrainerCallback):
+    """Calls a function with the model and the examples of each optimiser step before that step."""
+
+    def __init__(
+        self, visits: list[Example], global_batch: int, call: Callable[[nn.Module, list[Example]], None]
+    ) -> None:
+        self.visits, self.global_batch, self.call = visits, global_batch, call
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Call the function."""
+        start = state.global_step * self.global_batch
+        self.call(model, self.visits[start : start + self.global_batch])
 
 
 class ProgressLines(TrainerCallback):

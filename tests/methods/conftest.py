@@ -39,6 +39,10 @@ def make_stores(count: int, seed: int = 0, constant: bool = False) -> dict[str, 
         warm[f"{matrix}_l2"] = l2 * np.ones(count)
         warm[f"{matrix}_max"] = warm[f"{matrix}_l2"] * random.uniform(0.1, 0.9, size)
         warm[f"{matrix}_min"] = -warm[f"{matrix}_l2"] * random.uniform(0.1, 0.9, size)
+    for matrix in ("embedding", "head"):
+        warm[f"{matrix}_mean"] = random.normal(size=size) * (matrix == "embedding") * np.ones(count)
+        for name in ("std", "mean_abs"):
+            warm[f"{matrix}_{name}"] = random.lognormal(size=size) * np.ones(count)
     features = (random.normal(size=(size, 5)) * np.ones((count, 1))).astype(np.float32)
     return {"tokens": MadeStore(tokens), "warm": MadeStore(warm), "base": MadeStore(tokens, features)}
 
@@ -74,7 +78,7 @@ def select(tmp_path: Path) -> Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
         method = find_method(name)
         ratio = method.fixed_ratio or ratio
         references = {}
-        for arm in method.needs(parse_parameters(method, parameters)).arms:
+        for arm in method.needs(parse_parameters(method, parameters)).references(ratio == "auto"):
             references[arm] = tmp_path / arm / f"{seed}.parquet"
             select_records(arm, {}, ratio, seed, stores, {}, references[arm])
         out = tmp_path / name / f"{seed}.parquet"

@@ -129,7 +129,7 @@ def test_record_without_gradient_takes_the_smallest_magnitude_and_is_counted() -
     frame = pd.DataFrame(
         {f"{matrix}_{name}": column for matrix in ("embedding", "head") for name, column in values.items()}
     )
-    columns, without = magnitude_columns(frame)
+    columns, without = magnitude_columns(frame, ["embedding", "head"])
     assert without == 1
     np.testing.assert_allclose(columns["head_log_l2"], np.log([2.0, 2.0, 4.0]))
     np.testing.assert_allclose(columns["head_asymmetry"], [0.0, 0.0, 1 / 3])

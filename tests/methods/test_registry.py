@@ -31,9 +31,17 @@ def test_declarations_import_nothing_heavy() -> None:
 
 def test_needs_follow_the_parameters() -> None:
     grads = find_method("grads")
-    assert grads.needs(parse_parameters(grads, {})).stores == {"base", "warm"}
+    assert grads.needs(parse_parameters(grads, {})).stores == {"base": {"hidden"}, "warm": {"gradients"}}
     weights = {"diversity": 0.0, "similarity": 0.0}
-    assert grads.needs(parse_parameters(grads, weights)).stores == {"warm"}
+    assert grads.needs(parse_parameters(grads, weights)).stores == {"warm": {"gradients"}}
+    switched = {"point": "base", "layers": ["head", "adapter"]}
+    assert grads.needs(parse_parameters(grads, switched)).stores == {"base": {"gradients", "adapter", "hidden"}}
+    switched = {"point": "during", "encoder": "minilm"}
+    stores = grads.needs(parse_parameters(grads, switched)).stores
+    assert stores == {"during": {"gradients"}, "encoder-minilm": {"sentences"}}
+    density = find_method("grads_density")
+    switched = {"reduction": "mean_abs", "layers": ["adapter"]}
+    assert density.needs(parse_parameters(density, switched)).stores == {"warm": {"gradients", "adapter", "mean_abs"}}
     length = find_method("random_length")
     assert length.needs(parse_parameters(length, {})).arms == ("grads",)
     assert length.needs(parse_parameters(length, {"reference": "other"})).arms == ("other",)
@@ -59,7 +67,11 @@ def test_file_without_a_method_is_an_error() -> None:
         ("grads", {"neigbours": 5}, "method 'grads' has no parameter 'neigbours': did you mean 'neighbours'"),
         ("grads", {"neighbours": 0}, "parameter 'neighbours' of method 'grads' is 0"),
         ("grads", {"diversity": "0.5"}, "parameter 'diversity' of method 'grads' is '0.5'"),
-        ("random", {"reference": "grads"}, "method 'random' has no parameter 'reference': there are none"),
+        ("full", {"reference": "grads"}, "method 'full' has no parameter 'reference': there are none"),
+        ("grads", {"layers": []}, "parameter 'layers' of method 'grads'"),
+        ("grads_density", {"combination": "head", "layers": ["embedding"]}, "'head' is not among the layers"),
+        ("grads_density", {"reduction": "vector"}, "'vector' gives no single number: set combination to joint"),
+        ("grads_density", {"combination": "joint", "rule": "highest"}, "rule 'highest' needs one number"),
     ],
 )
 def test_wrong_parameter_is_named(name: str, given: dict[str, object], message: str) -> None:

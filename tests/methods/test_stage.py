@@ -28,7 +28,8 @@ def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> No
     out = tmp_path / "0.5" / "0.parquet"
     meta = select_records("grads", {"neighbours": 3}, "0.5", 11, stores_of(9), {}, out)
     assert read_json(out.with_suffix(".json")) == meta
-    assert meta["parameters"] == {"representativeness": 1.0, "diversity": 0.5, "similarity": 0.5, "neighbours": 3}
+    weights = {"representativeness": 1.0, "diversity": 0.5, "similarity": 0.5, "neighbours": 3}
+    assert meta["parameters"] == weights | {"point": "warm", "layers": ["embedding", "head"], "encoder": None}
     assert (meta["method"], meta["ratio"], meta["seed"], meta["requested"]) == ("grads", "0.5", 11, 4)
     assert sorted(path.name for path in out.parent.iterdir()) == ["0.json", "0.parquet"]
 

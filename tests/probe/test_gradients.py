@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -14,6 +15,7 @@ from transformers import GraniteConfig, GraniteForCausalLM
 from grads.data.formatting import Example
 from grads.models.causal import unwrap
 from grads.probe.gradients import COLUMNS, frozen, gradient_statistics
+from grads.probe.hidden import mean_hidden_states
 from grads.runtime.errors import GradsError
 
 Build = Callable[[str], nn.Module]
@@ -43,6 +45,7 @@ def autograd_statistics(model: nn.Module, example: Example) -> dict[str, float]:
         found[f"{name}_min"] = gradient.min().item()
         found[f"{name}_mean"] = gradient.mean().item()
         found[f"{name}_std"] = gradient.std(correction=0).item()
+        found[f"{name}_mean_abs"] = gradient.abs().mean().item()
     return found
 
 
@@ -67,7 +70,22 @@ def test_statistics_equal_autograd(
     assert len(rows) == len(examples)
     for row, example in zip(rows, examples, strict=True):
         assert tuple(row) == COLUMNS
+        expected = autograd_statistics(model, example)
+        assert_close(row, {name: expected[name] for name in COLUMNS})
+
+
+@pytest.mark.parametrize("name", ["llama-tied", "gemma2-tied"])
+def test_mean_absolute_gradients_equal_autograd(
+    name: str, build: Build, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few rows of the head at once.
+    monkeypatch.setattr("grads.probe.statistics.MOST_ENTRIES", 10 * 32)
+    model = build(name)
+    features = np.zeros((len(examples), 32), dtype=np.float32)
+    rows = gradient_statistics(model, examples, 60, 0, measures=["mean_abs", "hidden"], features=features)
+    for row, example in zip(rows, examples, strict=True):
         assert_close(row, autograd_statistics(model, example))
+    np.testing.assert_allclose(features, mean_hidden_states(model, examples, 60, 0), rtol=1e-4, atol=1e-5)
 
 
 def test_adapter_changes_the_statistics(llama: nn.Module, with_adapter: Adapt, examples: list[Example]) -> None:

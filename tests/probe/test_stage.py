@@ -5,21 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from grads.data.formatting import Formatter
 from grads.data.records import Record, make_record, write_records
+from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model, load_tokenizer
-from grads.probe.gradients import COLUMNS, gradient_statistics
+from grads.probe.gradients import COLUMNS, columns, gradient_statistics
 from grads.probe.stage import probe_base, probe_tokens, probe_warm
 from grads.probe.store import read_store
 from grads.runtime.errors import GradsError
-from grads.study.config import Format, Probe, Training
+from grads.study.config import Adapter, Format, Probe, Training
 
 RECORDS = [
     make_record(f"Define the word {word}.", "", f"It is {word} and {word[::-1]}.") for word in ("ox", "law", "tree")
 ]
 FORM, PROBE = Format(), Probe(token_budget=200, precision="float32")
+MORE = ["adapter", "gradients", "mean_abs"]
 
 
 @pytest.fixture
@@ -67,6 +70,32 @@ def test_base_has_a_vector_a_record(
     assert store.features.shape == (3, 32)
     assert len(np.unique(store.features, axis=0)) == 3
     assert "base of tiny: 3/3 records" in capsys.readouterr().err
+
+
+def test_base_measures_gradients_only_where_they_are_asked_for(
+    tiny_model_folder: Path, records_path: Path, tmp_path: Path
+) -> None:
+    training = Training(max_length=200, adapter=Adapter(rank=2))
+    stores = {}
+    for name, measures in (("plain", ["hidden"]), ("both", ["gradients", "hidden"]), ("adapter", MORE)):
+        begin = (tiny_model_folder, records_path, FORM, training, PROBE, tmp_path / name, name)
+        probe_base(*begin, measures, adapter_seed=3)
+        stores[name] = read_store(tmp_path / name)
+    assert list(stores["plain"].signals.columns)[4:] == []
+    assert list(stores["both"].signals.columns)[4:] == list(COLUMNS)
+    assert list(stores["adapter"].signals.columns)[4:] == list(columns(MORE))
+    assert stores["adapter"].features is None
+    assert [stores[name].meta["gradient_passes"] for name in stores] == [0, 1, 1]
+    np.testing.assert_allclose(stores["both"].features, stores["plain"].features, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stores["adapter"].signals["head_l2"], stores["both"].signals["head_l2"], rtol=1e-5)
+    assert stores["adapter"].meta["adapter"].startswith("B only")
+    # The adapter is the one that training with the seed begins with.
+    torch.manual_seed(0)
+    model = fresh_adapter(load_model(tiny_model_folder, "float32"), training.adapter, 3)
+    examples = [Formatter(load_tokenizer(tiny_model_folder), FORM).example(record) for record in RECORDS]
+    rows = gradient_statistics(model, examples, 10_000, 0, measures=MORE)
+    expected = [row["adapter_l2"] for row in rows]
+    np.testing.assert_allclose(stores["adapter"].signals["adapter_l2"], expected, rtol=1e-4)
 
 
 def test_warm_measures_the_trained_model(

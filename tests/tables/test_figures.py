@@ -61,3 +61,18 @@ def test_files_are_the_same_bytes_again(study, estimates, tmp_path):
         first = (tmp_path / "first" / f"ratio.{suffix}").read_bytes()
         assert first == (tmp_path / "second" / f"ratio.{suffix}").read_bytes()
         assert len(first) > 5000
+
+
+def test_an_automatic_ratio_stands_where_its_records_are(config, make_cells):
+    config["arms"]["random"]["ratios"] = ["0.5", "auto"]
+    config["arms"]["grads"] = {"method": "grads", "ratios": ["auto"]}
+    study = parse_study(config)
+    estimates = Estimates(collect(study, make_cells(study)))
+    assert estimates.share("tiny", "law", Run("random", "auto")) == 0.7
+    panel = ratio_figure(study, estimates).axes[0]
+    (random,) = [line for line in panel.lines if line.get_marker() == "^" and len(line.get_ydata()) == 2]
+    low, high = random.get_xdata()
+    assert high / low == 0.7 / 0.5
+    assert panel.get_xticks().tolist() == [0.5, 1.0]
+    legend = [text.get_text() for text in tradeoff_figure(study, estimates).legends[0].texts]
+    assert legend[-3:] == ["ratio 0.5", "ratio auto", "ratio 1"]

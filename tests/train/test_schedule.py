@@ -27,15 +27,15 @@ def test_a_subset_is_visited_in_the_order_of_the_whole():
 def test_full_steps_is_the_head_of_the_full_run_and_takes_the_steps_of_the_subset():
     training = settings()
     full = training_order(IDS, training, seed=1)
-    short = training_order(IDS, training, seed=1, steps_of_ratio="0.25")
+    short = training_order(IDS, training, seed=1, steps_of_records=5)
     assert short == full[: len(short)]
-    # 0.25 x 21 = 5 records, 2 epochs, batches of 8: 2 steps, each of a whole batch of fresh records.
+    # 5 records, 2 epochs, batches of 8: 2 steps, each of a whole batch of fresh records.
     assert optimiser_steps(5, 2, 8) == 2
     assert len(short) == 16
 
 
-def test_full_steps_at_ratio_one_is_the_full_run():
-    assert training_order(IDS, settings(), 1, "1") == training_order(IDS, settings(), 1)
+def test_full_steps_of_all_records_is_the_full_run():
+    assert training_order(IDS, settings(), 1, 21) == training_order(IDS, settings(), 1)
 
 
 @pytest.mark.parametrize(

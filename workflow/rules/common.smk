@@ -4,14 +4,14 @@ from os.path import relpath
 
 from snakemake.exceptions import WorkflowError
 
-from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms
+from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, references
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices, lock_study
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study
-from grads.study.paths import WORDNET, Paths, archive_path, hub_path, warm_cell
+from grads.study.paths import WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
@@ -36,6 +36,7 @@ wildcard_constraints:
     seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
     task="|".join(STUDY.general.tasks) or "none",
     split="train|validation|test",
+    encoder="|".join(STUDY.encoders) or "none",
 
 
 def cell_of(wildcards):
@@ -81,10 +82,17 @@ def hub_source(path):
 def selection_input(wildcards):
     """Return the signal stores, and the other arms' selections, that the arm's method reads."""
     cell = cell_of(wildcards)
-    points = {"tokens": "tokens", "base": "base", "warm": f"warm-{cell.seed}"}
-    needs = arm_needs(STUDY, cell.arm)
-    stores = {name: PATHS.store(cell.model, cell.domain, points[name]) for name in ["tokens", *sorted(needs.stores)]}
-    return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in needs.arms}
+    names = ["tokens", *sorted(arm_needs(STUDY, cell.arm).stores)]
+    stores = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in names}
+    others = references(STUDY, cell.arm, cell.ratio)
+    return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+
+
+def training_start(wildcards):
+    """Return the preliminary epoch's weights where the arm's training goes on from them."""
+    if STUDY.arms[wildcards.arm].start == "base":
+        return {}
+    return {"start": PATHS.run(warm_cell(wildcards.model, wildcards.domain, wildcards.seed)) / "adapter"}
 
 
 def shown(name, suffix, category):

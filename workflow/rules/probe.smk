@@ -1,5 +1,7 @@
 # Signals: what one pass measures of every training record, once for all methods that need it.
 RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
+# The untrained adapter is measured only where an arm asks for its gradients.
+BASE_LIMITS = RECORD_LIMITS | (settings(STUDY.training, "adapter") if "adapter" in measures(STUDY, "base") else {})
 
 
 rule probe_tokens:
@@ -37,9 +39,12 @@ use rule probe_tokens as probe_base with:
         runtime=240,
     params:
         point="base",
+        measures=measures(STUDY, "base"),
+        # All seeds share this pass, so the adapter whose gradients it may take is that of the first.
+        adapter_seed=lambda wildcards: derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation"),
         label=lambda wildcards: f"probe base {wildcards.model}/{wildcards.domain}",
         format=model_format,
-        limits=RECORD_LIMITS,
+        limits=BASE_LIMITS,
         probe=settings(STUDY.probe),
         code=code_version("grads.probe.stage"),
 
@@ -62,8 +67,51 @@ use rule probe_tokens as probe_warm with:
         runtime=240,
     params:
         point="warm",
+        measures=measures(STUDY, "warm"),
         label=lambda wildcards: f"probe warm {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         format=model_format,
         limits=RECORD_LIMITS,
         probe=settings(STUDY.probe),
         code=code_version("grads.probe.stage"),
+
+
+rule prepare_encoder:
+    input:
+        archives=lambda wildcards: archives_of(STUDY.encoders[wildcards.encoder].source),
+        files=lambda wildcards: files_of(STUDY.encoders[wildcards.encoder].source),
+    output:
+        directory(PATHS.encoder("{encoder}")),
+    log:
+        PATHS.root / "logs" / "prepare_encoder" / "{encoder}.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        source=lambda wildcards: settings(STUDY.encoders[wildcards.encoder].source),
+        code=code_version("grads.models.prepare_encoder"),
+    script:
+        "../scripts/prepare_encoder.py"
+
+
+use rule probe_tokens as probe_encoder with:
+    input:
+        encoder=PATHS.encoder("{encoder}"),
+        records=PATHS.records("{domain}", "train"),
+        tokens=PATHS.store("{model}", "{domain}", "tokens"),
+    output:
+        directory(PATHS.store("{model}", "{domain}", "encoder-{encoder}")),
+    log:
+        PATHS.root / "logs" / "probe_encoder" / "{model}" / "{domain}" / "{encoder}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "probe_encoder" / "{model}" / "{domain}" / "{encoder}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        point="encoder",
+        label=lambda wildcards: f"probe {wildcards.encoder} {wildcards.model}/{wildcards.domain}",
+        probe=settings(STUDY.probe),
+        code=code_version("grads.probe.encoder"),

@@ -19,7 +19,11 @@ rule select:
         parameters=lambda wildcards: STUDY.arms[wildcards.arm].parameters,
         ratio=lambda wildcards: wildcards.ratio,
         seed=seed_for("selection"),
-        references=lambda wildcards: {f"arm_{other}": other for other in arm_needs(STUDY, wildcards.arm).arms},
-        code=lambda wildcards: code_version("grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)),
+        references=lambda wildcards: {
+            f"arm_{other}": other for other in references(STUDY, wildcards.arm, wildcards.ratio)
+        },
+        code=lambda wildcards: code_version(
+            "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
+        ),
     script:
         "../scripts/select.py"

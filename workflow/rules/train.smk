@@ -1,11 +1,15 @@
 # Training: the preliminary epoch that all arms share, and every arm.
+WARM = warm_cell("{model}", "{domain}", "{seed}")
+DURING = replace(WARM, arm="during")
 
 
 rule train:
     input:
+        unpack(training_start),
         model=PATHS.model("{model}"),
         records=PATHS.records("{domain}", "train"),
         selection=PATHS.selection(CELL),
+        counts=PATHS.selection(CELL).with_suffix(".json"),
     output:
         trained=directory(PATHS.run(CELL) / "adapter"),
         summary=PATHS.run(CELL) / "training.json",
@@ -29,15 +33,12 @@ rule train:
         format=model_format,
         training=settings(STUDY.training),
         epochs=None,
-        steps_of_ratio=lambda wildcards: (wildcards.ratio if arm_method(STUDY, wildcards.arm).equal_steps else None),
+        equal_steps=lambda wildcards: arm_method(STUDY, wildcards.arm).equal_steps,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         code=code_version("grads.train.stage"),
     script:
         "../scripts/train.py"
-
-
-WARM = warm_cell("{model}", "{domain}", "{seed}")
 
 
 use rule train as train_warm with:
@@ -59,7 +60,31 @@ use rule train as train_warm with:
         format=model_format,
         training=settings(STUDY.training),
         epochs=1,
-        steps_of_ratio=None,
+        equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         code=code_version("grads.train.stage"),
+
+
+# The preliminary epoch once more, with the gradients of each record taken before the step that it leads to.
+use rule train_warm as train_during with:
+    output:
+        trained=directory(PATHS.run(DURING) / "adapter"),
+        summary=PATHS.run(DURING) / "training.json",
+        signals=directory(PATHS.store("{model}", "{domain}", "during-{seed}")),
+    log:
+        PATHS.root / "logs" / "train" / f"{DURING}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "train" / f"{DURING}.tsv"
+    params:
+        label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
+        scratch=str(PATHS.scratch("train") / str(DURING)),
+        format=model_format,
+        training=settings(STUDY.training),
+        epochs=1,
+        equal_steps=False,
+        initialisation_seed=seed_for("initialisation"),
+        order_seed=seed_for("order"),
+        probe=settings(STUDY.probe),
+        measures=measures(STUDY, "during"),
+        code=code_version("grads.train.stage", "grads.probe.during"),

@@ -5,16 +5,20 @@ from grads.runtime.process import job
 
 with job(snakemake):
     take_device_slot()
-    from grads.probe import stage
+    from grads.probe import encoder, stage
     from grads.study.config import Format, Probe, Training
 
-    model, records = Path(snakemake.input.model), Path(snakemake.input.records)
-    parameters, out = snakemake.params, Path(snakemake.output[0])
-    form, limits = Format(**parameters.format), Training(**parameters.limits)
+    given, parameters = snakemake.input, snakemake.params
+    start, out, label = [Path(given[0]), Path(given.records)], Path(snakemake.output[0]), parameters.get("label")
+    if parameters.point != "encoder":
+        start += [Format(**parameters.format), Training(**parameters.limits)]
     if parameters.point == "tokens":
-        stage.probe_tokens(model, records, form, limits, out)
+        stage.probe_tokens(*start, out)
     elif parameters.point == "base":
-        stage.probe_base(model, records, form, limits, Probe(**parameters.probe), out, parameters.label)
+        probe, more = Probe(**parameters.probe), (parameters.measures, parameters.adapter_seed)
+        stage.probe_base(*start, probe, out, label, *more)
+    elif parameters.point == "warm":
+        start.insert(1, Path(given.trained))
+        stage.probe_warm(*start, Probe(**parameters.probe), out, label, parameters.measures)
     else:
-        trained = Path(snakemake.input.trained)
-        stage.probe_warm(model, trained, records, form, limits, Probe(**parameters.probe), out, parameters.label)
+        encoder.probe_encoder(*start, Path(given.tokens), Probe(**parameters.probe), out, label)

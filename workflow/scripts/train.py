@@ -5,21 +5,20 @@ from grads.runtime.process import job
 
 with job(snakemake):
     take_device_slot()
-    from grads.study.config import Format, Training
+    from grads.runtime.files import read_json
+    from grads.study.config import Format, Probe, Training
     from grads.train.stage import TrainingCell, train_cells
 
-    kept = snakemake.input.get("selection")
-    cell = TrainingCell(
-        label=snakemake.params.label,
-        records=Path(snakemake.input.records),
-        kept=Path(kept) if kept else None,
-        trained=Path(snakemake.output.trained),
-        summary=Path(snakemake.output.summary),
-        scratch=Path(snakemake.params.scratch),
-        initialisation_seed=snakemake.params.initialisation_seed,
-        order_seed=snakemake.params.order_seed,
-        steps_of_ratio=snakemake.params.steps_of_ratio,
-        epochs=snakemake.params.epochs,
-    )
-    form, training = Format(**snakemake.params.format), Training(**snakemake.params.training)
-    train_cells([cell], Path(snakemake.input.model), form, training, snakemake.resources.micro_batch)
+    given, made, parameters = snakemake.input, snakemake.output, snakemake.params
+    kept, start, observer = (given.get(name) and Path(given.get(name)) for name in ("selection", "start", "observer"))
+    if made.get("signals"):
+        from grads.probe.during import During
+
+        observer = During(Path(made.signals), Probe(**parameters.probe), parameters.measures)
+    records = read_json(given.counts)["requested"] if parameters.equal_steps else None
+    files = {"records": Path(given.records), "kept": kept, "trained": Path(made.trained), "summary": Path(made.summary)}
+    seeds = {name: parameters[name] for name in ("initialisation_seed", "order_seed", "epochs", "label")}
+    scratch = Path(parameters.scratch)
+    cell = TrainingCell(**files, **seeds, scratch=scratch, steps_of_records=records, start=start, observer=observer)
+    form, training = Format(**parameters.format), Training(**parameters.training)
+    train_cells([cell], Path(given.model), form, training, snakemake.resources.micro_batch)

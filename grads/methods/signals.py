@@ -1,0 +1,75 @@
+"""Which gradient signals a method reads: where they are taken, of which layers, and how a layer becomes one number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Point = Literal["warm", "base", "during"]
+Layer = Literal["embedding", "head", "adapter"]
+Reduction = Literal["l2", "mean_abs", "std", "range", "vector"]
+Combination = Literal["sum", "zsum", "product", "joint", "embedding", "head"]
+
+POINTS: tuple[str, ...] = get_args(Point)
+# What `reduction: vector` compares instead of one number.
+VECTOR = ("max", "min", "mean", "std")
+
+
+def gradient_measures(layers: list[Layer], mean_abs: bool = False) -> frozenset[str]:
+    """Return what a store must hold for statistics of the given layers' gradients."""
+    measures = {"gradients"} | ({"adapter"} & set(layers)) | ({"mean_abs"} if mean_abs else set())
+    return frozenset(measures)
+
+
+def reduced(statistics: pd.DataFrame, layer: Layer, reduction: Reduction) -> np.ndarray:
+    """Return N numbers, one gradient of a layer each: l2 norm, mean |g|, standard deviation, or max - min."""
+    if reduction == "range":
+        return (statistics[f"{layer}_max"] - statistics[f"{layer}_min"]).to_numpy(dtype=float)
+    return statistics[f"{layer}_{reduction}"].to_numpy(dtype=float)
+
+
+def magnitude(statistics: pd.DataFrame, layers: list[Layer], reduction: Reduction, how: Combination) -> np.ndarray:
+    """Return N numbers, the layers' reduced gradients combined; all rules but these are documented with the method.
+
+    `sum` and `product` are over the layers; `zsum` sums deviations from the mean in standard deviations, where a layer
+    that does not vary adds nothing; the name of a layer is that layer alone.
+    """
+    import numpy as np
+
+    if how in ("embedding", "head"):
+        return reduced(statistics, how, reduction)
+    values = np.stack([reduced(statistics, layer, reduction) for layer in layers])
+    if how == "zsum":
+        spread = values.std(axis=1, keepdims=True)
+        values = (values - values.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    return values.prod(axis=0) if how == "product" else values.sum(axis=0)
+
+
+def points_of(statistics: pd.DataFrame, layers: list[Layer], reduction: Reduction, how: Combination) -> np.ndarray:
+    """Return N x d coordinates for a joint density: a column per layer, or the four of `vector` per layer."""
+    import numpy as np
+
+    if how in ("embedding", "head"):
+        layers = [how]
+    if reduction == "vector":
+        return statistics[[f"{layer}_{name}" for layer in layers for name in VECTOR]].to_numpy(dtype=float)
+    return np.stack([reduced(statistics, layer, reduction) for layer in layers], axis=1)
+
+
+def count_near_the_mean(norms: np.ndarray) -> int:
+    """Return how many of N combined norms have a logarithm within one standard deviation of the logarithms' mean.
+
+    The rule of `ratio: auto`. Norms of 0 have no logarithm and count neither for mean and deviation nor as within. At
+    least 1 is returned.
+    """
+    import numpy as np
+
+    logs = np.log(norms[norms > 0])
+    if not len(logs):
+        return 1
+    # A rounding's width more, so that equal norms, whose deviation is rounding, all count.
+    within = np.abs(logs - logs.mean()) <= logs.std() + 1e-9
+    return max(1, int(within.sum()))

@@ -1,0 +1,38 @@
+"""Low-rank adapters (LoRA): made anew, or gone on with."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grads.runtime.errors import GradsError
+from grads.study.config import Adapter
+
+
+def fresh_adapter(model: torch.nn.Module, adapter: Adapter, seed: int) -> Any:
+    """Return a PEFT model with a trainable float32 adapter on frozen weights: A random by `seed`, B zero.
+
+    Raises:
+        GradsError: the adapter's targets are not linear layers of the model.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return get_peft_model(model, config)  # type: ignore[arg-type]  # a transformers model
+    except ValueError as error:
+        raise GradsError(f"training.adapter.targets: {error}") from None
+
+
+def trained_adapter(model: torch.nn.Module, folder: Path) -> Any:
+    """Return a PEFT model with the adapter that a folder holds, trainable in float32, on frozen weights."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, local_files_only=True)  # type: ignore[arg-type]

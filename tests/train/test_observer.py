@@ -1,0 +1,118 @@
+"""A run that is watched, and one that goes on from trained weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from grads.data.formatting import Formatter
+from grads.data.records import load_records, make_record, write_records
+from grads.models.load import load_model, load_tokenizer
+from grads.probe.during import During
+from grads.probe.gradients import gradient_statistics
+from grads.probe.store import read_store
+from grads.runtime.files import read_json
+from grads.study.config import Adapter, Format, Probe, Training
+from grads.study.seeds import shuffled_ids
+from grads.train import stage
+from grads.train.stage import TrainingCell, train_cells
+
+TRAINING = Training(
+    epochs=2,
+    global_batch=4,
+    learning_rate=1.0e-2,
+    max_length=256,
+    precision="float32",
+    adapter=Adapter(rank=2, dropout=0.2),
+)
+PROBE, MEASURES = Probe(token_budget=300, precision="float32"), ["gradients", "adapter", "mean_abs"]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    path = tmp_path / "train.parquet"
+    write_records(path, [make_record(f"Define the term {i}.", "", f"meaning number {i}") for i in range(90)])
+    return path
+
+
+def cell(folder: Path, records: Path, **changes: Any) -> TrainingCell:
+    files = {"trained": folder / "adapter", "summary": folder / "training.json", "scratch": folder / "scratch"}
+    seeds = {"initialisation_seed": 1, "order_seed": 2, "epochs": 1}
+    return TrainingCell(**{"label": folder.name, "records": records, "kept": None} | files | seeds | changes)
+
+
+def weights(one: TrainingCell) -> dict[str, torch.Tensor]:
+    return load_file(next(one.trained.glob("*.safetensors")))
+
+
+def same(one: TrainingCell, other: TrainingCell) -> bool:
+    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
+
+
+def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
+    tmp_path: Path, records: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = cell(tmp_path / "plain", records)
+    train_cells([plain], tiny_model_folder, Format(), TRAINING, 2)
+    watched = cell(tmp_path / "watched", records, observer=During(tmp_path / "during", PROBE, MEASURES))
+    train_cells([watched], tiny_model_folder, Format(), TRAINING, 2)
+    assert same(plain, watched)
+    store = read_store(tmp_path / "during")
+    found = store.signals.set_index("id")
+    assert (store.meta["records"], store.meta["point"], store.meta["gradient_passes"]) == (90, "during", 2)
+    order = shuffled_ids(found.index, 2)
+    # The first step begins with untrained weights.
+    tokenizer = load_tokenizer(tiny_model_folder)
+    formatter = Formatter(tokenizer, Format())
+    examples = {record.id: formatter.example(record) for record in load_records(records)}
+    model = load_model(tiny_model_folder, "float32")
+    for ids, equal in ((order[:4], True), (order[-4:], False)):
+        rows = gradient_statistics(model, [examples[id_] for id_ in ids], 300, 0)
+        assert np.allclose(found.loc[ids, "head_l2"], [row["head_l2"] for row in rows], rtol=1e-4) == equal
+
+    # A run that is stopped after its checkpoint and in the middle of a line gives the same store.
+    original = stage.ResponseTrainer.training_step
+
+    def step(self: Any, *arguments: Any) -> Any:
+        if self.state.global_step == 22:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    killed = cell(tmp_path / "killed", records, observer=During(tmp_path / "again", PROBE, MEASURES))
+    monkeypatch.setattr(stage.ResponseTrainer, "training_step", step)
+    with pytest.raises(KeyboardInterrupt):
+        train_cells([killed], tiny_model_folder, Format(), TRAINING, 2)
+    monkeypatch.setattr(stage.ResponseTrainer, "training_step", original)
+    (rows_file,) = (tmp_path / "killed" / "scratch").rglob("during.jsonl")
+    rows_file.write_text(rows_file.read_text()[:-30])
+    train_cells([killed], tiny_model_folder, Format(), TRAINING, 2)
+    again = read_store(tmp_path / "again").signals.set_index("id")
+    assert again.equals(found)
+
+
+def test_training_goes_on_from_the_preliminary_epoch(tmp_path: Path, records: Path, tiny_model_folder: Path) -> None:
+    warm, fresh = cell(tmp_path / "warm", records), cell(tmp_path / "fresh", records)
+    train_cells([warm, fresh], tiny_model_folder, Format(), TRAINING, 4)
+    on = cell(tmp_path / "on", records, start=warm.trained)
+    train_cells([on], tiny_model_folder, Format(), TRAINING, 4)
+    # Fresh weights and same seeds repeat the preliminary epoch; going on begins where it ended, with a fresh schedule.
+    assert same(warm, fresh)
+    assert not same(warm, on)
+    losses = {one.label: [entry["loss"] for entry in read_json(one.summary)["curve"]] for one in (warm, on)}
+    assert losses["on"][0] < losses["warm"][0] - 0.5
+    assert {name: value.shape for name, value in weights(on).items()} == {
+        name: value.shape for name, value in weights(warm).items()
+    }
+
+
+def test_all_weights_go_on_too(tmp_path: Path, records: Path, tiny_model_folder: Path) -> None:
+    full = TRAINING.model_copy(update={"weights": "full", "learning_rate": 1.0e-3})
+    warm = cell(tmp_path / "warm", records)
+    train_cells([warm], tiny_model_folder, Format(), full, 4)
+    on = cell(tmp_path / "on", records, start=warm.trained)
+    train_cells([on], tiny_model_folder, Format(), full, 4)
+    first, then = (read_json(one.summary)["curve"][0]["loss"] for one in (warm, on))
+    assert then < first

@@ -1,0 +1,109 @@
+"""Switches of `grads` that change what the workflow schedules, run for real on a tiny model."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+ARMS = {
+    "untuned": {"method": "untuned"},
+    "grads": {"method": "grads", "ratios": ["auto"], "parameters": {"layers": ["embedding", "adapter"]}},
+    "base": {"method": "grads", "ratios": ["0.5"], "parameters": {"point": "base"}},
+    "sentences": {"method": "grads", "ratios": ["0.5"], "parameters": {"encoder": "bert", "representativeness": 0.0}},
+    "density": {
+        "method": "grads_density",
+        "ratios": ["0.5"],
+        "parameters": {"point": "during", "reduction": "mean_abs", "rule": "central"},
+    },
+    "continued": {"method": "random", "ratios": ["auto"], "start": "warm"},
+    "full_steps": {"method": "full_steps", "ratios": ["auto"]},
+}
+
+
+def save_encoder(folder):
+    """Write a tiny random BERT of one token a letter."""
+    folder.mkdir()
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789+-=?.,"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **shape)).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(make_workspace):
+    workspace = make_workspace()
+    config = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text())
+    save_encoder(workspace.folder / "bert")
+    config |= {"study": "switches", "arms": ARMS}
+    config["encoders"] = {"bert": {"title": "Tiny BERT", "source": {"kind": "file", "path": "bert"}}}
+    del config["domains"]["plurals"]
+    (workspace.folder / "switches.yaml").write_text(yaml.safe_dump(config))
+    workspace.snakemake("--configfile", "switches.yaml")
+    workspace.results = workspace.folder / "results" / "switches"
+    return workspace
+
+
+def signals(finished, store):
+    folder = finished.results / "signals/tiny/sums" / store
+    return pd.read_parquet(folder / "signals.parquet"), json.loads((folder / "meta.json").read_text())
+
+
+def summary(finished, arm, ratio):
+    return json.loads((finished.results / f"runs/tiny/sums/{arm}/{ratio}/0/training.json").read_text())
+
+
+def test_each_store_holds_what_the_arms_need_and_no_more(finished):
+    needed = {"tokens": set(), "warm-0": {"adapter", "gradients"}, "base": {"gradients", "hidden"}}
+    needed |= {"during-0": {"gradients", "mean_abs"}, "encoder-bert": set()}
+    stores = [path.name for path in (finished.results / "signals/tiny/sums").iterdir() if path.is_dir()]
+    assert set(stores) == set(needed)
+    for store, measures in needed.items():
+        table, meta = signals(finished, store)
+        assert len(table) == 24
+        assert set(meta.get("measures", [])) == measures
+        assert ("adapter_l2" in table) == ("adapter" in measures)
+        assert ("head_mean_abs" in table) == ("mean_abs" in measures)
+
+
+def test_the_automatic_count_is_shared_by_the_controls(finished):
+    counts = json.loads((finished.results / "selections/tiny/sums/grads/auto/0.json").read_text())
+    assert 1 <= counts["requested"] < 24
+    records = {arm: summary(finished, arm, "auto")["records"] for arm in ("grads", "continued")}
+    assert set(records.values()) == {counts["requested"]}
+    steps = {arm: summary(finished, arm, "auto")["steps"] for arm in ("grads", "full_steps")}
+    assert len(set(steps.values())) == 1
+    assert summary(finished, "full_steps", "auto")["records"] == min(24, 8 * steps["full_steps"])
+
+
+def test_training_that_goes_on_begins_at_a_lower_loss(finished):
+    first = {arm: summary(finished, arm, "auto")["curve"][0]["loss"] for arm in ("grads", "continued")}
+    assert first["continued"] < first["grads"]
+
+
+def test_the_watched_epoch_is_the_preliminary_epoch(finished):
+    curves = [[step["loss"] for step in summary(finished, arm, "1")["curve"]] for arm in ("warm", "during")]
+    assert curves[0] == curves[1]
+
+
+def test_costs_name_what_each_arm_took(finished):
+    costs = pd.read_csv(finished.results / "tables/cost.csv").set_index("arm")
+    passes = costs[["passes", "forward_passes"]].astype(int).apply(tuple, axis=1).to_dict()
+    # The base pass took gradients, for one of the arms that share it.
+    assert passes["grads"] == (3, 0)
+    assert (passes["base"], passes["sentences"], passes["density"]) == ((1, 0), (0, 1), (2, 0))
+    assert (passes["continued"], passes["full_steps"]) == ((1, 0), (0, 0))
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned("--configfile", "switches.yaml") == {}
+
+
+def test_the_ablation_can_be_planned(finished):
+    planned = finished.planned("--configfile", "config/ablation_grads.yaml")
+    assert (planned["probe_warm"], planned["probe_base"], planned["probe_encoder"], planned["train_during"]) == (1,) * 4
