@@ -137,3 +137,14 @@ def load_records(path: Path | str) -> list[Record]:
             f"{path} has columns {table.column_names}, not {list(COLUMNS)}: prepare the study's data again"
         )
     return [Record(**row) for row in table.to_pylist()]
+
+
+def rows_by_id(path: Path | str) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Return for each record of a data file its number in the file, from 1, and its row with all fields as they are.
+
+    Of equal records the first counts. Raises like `read_jsonl_records`.
+    """
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for number, (place, row) in enumerate(json_lines(path), start=1):
+        found.setdefault(_record(row, place).id, (number, row))
+    return found

@@ -32,9 +32,7 @@ def job(snakemake: Any) -> Iterator[None]:
     die_with_parent()
     _copy_output(Path(snakemake.log[0]))
     _limit_threads(snakemake.threads)
-    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
-    for library in ("transformers", "peft"):
-        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
+    settle_libraries()
     try:
         yield
     except GradsError as error:
@@ -44,6 +42,13 @@ def job(snakemake: Any) -> Iterator[None]:
     if (micro_batch := snakemake.resources.get("micro_batch")) is not None:
         settings["micro_batch"] = micro_batch
     write_manifests(snakemake.output, snakemake.input, settings, started)
+
+
+def settle_libraries() -> None:
+    """Keep Hugging Face libraries off the network and their bars and warnings off the screen; call before importing."""
+    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
+    for library in ("transformers", "peft"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
 
 
 def die_with_parent() -> None:

@@ -66,9 +66,7 @@ def _bad_archive(study: Study) -> str | None:
     for name, archive in study.archives.items():
         key = f"archives.{name}.file"
         if "/" in archive.file or "\\" in archive.file or not archive.file.endswith(ARCHIVE_SUFFIXES):
-            return (
-                f"'{key}': {archive.file!r} is no plain name of a {', '.join(ARCHIVE_SUFFIXES)} file: write only that"
-            )
+            return f"'{key}': {archive.file!r} is no plain name of a {', '.join(ARCHIVE_SUFFIXES)} file: write one"
         if archive.file in owners:
             return f"'{key}': {archive.file} is also the file of '{owners[archive.file]}': name one of them everywhere"
         owners[archive.file] = name
@@ -88,9 +86,7 @@ def _same_title(study: Study) -> str | None:
             if not title:
                 return f"'{section}.{name}.title' is empty: say how tables call it"
             if title in owners:
-                return (
-                    f"'{section}.{name}.title': '{title}' is also the title of '{owners[title]}': tables need another"
-                )
+                return f"'{section}.{name}.title': '{title}' is also the title of '{owners[title]}': change one"
             owners[title] = name
     return None
 
