@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from grads.commands import doctor, explain, own, status, study
+from grads.commands import doctor, explain, own, plan, status, study
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
@@ -67,6 +67,7 @@ for panel, command, function in (
     (OWN, "metrics", own.metrics),
     (STUDY, "check", study.check),
     (STUDY, "list", study.list_),
+    (STUDY, "plan", plan.plan),
     (STUDY, "run", study.run),
     (STUDY, "status", status.status),
     (STUDY, "explain", explain.explain),

@@ -138,8 +138,11 @@ def status(config: Config) -> None:
 
 def _explain_failures(states: "dict[Cell, State]") -> None:
     """Print the end of each failed or stopped job's log once, however many cells wait for it."""
-    for step in dict.fromkeys(s.step for s in states.values() if s.kind in ("failed", "stopped") and s.step):
-        waiting = [str(cell) for cell, state in states.items() if state.step == step]
-        typer.echo(f"\n{step.rule} ({len(waiting)} cell{'s' if len(waiting) > 1 else ''}), {step.log}:")
-        lines = failure(step.log) or ["ended without an error: it was killed, or ran out of memory"]
+    blocked: dict[Path, list[Step]] = {}
+    for state in states.values():
+        if state.kind in ("failed", "stopped") and state.step:
+            blocked.setdefault(state.step.log, []).append(state.step)
+    for log, waiting in blocked.items():
+        typer.echo(f"\n{waiting[0].rule} ({len(waiting)} cell{'s' if len(waiting) > 1 else ''}), {log}:")
+        lines = failure(log) or ["ended without an error: it was killed, or ran out of memory"]
         typer.echo("\n".join(f"  {line}" for line in lines))
