@@ -70,8 +70,7 @@ def select(
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
                    --training learning_rate=1e-4 --out slower.jsonl
     """
-    started, ratio = time.time(), ratio_of(ratio)
-    parameters = assignments(parameter or [], "--parameter")
+    started, ratio, parameters = time.time(), ratio_of(ratio), assignments(parameter or [], "--parameter")
     _check_output(out, ".jsonl", data)
     _check_method(method, parameters)
     bench = _workbench(model, data, out.parent, work, training, template, token_budget, micro_batch, seed)
