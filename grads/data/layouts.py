@@ -63,6 +63,17 @@ def collect_records(
     return list(found.values()), dict(counts)
 
 
+def rows_by_id(path: Path | str) -> dict[str, tuple[int, dict[str, Any]]]:
+    """Return for each record of a data file its number in the file, from 1, and its row with all fields as they are.
+
+    Of equal records the first counts. Raises like `read_records`.
+    """
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for number, (place, row) in enumerate(read_rows(path), start=1):
+        found.setdefault(to_record(row, place).id, (number, row))
+    return found
+
+
 def to_record(
     row: Mapping[str, Any], place: str, names: Mapping[str, str] | None = None, loss_turns: LossTurns = "last"
 ) -> Record:

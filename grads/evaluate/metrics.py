@@ -20,7 +20,13 @@ Metric = dict[str, Any]
 LENGTHS = ("capped", "new_tokens")
 
 
-def compute_metrics(predictions: Path, names: Sequence[str], wordnet_folder: Path | None, out: Path) -> None:
+def compute_metrics(
+    predictions: Path,
+    names: Sequence[str],
+    wordnet_folder: Path | None,
+    out: Path,
+    beside: Sequence[str] = LENGTHS,
+) -> None:
     """Compute the metrics `names` of a predictions file and write them to `out` as JSON.
 
     Each metric is `{value, n, items}`, `items` in the order of the predictions; BLEU, chrF and METEOR have a
@@ -32,18 +38,19 @@ def compute_metrics(predictions: Path, names: Sequence[str], wordnet_folder: Pat
         names: of `bleu`, `chrf`, `meteor`, `response_nll`.
         wordnet_folder: where WordNet was installed; only METEOR needs it.
         out: the file to write.
+        beside: numbers of each item whose means stand beside the metrics; other tools' predictions may have none.
 
     Raises:
         GradsError: no predictions, a field that a metric needs is missing, or METEOR without WordNet.
     """
-    fields = ["reference", "prediction", *LENGTHS, *(name for name in names if name == "response_nll")]
+    fields = ["reference", "prediction", *beside, *(name for name in names if name == "response_nll")]
     rows = _read(predictions, fields)
     computers: dict[str, Callable[[Rows], Metric]] = {
         "bleu": bleu,
         "chrf": chrf,
         "meteor": lambda rows: meteor(rows, _wordnet(wordnet_folder)),
     }
-    result = {name: computers[name](rows) if name in computers else mean_of(rows, name) for name in [*names, *LENGTHS]}
+    result = {name: computers[name](rows) if name in computers else mean_of(rows, name) for name in [*names, *beside]}
     write_json(out, result)
 
 

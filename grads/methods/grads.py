@@ -54,7 +54,7 @@ class Grads(Parameters):
 
 def needs(parameters: Grads) -> Needs:
     """Return the stores needed: gradient statistics, and content embeddings unless both of their weights are 0."""
-    stores = {}
+    stores: dict[str, frozenset[str]] = {}
     if parameters.representativeness:
         stores[parameters.point] = gradient_measures(parameters.layers)
     if parameters.diversity or parameters.similarity:

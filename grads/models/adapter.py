@@ -20,13 +20,13 @@ def fresh_adapter(model: torch.nn.Module, adapter: Adapter, seed: int) -> Any:
     torch.manual_seed(seed)
     config = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.alpha,
+        lora_alpha=adapter.alpha,  # type: ignore[arg-type]  # fractions are fine
         lora_dropout=adapter.dropout,
         target_modules=adapter.targets,
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config)  # type: ignore[arg-type]  # a transformers model
+        return get_peft_model(model, config)
     except ValueError as error:
         raise GradsError(f"training.adapter.targets: {error}") from None
 
@@ -35,4 +35,4 @@ def trained_adapter(model: torch.nn.Module, folder: Path) -> Any:
     """Return a PEFT model with the adapter that a folder holds, trainable in float32, on frozen weights."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, local_files_only=True)  # type: ignore[arg-type]
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True, local_files_only=True)

@@ -46,6 +46,19 @@ def lock_study(folder: Path) -> None:
     _held.append(handle)
 
 
+def study_holder(folder: Path) -> str | None:
+    """Return the process that holds the study in `folder`, or nothing when it is free."""
+    path = folder / "study.lock"
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return handle.read().strip()
+    return None
+
+
 @contextlib.contextmanager
 def scratch_folder(folder: Path, key: object) -> Iterator[Path]:
     """Yield a folder for resumable state, locked, and named after the hash of all that shapes the state.

@@ -33,11 +33,7 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     die_with_parent()
     _copy_output(Path(snakemake.log[0]))
     _limit_threads(snakemake.threads)
-    os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
-    if not hub:
-        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-    for library in ("transformers", "peft"):
-        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
+    settle_libraries(hub)
     try:
         yield
     except GradsError as error:
@@ -47,6 +43,18 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     if (micro_batch := snakemake.resources.get("micro_batch")) is not None:
         settings["micro_batch"] = micro_batch
     write_manifests(snakemake.output, snakemake.input, settings, started)
+
+
+def settle_libraries(hub: bool = False) -> None:
+    """Keep Hugging Face libraries off the network (unless `hub`), their bars and warnings off the screen.
+
+    Call it before importing them.
+    """
+    os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    if not hub:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+    for library in ("transformers", "peft"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
 
 
 def die_with_parent() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # They carry a run, they do not shape its result.
-EXEMPT = ("grads.runtime", "grads.cli")
+EXEMPT = ("grads.runtime", "grads.cli", "grads.commands")
 
 
 def code_version(*modules: str) -> str:
     """Return 12 hexadecimal digits that name the code of the given modules and of all `grads` modules they import.
 
-    Comments, docstrings and layout do not count. `grads.runtime` and `grads.cli` are left out.
+    Comments, docstrings and layout do not count. `grads.runtime` and the command line are left out.
     """
     reached: set[str] = set()
     waiting = list(modules)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from grads.study.ratios import Ratio
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["bf16", "float32"]
 LossTurns = Literal["last", "all"]
@@ -19,7 +19,7 @@ RecordField = Literal["instruction", "input", "output", "prompt", "completion", 
 class Section(BaseModel):
     """A part of the config: unknown keys are refused, values are not converted from text, nothing changes later."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Archive(Section):

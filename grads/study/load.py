@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
+from grads.study.names import check_names
 
 
 def read_study(path: Path | str) -> Study:
@@ -16,13 +17,38 @@ def read_study(path: Path | str) -> Study:
     Raises:
         GradsError: the file is missing, is not YAML, or is not a valid study.
     """
+    return parse_study(read_yaml(path), where=str(path))
+
+
+def read_yaml(path: Path | str) -> Any:
+    """Read one config file, refusing a key that is written twice: YAML would silently keep the last of them.
+
+    Raises:
+        GradsError: the file is missing, is not YAML, or has a key twice.
+    """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except OSError as error:
         raise GradsError(f"{path}: cannot be read ({error.strerror}); give the path of a study's YAML file") from None
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError:
+        raise GradsError(f"{path}: is not UTF-8 text; give the path of a study's YAML file") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise GradsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_study(content, where=str(path))
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _value in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(
+                    f"line {key.start_mark.line + 1}: the key '{key.value}' is there twice: remove one"
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def parse_study(content: Any, where: str = "config") -> Study:
@@ -36,8 +62,9 @@ def parse_study(content: Any, where: str = "config") -> Study:
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        raise GradsError(f"{where}: {_sentence(error, content)}") from None
-    _check_names(study, where)
+        # A key or value may itself hold line breaks, and an error is one line.
+        raise GradsError(f"{where}: {' '.join(_sentence(error, content).split())}") from None
+    check_names(study, where)
     return study
 
 
@@ -86,27 +113,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_names(study: Study, where: str) -> None:
-    """Refuse names that point nowhere."""
-    for place, archive in _archive_uses(study):
-        if archive not in study.archives:
-            raise GradsError(f"{where}: {place} names the archive '{archive}': {nearest(archive, study.archives)}")
-    for name in ("warm", "during"):
-        if name in study.arms:
-            raise GradsError(
-                f"{where}: an arm cannot be called '{name}', which is the name of the preliminary epoch: rename it"
-            )
-
-
-def _archive_uses(study: Study) -> list[tuple[str, str]]:
-    sources: dict[str, Any] = {
-        **{f"models.{k}.source": m.source for k, m in study.models.items()},
-        **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
-        **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
-        **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
-        "general.text.source": study.general.text.source,
-        "evaluation.wordnet": study.evaluation.wordnet,
-    }
-    return [(place, source.archive) for place, source in sources.items() if hasattr(source, "archive")]

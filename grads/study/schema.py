@@ -147,7 +147,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _pattern(annotation: Any) -> str:
-    return str(next(item.pattern for field in get_args(annotation)[1:] for item in field.metadata))
+    constraints = [item for field in get_args(annotation)[1:] for item in field.metadata]
+    return str(next(item.pattern for item in constraints if getattr(item, "pattern", None)))
 
 
 def _docstring(section: type[BaseModel]) -> str:

@@ -21,8 +21,9 @@ def cost_table(study: Study, estimates: Estimates) -> Table:
         rows = []
         for run in runs(study):
             mine = facts[(facts["model"] == model) & (facts["arm"] == run.arm) & (facts["ratio"] == run.ratio)]
-            average = mine[[*columns, "forward_passes", "evaluation_seconds"]].astype(float).mean()
-            passes = f"{average['passes']:.0f} + {average['forward_passes']:.0f}"
+            # Without a domain there is no mean over domains.
+            average = mine[[*columns, "forward_passes", "evaluation_seconds"]].astype(float).mean(skipna=False)
+            passes = f"{number(average['passes'], 0)} + {number(average['forward_passes'], 0)}"
             texts = [
                 passes if name == "passes" else number(average[name], 1 if "seconds" in name else 0) for name in columns
             ]

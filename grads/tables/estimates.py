@@ -81,11 +81,17 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
-class Estimates:
-    """Answers questions on the long table. The intervals resample items only: seeds are averaged, not resampled."""
+ABSENT = Estimate(math.nan, math.nan, math.nan, 0, 0)
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
+
+class Estimates:
+    """Answers questions on the long table. The intervals resample items only: seeds are averaged, not resampled.
+
+    What the long table lacks is an error, unless it is `partial`: then it is NaN.
+    """
+
+    def __init__(self, frame: pd.DataFrame, partial: bool = False) -> None:
+        self.frame, self.partial = frame, partial
         names = ["model", "domain", "arm", "ratio", "part", "task", "metric"]
         self._rows = dict(iter(frame.groupby(names, sort=False)))
         self._replicates: dict[tuple[str, str, Run, Quantity], np.ndarray | None] = {}
@@ -96,6 +102,8 @@ class Estimates:
         Raises:
             GradsError: there is no such measurement.
         """
+        if self._absent(model, domain, run, quantity):
+            return ABSENT
         rows = self._group(model, domain, run, quantity)
         return _estimate(float(rows["value"].mean()), rows, self._drawn(model, domain, run, quantity))
 
@@ -105,6 +113,8 @@ class Estimates:
         Raises:
             GradsError: a measurement is missing, or the two were measured on other items or in another way.
         """
+        if any(self._absent(model, domain, one, quantity) for one in (run, base)):
+            return ABSENT
         rows, other = (self._group(model, domain, one, quantity) for one in (run, base))
         ways = [set(zip(one["n"], one["signature"], strict=True)) for one in (rows, other)]
         if len(ways[0] | ways[1]) > 1:
@@ -128,7 +138,12 @@ class Estimates:
 
     def signature(self, model: str, domain: str, run: Run, quantity: Quantity) -> str:
         """Return the signature of a metric, empty where it has none."""
+        if self._absent(model, domain, run, quantity):
+            return ""
         return str(self._group(model, domain, run, quantity)["signature"].iloc[0])
+
+    def _absent(self, model: str, domain: str, run: Run, quantity: Quantity) -> bool:
+        return self.partial and (model, domain, run.arm, run.ratio, *quantity) not in self._rows
 
     def _group(self, model: str, domain: str, run: Run, quantity: Quantity) -> pd.DataFrame:
         rows = self._rows.get((model, domain, run.arm, run.ratio, *quantity))

@@ -67,6 +67,12 @@ def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
     )
 
 
+def missing_files(files: CellFiles) -> list[Path]:
+    """Return which of a cell's files are not there; a finished cell lacks none."""
+    own = (files.metrics, files.general, files.training, files.selection, files.preliminary)
+    return [path for path in (*own, *files.stores.values()) if path is not None and not path.is_file()]
+
+
 def listed(files: CellFiles) -> list[Path]:
     """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
     single = (files.metrics, files.general, files.training, files.selection, files.preliminary)

@@ -1,6 +1,7 @@
 """The table of what was forgotten: general benchmarks, and drift on general text."""
 
 import itertools
+import math
 
 import pandas as pd
 
@@ -53,7 +54,9 @@ def _row(study: Study, estimates: Estimates, model: str, domain: str, run: Run, 
         aside = ""
         if untuned:
             change = estimates.difference(model, domain, run, untuned, Quantity.general(task, spec.metric))
-            aside = f"({signed(100 * change.value, 1)} {spread(100 * change.half, 1)})"
+            aside = (
+                "" if math.isnan(change.value) else f"({signed(100 * change.value, 1)} {spread(100 * change.half, 1)})"
+            )
         entries.append(Entry(number(100 * accuracy.value, 1), aside))
         entries.append(_change(estimates, model, domain, run, untuned, task, "gold_logprob"))
     entries.append(_change(estimates, model, domain, run, untuned, "text", "nll"))

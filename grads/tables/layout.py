@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+ABSENT = "\u2013"
+"""Stands where a partial table has nothing to show."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -57,11 +60,13 @@ class Table:
 def signed(value: float, decimals: int) -> str:
     """Return a number with its sign: `+1.2`, minus U+2212; what rounds to zero has none."""
     text = number(value, decimals)
-    return text if text.startswith("\u2212") or float(text) == 0 else f"+{text}"
+    return f"+{text}" if value > 0 and float(text) != 0 else text
 
 
 def number(value: float, decimals: int) -> str:
-    """Return a number with a typographic minus and never a negative zero."""
+    """Return a number with a typographic minus and never a negative zero; what is not there (NaN) is a dash."""
+    if math.isnan(value):
+        return ABSENT
     text = f"{value:.{decimals}f}"
     if float(text) == 0:
         text = text.removeprefix("-")
@@ -76,8 +81,8 @@ def spread(half: float, decimals: int) -> str:
 def places(values: list[float], decimals: int, higher_is_better: bool) -> list[int]:
     """Return for each value whether it is the best (1), the second (2) or neither (0).
 
-    Values are compared as they are printed: what looks equal is marked alike.
+    Values are compared as they are printed: what looks equal is marked alike. What is not there (NaN) has no place.
     """
     printed = [round(value, decimals) for value in values]
-    ranking = sorted(set(printed), reverse=higher_is_better)
+    ranking = sorted({value for value in printed if not math.isnan(value)}, reverse=higher_is_better)
     return [{best: place for place, best in enumerate(ranking[:2], 1)}.get(value, 0) for value in printed]

@@ -26,8 +26,8 @@ BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
 
 
-def collect(study: Study, files: Sequence[CellFiles]) -> pd.DataFrame:
-    """Read the files of all cells into the long table.
+def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> pd.DataFrame:
+    """Read the files of all cells into the long table; with `partial`, of those that are given.
 
     Returns:
         A frame with COLUMNS. `low` and `high` bound the item bootstrap's 95 % interval where `interval` is `items only`
@@ -38,7 +38,7 @@ def collect(study: Study, files: Sequence[CellFiles]) -> pd.DataFrame:
         GradsError: a cell of the study is missing or given twice, a file is missing or lacks an entry, or a value
             differs from what its items give.
     """
-    _check_complete(study, files)
+    _check_cells(study, files, partial)
     progress = Progress("measurements", len(files), "cells")
     rows: list[dict[str, Any]] = []
     for one in files:
@@ -59,9 +59,9 @@ def read_measurements(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def _check_complete(study: Study, files: Sequence[CellFiles]) -> None:
+def _check_cells(study: Study, files: Sequence[CellFiles], partial: bool) -> None:
     given, asked = Counter(one.cell for one in files), set(cells(study))
-    if missing := asked - given.keys():
+    if not partial and (missing := asked - given.keys()):
         raise GradsError(f"cell {min(missing)} of '{study.study}' is missing; tables are made from all cells only")
     if extra := given.keys() - asked:
         raise GradsError(f"cell {min(extra)} is not in study '{study.study}'; leave it out or add it to the config")

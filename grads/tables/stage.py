@@ -37,9 +37,14 @@ def make_tables(study: Study, measurements: Path, tables: Path, figures: Path) -
         GradsError: the long table lacks something that the study asks for.
     """
     estimates = Estimates(read_measurements(measurements))
-    for name in TABLES:
-        say(f"tables: {name}")
-        write_table(_BUILD_TABLE[name](study, estimates), tables / name)
+    write_tables(study, estimates, tables)
     for name in FIGURES:
         say(f"figures: {name}")
         write_figure(_DRAW_FIGURE[name](study, estimates), figures / name)
+
+
+def write_tables(study: Study, estimates: Estimates, folder: Path) -> None:
+    """Write every table (CSV, Markdown, LaTeX, HTML) to `folder`."""
+    for name in TABLES:
+        say(f"tables: {name}")
+        write_table(_BUILD_TABLE[name](study, estimates), folder / name)

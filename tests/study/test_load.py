@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from grads.methods.plan import check_arms
 from grads.runtime.errors import GradsError
 from grads.study.config import Domain
 from grads.study.grid import Cell, cells
@@ -63,6 +66,8 @@ def test_shipped_configs_are_valid(name):
             {"minilm": {"title": "x", "source": {"kind": "pypi", "archive": "wm", "member": "x"}}},
             "encoders.minilm.source names the archive 'wm': did you mean 'wn'",
         ),
+        (["training", "learning_rate"], float("inf"), "'training.learning_rate'"),
+        (["study"], "s" * 65, "'study': .* at most 64"),
     ],
 )
 def test_a_mistake_is_refused_in_one_sentence(path, value, sentence):
@@ -101,8 +106,53 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "broken.yaml").write_text("study: [")
     with pytest.raises(GradsError, match=r"broken.yaml: not valid YAML"):
         read_study(tmp_path / "broken.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(GradsError, match=r"binary.yaml: is not UTF-8"):
+        read_study(tmp_path / "binary.yaml")
     with pytest.raises(GradsError, match="is a mapping"):
         parse_study(["a list"])
+
+
+def test_a_key_that_is_written_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text(Path("config/smoke.yaml").read_text().replace("  full: {", "  random: {method: full}\n  full: {"))
+    with pytest.raises(GradsError, match=r"twice.yaml: .*line \d+: the key 'random' is there twice"):
+        read_study(path)
+
+
+def places(value, path=()):
+    """Return the paths of all keys and entries of a config, at any depth."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, item in inner for found in ((*path, key), *places(item, (*path, key)))]
+
+
+YAML_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(places(SMOKE)), YAML_VALUES, st.sampled_from(["replace", "delete", "add"]), st.text(max_size=6))
+@settings(max_examples=300, deadline=None)
+def test_a_config_with_anything_changed_is_valid_or_refused_in_one_sentence(path, value, change, name):
+    config = copy.deepcopy(SMOKE)
+    section = config
+    for key in path[:-1]:
+        section = section[key]
+    if change == "delete":
+        del section[path[-1]]
+    elif change == "add" and isinstance(section, dict):
+        section[name] = value
+    else:
+        section[path[-1]] = value
+    sentence = "valid"
+    try:
+        check_arms(parse_study(config, "mine.yaml"))
+    except GradsError as error:
+        sentence = str(error)
+    assert len(sentence.splitlines()) == 1
+    assert len(sentence) < 1000
 
 
 def test_the_grid_of_the_demo():

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from grads.tables.layout import number, places, signed, spread
+from grads.tables.layout import ABSENT, number, places, signed, spread
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,8 @@ def test_places_in_both_directions():
 def test_what_prints_alike_is_marked_alike():
     assert places([0.3119, 0.3121, 0.3101], 3, higher_is_better=True) == [1, 1, 2]
     assert places([7.0], 2, higher_is_better=True) == [1]
+
+
+def test_what_is_not_there_is_a_dash_and_has_no_place():
+    assert number(math.nan, 1) == signed(math.nan, 1) == ABSENT
+    assert places([math.nan, 2.0, 3.0, math.nan], 1, higher_is_better=True) == [0, 2, 1, 0]

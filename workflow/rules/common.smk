@@ -10,13 +10,17 @@ from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices, lock_study
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells
-from grads.study.load import parse_study
+from grads.study.load import parse_study, read_yaml
+from grads.study.names import check_files
 from grads.study.paths import WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
+    for file in workflow.configfiles:
+        read_yaml(file)
     STUDY = parse_study(config)
     check_arms(STUDY)
+    check_files(STUDY)
 except GradsError as error:
     raise WorkflowError(str(error))
 

@@ -44,3 +44,19 @@ rule tables:
         code=code_version("grads.tables.stage"),
     script:
         "../scripts/tables.py"
+
+
+# Tables over what is there, asked for by name (`snakemake partial`): no inputs, so that nothing is made for them, and
+# no declared outputs, so that they are made anew each time.
+rule partial:
+    log:
+        PATHS.root / "logs" / "partial.log",
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
+    params:
+        study=config,
+        stores=STORES,
+        folder=str(PATHS.root / "partial"),
+    script:
+        "../scripts/partial.py"

@@ -1,0 +1,111 @@
+"""How fast this machine is with a model: a few records through each kind of pass, measured once and stored."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from grads.data.formatting import Example, Formatter
+from grads.data.records import Record, load_records, write_records
+from grads.evaluate.generation import generate
+from grads.models.load import load_model, load_tokenizer
+from grads.probe.gradients import gradient_statistics
+from grads.probe.hidden import mean_hidden_states
+from grads.runtime.files import digest, read_json, write_json
+from grads.runtime.manifest import environment
+from grads.runtime.progress import Progress, say
+from grads.study.config import Study
+from grads.study.paths import Paths
+from grads.train.stage import TrainingCell, train_cells
+
+RECORDS = 16
+MICRO_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds of one worker: per token of each kind of pass, per answer, and per job to start; bytes of an adapter."""
+
+    forward: float
+    probe: float
+    train: float
+    answer: float
+    start: float
+    adapter_bytes: int
+
+
+def calibrate(study: Study, model: str, domain: str) -> Calibration:
+    """Return the calibration of a model on this device: the stored one, or else measured now and stored.
+
+    Model and records must be prepared. Another device, model or training setting is measured anew.
+    """
+    machine = environment()["machine"]
+    settings = (study.training, study.probe, study.generation, study.evaluation, study.models[model])
+    key = digest([model, machine["device"], machine["processor"], *(part.model_dump() for part in settings)], 16)
+    path = Paths(study.study).root / "calibration.json"
+    known: dict[str, Any] = read_json(path) if path.is_file() else {}
+    if key not in known:
+        say(f"plan: measuring how fast {model} is on this device, once")
+        known[key] = asdict(_measure(study, model, domain))
+        write_json(path, known)
+    return Calibration(**known[key])
+
+
+def _measure(study: Study, model: str, domain: str) -> Calibration:
+    paths = Paths(study.study)
+    folder = paths.model(model)
+    formatter = Formatter(load_tokenizer(folder), study.models[model].format)
+    records = load_records(paths.records(domain, "train"))[: 4 * RECORDS]
+    examples = formatter.tokenize(records, study.training.max_length, study.training.over_length).examples[:RECORDS]
+    tokens = sum(len(example.input_ids) for example in examples)
+    train, size, whole = _training(study, model, folder, [r for r in records if r.id in {e.id for e in examples}])
+    forward, probe = _passes(study, folder, examples, formatter)
+    started = time.monotonic()
+    loaded = load_model(folder, study.evaluation.precision)
+    load = time.monotonic() - started
+    progress, limit = Progress("plan, answers", 4), study.generation.max_new_tokens
+    budget = study.evaluation.token_budget
+    answer = _seconds(lambda: generate(loaded, formatter, records[:4], limit, budget, progress)) / len(records[:4])
+    # A job also imports its libraries. Training loads its model three times: once to train, twice to check.
+    return Calibration(forward / tokens, probe / tokens, train, answer, max(whole, 3 * load) + 5.0, size)
+
+
+def _passes(study: Study, folder: Path, examples: list[Example], formatter: Formatter) -> tuple[float, float]:
+    """Return the seconds of a forward pass and of a gradient probe over the examples."""
+    model = load_model(folder, study.probe.precision)
+    budget, padding = study.probe.token_budget, formatter.tokenizer.pad_token_id
+    count = len(examples)
+    forward = _seconds(lambda: mean_hidden_states(model, examples, budget, padding, Progress("plan, forward", count)))
+    probe = _seconds(lambda: gradient_statistics(model, examples, budget, padding, Progress("plan, probe", count)))
+    return forward, probe
+
+
+def _training(study: Study, model: str, folder: Path, records: list[Record]) -> tuple[float, int, float]:
+    """Return seconds per token of training, bytes of what it writes, and its seconds beside the steps."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="grads-plan-") as scratch:
+        place = Path(scratch)
+        write_records(place / "records.parquet", records)
+        cell = TrainingCell(
+            label="plan, training",
+            records=place / "records.parquet",
+            kept=None,
+            trained=place / "adapter",
+            summary=place / "training.json",
+            scratch=place / "scratch",
+            initialisation_seed=0,
+            order_seed=0,
+            epochs=1,
+        )
+        train_cells([cell], folder, study.models[model].format, study.training, MICRO_BATCH)
+        summary = read_json(place / "training.json")
+        size = sum(file.stat().st_size for file in (place / "adapter").iterdir())
+    return summary["seconds"] / summary["tokens"], size, time.monotonic() - started - summary["seconds"]
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started

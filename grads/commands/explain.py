@@ -1,0 +1,112 @@
+"""`grads explain`: what became of one record."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grads.commands.study import Config
+from grads.runtime.errors import GradsError
+
+if TYPE_CHECKING:
+    from grads.study.config import Study
+
+SHOWN = 200
+"""Characters of each text that are shown."""
+
+
+def explain(
+    config: Config,
+    id: Annotated[str, typer.Option("--id", help="The record's id, or the first digits of it.")],
+) -> None:
+    """Show a record: where it is, its signals, and its rank in every arm.
+
+    \b
+    Example:
+      grads explain mine.yaml --id 0f3a
+    """
+    from grads.study.load import read_study
+
+    study = read_study(config)
+    domain, split, row = find_record(study, id)
+    typer.echo(f"{row['id']}  {study.domains[domain].title} ({domain}), {split}")
+    for key in ("instruction", "input", "output", "source"):
+        if row.get(key):
+            text = " ".join(str(row[key]).split())
+            typer.echo(f"  {key:12} {text[:SHOWN]}{' ...' if len(text) > SHOWN else ''}")
+    if split != "train":
+        typer.echo(f"No method sees it: it is in the {split} split.")
+        return
+    for model in study.models:
+        _show_signals(study, model, domain, row["id"])
+        _show_selections(study, model, domain, row["id"])
+
+
+def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
+    """Return a record's domain, split and columns.
+
+    Raises:
+        GradsError: the data are not prepared, or no record or more than one has such an id.
+    """
+    import pandas as pd
+
+    from grads.study.paths import Paths
+
+    found = []
+    for domain in study.domains:
+        for split in ("train", "validation", "test"):
+            path = Paths(study.study).records(domain, split)
+            if not path.is_file():
+                raise GradsError(f"{path} is not there: run the study first, its data at least")
+            frame = pd.read_parquet(path)
+            rows = frame[frame["id"].str.startswith(id_)]
+            found += [(domain, split, row) for row in rows.to_dict("records")]
+    if not found:
+        raise GradsError(f"--id {id_}: no record of study '{study.study}' has it: look into results/{study.study}/data")
+    if len(found) > 1:
+        raise GradsError(f"--id {id_}: {len(found)} records begin so, such as {found[0][2]['id']}: give more digits")
+    return found[0]
+
+
+def _show_signals(study: "Study", model: str, domain: str, id_: str) -> None:
+    import pandas as pd
+
+    from grads.study.paths import Paths
+
+    for store in sorted(Paths(study.study).store(model, domain, "tokens").parent.glob("*/signals.parquet")):
+        frame = pd.read_parquet(store)
+        rows = frame[frame["id"] == id_].drop(columns="id").to_dict("records")
+        point = f"{model} {store.parent.name}"
+        if not rows:
+            typer.echo(f"{point}: not eligible (too long, or its prompt fills the limit)")
+            continue
+        names = {key: value for key, value in rows[0].items() if store.parent.name == "tokens" or key not in LENGTHS}
+        if names:
+            typer.echo(f"{point}: " + ", ".join(f"{key} {_shown(value)}" for key, value in names.items()))
+
+
+LENGTHS = ("prompt_tokens", "response_tokens", "truncated")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _show_selections(study: "Study", model: str, domain: str, id_: str) -> None:
+    import pandas as pd
+
+    from grads.study.grid import cells
+    from grads.study.paths import Paths
+
+    for cell in cells(study):
+        path: Path = Paths(study.study).selection(cell)
+        if (cell.model, cell.domain) != (model, domain) or not cell.trained:
+            continue
+        name = f"{model} {cell.arm}@{cell.ratio} seed {cell.seed}"
+        if not path.is_file():
+            typer.echo(f"{name}: not selected yet")
+            continue
+        frame = pd.read_parquet(path)
+        for row in frame[frame["id"] == id_].to_dict("records"):
+            kept = "kept" if row["kept"] else "not kept"
+            typer.echo(f"{name}: {kept}, rank {row['rank']} of {len(frame)}, score {_shown(row['score'])}")

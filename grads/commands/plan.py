@@ -1,0 +1,212 @@
+"""`grads plan`: what a study takes: cells, jobs, passes over the data, hours on this device, disk."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from grads.commands.study import Config, checked_study
+from grads.runtime.errors import GradsError
+from grads.study.ratios import AUTO
+
+if TYPE_CHECKING:
+    from grads.commands.calibration import Calibration
+    from grads.study.config import Study
+
+CHARACTERS_PER_TOKEN = 4
+"""Of general benchmarks, whose items are not tokenised before they are evaluated."""
+
+
+AUTO_SHARE = 0.68
+"""Of the records that a ratio `auto` keeps: what lies within one standard deviation, were it a normal distribution."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Amounts of work: tokens through each kind of pass, answers to generate, jobs that load a model."""
+
+    forward: float = 0.0
+    probe: float = 0.0
+    train: float = 0.0
+    answers: int = 0
+    jobs: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        """Return both amounts together."""
+        return Work(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Work)))
+
+    def seconds(self, speed: "Calibration") -> float:
+        """Return the seconds that one worker takes."""
+        tokens = self.forward * speed.forward + self.probe * speed.probe + self.train * speed.train
+        return tokens + self.answers * speed.answer + self.jobs * speed.start
+
+
+def selection_work(study: "Study", domain_tokens: int) -> Work:
+    """Return what the signals of one model and domain take: the union of all arms' needs, each once."""
+    from grads.methods.plan import arm_stores, measures
+
+    stores = {store for arm in study.arms for store in arm_stores(study, arm)}
+    # An encoder is charged like the model itself, which is never smaller.
+    work = Work(forward=domain_tokens * sum(s.startswith("encoder-") for s in stores), jobs=len(stores))
+    if "base" in stores:
+        gradients = "gradients" in measures(study, "base")
+        work += Work(probe=domain_tokens) if gradients else Work(forward=domain_tokens)
+    for _ in study.seeds:
+        if "warm" in stores or any(arm.start == "warm" for arm in study.arms.values()):
+            work += Work(train=domain_tokens, probe=domain_tokens * ("warm" in stores), jobs=1)
+        if "during" in stores:
+            work += Work(train=domain_tokens, probe=domain_tokens)
+    return work
+
+
+def training_work(study: "Study", domain_tokens: int) -> Work:
+    """Return what training the cells of one model and domain takes; a subset has its share of the tokens."""
+    from grads.study.grid import arm_ratios
+
+    work = Work()
+    for ratio in (ratio for arm in study.arms for ratio in arm_ratios(study, arm) if ratio != "0"):
+        for _ in study.seeds:
+            share = AUTO_SHARE if ratio == AUTO else float(ratio)
+            work += Work(train=share * domain_tokens * study.training.epochs, jobs=1)
+    return work
+
+
+def evaluation_work(study: "Study", tests: int, general_tokens: int) -> Work:
+    """Return what evaluating the trained cells of one model and domain takes."""
+    from grads.study.grid import arm_ratios
+
+    runs = sum(ratio != "0" for arm in study.arms for ratio in arm_ratios(study, arm)) * len(study.seeds)
+    # Drift compares with the untuned model, whose states each job computes.
+    return Work(forward=runs * general_tokens, answers=runs * tests, jobs=runs)
+
+
+def plan(config: Config) -> None:
+    """Show what a study takes before it runs: cells, jobs, passes, hours on this device, disk.
+
+    Prepares its data and models if they are not there, and measures a few passes of each model once.
+
+    \b
+    Example:
+      grads plan mine.yaml
+    """
+    from grads.runtime.progress import duration
+    from grads.study.grid import cells
+
+    study = checked_study(config)
+    if not Path("Snakefile").is_file():
+        raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
+    _prepare(study, config)
+    jobs = _remaining_jobs(config)
+    parts, disk = _estimates(study)
+    grid = cells(study)
+    typer.echo(f"{study.study}: {len(grid)} cells, of which {sum(c.trained for c in grid)} are trained")
+    typer.echo(f"{'jobs':12} {jobs} to run")
+    for name, (work, seconds) in parts.items():
+        amounts = f"{work.forward:,.0f} forward, {work.probe:,.0f} probe, {work.train:,.0f} training tokens"
+        typer.echo(f"{name:12} {duration(seconds)}: {amounts}, {work.answers:,} answers, {work.jobs} jobs")
+    total, workers = sum(seconds for _work, seconds in parts.values()), _workers()
+    typer.echo(f"{'total':12} {duration(total)} of one worker; {duration(total / workers)} with {workers} side by side")
+    free = shutil.disk_usage(Path()).free
+    typer.echo(f"{'disk':12} about {disk / 1e9:.2f} GB for adapters, signals and models; {free / 1e9:.0f} GB are free")
+    typer.echo("The whole study is counted, also what is done; expect a third more or less.")
+
+
+def _snakemake(config: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", str(config)]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode != 0:
+        last = [line for line in result.stdout.splitlines() if line.strip()][-12:]
+        raise GradsError(f"snakemake failed, saying: {' | '.join(last)}"[:1500])
+    return result.stdout
+
+
+def _prepare(study: "Study", config: Path) -> None:
+    """Have data, models and token counts made, which all else follows from."""
+    from grads.runtime.progress import say
+    from grads.study.paths import Paths
+
+    paths = Paths(study.study)
+    wanted = [paths.store(model, domain, "tokens") for model in study.models for domain in study.domains]
+    wanted.append(paths.general("text.jsonl"))
+    if not all(path.exists() for path in wanted):
+        say("plan: preparing data and models")
+        _snakemake(config, *map(str, wanted))
+
+
+def _remaining_jobs(config: Path) -> int:
+    lines = _snakemake(config, "--dry-run").splitlines()
+    totals = [line.split()[1] for line in lines if line.startswith("total ")]
+    return int(totals[-1]) if totals else 0
+
+
+def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
+    """Return the work and seconds of each part of the study, and the bytes that it will leave."""
+    from grads.runtime.process import settle_libraries
+
+    settle_libraries()
+    import torch
+
+    from grads.commands.calibration import calibrate
+    from grads.study.grid import cells
+    from grads.study.paths import Paths
+
+    # As in the workflow's jobs.
+    torch.set_num_threads(1)
+    parts = {name: (Work(), 0.0) for name in ("selection", "training", "evaluation")}
+    paths, general, disk = Paths(study.study), _general_tokens(study), 0.0
+    for model in study.models:
+        speed = calibrate(study, model, next(iter(study.domains)))
+        disk += sum(file.stat().st_size for file in paths.model(model).iterdir())
+        disk += speed.adapter_bytes * sum(cell.model == model and cell.trained for cell in cells(study))
+        tests = {domain: _rows(paths.records(domain, "test")) for domain in study.domains}
+        untuned = Work(forward=general, answers=sum(tests.values()), jobs=1) if "untuned" in study.arms else Work()
+        works = {"evaluation": [untuned], "selection": [], "training": []}
+        for domain in study.domains:
+            tokens = _tokens(study, model, domain)
+            works["selection"].append(selection_work(study, tokens))
+            works["training"].append(training_work(study, tokens))
+            works["evaluation"].append(evaluation_work(study, tests[domain], general))
+        for name, amounts in works.items():
+            work = sum(amounts, Work())
+            parts[name] = (parts[name][0] + work, parts[name][1] + work.seconds(speed))
+    return parts, disk
+
+
+def _rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path).num_rows
+
+
+def _tokens(study: "Study", model: str, domain: str) -> int:
+    """Return the tokens of all eligible training records of a domain."""
+    from grads.probe.store import read_store
+    from grads.study.paths import Paths
+
+    signals = read_store(Paths(study.study).store(model, domain, "tokens")).signals
+    return int(signals["prompt_tokens"].sum() + signals["response_tokens"].sum())
+
+
+def _general_tokens(study: "Study") -> int:
+    """Return about how many tokens the general part reads: each choice with its question, and the texts."""
+    from grads.runtime.files import read_jsonl
+    from grads.study.paths import Paths
+
+    tokens = study.general.text.sample * study.general.text.max_tokens
+    for task in study.general.tasks:
+        for row in read_jsonl(Paths(study.study).general(f"{task}.jsonl")):
+            question = len(row["question"]) + len(row.get("passage", ""))
+            tokens += sum(question + len(choice) for choice in row["choices"]) // CHARACTERS_PER_TOKEN
+    return tokens
+
+
+def _workers() -> int:
+    """Return how many jobs run side by side here: one a device, or one a core where there is none."""
+    from grads.runtime.locks import local_devices
+
+    return local_devices() or os.cpu_count() or 1

@@ -1,0 +1,154 @@
+"""`grads status`: which cells are done, and why the others are not."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from grads.commands.study import Config
+
+if TYPE_CHECKING:
+    from grads.study.config import Study
+    from grads.study.grid import Cell
+
+TAIL = 6
+"""Lines of a failed job's log that are shown."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job on the way to a cell: its rule, one of its outputs, and its log."""
+
+    rule: str
+    output: Path
+    log: Path
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a cell is: `done`, `waiting`, `running`, `failed` or `stopped`, and the step at which it is so."""
+
+    kind: str
+    step: Step | None = None
+
+
+def steps(study: "Study", cell: "Cell") -> list[Step]:
+    """Return the jobs on the way to a cell, in the order in which they run."""
+    from grads.methods.plan import references
+    from grads.study.paths import Paths
+
+    paths = Paths(study.study)
+    logs, run, model = paths.root / "logs", paths.run(cell), cell.model
+    found = [
+        Step("prepare_domains", paths.records(cell.domain, "train"), logs / "prepare_domains.log"),
+        Step("prepare_general", paths.general("text.jsonl"), logs / "prepare_general.log"),
+        Step("prepare_model", paths.model(model), logs / "prepare_model" / f"{model}.log"),
+    ]
+    if not cell.trained:
+        log = logs / "evaluate" / f"{model}-untuned.log"
+        found.append(Step("evaluate", run / "predictions.jsonl", log))
+    else:
+        found += _signal_steps(study, cell)
+        for other in references(study, cell.arm, cell.ratio):
+            found += _selection_steps(study, type(cell)(cell.model, cell.domain, other, cell.ratio, cell.seed))
+        found += _selection_steps(study, cell)
+        found.append(Step("train", run / "training.json", logs / "train" / f"{cell}.log"))
+        found.append(Step("evaluate", run / "predictions.jsonl", logs / "evaluate" / f"{cell}.log"))
+    return [*found, Step("metrics", run / "metrics.json", logs / "metrics" / f"{cell}.log")]
+
+
+def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
+    from grads.methods.plan import arm_stores
+    from grads.study.paths import Paths, store_folder, warm_cell
+
+    paths, place = Paths(study.study), Path(cell.model) / cell.domain
+    logs, warm = paths.root / "logs", warm_cell(cell.model, cell.domain, cell.seed)
+    log_files = {
+        "base": logs / "probe_base" / f"{place}.log",
+        "warm": logs / "probe_warm" / place / f"{cell.seed}.log",
+        "during": logs / "train" / f"{replace(warm, arm='during')}.log",
+    }
+    stores = arm_stores(study, cell.arm)
+    found = [
+        Step("probe_tokens", paths.store(cell.model, cell.domain, "tokens"), logs / "probe_tokens" / f"{place}.log")
+    ]
+    if "warm" in stores or study.arms[cell.arm].start == "warm":
+        found.append(Step("train_warm", paths.run(warm) / "training.json", logs / "train" / f"{warm}.log"))
+    for name in stores:
+        rule = "train_during" if name == "during" else f"probe_{name.partition('-')[0]}"
+        log = log_files.get(name, logs / "probe_encoder" / place / f"{name.partition('-')[2]}.log")
+        found.append(Step(rule, paths.store(cell.model, cell.domain, store_folder(name, cell.seed)), log))
+    return found
+
+
+def _selection_steps(study: "Study", cell: "Cell") -> list[Step]:
+    from grads.study.paths import Paths
+
+    paths = Paths(study.study)
+    return [Step("select", paths.selection(cell), paths.root / "logs" / "select" / f"{cell}.log")]
+
+
+def state_of(found: list[Step], running: bool) -> State:
+    """Return how far a cell is, given its jobs and whether a run holds the study.
+
+    A job whose output is missing and whose log is there has failed if the log says so; otherwise it runs, or was
+    stopped (killed, or out of memory) before it could say anything.
+    """
+    missing = [step for step in found if not step.output.exists()]
+    # Only the last output says that a cell is done: what came before may have been removed since.
+    if not missing or found[-1] not in missing:
+        return State("done")
+    for step in missing:
+        if step.log.is_file():
+            if failure(step.log):
+                return State("failed", step)
+            return State("running" if running else "stopped", step)
+    return State("waiting", missing[0])
+
+
+def failure(log: Path) -> list[str]:
+    """Return the last lines of a log that ends in an error, nothing when it does not."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    said = any(line.startswith(("error: ", "Traceback ")) for line in lines)
+    return lines[-TAIL:] if said else []
+
+
+def status(config: Config) -> None:
+    """Show which cells of a study are done, missing or failed, and why.
+
+    \b
+    Example:
+      grads status mine.yaml
+    """
+    from collections import Counter
+
+    from grads.runtime.locks import study_holder
+    from grads.study.grid import cells
+    from grads.study.load import read_study
+    from grads.study.paths import Paths
+
+    study = read_study(config)
+    holder = study_holder(Paths(study.study).root)
+    states = {cell: state_of(steps(study, cell), holder is not None) for cell in cells(study)}
+    counts = Counter(state.kind for state in states.values())
+    parts = [f"{counts[kind]} {kind}" for kind in ("done", "running", "waiting", "failed", "stopped") if counts[kind]]
+    typer.echo(
+        f"{study.study}: {', '.join(parts)} of {len(states)} cells" + (f"; process {holder} runs" if holder else "")
+    )
+    for cell, state in states.items():
+        if state.step is not None:
+            typer.echo(f"{state.kind:8} {cell}  at {state.step.rule}")
+    _explain_failures(states)
+
+
+def _explain_failures(states: "dict[Cell, State]") -> None:
+    """Print the end of each failed or stopped job's log once, however many cells wait for it."""
+    blocked: dict[Path, list[Step]] = {}
+    for state in states.values():
+        if state.kind in ("failed", "stopped") and state.step:
+            blocked.setdefault(state.step.log, []).append(state.step)
+    for log, waiting in blocked.items():
+        typer.echo(f"\n{waiting[0].rule} ({len(waiting)} cell{'s' if len(waiting) > 1 else ''}), {log}:")
+        lines = failure(log) or ["ended without an error: it was killed, or ran out of memory"]
+        typer.echo("\n".join(f"  {line}" for line in lines))

@@ -1,0 +1,228 @@
+"""Commands about a study as a whole: check, list, run, clean."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grads.runtime.errors import GradsError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from grads.study.config import Study
+    from grads.study.grid import Cell
+
+DEMO = Path("config/demo.yaml")
+Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
+Only = list[str] | None
+
+
+def checked_study(config: Path) -> "Study":
+    """Read a study and check all that can be known before any work.
+
+    Raises:
+        GradsError: the first thing that is wrong.
+    """
+    from grads.methods.plan import check_arms
+    from grads.study.load import read_study
+    from grads.study.names import check_files
+
+    study = read_study(config)
+    try:
+        check_arms(study)
+        check_files(study)
+    except GradsError as error:
+        raise GradsError(f"{config}: {error}") from None
+    return study
+
+
+def check(config: Config) -> None:
+    """Check a study's config and show what it asks for, in one screen.
+
+    \b
+    Example:
+      grads check config/demo.yaml
+    """
+    from rich.console import Console
+
+    from grads.study.grid import cells
+
+    study, console = checked_study(config), Console()
+    console.print(f"[bold]{study.study}[/bold]: {study.label}", highlight=False)
+    console.print(_grid(study))
+    for name, entries in (("models", study.models), ("domains", study.domains), ("tasks", study.general.tasks)):
+        console.print(f"{name:8} {', '.join(entries)}", highlight=False, soft_wrap=True)
+    console.print(f"{'seeds':8} {', '.join(map(str, study.seeds))}", highlight=False, soft_wrap=True)
+    grid = cells(study)
+    trained = sum(cell.trained for cell in grid)
+    console.print(f"{'cells':8} {len(grid)}, of which {trained} are trained; the config is valid", highlight=False)
+
+
+def _grid(study: "Study") -> "Table":
+    from grads.methods.plan import arm_method, arm_stores
+    from grads.study.grid import arm_ratios, cells
+
+    table, grid = _plain_table(["arm", "method", "ratios", "signals", "parameters", "cells"]), cells(study)
+    for arm, declared in study.arms.items():
+        parameters = ", ".join(f"{key}={value}" for key, value in declared.parameters.items())
+        count = str(sum(cell.arm == arm for cell in grid))
+        ratios = " ".join(arm_ratios(study, arm))
+        table.add_row(arm, arm_method(study, arm).name, ratios, " ".join(arm_stores(study, arm)), parameters, count)
+    return table
+
+
+def _plain_table(columns: list[str]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, models, domains or tasks.")],
+    config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
+) -> None:
+    """List the selection methods, or a study's models, domains or tasks.
+
+    \b
+    Examples:
+      grads list methods
+      grads list domains --config mine.yaml
+    """
+    from rich.console import Console
+
+    listed: dict[str, Any] = {"methods": _methods, "models": _models, "domains": _domains, "tasks": _tasks}
+    if what not in listed:
+        raise GradsError(f"there is no list of '{what}': {nearest(what, listed)}")
+    Console().print(_methods() if what == "methods" else listed[what](checked_study(config)))
+
+
+def _methods(_study: Any = None) -> "Table":
+    from grads.methods.registry import methods
+
+    table = _plain_table(["method", "title", "reads", "parameters", "source"])
+    for name, method in methods().items():
+        defaults = method.parameters()
+        needs = method.needs(defaults)
+        reads = " ".join([*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)])
+        parameters = " ".join(f"{key}={value}" for key, value in defaults.model_dump().items())
+        table.add_row(name, method.title, reads, parameters, method.source)
+    return table
+
+
+def _models(study: "Study") -> "Table":
+    return _entries(["model", "title", "source", "prompts"], study.models, lambda model: model.format.template)
+
+
+def _domains(study: "Study") -> "Table":
+    return _entries(["domain", "title", "source"], study.domains)
+
+
+def _tasks(study: "Study") -> "Table":
+    table = _plain_table(["task", "title", "metric", "form", "items", "chance", "file"])
+    for name, task in study.general.tasks.items():
+        table.add_row(name, task.title, task.metric, task.form, str(task.sample), str(task.chance), task.yaml)
+    return table
+
+
+def _entries(columns: list[str], entries: Any, last: Any = None) -> "Table":
+    table = _plain_table(columns)
+    for name, entry in entries.items():
+        source = entry.source.model_dump(exclude={"kind"}, exclude_defaults=True)
+        place = next((str(source[key]) for key in ("path", "member", "id") if key in source), "")
+        table.add_row(name, entry.title, f"{entry.source.kind} {place}".strip(), *([last(entry)] if last else []))
+    return table
+
+
+def run(
+    context: typer.Context,
+    config: Config,
+    arm: Annotated[Only, typer.Option(help="Only this arm; repeat for several.")] = None,
+    domain: Annotated[Only, typer.Option(help="Only this domain.")] = None,
+    model: Annotated[Only, typer.Option(help="Only this model.")] = None,
+    ratio: Annotated[Only, typer.Option(help="Only this keep ratio.")] = None,
+    seed: Annotated[Only, typer.Option(help="Only this seed.")] = None,
+) -> None:
+    """Run a part of a study with Snakemake: the cells that fit, to their metrics.
+
+    What follows `--` goes to Snakemake. Tables come from the whole study, or from `snakemake partial`.
+
+    \b
+    Examples:
+      grads run mine.yaml --arm grads --domain law
+      grads run mine.yaml --arm grads --arm random --ratio 0.05 -- --dry-run
+    """
+    from grads.study.paths import Paths
+
+    study = checked_study(config)
+    asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
+    targets = [str(Paths(study.study).run(cell) / "metrics.json") for cell in chosen_cells(study, asked)]
+    if not Path("Snakefile").is_file():
+        raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
+    # Targets come first: --configfile would take them for config files.
+    command = [sys.executable, "-m", "snakemake", *targets, "--configfile", str(config), *context.args]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def chosen_cells(study: "Study", asked: "dict[str, list[str] | None]") -> "list[Cell]":
+    """Return the cells that have one of the asked values in every field that is asked for.
+
+    Raises:
+        GradsError: no cell has such a value, or none fits all of them.
+    """
+    from grads.study.grid import cells
+
+    found: Iterable[Cell] = cells(study)
+    for name, values in asked.items():
+        if not values:
+            continue
+        valid = {str(getattr(cell, name)) for cell in cells(study)}
+        for value in values:
+            if value not in valid:
+                raise GradsError(f"--{name} {value}: study '{study.study}' has no such {name}: {nearest(value, valid)}")
+        found = [cell for cell in found if str(getattr(cell, name)) in values]
+    chosen = list(found)
+    if not chosen:
+        wanted = " ".join(f"--{name} {value}" for name, values in asked.items() for value in values or [])
+        raise GradsError(f"no cell of study '{study.study}' fits {wanted}: `grads check` shows what there is")
+    return chosen
+
+
+def clean(
+    config: Config,
+    everything: Annotated[bool, typer.Option("--all", help="Everything of the study: results/<study>.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove what a study leaves behind: checkpoints of stopped jobs, or with --all everything of it.
+
+    \b
+    Examples:
+      grads clean mine.yaml
+      grads clean mine.yaml --all --yes
+    """
+    from grads.runtime.files import remove
+    from grads.runtime.locks import study_holder
+    from grads.study.load import read_study
+    from grads.study.paths import Paths
+
+    paths = Paths(read_study(config).study)
+    folder = paths.root if everything else paths.root / "scratch"
+    if not folder.is_dir():
+        typer.echo(f"{folder} is not there: nothing to remove")
+        return
+    if holder := study_holder(paths.root):
+        raise GradsError(f"{paths.root}: a run (process {holder}) works on this study: wait for it, or stop it")
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    if not yes:
+        typer.confirm(f"Remove {folder} ({size / 1e6:.1f} MB)?", abort=True)
+    remove(folder)
+    typer.echo(f"removed {folder} ({size / 1e6:.1f} MB)")

@@ -1,0 +1,110 @@
+"""Names in a config: what may not be called so, what is called alike, and what is not there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grads.runtime.errors import GradsError, nearest
+from grads.study.config import Study
+
+ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
+
+
+def check_names(study: Study, where: str) -> None:
+    """Refuse names that point nowhere, that two things share, or that would be a folder of something else.
+
+    Raises:
+        GradsError: the first such name.
+    """
+    for problem in (_missing_archive, _bad_archive, _same_title, _reserved):
+        sentence = problem(study)
+        if sentence:
+            raise GradsError(f"{where}: {sentence}")
+
+
+def check_files(study: Study) -> None:
+    """Refuse a study whose own files are not there, task files included.
+
+    Raises:
+        GradsError: the first missing file, with the nearest name in its folder.
+    """
+    paths = {
+        **{f"models.{k}.source.path": getattr(m.source, "path", None) for k, m in study.models.items()},
+        **{f"domains.{k}.source.path": getattr(d.source, "path", None) for k, d in study.domains.items()},
+        **{f"general.tasks.{k}.yaml": t.yaml for k, t in study.general.tasks.items()},
+        **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
+        "general.text.source.path": getattr(study.general.text.source, "path", None),
+    }
+    for key, path in paths.items():
+        if path is not None and not Path(path).exists():
+            folder = Path(path).parent
+            names = [found.name for found in folder.iterdir()] if folder.is_dir() else []
+            hint = nearest(Path(path).name, names) if names else f"there is no folder {folder}"
+            raise GradsError(f"'{key}': {path} is not there (paths are relative to the working folder): {hint}")
+
+
+def _missing_archive(study: Study) -> str | None:
+    for place, archive in _archive_uses(study):
+        if archive not in study.archives:
+            return f"{place} names the archive '{archive}': {nearest(archive, study.archives)}"
+    return None
+
+
+def _archive_uses(study: Study) -> list[tuple[str, str]]:
+    sources: dict[str, Any] = {
+        **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
+        **{f"models.{k}.source": m.source for k, m in study.models.items()},
+        **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
+        **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
+        "general.text.source": study.general.text.source,
+        "evaluation.wordnet": study.evaluation.wordnet,
+    }
+    return [(place, source.archive) for place, source in sources.items() if hasattr(source, "archive")]
+
+
+def _bad_archive(study: Study) -> str | None:
+    owners: dict[str, str] = {}
+    for name, archive in study.archives.items():
+        key = f"archives.{name}.file"
+        if "/" in archive.file or "\\" in archive.file or not archive.file.endswith(ARCHIVE_SUFFIXES):
+            return f"'{key}': {archive.file!r} is no plain name of a {', '.join(ARCHIVE_SUFFIXES)} file: write one"
+        if archive.file in owners:
+            return f"'{key}': {archive.file} is also the file of '{owners[archive.file]}': name one of them everywhere"
+        owners[archive.file] = name
+    return None
+
+
+def _same_title(study: Study) -> str | None:
+    sections: dict[str, Mapping[str, Any]] = {
+        "models": study.models,
+        "domains": study.domains,
+        "general.tasks": study.general.tasks,
+    }
+    for section, entries in sections.items():
+        owners: dict[str, str] = {}
+        for name, entry in entries.items():
+            title = " ".join(entry.title.split())
+            if not title:
+                return f"'{section}.{name}.title' is empty: say how tables call it"
+            if title in owners:
+                return f"'{section}.{name}.title': '{title}' is also the title of '{owners[title]}': change one"
+            owners[title] = name
+    return None
+
+
+def _reserved(study: Study) -> str | None:
+    """Refuse names whose files would be those of something else."""
+    if study.study == "reference":
+        return "'study': results/reference holds the tables that come with grads: choose another name"
+    for name in ("warm", "during"):
+        if name in study.arms:
+            return f"an arm cannot be called '{name}', which is the name of the preliminary epoch: rename it"
+    for name, arm in study.arms.items():
+        if (name == "untuned") != (arm.method == "untuned"):
+            return f"'arms.{name}': the arm of the method 'untuned' is called 'untuned', and no other is: rename it"
+    for name in study.models:
+        if name.endswith("-untuned"):
+            return f"'models.{name}': names that end in '-untuned' are those of the untuned models' results: rename it"
+    if "text" in study.general.tasks:
+        return "'general.tasks.text': 'text' is the name of the general text: rename the task"
+    return None

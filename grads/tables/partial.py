@@ -1,0 +1,63 @@
+"""Tables over what a study has so far: stamped, with what is missing listed, and no mean over an incomplete set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from grads.runtime.errors import GradsError
+from grads.runtime.files import write_text
+from grads.runtime.progress import say
+from grads.study.config import Study
+from grads.study.grid import Cell, cells
+from grads.tables.estimates import Estimates
+from grads.tables.files import CellFiles, missing_files
+from grads.tables.measurements import collect, write_measurements
+from grads.tables.stage import write_tables
+
+SHOWN = 20
+"""Missing cells that are named on the screen; missing.csv names all."""
+
+
+def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Path]:
+    """Write `tables/`, `measurements.parquet` and `missing.csv` to the folder `out`; return what was written.
+
+    The measurements hold every finished cell. The tables show an arm at a ratio only where all of its seeds are there,
+    for a mean over other seeds would not compare; a dash stands for the rest. Cells are taken as they lie on disk: that
+    one is out of date is what Snakemake notices, not this.
+
+    Raises:
+        GradsError: no cell is finished yet, or a file of a finished cell cannot be used.
+    """
+    done = [one for one in files if not missing_files(one)]
+    if not done:
+        raise GradsError(f"no cell of study '{study.study}' is finished yet: `grads status` says how far they are")
+    frame = collect(study, done, partial=True)
+    write_measurements(frame, out / "measurements.parquet")
+    missing = {one.cell: paths for one in files if (paths := missing_files(one))}
+    write_text(out / "missing.csv", _missing_list(missing))
+    estimates = Estimates(_complete_runs(frame, missing), partial=True)
+    label = f"PARTIAL: {len(done)} of {len(cells(study))} cells. {study.label}"
+    write_tables(study.model_copy(update={"label": label}), estimates, out / "tables")
+    _report(study, missing, len(done))
+    return [out / "measurements.parquet", out / "missing.csv", out / "tables"]
+
+
+def _complete_runs(frame: pd.DataFrame, missing: dict[Cell, list[Path]]) -> pd.DataFrame:
+    """Return the rows whose arm and ratio have all seeds on their model and domain."""
+    holes = {(cell.model, cell.domain, cell.arm, cell.ratio) for cell in missing}
+    keys = zip(frame["model"], frame["domain"], frame["arm"], frame["ratio"], strict=True)
+    return frame[[key not in holes for key in keys]]
+
+
+def _missing_list(missing: dict[Cell, list[Path]]) -> str:
+    lines = [f"{cell.model},{cell.domain},{cell.arm},{cell.ratio},{cell.seed},{missing[cell][0]}" for cell in missing]
+    return "\n".join(["model,domain,arm,ratio,seed,file", *lines]) + "\n"
+
+
+def _report(study: Study, missing: dict[Cell, list[Path]], done: int) -> None:
+    say(f"partial tables of '{study.study}': {done} cells are there, {len(missing)} are missing")
+    for cell in list(missing)[:SHOWN]:
+        say(f"missing: {cell} ({missing[cell][0]})")
+    if len(missing) > SHOWN:
+        say(f"missing: {len(missing) - SHOWN} more, all in missing.csv")

@@ -1,0 +1,36 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from grads.cli import app
+
+QUICK = ("--training", "precision=float32", "--training", "learning_rate=0.01", "--training", "adapter.rank=2")
+
+
+@pytest.fixture
+def grads():
+    """Run a command in this process; return the result, with standard output and error in `output`."""
+
+    def call(*arguments, status=0):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """Twenty records, one of them twice and one without an answer, with fields of their own."""
+    rows = [
+        {"number": n, "output": f"It is {n * n}.", "instruction": f"What is {n} squared?", "tags": ["é", {"a": 1.50}]}
+        for n in range(20)
+    ]
+    rows[7:7] = [rows[3] | {"number": 99}, {"number": 98, "instruction": "What?", "output": " "}]
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path

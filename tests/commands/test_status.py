@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from grads.commands.status import State, Step, failure, state_of, steps
+from grads.study.grid import Cell
+from grads.study.load import read_study
+
+STUDY = read_study("config/smoke.yaml")
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """Three jobs in a row, none of them run."""
+    return [Step(name, tmp_path / f"{name}.out", tmp_path / f"{name}.log") for name in ("select", "train", "metrics")]
+
+
+def test_a_cell_goes_from_waiting_to_done(chain):
+    assert state_of(chain, running=False) == State("waiting", chain[0])
+    chain[0].output.touch()
+    chain[1].log.write_text("train: 3/6 steps\n")
+    assert state_of(chain, running=True) == State("running", chain[1])
+    assert state_of(chain, running=False) == State("stopped", chain[1])
+    chain[1].log.write_text("train: 3/6 steps\nerror: the run diverged\n")
+    assert state_of(chain, running=False) == State("failed", chain[1])
+    chain[1].log.write_text("Traceback (most recent call last):\n  File\nKeyError: 'x'\n")
+    assert state_of(chain, running=True) == State("failed", chain[1])
+    chain[2].output.touch()
+    assert state_of(chain, running=True) == State("done")
+
+
+def test_the_end_of_a_log_is_shown(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text("".join(f"line {n}\n\n" for n in range(20)) + "error: no\n")
+    assert failure(log) == [*(f"line {n}" for n in range(15, 20)), "error: no"]
+    log.write_text("no error: here\n")
+    assert failure(log) == []
+
+
+def test_the_way_to_a_cell_leads_over_what_its_arm_refers_to():
+    rules = [step.rule for step in steps(STUDY, Cell("tiny", "sums", "random_length", "0.5", 0))]
+    assert rules[3:] == [
+        *("probe_tokens", "probe_base", "train_warm", "probe_warm"),
+        *("select", "select", "train", "evaluate", "metrics"),
+    ]
+    untuned = [step.rule for step in steps(STUDY, Cell("tiny", "sums", "untuned", "0", 0))]
+    assert untuned == ["prepare_domains", "prepare_general", "prepare_model", "evaluate", "metrics"]
+
+
+def test_a_study_that_never_ran_waits(grads, tmp_path, monkeypatch):
+    content = Path("config/smoke.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(content)
+    printed = grads("status", "mine.yaml").stdout
+    assert printed.startswith("smoke: 14 waiting of 14 cells\n")
+    assert "tiny/plurals/grads/0.5/0  at prepare_domains" in printed
+
+
+def test_one_failed_job_is_explained_once(grads, tmp_path, monkeypatch):
+    content = Path("config/smoke.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(content)
+    log = tmp_path / "results/smoke/logs/prepare_domains.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: sums.jsonl:3: not JSON\n")
+    printed = grads("status", "mine.yaml").stdout
+    assert printed.startswith("smoke: 14 failed of 14 cells")
+    assert printed.count("error: sums.jsonl:3: not JSON") == 1
+    assert "prepare_domains (14 cells)" in printed

@@ -1,0 +1,74 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from grads.cli import app
+
+COMMANDS = [command.name for command in app.registered_commands]
+HEAVY = ("torch", "transformers", "pandas", "numpy", "snakemake", "sklearn", "pydantic")
+
+
+def command(*arguments, **options):
+    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1"}
+    call = [sys.executable, "-m", "grads.cli", *arguments]
+    return subprocess.run(call, capture_output=True, text=True, env=environment, **options)
+
+
+def test_help_imports_nothing_heavy():
+    code = f"import grads.cli, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_help_is_quick_and_names_every_command():
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        result = command("--help")
+        seconds.append(time.perf_counter() - started)
+    assert result.returncode == 0
+    assert all(f" {name} " in result.stdout for name in COMMANDS)
+    # 0.5 s on a quiet machine; the best of three on a busy one.
+    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name):
+    result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0
+    assert "Example" in result.output
+    assert f"grads {name}" in result.output
+
+
+def test_what_the_user_can_mend_is_one_sentence_and_status_2(tmp_path):
+    result = command("check", "absent.yaml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: absent.yaml: cannot be read")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_command_that_is_not_there_is_status_2():
+    result = command("selct")
+    assert result.returncode == 2
+    assert "Did you mean 'select'" in result.stderr
+
+
+def test_anything_else_keeps_its_traceback(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("grads.commands.study.checked_study", broken)
+    result = CliRunner().invoke(app, ["check", "config/smoke.yaml"])
+    assert isinstance(result.exception, ZeroDivisionError)
+    assert isinstance(app, typer.Typer)
+    assert app.pretty_exceptions_enable is False
+
+
+def test_the_version_is_printed():
+    assert CliRunner().invoke(app, ["--version"]).output.startswith("grads 0.")
