@@ -128,12 +128,12 @@ def train(
     from grads.runtime.manifest import write_manifests
 
     started, summary = time.time(), out.with_name(f"{out.name}.training.json")
-    bench.model()
+    bench.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="training-", dir=bench.folder) as folder:
         bench.train("training", Path(folder))
         (Path(folder) / "training.json").replace(summary)
         (Path(folder) / "adapter").replace(out)
-    write_manifests([out, summary], [bench.model(), data], bench.described(), started)
+    write_manifests([out, summary], [bench.model, data], bench.described(), started)
     say(f"trained: {out}")
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +69,19 @@ class Workbench:
         """Return all settings, for manifests."""
         asked = {"model": self.source.path, "seed": self.settings.seed, "micro_batch": self.settings.micro_batch}
         parts = {name: getattr(self.settings, name).model_dump() for name in ("training", "probe")}
-        return {**asked, "format": self.form().model_dump(), **parts}
+        return {**asked, "format": self.form.model_dump(), **parts}
 
     def seed(self, purpose: str) -> int:
         """Return the seed of one purpose; names of files play no part in it."""
         return derive_seed(self.settings.seed, "", "", purpose)
 
+    @cached_property
     def model(self) -> Path:
         """Return the prepared model."""
         key = {"source": _fingerprint(Path(self.source.path)), "code": code_version("grads.models.prepare")}
         return self.part("model", key, lambda out: prepare_model(self.source, None, out))
 
+    @cached_property
     def records(self) -> Path:
         """Return the file of records; `counts.json` beside it says what was left out."""
         key = {"data": sha256_file(self.data), "code": code_version("grads.data.layouts", "grads.data.records")}
@@ -95,21 +98,22 @@ class Workbench:
 
     def counts(self) -> dict[str, int]:
         """Return how many records were read, empty and duplicate."""
-        return read_json(self.records().with_name("counts.json"))
+        return read_json(self.records.with_name("counts.json"))
 
+    @cached_property
     def form(self) -> Format:
         """Return the prompt's form: as asked, else the model's chat template, else the plain one."""
         template = self.settings.template
         if template is None:
-            template = "chat" if load_tokenizer(self.model()).chat_template else "plain"
+            template = "chat" if load_tokenizer(self.model).chat_template else "plain"
         form = Format.model_validate({"template": template})
-        Formatter(load_tokenizer(self.model()), form)
+        Formatter(load_tokenizer(self.model), form)
         return form
 
     def store(self, point: str, measures: frozenset[str] = frozenset()) -> Path:
         """Return a signal store, `tokens`, `base` or `warm`, that holds what is asked for."""
-        form, limits, probe = self.form(), self.settings.training, self.settings.probe
-        given = (self.model(), self.records(), form, limits)
+        form, limits, probe = self.form, self.settings.training, self.settings.probe
+        given = (self.model, self.records, form, limits)
         key = self._key("grads.probe.stage") | {"max_length": limits.max_length, "over_length": limits.over_length}
         if point == "tokens":
             return self.part("tokens", key, lambda out: probing.probe_tokens(*given, out / "store")) / "store"
@@ -134,7 +138,7 @@ class Workbench:
 
     def preliminary(self) -> Path:
         """Return the adapter (or weights) after one epoch on all records."""
-        key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump()}
+        key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump(exclude={"epochs"})}
         key |= {"seed": self.settings.seed, "micro_batch": self.settings.micro_batch}
         return self.part("preliminary", key, lambda out: self.train("preliminary epoch", out, epochs=1)) / "adapter"
 
@@ -142,7 +146,7 @@ class Workbench:
         """Train on all records; write `adapter/` and `training.json` to `out`. A stopped run resumes."""
         cell = TrainingCell(
             label=label,
-            records=self.records(),
+            records=self.records,
             kept=None,
             trained=out / "adapter",
             summary=out / "training.json",
@@ -151,7 +155,7 @@ class Workbench:
             order_seed=self.seed("order"),
             epochs=epochs,
         )
-        train_cells([cell], self.model(), self.form(), self.settings.training, self.settings.micro_batch)
+        train_cells([cell], self.model, self.form, self.settings.training, self.settings.micro_batch)
 
     def selection(self, name: str, parameters: Mapping[str, Any], ratio: str, chain: tuple[str, ...] = ()) -> Path:
         """Return the selection (Parquet) of a method; an arm that it refers to is the method of that name.
@@ -184,8 +188,8 @@ class Workbench:
         return self.part(f"selection-{name}", key, make) / "selection.parquet"
 
     def _key(self, module: str) -> dict[str, Any]:
-        made_from = {"model": self.model().name, "records": self.records().parent.name}
-        return {**made_from, "form": self.form().model_dump(), "code": code_version(module)}
+        made_from = {"model": self.model.name, "records": self.records.parent.name}
+        return {**made_from, "form": self.form.model_dump(), "code": code_version(module)}
 
 
 def _check_selects(method: Method) -> None:
