@@ -50,7 +50,7 @@ def probe_encoder(
 
 
 def text_of(record: Record) -> str:
-    """Return what is embedded of a record: earlier turns, instruction, input if there is one, and answer, a line each."""
+    """Return what is embedded of a record: earlier turns, instruction, input if any, and answer, a line each."""
     earlier = (turn.content for turn in record.turns)
     return "\n".join(part for part in (*earlier, record.instruction, record.input, record.output) if part)
 

@@ -25,8 +25,10 @@ def autograd_statistics(model: nn.Module, example: Example) -> dict[str, float]:
     for parameter in parameters:
         parameter.requires_grad_(True)
     ids = torch.tensor([example.input_ids])
-    logits = model(input_ids=ids).logits[0, example.prompt_tokens - 1 : -1]
-    nn.functional.cross_entropy(logits, ids[0, example.prompt_tokens :]).backward()
+    labels = torch.full_like(ids, -100)
+    for start, stop in (*example.earlier, (example.prompt_tokens, len(example.input_ids))):
+        labels[0, start:stop] = ids[0, start:stop]
+    nn.functional.cross_entropy(model(input_ids=ids).logits[0, :-1], labels[0, 1:]).backward()
     gradient = torch.cat([p.grad.flatten() for p in parameters]).double()
     return {
         "adapter_l2": gradient.norm().item(),
