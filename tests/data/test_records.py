@@ -52,13 +52,3 @@ def test_parquet_of_others_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "other.parquet")
     with pytest.raises(GradsError, match=r"columns \['id'\]"):
         load_records(tmp_path / "other.parquet")
-
-
-def test_rows_are_found_by_the_id_of_their_record(tmp_path: Path) -> None:
-    first = {"score": 1, "output": "A", "instruction": "Q", "id": "mine"}
-    path = write_lines(tmp_path / "data.jsonl", first, "", {"instruction": "Q", "output": "A"}, first | {"input": "I"})
-    found = rows_by_id(path)
-    assert list(found) == [make_record("Q", "", "A").id, make_record("Q", "I", "A").id]
-    number, row = found[make_record("Q", "", "A").id]
-    assert (number, list(row)) == (1, list(first))
-    assert found[make_record("Q", "I", "A").id][0] == 3
