@@ -12,7 +12,6 @@ import typer
 
 from grads.commands.study import Config, checked_study
 from grads.runtime.errors import GradsError
-from grads.study.ratios import AUTO
 
 if TYPE_CHECKING:
     from grads.commands.calibration import Calibration
@@ -52,21 +51,25 @@ def selection_work(study: "Study", domain_tokens: int) -> Work:
 
     stores = {store for arm in study.arms for store in arm_stores(study, arm)}
     # An encoder is charged like the model itself, which is never smaller.
-    work = Work(forward=domain_tokens * sum(s.startswith("encoder-") for s in stores), jobs=len(stores))
+    encoders = sum(store.startswith("encoder-") for store in stores)
+    work = Work(forward=domain_tokens * encoders, jobs=encoders)
     if "base" in stores:
         gradients = "gradients" in measures(study, "base")
-        work += Work(probe=domain_tokens) if gradients else Work(forward=domain_tokens)
+        work += Work(probe=domain_tokens, jobs=1) if gradients else Work(forward=domain_tokens, jobs=1)
     for _ in study.seeds:
         if "warm" in stores or any(arm.start == "warm" for arm in study.arms.values()):
-            work += Work(train=domain_tokens, probe=domain_tokens * ("warm" in stores), jobs=1)
+            work += Work(train=domain_tokens, jobs=1)
+        if "warm" in stores:
+            work += Work(probe=domain_tokens, jobs=1)
         if "during" in stores:
-            work += Work(train=domain_tokens, probe=domain_tokens)
+            work += Work(train=domain_tokens, probe=domain_tokens, jobs=1)
     return work
 
 
 def training_work(study: "Study", domain_tokens: int) -> Work:
     """Return what training the cells of one model and domain takes; a subset has its share of the tokens."""
     from grads.study.grid import arm_ratios
+    from grads.study.ratios import AUTO
 
     work = Work()
     for ratio in (ratio for arm in study.arms for ratio in arm_ratios(study, arm) if ratio != "0"):

@@ -73,12 +73,14 @@ def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
     found = [
         Step("probe_tokens", paths.store(cell.model, cell.domain, "tokens"), logs / "probe_tokens" / f"{place}.log")
     ]
-    if "warm" in stores or study.arms[cell.arm].start == "warm":
-        found.append(Step("train_warm", paths.run(warm) / "training.json", logs / "train" / f"{warm}.log"))
+    train_warm = Step("train_warm", paths.run(warm) / "training.json", logs / "train" / f"{warm}.log")
     for name in stores:
+        found += [train_warm] if name == "warm" else []
         rule = "train_during" if name == "during" else f"probe_{name.partition('-')[0]}"
         log = log_files.get(name, logs / "probe_encoder" / place / f"{name.partition('-')[2]}.log")
         found.append(Step(rule, paths.store(cell.model, cell.domain, store_folder(name, cell.seed)), log))
+    if study.arms[cell.arm].start == "warm" and train_warm not in found:
+        found.append(train_warm)
     return found
 
 

@@ -32,7 +32,7 @@ def test_shipped_arms_can_run(path: Path) -> None:
 def test_an_arm_need_not_be_called_like_its_method() -> None:
     mine = study(mine={"method": "grads", "ratios": ["0.5"], "parameters": {"diversity": 0.0, "similarity": 0.0}})
     assert arm_method(mine, "mine").name == "grads"
-    assert arm_needs(mine, "mine").stores == {"warm"}
+    assert arm_needs(mine, "mine").stores == {"warm": {"gradients"}}
 
 
 def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
@@ -45,7 +45,7 @@ def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
     check_arms(chain)
     assert arm_stores(chain, "two") == arm_stores(chain, "grads") == ["base", "warm"]
     assert arm_stores(chain, "plain") == []
-    assert arm_needs(chain, "two").stores == frozenset()
+    assert arm_needs(chain, "two").stores == {}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,10 @@ def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
             r"arms\.a\.parameters: .*no parameter 'neighbors': did you mean 'neighbours'",
         ),
         ({"a": {"method": "full", "ratios": [0.5]}}, r"arms\.a\.ratios: method 'full' has ratio 1 only: remove"),
-        ({"a": {"method": "untuned", "ratios": [0.5]}}, r"arms\.a\.ratios: method 'untuned' has ratio 0 only"),
+        (
+            {"untuned": {"method": "untuned", "ratios": [0.5]}},
+            r"arms\.untuned\.ratios: method 'untuned' has ratio 0 only",
+        ),
         ({"a": {"method": "random"}}, r"arms\.a\.ratios: method 'random' needs some: add, say"),
         ({"a": {"method": "random", "ratios": [0.5, "0.50"]}}, r"arms\.a\.ratios: .* lists a ratio twice"),
         ({"a": {"method": "random_length", "ratios": [0.5]}}, r"arms\.a\.parameters: it refers to the arm 'grads'"),

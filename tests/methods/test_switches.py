@@ -201,7 +201,7 @@ def test_references_depend_on_the_ratio() -> None:
             {"method": "grads_density", "ratios": ["auto"], "parameters": {"combination": "joint"}},
             r"arms\.x\.ratios: method 'grads_density' with these parameters finds no number",
         ),
-        ({"method": "untuned", "start": "warm"}, r"arms\.x\.start: method 'untuned' trains nothing"),
+        ({"method": "untuned", "start": "warm"}, r"arms\.untuned\.start: method 'untuned' trains nothing"),
         (
             {"method": "grads", "ratios": ["0.5"], "parameters": {"encoder": "minilm"}},
             r"arms\.x\.parameters\.encoder is 'minilm': there are none",
@@ -210,7 +210,7 @@ def test_references_depend_on_the_ratio() -> None:
 )
 def test_arms_that_could_not_run_are_refused(arm: dict[str, Any], sentence: str) -> None:
     with pytest.raises(GradsError, match=sentence):
-        check_arms(with_arms(x=arm))
+        check_arms(with_arms(**{"untuned" if arm["method"] == "untuned" else "x": arm}))
 
 
 def test_the_adapter_needs_an_adapter() -> None:
