@@ -68,6 +68,7 @@ def test_artefacts_have_manifests(finished):
         "results/smoke/models/tiny",
         "results/smoke/data/sums/train.parquet",
         "results/smoke/selections/tiny/sums/grads/0.5/0.parquet",
+        "results/smoke/selections/tiny/sums/grads/0.5/0.json",
     }
     made = {str(path.parent.relative_to(finished.results)) for path in finished.results.rglob("*.manifest.json")}
     assert {".", "data/sums", "general", "models", "signals/tiny/sums", "tables", "figures"} <= made
