@@ -1,0 +1,74 @@
+"""Measuring many records: batches under a token budget, longest records first."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from grads.data.batches import token_budget_batches
+from grads.data.formatting import Example
+from grads.probe.measures import columns
+from grads.probe.passes import Measured, Pass, predicted
+from grads.runtime.errors import GradsError
+from grads.runtime.progress import Progress
+
+
+def measure(
+    model: nn.Module,
+    examples: Sequence[Example],
+    measures: Collection[str],
+    token_budget: int,
+    padding: int,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Measured:
+    """Return what the measures say of each record, in order.
+
+    Args:
+        model: a causal language model, with or without a PEFT adapter, which stays active as a low-rank path.
+        examples: each with at least one response token.
+        measures: see `grads.probe.measures`.
+        token_budget: most tokens in one batch, padding included.
+        padding: any token id, to fill the batches.
+        progress: told how many records are done.
+        options: the others of `Pass`.
+
+    Raises:
+        GradsError: a record has no response, or the model does more than is known here.
+    """
+    check_examples(examples)
+    whole = Measured({name: np.empty(len(examples)) for name in columns(measures)})
+    whole.token_losses = [np.empty(0)] * len(examples) if "token_losses" in measures else []
+    if not examples:
+        return whole
+    with Pass(model, measures, padding, **options).ready(examples[0]) as ready:
+        for batch in token_budget_batches([len(example.input_ids) for example in examples], token_budget):
+            store(whole, batch, ready.measure([examples[i] for i in batch]))
+            if progress is not None:
+                progress.advance(len(batch))
+    return whole
+
+
+def store(whole: Measured, batch: list[int], part: Measured) -> None:
+    """Put a batch's numbers in their places."""
+    for name, values in part.columns.items():
+        whole.columns[name][batch] = values
+    for name, vectors in part.vectors.items():
+        if name not in whole.vectors:
+            total = len(next(iter(whole.columns.values()))) if whole.columns else 0
+            whole.vectors[name] = np.empty((total, vectors.shape[1]), dtype=np.float32)
+        whole.vectors[name][batch] = vectors
+    for index, losses in zip(batch, part.token_losses, strict=False):
+        whole.token_losses[index] = losses
+
+
+def check_examples(examples: Sequence[Example]) -> None:
+    """Refuse a record without a response.
+
+    Raises:
+        GradsError: it names the record.
+    """
+    for example in examples:
+        if not predicted(example):
+            raise GradsError(f"record {example.id} has no response token to learn from: remove it or mend its output")
