@@ -5,21 +5,17 @@ Science lives here; machine settings (devices, cores, micro-batch, partitions) l
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from grads.study.features import Features
 from grads.study.ratios import Ratio
+from grads.study.section import Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["bf16", "float32"]
 LossTurns = Literal["last", "all"]
 RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are refused, values are not converted from text, nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Archive(Section):
@@ -166,6 +162,7 @@ class Probe(Section):
 
     token_budget: int = Field(2048, ge=1, description="Most tokens, padding included, in one batch of the probe.")
     precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
+    features: Features = Field(Features(), description="How gradients become vectors, for methods that ask for some.")
 
 
 class Generation(Section):
