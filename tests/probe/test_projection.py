@@ -56,11 +56,10 @@ def vectors(projection: Kronecker | Dense, given: dict[str, torch.Tensor]) -> to
 
 def test_the_signs_are_those_of_the_published_generator():
     key = int.from_bytes(hashlib.sha256(b"7\x1flayers.0.q_proj").digest()[:16], "little")
-    # The counter starts at 1; a row of 70 columns takes two words, a step of the counter makes four.
-    stream = [word for counter in (1, 2, 3) for word in philox(key, counter)]
-    expected = [
-        [1.0 if stream[2 * row + column // 64] >> column % 64 & 1 else -1.0 for column in range(70)] for row in range(6)
-    ]
+    # The counter starts at 1; a row of 70 columns takes nine bytes.
+    stream = b"".join(word.to_bytes(8, "little") for counter in (1, 2) for word in philox(key, counter))
+    rows = [int.from_bytes(stream[9 * row : 9 * row + 9], "little") for row in range(6)]
+    expected = [[1.0 if bits >> column & 1 else -1.0 for column in range(70)] for bits in rows]
     assert rademacher(7, "layers.0.q_proj", 6, 70).tolist() == expected
 
 
@@ -101,6 +100,10 @@ def test_entries_are_scaled_signs_and_narrow_sides_lose_nothing():
     _, padded = Kronecker(4, 0, pooled=True).sides("m", 12, 3)
     assert padded.shape == (3, 4)
     assert torch.equal(padded @ padded.T, torch.eye(3))
+    # Narrow sides of different modules have signs of their own, or pooling would correlate the modules.
+    diagonals = [Kronecker(4, 0, pooled=True).sides(name, 12, 3)[1].diagonal().tolist() for name in "abcdefgh"]
+    assert {sign for signs in zip(*diagonals, strict=True) for sign in signs} == {-1.0, 1.0}
+    assert len({tuple(signs) for signs in diagonals}) > 2
 
 
 @pytest.mark.parametrize("pooled", [False, True])
