@@ -45,7 +45,7 @@ class Taps:
         self, model: nn.Module, measures: Collection[str], features: Features, moments: Moments | None = None
     ) -> None:
         self.measures, self.features, self.moments = MEASURES & set(measures), features, moments
-        self.projection = make_projection(features)
+        self.projection, self.absolute = make_projection(features), "mean_abs" in measures
         self.recipes: dict[str, Recipe] = {}
         self.entries = 0
         if not self.measures:
@@ -81,7 +81,7 @@ class Taps:
         if chosen and "adam_features" in self.measures:
             whole = (*whole, Whole(lambda a, b: self._directed(name, a, b), self._width(layer)))
         statistics = "adapter" in self.measures and layer.adapter is not None
-        recipe = Recipe(statistics, "weights" in self.measures, factors, whole)
+        recipe = Recipe(statistics, self.absolute, "weights" in self.measures, factors, whole)
         return recipe if recipe.widths else None
 
     def _factors(self, name: str, layer: Layer) -> tuple[Sides, ...]:
