@@ -128,9 +128,12 @@ class Pass:
 
     def _open_taps(self, records: int, place: torch.device) -> dict[str, Tensor]:
         """Give every tapped layer a leaf that receives what it makes."""
-        for layer in self.layers.values():
-            layer.tap = torch.zeros(records, sum(layer.recipe.widths), device=place, requires_grad=True)
-        return {name: layer.tap for name, layer in self.layers.items() if layer.tap is not None}
+        leaves = {}
+        for name, layer in self.layers.items():
+            if layer.recipe.widths:
+                layer.tap = torch.zeros(records, sum(layer.recipe.widths), device=place, requires_grad=True)
+                leaves[name] = layer.tap
+        return leaves
 
     def _forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the embedding looked up, the chosen layer's output, and the LM head's inputs."""

@@ -49,12 +49,15 @@ class Taps:
         self.recipes: dict[str, Recipe] = {}
         self.entries = 0
         if not self.measures:
+            # Nothing is asked of the layers, but an adapter's path costs a third less without PEFT's own modules.
+            self.recipes = {name: Recipe() for name, layer in _adapted(model).items() if _known(name, layer)}
             return
         layers = _layers(model, self.measures)
         self._check(layers)
         chosen = chosen_modules(list(layers), features.modules)
         for name, layer in layers.items():
-            if recipe := self._recipe(name, layer, name in chosen):
+            recipe = self._recipe(name, layer, name in chosen)
+            if recipe.widths or layer.adapter is not None:
                 self.recipes[name] = recipe
         self.entries = sum(part.numel() for layer in layers.values() for part in (layer.adapter or ())[:2])
 
@@ -70,7 +73,7 @@ class Taps:
         if "adam_features" in self.measures and self.moments is None:
             raise GradsError("adam_features need the moments of the preliminary epoch: measure them at the point 'warm'")
 
-    def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe | None:
+    def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe:
         factors: tuple[Sides, ...] = ()
         whole: tuple[Whole, ...] = ()
         if chosen and "sgd_features" in self.measures:
@@ -81,8 +84,7 @@ class Taps:
         if chosen and "adam_features" in self.measures:
             whole = (*whole, Whole(lambda a, b: self._directed(name, a, b), self._width(layer)))
         statistics = "adapter" in self.measures and layer.adapter is not None
-        recipe = Recipe(statistics, self.absolute, "weights" in self.measures, factors, whole)
-        return recipe if recipe.widths else None
+        return Recipe(statistics, self.absolute, "weights" in self.measures, factors, whole)
 
     def _factors(self, name: str, layer: Layer) -> tuple[Sides, ...]:
         assert isinstance(self.projection, Kronecker)
@@ -164,10 +166,9 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
     Raises:
         GradsError: one of them is of a kind that is not known, or weights of the decoder are in no linear layer.
     """
-    from peft.tuners.lora import LoraLayer
     from transformers.pytorch_utils import Conv1D
 
-    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    adapted = _adapted(model)
     if adapted and "weights" not in measures:
         return {name: Layer(matrix, adapter) for name, (matrix, _, adapter) in _parts(adapted).items()}
     core: Any = unwrap(model)
@@ -180,6 +181,20 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
         raise GradsError("weights_l2 is of all weights: it is measured where there is no adapter (training.weights: full)")
     _refuse_other_weights(core, plain)
     return {name: Layer(matrix, None) for name, (matrix, _, _) in _parts(plain).items()}
+
+
+def _adapted(model: nn.Module) -> dict[str, nn.Module]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def _known(name: str, layer: nn.Module) -> bool:
+    try:
+        parts(name, layer)
+    except GradsError:
+        return False
+    return True
 
 
 def _parts(layers: Mapping[str, Any]) -> dict[str, Any]:
