@@ -126,7 +126,7 @@ def test_a_partial_table_has_holes_where_the_strict_one_has_errors(frame):
     strict, partial = Estimates(without), Estimates(without, partial=True)
     for base, run in ((UNTUNED, RANDOM), (RANDOM, UNTUNED)):
         assert partial.difference("tiny", "law", run, base, METEOR) == ABSENT
-        with pytest.raises(GradsError, match="no 'meteor' of 'test' for random@0.5 of model tiny on law"):
+        with pytest.raises(GradsError, match=r"no 'meteor' of 'test' for random@0\.5 of model"):
             strict.difference("tiny", "law", run, base, METEOR)
     assert partial.of("tiny", "law", RANDOM, METEOR) == ABSENT
     assert partial.signature("tiny", "law", RANDOM, METEOR) == ""
