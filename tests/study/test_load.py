@@ -190,6 +190,13 @@ def test_the_same_key_in_two_mappings_and_a_merge_are_fine(tmp_path):
     assert found["two"]["z"] == 4
 
 
+@pytest.mark.parametrize("text", ["? [a, b]\n: 1\n", "x: {[a, b]: 1}\n", "? {a: 1}\n: 2\n"])
+def test_a_key_that_is_no_name_is_refused(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(GradsError, match=r"mine\.yaml: not valid YAML: .*found unhashable key"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
 def test_objects_of_python_are_not_made(tmp_path):
     (tmp_path / "mine.yaml").write_text("a: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(GradsError, match=r"mine\.yaml: not valid YAML: could not determine a constructor"):
@@ -216,6 +223,11 @@ def test_broken_yaml_is_one_line(tmp_path, text):
         (["seeds"], [-1], "'seeds.0': .*greater than or equal to 0; found -1"),
         (["seeds"], [], "'seeds': .*at least 1"),
         (["training", "epochs"], "2", "'training.epochs' is the text '2', not a number"),
+        (
+            ["training", "learning_rate"],
+            "fast",
+            "'training.learning_rate': Input should be a valid number; found 'fast'",
+        ),
         (["training", "weights"], "LoRA", "'training.weights': .*'lora' or 'full'; found 'LoRA'"),
         (["training"], None, "'training': "),
         (["arms", "grads"], ["grads"], "'arms.grads': "),
