@@ -30,6 +30,7 @@ def check_files(study: Study) -> None:
     """
     paths = {
         **{f"models.{k}.source.path": getattr(m.source, "path", None) for k, m in study.models.items()},
+        **{f"encoders.{k}.source.path": getattr(e.source, "path", None) for k, e in study.encoders.items()},
         **{f"domains.{k}.source.path": getattr(d.source, "path", None) for k, d in study.domains.items()},
         **{f"general.tasks.{k}.yaml": t.yaml for k, t in study.general.tasks.items()},
         **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
