@@ -51,6 +51,11 @@ def test_a_name_that_clashes_is_refused(change, sentence):
         (("domains", "sums", "source", "path", "config/smoke/sum.jsonl"), "'domains.sums.source.path': .*'sums.jsonl'"),
         (("models", "tiny", "source", {"kind": "file", "path": "nowhere/m.gguf"}), "there is no folder nowhere"),
         (("general", "text", "source", "path", "config/smoke/txt.jsonl"), "did you mean 'text.jsonl'"),
+        (("domains", "sums", "source", "path", "config/smoke"), "'domains.sums.source.path': config/smoke is a folder"),
+        (
+            ("encoders", {"e": {"title": "E", "source": {"kind": "file", "path": "config/smok"}}}),
+            "'encoders.e.source.path': config/smok is not there .*'smoke'",
+        ),
     ],
 )
 def test_a_file_that_is_not_there_is_refused(change, sentence):
