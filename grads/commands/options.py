@@ -155,7 +155,7 @@ def check_data(data: Path, option: str = "--data") -> None:
 def check_out(out: Path, suffix: str, data: Path) -> None:
     """Refuse an output that has another suffix, is a folder, or is the data themselves."""
     if out.suffix != suffix:
-        raise GradsError(f"--out {out}: the file is JSON lines: give it a name that ends in {suffix}")
+        raise GradsError(f"--out {out}: give it a name that ends in {suffix}, which is what is written")
     if out.is_dir():
         raise GradsError(f"--out {out} is a folder: give the name of a file")
     if out.resolve() == data.resolve():

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from grads.commands.options import assignments, check_absent, check_choice, check_method, check_out, ratio_of
+from grads.commands.options import (
+    assignments,
+    check_absent,
+    check_choice,
+    check_folder,
+    check_method,
+    check_out,
+    ratio_of,
+)
 from grads.commands.shared import Own, encoders_of, on_own_files, open_workbench
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
@@ -161,8 +169,24 @@ def metrics(
       grads metrics predictions.jsonl --metric bleu --metric chrf
     """
     if not predictions.is_file():
-        raise GradsError(f"{predictions} is not there: give a file with one JSON object a line")
-    _measure(predictions, _metrics(metric, wordnet), wordnet, out or predictions.with_suffix(".metrics.json"))
+        found = "is a folder" if predictions.is_dir() else "is not there"
+        raise GradsError(f"{predictions} {found}: give a file with one JSON object a line")
+    names, out = _metrics(metric, wordnet), out or predictions.with_suffix(".metrics.json")
+    check_out(out, ".json", predictions)
+    check_folder(out.parent, f"--out {out}")
+    _check_predictions(predictions)
+    _measure(predictions, names, wordnet, out)
+
+
+def _check_predictions(predictions: Path) -> None:
+    """Refuse a file that is not JSON lines with two texts a line."""
+    from grads.data.rows import parse_rows
+
+    with predictions.open("rb") as handle:
+        for place, row in parse_rows(handle, "predictions.jsonl", str(predictions)):
+            for key in ("reference", "prediction"):
+                if not isinstance(row.get(key), str):
+                    raise GradsError(f"{place}: there is no text '{key}': give each line a reference and a prediction")
 
 
 def _copy_folder(source: Path, out: Path) -> None:

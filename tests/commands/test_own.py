@@ -304,6 +304,24 @@ def test_metrics_of_another_tools_predictions(grads, tmp_path):
     assert "did you mean 'bleu'" in grads("metrics", path, "--metric", "blue", status=2).stderr
     assert "METEOR needs it" in grads("metrics", path, "--metric", "meteor", "--wordnet", "no", status=2).stderr
     assert "no.jsonl is not there" in grads("metrics", "no.jsonl", status=2).stderr
+    assert "ends in .json," in grads("metrics", path, "--out", path, status=2).stderr
+    assert json.loads(path.read_text()) == same
+    assert "nothing can be written" in grads("metrics", path, "--out", path / "m.json", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("notes", "wrong.txt:1: not JSON"),
+        ('{"reference": "a", "prediction": 1}', "wrong.txt:1: there is no text 'prediction'"),
+        ('{"prediction": "a"}', "wrong.txt:1: there is no text 'reference'"),
+        ("", "wrong.txt is empty"),
+    ],
+)
+def test_wrong_predictions_are_one_sentence(grads, tmp_path, content, sentence):
+    (tmp_path / "wrong.txt").write_text(content)
+    assert sentence in grads("metrics", tmp_path / "wrong.txt", status=2).stderr
+    assert "is a folder" in grads("metrics", tmp_path, status=2).stderr
 
 
 def test_metrics_with_wordnet(grads, tmp_path, wordnet_folder):
