@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,10 @@ def _fetch_apart(source: HubSource, out: Path) -> None:
     """Fetch in a process of its own: libraries learn only once, when they are imported, whether there is a hub."""
     apart = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, apart, initializer=_prepare_process) as pool:
-        pool.submit(fetch_model, source, out).result()
+        try:
+            pool.submit(fetch_model, source, out).result()
+        except BrokenProcessPool:
+            raise GradsError(f"the fetch of {source.id} was killed: the same command carries on") from None
 
 
 def _prepare_process() -> None:

@@ -1,4 +1,6 @@
+import http.server
 import json
+import threading
 
 import pandas as pd
 import pytest
@@ -165,6 +167,35 @@ def test_a_model_that_the_hub_has_not_is_one_sentence(grads, data, tmp_path, pla
         assert f"error: --model: there is no folder or file {id_}, and model {id_} at" in result.stderr
         assert "is not in the hub's cache and the hub cannot be reached: mend the network" in result.stderr
     assert not list((tmp_path / "grads-work").iterdir())
+
+
+def test_a_hub_that_answers_is_asked_and_its_refusal_is_one_sentence(grads, data, tmp_path, place, monkeypatch):
+    asked = []
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    options = ("--data", data, "--out", tmp_path / "out.jsonl", "--ratio", "0.5")
+    try:
+        result = grads("select", "--model", "owner/none@v1", *options, status=2)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert any("owner/none/revision/v1" in path for path in asked)
+    assert "model owner/none at v1 cannot be fetched (404" in result.stderr
+    assert "correct 'id' and 'revision'" in result.stderr
 
 
 def test_the_gradients_during_the_preliminary_epoch(select, tmp_path):
