@@ -55,9 +55,10 @@ def test_a_name_that_clashes_is_refused(change, sentence):
             ("general", "tasks", "products", "data", "path", "config/smoke/product.jsonl"),
             "did you mean 'products.jsonl'",
         ),
+        (("domains", "sums", "source", "path", "config/smoke"), "'domains.sums.source.path': config/smoke is a folder"),
         (
             ("encoders", {"e": {"title": "E", "source": {"kind": "file", "path": "config/smok"}}}),
-            "encoders.e.source.path",
+            "'encoders.e.source.path': config/smok is not there .*'smoke'",
         ),
     ],
 )
