@@ -245,7 +245,7 @@ def test_the_example_method_works_as_it_is_written(workspace):
     (_, source), *_ = blocks(ROOT / "docs/adding-a-method.md", "python")
     assert EXAMPLE not in methods()
     (workspace.folder / f"grads/methods/{EXAMPLE}.py").write_text(source, encoding="utf-8")
-    study = yaml.safe_load((workspace.folder / "mine.yaml").read_text(encoding="utf-8"))
+    study = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text(encoding="utf-8"))
     (_, arms), *_ = blocks(ROOT / "docs/adding-a-method.md", "yaml")
     study["arms"] = {"untuned": {"method": "untuned"}} | yaml.safe_load(arms)["arms"]
     (workspace.folder / "example.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
