@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -112,6 +113,14 @@ def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
 def test_the_wording_of_the_label_re_runs_tables_only(finished):
     planned = finished.planned(*CONFIG, "--config", "label=Another")
     assert set(planned) == {"measurements", "tables"}
+
+
+@pytest.mark.parametrize("config", [path.stem for path in sorted(Path("config").glob("*.yaml"))])
+def test_every_shipped_config_can_be_planned(finished, config):
+    planned = finished.planned("--configfile", f"config/{config}.yaml", "--forceall")
+    trained = [cell for cell in cells(read_study(f"config/{config}.yaml")) if cell.trained]
+    assert planned["train"] == len(trained)
+    assert {"fetch_archive", "evaluate", "tables"} <= set(planned)
 
 
 def test_a_users_config_runs_the_users_domains_only(finished):
