@@ -70,8 +70,9 @@ class Worker:
             self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
+            status = self.process.wait()  # Before the log is read: its last words come late.
             last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
-            raise WorkerError("\n".join([f"{self.name} ended with status {self.process.wait()}; {self.log}:", *last]))
+            raise WorkerError("\n".join([f"{self.name} ended with status {status}; {self.log}:", *last]))
         return json.loads(answer)
 
     def __enter__(self) -> Self:

@@ -138,6 +138,6 @@ def _loss(model: Any, examples: Sequence[Example]) -> Tensor:
     for row, example in enumerate(examples):
         where = example.response_positions
         labels[row, where] = ids[row, where]
-    mixed = any(part.dtype == torch.float32 for part in _trained(model))
+    mixed = len({part.dtype for part in model.parameters()}) > 1
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         return model(input_ids=ids, labels=labels, use_cache=False).loss
