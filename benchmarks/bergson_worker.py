@@ -27,9 +27,9 @@ class IndexBuild:
         from bergson.utils.worker_utils import create_processor, setup_model_and_peft
 
         torch.set_num_threads(settings.threads)
-        self.folder = Path(tempfile.mkdtemp(prefix="bergson-"))
+        self.folder = tempfile.TemporaryDirectory(prefix="bergson-")
         self.config = IndexConfig(
-            run_path=str(self.folder / "index"),
+            run_path=str(Path(self.folder.name) / "index"),
             model=settings.model,
             precision="bf16",
             projection_dim=settings.side,

@@ -27,7 +27,7 @@ def bergson_python() -> Path:
     say(f"bergson: making its environment in {FOLDER}")
     shutil.rmtree(FOLDER, ignore_errors=True)
     venv.create(FOLDER, with_pip=True)
-    command = [str(python), "-m", "pip", "install", "--quiet", "--progress-bar", "off", "--requirement"]
+    command = [str(python), "-m", "pip", "install", "--quiet", "--progress-bar", "off", "--no-deps", "--requirement"]
     if subprocess.run([*command, str(REQUIREMENTS)], stdout=sys.stderr, check=False).returncode:
         raise GradsError(f"pip could not install {REQUIREMENTS}: see above, or leave bergson out with --skip bergson")
     ready.write_text(wanted, encoding="utf-8")
