@@ -36,8 +36,6 @@ def bergson_python() -> Path:
 
 def bergson_versions(python: Path) -> dict[str, str]:
     """Return the versions of what counts in that environment."""
-    code = (
-        "from importlib.metadata import version\nfor name in ('bergson', 'torch', 'transformers'): print(version(name))"
-    )
+    code = f"import importlib.metadata\nfor name in {NAMED}: print(importlib.metadata.version(name))"
     lines = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    return dict(zip(("bergson", "torch", "transformers"), lines, strict=True))
+    return dict(zip(NAMED, lines, strict=True))
