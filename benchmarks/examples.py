@@ -46,18 +46,19 @@ def layouts(records: Sequence[Record], tokenizer: Any, count: int, seed: int = 0
     Raises:
         GradsError: there are not so many.
     """
-    texts = {record.id: text_of(record) for record in records}
-    found: dict[str, dict[str, Item]] = {}
-    for layout in LAYOUTS:
-        tokenized = Formatter(tokenizer, Format(template=layout)).tokenize(records, LONGEST, "drop")
-        found[layout] = {
-            one.id: Item(one.id, one.input_ids, one.prompt_tokens, text=texts[one.id]) for one in tokenized.examples
-        }
-    common = [record.id for record in records if all(record.id in items for items in found.values())]
-    if len(common) < count:
-        raise GradsError(f"only {len(common)} records have at most {LONGEST} tokens: ask for fewer with --records")
-    drawn = sorted(random.Random(seed).sample(common, count))
-    return {layout: [items[id_] for id_ in drawn] for layout, items in found.items()}
+    formatters = {layout: Formatter(tokenizer, Format(template=layout)) for layout in LAYOUTS}
+    found: dict[str, list[Item]] = {layout: [] for layout in LAYOUTS}
+    for record in random.Random(seed).sample(records, len(records)):
+        if len(found[LAYOUTS[0]]) == count:
+            return found
+        examples = {layout: one.tokenize([record], LONGEST, "drop").examples for layout, one in formatters.items()}
+        if all(examples.values()):
+            for layout, (one,) in examples.items():
+                found[layout].append(Item(one.id, one.input_ids, one.prompt_tokens, text=text_of(record)))
+    if len(found[LAYOUTS[0]]) < count:
+        fitting = len(found[LAYOUTS[0]])
+        raise GradsError(f"only {fitting} records have at most {LONGEST} tokens: ask for fewer with --records")
+    return found
 
 
 def made_up(count: int, tokens: int, vocabulary: int, seed: int = 0) -> list[Item]:
