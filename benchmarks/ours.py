@@ -3,51 +3,54 @@
 This is the one module that knows the probe's interface. A new variant is a function and a line in `VARIANTS`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from functools import partial
 
-import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.examples import Item
-from benchmarks.peers import PADDING, Run, compile_layers
+from benchmarks.peers import PADDING, Run
 from benchmarks.protocol import Settings, Variant
+from grads.data.batches import token_budget_batches
 from grads.data.formatting import Example
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
 from grads.probe.encoder import sentence_embeddings
-from grads.probe.gradients import gradient_statistics
+from grads.probe.passes import Pass
 from grads.study.config import Adapter
+from grads.study.features import Features
+
+# All that one forward and one backward pass give, but what is made on request only.
+ALL = (
+    "gradients", "prompt", "el2n", "low_perplexity", "sgd_features", "hidden", "weighted_hidden", "layer_hidden",
+    "embeddings",
+)  # fmt: skip
+# All entries of all modules' gradients would cost many times the pass: a fraction of both.
+DENSE = Features(projection="dense", dimension=64, modules=["*.q_proj"], allow_costly=True)
 
 
-def signals(settings: Settings, compiled: bool) -> Run:
-    """Statistics of the embedding's and the head's gradients, and the response NLL: what the method `grads` reads."""
-    model = _frozen(settings, compiled)
-    return lambda examples: gradient_statistics(model, examples, settings.token_budget, PADDING)
-
-
-def signals_hidden(settings: Settings, compiled: bool) -> Run:
-    """The same, and the mean last hidden states from the same pass."""
-    model = _frozen(settings, compiled)
+def measured(
+    settings: Settings, compiled: bool, measures: Collection[str], warm: bool = False, features: Features | None = None
+) -> Run:
+    """The probe's pass for some measures: of the bare model, or with an adapter, as at the point `warm`."""
+    features = features or Features(size=settings.side)
+    model = _warm(settings) if warm else load_model(settings.model, "bf16")
+    ready = Pass(model, measures, PADDING, features=features, compiled=compiled)
+    opened = ExitStack()
+    made_ready = False
 
     def run(examples: Sequence[Example]) -> None:
-        features = np.empty((len(examples), model.config.hidden_size), dtype=np.float32)
-        gradient_statistics(model, examples, settings.token_budget, PADDING, features=features)
+        nonlocal made_ready
+        if not made_ready:
+            # Left open: what makes a model ready, and compiles it, is done once for all that it measures.
+            opened.enter_context(ready.ready(examples[0]))
+            made_ready = True
+        for batch in token_budget_batches([len(example.input_ids) for example in examples], settings.token_budget):
+            ready.measure([examples[index] for index in batch])
 
     return run
-
-
-def signals_warm(settings: Settings, compiled: bool) -> Run:
-    """The `grads` signals of a model with an adapter, which is kept as a low-rank path."""
-    model = _warm(settings)
-    return lambda examples: gradient_statistics(model, examples, settings.token_budget, PADDING)
-
-
-def signals_adapter(settings: Settings, compiled: bool) -> Run:
-    """The same, and the statistics of the adapter's gradients."""
-    model = _warm(settings)
-    return lambda examples: gradient_statistics(model, examples, settings.token_budget, PADDING, measures={"adapter"})
 
 
 def encoder(settings: Settings, compiled: bool) -> Run:
@@ -65,19 +68,25 @@ def encoder(settings: Settings, compiled: bool) -> Run:
 
 
 VARIANTS: dict[str, Variant] = {
-    "signals": Variant("`grads` signals", signals),
-    "signals-hidden": Variant("`grads` signals and mean hidden states", signals_hidden),
-    "signals-warm": Variant("`grads` signals at `warm` (adapter as a low-rank path)", signals_warm, compilable=False),
-    "signals-adapter": Variant("`grads` and adapter signals at `warm`", signals_adapter, compilable=False),
+    "signals": Variant("`grads` signals", partial(measured, measures=["gradients"])),
+    "kronecker": Variant("features of all weights", partial(measured, measures=["sgd_features"])),
+    "all": Variant("all one-forward signals and features", partial(measured, measures=ALL)),
+    "unconditional": Variant(
+        "`grads` signals and a second forward", partial(measured, measures=["gradients", "unconditional"])
+    ),
+    "hidden": Variant("mean hidden states alone", partial(measured, measures=["hidden"])),
+    "signals-warm": Variant("`grads` signals at `warm`", partial(measured, measures=["gradients"], warm=True)),
+    "kronecker-warm": Variant("features of the adapter", partial(measured, measures=["sgd_features"], warm=True)),
+    "all-warm": Variant(
+        "all one-forward signals and features at `warm`", partial(measured, measures=[*ALL, "adapter"], warm=True)
+    ),
+    "dense-warm": Variant(
+        "dense features of the adapter's q_proj, 64 numbers",
+        partial(measured, measures=["sgd_features"], warm=True, features=DENSE),
+        compilable=False,
+    ),
     "encoder": Variant("sentence encoder", encoder, compilable=False),
 }
-
-
-def _frozen(settings: Settings, compiled: bool) -> Any:
-    model = load_model(settings.model, "bf16").requires_grad_(False)
-    if compiled:
-        compile_layers(model)
-    return model
 
 
 def _warm(settings: Settings) -> nn.Module:
@@ -85,4 +94,4 @@ def _warm(settings: Settings) -> nn.Module:
     for name, part in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(part, std=1e-3)
-    return model.requires_grad_(False)
+    return model

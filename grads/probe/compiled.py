@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from grads.models.causal import decoder_layers, unwrap
@@ -48,4 +47,3 @@ def compiled_layers(model: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer._compiled_call_impl = None
-        torch._dynamo.reset()
