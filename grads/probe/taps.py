@@ -69,6 +69,12 @@ class Taps:
             )
         if "adam_features" in self.measures and self.moments is None:
             raise GradsError("adam_features need the moments of the preliminary epoch: measure them at the point 'warm'")
+        if "adam_features" in self.measures and self.moments is not None:
+            for name in layers:
+                if not {name + A, name + B} <= self.moments.average.keys() & self.moments.average_squared.keys():
+                    raise GradsError(
+                        f"the moments of the preliminary epoch are not of {name}: probe the adapter of the same run"
+                    )
 
     def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe | None:
         factors: tuple[Sides, ...] = ()
