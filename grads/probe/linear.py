@@ -41,12 +41,14 @@ class Recipe:
 
     Args:
         statistics: `STATISTICS` numbers of the adapter's gradients.
+        absolute: the sum of absolutes among them.
         weights: the squared l2 norm of the gradient of W.
         factors: how to project the gradient of W; or those of A and of B, where there is an adapter.
         whole: what is made of the adapter's gradients as such.
     """
 
     statistics: bool = False
+    absolute: bool = False
     weights: bool = False
     factors: tuple[Sides, ...] = ()
     whole: tuple[Whole, ...] = ()
@@ -104,10 +106,10 @@ class TappedLinear(nn.Module):
         """
         made: list[Tensor] = []
         if self.recipe.statistics or self.recipe.whole:
-            of_a, of_b = (through.mT @ given).float(), (gradient.mT @ low).float() * self.scale
+            of_a, of_b = through.mT @ given, (gradient.mT @ low) * self.scale
             if self.recipe.statistics:
-                made.append(statistics_of(of_a.flatten(1), of_b.flatten(1)))
-            made += [whole.make(of_a, of_b) for whole in self.recipe.whole]
+                made.append(statistics_of(of_a.flatten(1), of_b.flatten(1), absolute=self.recipe.absolute))
+            made += [whole.make(of_a.float(), of_b.float()) for whole in self.recipe.whole]
         if self.recipe.weights:
             made.append(squared_norm(gradient, given).unsqueeze(1))
         lefts = (gradient,) if through is None else (through, gradient)
@@ -187,16 +189,21 @@ def _adapter(name: str, layer: Any) -> tuple[Tensor, Tensor, float] | None:
     return layer.lora_A[key].weight.detach().float(), layer.lora_B[key].weight.detach().float(), layer.scaling[key]
 
 
-def statistics_of(*gradients: Tensor) -> Tensor:
-    """Return records x `STATISTICS` of gradients (each records x entries) taken together."""
-    columns = [
-        sum(part.square().sum(dim=1) for part in gradients),
-        sum(part.sum(dim=1) for part in gradients),
-        sum(part.abs().sum(dim=1) for part in gradients),
-        torch.stack([part.amax(dim=1) for part in gradients]).amax(dim=0),
-        torch.stack([part.amin(dim=1) for part in gradients]).amin(dim=0),
-    ]
-    return torch.stack([column for column in columns if isinstance(column, Tensor)], dim=1)
+def statistics_of(*gradients: Tensor, absolute: bool) -> Tensor:
+    """Return records x `STATISTICS` of gradients (each records x entries) taken together, float32.
+
+    The sum of absolutes is 0 unless it is asked for.
+    """
+    columns = []
+    for part in gradients:
+        lowest, highest = part.aminmax(dim=1)
+        squared = torch.linalg.vector_norm(part, dim=1, dtype=torch.float32).square()
+        sums = part.sum(dim=1, dtype=torch.float32)
+        absolutes = part.abs().sum(dim=1, dtype=torch.float32) if absolute else torch.zeros_like(sums)
+        columns.append(torch.stack([squared, sums, absolutes, highest.float(), lowest.float()], dim=1))
+    together = torch.stack(columns)
+    highest, lowest = together[..., 3].amax(dim=0), together[..., 4].amin(dim=0)
+    return torch.cat([together[..., :3].sum(dim=0), torch.stack([highest, lowest], dim=1)], dim=1)
 
 
 def squared_norm(gradient: Tensor, given: Tensor) -> Tensor:

@@ -45,16 +45,19 @@ class Taps:
         self, model: nn.Module, measures: Collection[str], features: Features, moments: Moments | None = None
     ) -> None:
         self.measures, self.features, self.moments = MEASURES & set(measures), features, moments
-        self.projection = make_projection(features)
+        self.projection, self.absolute = make_projection(features), "mean_abs" in measures
         self.recipes: dict[str, Recipe] = {}
         self.entries = 0
         if not self.measures:
+            # Nothing is asked of the layers, but an adapter's path costs a third less without PEFT's own modules.
+            self.recipes = {name: Recipe() for name, layer in _adapted(model).items() if _known(name, layer)}
             return
         layers = _layers(model, self.measures)
         self._check(layers)
         chosen = chosen_modules(list(layers), features.modules)
         for name, layer in layers.items():
-            if recipe := self._recipe(name, layer, name in chosen):
+            recipe = self._recipe(name, layer, name in chosen)
+            if recipe.widths or layer.adapter is not None:
                 self.recipes[name] = recipe
         self.entries = sum(part.numel() for layer in layers.values() for part in (layer.adapter or ())[:2])
 
@@ -76,7 +79,7 @@ class Taps:
                         f"the moments of the preliminary epoch are not of {name}: probe the adapter of the same run"
                     )
 
-    def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe | None:
+    def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe:
         factors: tuple[Sides, ...] = ()
         whole: tuple[Whole, ...] = ()
         if chosen and "sgd_features" in self.measures:
@@ -87,8 +90,7 @@ class Taps:
         if chosen and "adam_features" in self.measures:
             whole = (*whole, Whole(lambda a, b: self._directed(name, a, b), self._width(layer)))
         statistics = "adapter" in self.measures and layer.adapter is not None
-        recipe = Recipe(statistics, "weights" in self.measures, factors, whole)
-        return recipe if recipe.widths else None
+        return Recipe(statistics, self.absolute, "weights" in self.measures, factors, whole)
 
     def _factors(self, name: str, layer: Layer) -> tuple[Sides, ...]:
         assert isinstance(self.projection, Kronecker)
@@ -170,10 +172,9 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
     Raises:
         GradsError: one of them is of a kind that is not known, or weights of the decoder are in no linear layer.
     """
-    from peft.tuners.lora import LoraLayer
     from transformers.pytorch_utils import Conv1D
 
-    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    adapted = _adapted(model)
     if adapted and "weights" not in measures:
         # A layer that has only adapters that are not active is as good as one that has none.
         active = {name: Layer(matrix, adapter) for name, (matrix, _, adapter) in _parts(adapted).items() if adapter}
@@ -193,6 +194,20 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
     if len({id(layer.weight) for layer in plain.values()}) < len(plain):
         raise GradsError("linear layers of the model share their weights: choose signals of embedding and head")
     return {name: Layer(matrix, None) for name, (matrix, _, _) in _parts(plain).items()}
+
+
+def _adapted(model: nn.Module) -> dict[str, nn.Module]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def _known(name: str, layer: nn.Module) -> bool:
+    try:
+        parts(name, layer)
+    except GradsError:
+        return False
+    return True
 
 
 def _parts(layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, MistralConfig
 
 from grads.models import attention
-from grads.models.attention import BLOCK, NAME, CausalAttention, quick_attention
+from grads.models.attention import BLOCK, NAME, causal_attention, causal_attention_backward, quick_attention
 
 SIZES = {
     "vocab_size": 61, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
@@ -40,7 +40,7 @@ def random_heads(tokens, groups, width=8):
 def test_output_and_gradients_are_those_of_the_plain_products(tokens, groups):
     inputs = random_heads(tokens, groups)
     expected, wanted = both_ways(lambda q, k, v: plain(q, k, v, 0.3), *inputs)
-    found, gradients = both_ways(lambda q, k, v: CausalAttention.apply(q, k, v, 0.3), *inputs)
+    found, gradients = both_ways(lambda q, k, v: causal_attention(q, k, v, 0.3), *inputs)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     for gradient, other in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
@@ -49,7 +49,7 @@ def test_output_and_gradients_are_those_of_the_plain_products(tokens, groups):
 def test_gradients_pass_the_numerical_check(monkeypatch):
     monkeypatch.setattr(attention, "BLOCK", 3)
     inputs = [tensor[:1].double().requires_grad_() for tensor in random_heads(7, 2, width=3)]
-    assert torch.autograd.gradcheck(lambda q, k, v: CausalAttention.apply(q, k, v, 0.5), inputs)
+    assert torch.autograd.gradcheck(lambda q, k, v: causal_attention(q, k, v, 0.5), inputs)
 
 
 def test_values_may_be_of_another_width_and_inputs_not_contiguous():
@@ -57,10 +57,19 @@ def test_values_may_be_of_another_width_and_inputs_not_contiguous():
     value = torch.randn(2, BLOCK + 5, 2, 5).transpose(1, 2)
     query = query.transpose(1, 2).contiguous().transpose(1, 2)
     expected, wanted = both_ways(lambda q, k, v: plain(q, k, v, 0.3), query, key, value)
-    found, gradients = both_ways(lambda q, k, v: CausalAttention.apply(q, k, v, 0.3), query, key, value)
+    found, gradients = both_ways(lambda q, k, v: causal_attention(q, k, v, 0.3), query, key, value)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     for gradient, other in zip(gradients, wanted, strict=True):
         torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_compiler_is_told_the_right_shapes():
+    query, key, value = random_heads(20, 2)
+    value = value[..., :5]
+    checks = ("test_schema", "test_faketensor")
+    torch.library.opcheck(causal_attention, (query, key, value, 0.3), test_utils=checks)
+    gradient = torch.randn(2, 4, 20, 5)
+    torch.library.opcheck(causal_attention_backward, (gradient, query, key, value, 0.3), test_utils=checks)
 
 
 def test_bf16_is_as_near_as_torchs_own():
@@ -72,7 +81,7 @@ def test_bf16_is_as_near_as_torchs_own():
         ),
         *inputs,
     )
-    _, gradients = both_ways(lambda q, k, v: CausalAttention.apply(q, k, v, 0.3), *inputs)
+    _, gradients = both_ways(lambda q, k, v: causal_attention(q, k, v, 0.3), *inputs)
     for gradient, other, exact in zip(gradients, own, wanted, strict=True):
         assert gradient.dtype == torch.bfloat16
         error, allowed = ((tensor.float() - exact).norm() / exact.norm() for tensor in (gradient, other))
@@ -96,8 +105,7 @@ def test_a_model_is_the_same_as_with_eager_attention(kind, tokens, monkeypatch):
     quick = copy.deepcopy(eager)
     quick.set_attn_implementation("sdpa")
     used = []
-    apply = CausalAttention.apply
-    monkeypatch.setattr(CausalAttention, "apply", lambda *inputs: used.append(1) or apply(*inputs))
+    monkeypatch.setattr(attention, "causal_attention", lambda *inputs: used.append(1) or causal_attention(*inputs))
     ids = torch.randint(61, (2, tokens), generator=torch.Generator().manual_seed(1))
     expected, wanted = gradient_of(eager, ids)
     with quick_attention(quick):
@@ -116,7 +124,7 @@ def test_a_mask_of_padding_is_minded(monkeypatch):
     ids = torch.randint(61, (2, 9), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(ids)
     mask[0, :4] = 0
-    monkeypatch.setattr(CausalAttention, "apply", lambda *_inputs: 1 / 0)
+    monkeypatch.setattr(attention, "causal_attention", lambda *_inputs: 1 / 0)
     with torch.no_grad(), quick_attention(model):
         found = model(input_ids=ids, attention_mask=mask).logits
         with pytest.raises(ZeroDivisionError):

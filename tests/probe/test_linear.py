@@ -89,7 +89,7 @@ def test_a_tap_receives_what_the_recipe_makes_of_the_adapters_gradients(kind: st
     model = make(kind, True)
     sides = ((draw(2, 2), draw(INPUTS, 3)), (draw(OUTPUTS, 4), draw(2, 2, seed=4)))
     wholes = (Whole(lambda a, b: a.flatten(1), 2 * INPUTS), Whole(lambda a, b: b[:, :1, :].flatten(1), 2))
-    recipe = Recipe(statistics=True, factors=sides, whole=wholes)
+    recipe = Recipe(statistics=True, absolute=True, factors=sides, whole=wholes)
     assert recipe.widths == [5, 2 * INPUTS, 2, 6, 8]
     found, _, _ = received(model, recipe)
     for record in range(RECORDS):
@@ -126,7 +126,10 @@ def test_the_norm_is_the_same_in_both_forms(tokens: int) -> None:
 
 def test_statistics_of_several_gradients_are_of_their_entries_together() -> None:
     pieces = draw(2, 7), draw(2, 3, seed=5) - 4
-    torch.testing.assert_close(statistics_of(*pieces), statistics_of(torch.cat(pieces, dim=1)))
+    torch.testing.assert_close(
+        statistics_of(*pieces, absolute=True), statistics_of(torch.cat(pieces, dim=1), absolute=True)
+    )
+    assert (statistics_of(*pieces, absolute=False)[:, 2] == 0).all()
 
 
 def test_layers_are_put_back_also_after_an_error() -> None:

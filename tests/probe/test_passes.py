@@ -211,7 +211,7 @@ def test_a_model_is_left_as_it_was(
         monkeypatch.setattr("grads.probe.passes.tapped", lambda *_arguments: 1 / 0)
     if stop == "inside":
         # In the backward pass, deep in the model.
-        monkeypatch.setattr("grads.probe.linear.statistics_of", lambda *_gradients: 1 / 0)
+        monkeypatch.setattr("grads.probe.linear.statistics_of", lambda *_gradients, **_options: 1 / 0)
     with pytest.raises(ZeroDivisionError) if stop else nullcontext():
         measure(model, examples, {"gradients", "adapter"}, 60, 0)
     assert state_of(model) == before

@@ -91,7 +91,7 @@ def test_patterns_choose_the_modules_of_features_but_not_of_statistics(
     model = with_adapter(llama)
     features = Features(size=3, modules=["*.layers.1.*.q_proj", "*.down_proj"])
     taps = Taps(model, {"sgd_features"}, features)
-    assert [name.split("layers.")[1] for name in taps.recipes] == [
+    assert [name.split("layers.")[1] for name, recipe in taps.recipes.items() if recipe.widths] == [
         "0.mlp.down_proj", "1.self_attn.q_proj", "1.mlp.down_proj",
     ]  # fmt: skip
     found = measure(model, examples, {"sgd_features", "adapter"}, 60, 0, features=features)
@@ -104,6 +104,8 @@ def test_patterns_choose_the_modules_of_features_but_not_of_statistics(
 
 def test_no_taps_where_nothing_needs_them(llama: nn.Module, with_adapter: Adapt) -> None:
     assert Taps(llama, {"gradients", "hidden", "el2n"}, Features()).recipes == {}
+    # An adapter's path is quicker without PEFT's modules, but nothing is taken of it.
+    assert not any(recipe.widths for recipe in Taps(with_adapter(llama), {"gradients"}, Features()).recipes.values())
     assert len(Taps(with_adapter(llama), {"adapter"}, Features()).recipes) == 14
     assert len(Taps(llama, {"weights"}, Features()).recipes) == 14
 
