@@ -260,3 +260,23 @@ def test_no_backward_pass_where_no_gradient_is_asked_for(
     measure(llama, examples, {"mean_abs", "losses"}, 60, 0)
     with pytest.raises(ZeroDivisionError):
         measure(llama, examples, {"weights"}, 60, 0)
+
+
+@pytest.mark.parametrize("adapted", [False, True], ids=["base", "lora"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_a_loss_that_is_not_finite_stays_with_its_record(
+    attention: str, adapted: bool, build: Build, with_adapter: Adapt, moments_for: Any, examples: list[Example]
+) -> None:
+    model = build("llama-untied", attention)
+    model = with_adapter(model) if adapted else model
+    options = {"moments": moments_for(model)} if adapted else {}
+    with torch.no_grad():
+        unwrap(model).get_input_embeddings().weight[96] = torch.inf
+    bad = Example("bad", [5, 6, 96, 7, 8, 9], 3)
+    expected, found = measured(model, examples, 10_000, **options), measured(model, [*examples, bad], 10_000, **options)
+    assert not np.isfinite(found.columns["response_nll"][-1])
+    for name, values in expected.columns.items():
+        np.testing.assert_allclose(found.columns[name][:-1], values, rtol=1e-4, atol=1e-6, err_msg=name)
+    for name, rows in expected.vectors.items():
+        assert np.isfinite(rows).all()
+        np.testing.assert_allclose(found.vectors[name][:-1], rows, rtol=1e-3, atol=1e-5, err_msg=name)
