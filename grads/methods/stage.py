@@ -54,12 +54,11 @@ def select_records(
     started = time.monotonic()
     method = find_method(method_name)
     parsed = parse_parameters(method, parameters)
-    pool = _pool(stores)
-    inputs = _inputs(method.needs(parsed), pool, stores, references, seed, ratio == AUTO)
+    inputs = _inputs(method.needs(parsed), _pool(stores), stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
-    inputs = replace(inputs, count=len(pool) if method.equal_steps else requested)
+    inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
     choice = method.select(inputs, parsed)
-    table = _table(method, pool["id"], choice, inputs.count)
+    table = _table(method, inputs.pool["id"], choice, inputs.count)
     meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
     meta |= {"ratio": ratio, "seed": seed, "seconds": round(time.monotonic() - started, 3)}
     with atomic_path(out) as temporary:
