@@ -38,7 +38,7 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) ->
 
 @causal_attention.register_fake
 def _like_query(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    return query.new_empty(query.shape)
+    return query.new_empty((*query.shape[:-1], value.shape[-1]))
 
 
 @torch.library.custom_op("grads::causal_attention_backward", mutates_args=())

@@ -176,8 +176,11 @@ def parts(name: str, layer: Any) -> tuple[Tensor, Tensor | None, tuple[Tensor, T
 
 
 def _adapter(name: str, layer: Any) -> tuple[Tensor, Tensor, float] | None:
+    if layer.merged or layer.disable_adapters:
+        state = "merged into its weights" if layer.merged else "switched off"
+        raise GradsError(f"the adapter at {name} is {state}: probe with the adapter as a path of its own")
     active = [key for key in layer.active_adapters if key in layer.lora_A]
-    if not active or layer.merged:
+    if not active:
         return None
     (key,) = active if len(active) == 1 else (None,)
     variants = getattr(layer, "lora_variant", {})

@@ -8,6 +8,7 @@ from torch import nn
 
 from grads.data.batches import token_budget_batches
 from grads.data.formatting import Example
+from grads.models.causal import context_length
 from grads.probe.measures import columns
 from grads.probe.passes import Measured, Pass, predicted
 from grads.runtime.errors import GradsError
@@ -35,40 +36,55 @@ def measure(
         options: the others of `Pass`.
 
     Raises:
-        GradsError: a record has no response, or the model does more than is known here.
+        GradsError: see `check_examples`; or the model does more than is known here.
     """
-    check_examples(examples)
+    check_examples(examples, measures, context_length(model))
     whole = Measured({name: np.empty(len(examples)) for name in columns(measures)})
     whole.token_losses = [np.empty(0)] * len(examples) if "token_losses" in measures else []
     if not examples:
         return whole
     with Pass(model, measures, padding, **options).ready(examples[0]) as ready:
         for batch in token_budget_batches([len(example.input_ids) for example in examples], token_budget):
-            store(whole, batch, ready.measure([examples[i] for i in batch]))
+            store(whole, batch, ready.measure([examples[i] for i in batch]), len(examples))
             if progress is not None:
                 progress.advance(len(batch))
     return whole
 
 
-def store(whole: Measured, batch: list[int], part: Measured) -> None:
-    """Put a batch's numbers in their places."""
+def store(whole: Measured, batch: list[int], part: Measured, total: int) -> None:
+    """Put a batch's numbers in their places among those of `total` records."""
     for name, values in part.columns.items():
         whole.columns[name][batch] = values
     for name, vectors in part.vectors.items():
         if name not in whole.vectors:
-            total = len(next(iter(whole.columns.values()))) if whole.columns else 0
             whole.vectors[name] = np.empty((total, vectors.shape[1]), dtype=np.float32)
         whole.vectors[name][batch] = vectors
     for index, losses in zip(batch, part.token_losses, strict=False):
         whole.token_losses[index] = losses
 
 
-def check_examples(examples: Sequence[Example]) -> None:
-    """Refuse a record without a response.
+def check_examples(examples: Sequence[Example], measures: Collection[str] = (), longest: int | None = None) -> None:
+    """Refuse records of which the measures say nothing, or that the model was not made for.
+
+    Args:
+        examples: the records.
+        measures: see `grads.probe.measures`.
+        longest: tokens of the model's context, if it has a limit.
 
     Raises:
         GradsError: it names the record.
     """
     for example in examples:
+        tokens = len(example.input_ids)
         if not predicted(example):
             raise GradsError(f"record {example.id} has no response token to learn from: remove it or mend its output")
+        if "prompt" in measures and example.prompt_tokens < 2:
+            raise GradsError(
+                f"record {example.id} has a prompt of {example.prompt_tokens} tokens, none of which is predicted, "
+                "so it has no prompt_nll: give it an instruction, or leave out the methods that need prompt_nll"
+            )
+        if longest is not None and tokens > longest:
+            raise GradsError(
+                f"record {example.id} has {tokens} tokens and the model's context {longest}: set "
+                f"training.max_length to at most {longest}"
+            )

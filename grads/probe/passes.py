@@ -22,6 +22,7 @@ from grads.data.formatting import Example
 from grads.models.attention import quick_attention
 from grads.models.causal import decoder_layers, hidden_states, pad_right, unwrap
 from grads.models.moments import Moments
+from grads.probe.checks import check_ends, check_model, embedding_scale
 from grads.probe.compiled import compiled_layers
 from grads.probe.head import LOW_PERPLEXITY, Head, groups
 from grads.probe.linear import TappedLinear, tapped
@@ -74,6 +75,7 @@ class Pass:
         compiled: bool = False,
     ) -> None:
         self.model, self.measures, self.padding = model, frozenset(measures), padding
+        check_ends(model, padding)
         self.core: Any = unwrap(model)
         self.embedding = self.core.get_input_embeddings()
         self.scale = embedding_scale(self.embedding)
@@ -88,7 +90,8 @@ class Pass:
         """Make the model ready: nothing in it asks for a gradient, taps are in. `example` is one to check it with."""
         with ExitStack() as stack:
             stack.enter_context(frozen(self.model))
-            check_model(self.model, self.head, example)
+            watched = [name for name, recipe in self.taps.recipes.items() if recipe.widths]
+            check_model(self.model, self.head, watched, example.input_ids)
             stack.enter_context(quick_attention(self.core))
             self.layers = stack.enter_context(tapped(self.model, self.taps.recipes))
             if self.compiled:
@@ -294,34 +297,3 @@ def frozen(model: nn.Module) -> Iterator[None]:
 def predicted(example: Example) -> list[int]:
     """Return the positions of the response tokens that have a token before them, from which they are predicted."""
     return [position for position in example.response_positions if position > 0]
-
-
-def embedding_scale(embedding: Any) -> float:
-    """Return the factor by which some models (Gemma) multiply what they look up."""
-    scale = getattr(embedding, "embed_scale", 1.0)
-    return float(scale.to(embedding.weight.dtype)) if isinstance(scale, Tensor) else float(scale)
-
-
-@torch.no_grad()
-def check_model(model: nn.Module, head: Head, example: Example) -> None:
-    """Compare lookup and logits as they are known here with the model's own, on the start of one example.
-
-    Raises:
-        GradsError: they differ.
-    """
-    core: Any = unwrap(model)
-    embedding = core.get_input_embeddings()
-    ids = torch.tensor([example.input_ids[:16]], device=embedding.weight.device)
-    expected = embedding.weight[ids] * embedding_scale(embedding)
-    if not torch.allclose(embedding(ids), expected, rtol=1e-2):
-        raise GradsError(
-            f"the probe knows input embeddings that look up a row and scale it; that of {type(core).__name__} does "
-            "more (an adapter on it?): choose other adapter targets or another model"
-        )
-    expected = core(input_ids=ids, use_cache=False).logits.float()
-    found = head.logits(hidden_states(model, input_ids=ids, use_cache=False)).float()
-    if not torch.allclose(found, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
-        raise GradsError(
-            f"the logits of {type(core).__name__} are not its LM head's output, with or without soft-capping: the "
-            "probe does not know this architecture, choose another model"
-        )

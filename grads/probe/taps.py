@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from grads.models.causal import unwrap
 from grads.models.moments import Moments
-from grads.probe.linear import STATISTICS, Recipe, Sides, Whole, parts
+from grads.probe.linear import Recipe, Sides, Whole, parts
 from grads.probe.moments import adam_direction
 from grads.probe.projection import Dense, Kronecker, chosen_modules, make_projection
 from grads.probe.statistics import named
@@ -72,6 +72,12 @@ class Taps:
             )
         if "adam_features" in self.measures and self.moments is None:
             raise GradsError("adam_features need the moments of the preliminary epoch: measure them at the point 'warm'")
+        if "adam_features" in self.measures and self.moments is not None:
+            for name in layers:
+                if not {name + A, name + B} <= self.moments.average.keys() & self.moments.average_squared.keys():
+                    raise GradsError(
+                        f"the moments of the preliminary epoch are not of {name}: probe the adapter of the same run"
+                    )
 
     def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe:
         factors: tuple[Sides, ...] = ()
@@ -170,7 +176,12 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
 
     adapted = _adapted(model)
     if adapted and "weights" not in measures:
-        return {name: Layer(matrix, adapter) for name, (matrix, _, adapter) in _parts(adapted).items()}
+        # A layer that has only adapters that are not active is as good as one that has none.
+        active = {name: Layer(matrix, adapter) for name, (matrix, _, adapter) in _parts(adapted).items() if adapter}
+        if not active:
+            raise GradsError("no adapter of the model is active: call its set_adapter")
+        return active
+    _refuse_other_adapters(model)
     core: Any = unwrap(model)
     plain = {
         name: layer
@@ -180,6 +191,8 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
     if adapted:
         raise GradsError("weights_l2 is of all weights: it is measured where there is no adapter (training.weights: full)")
     _refuse_other_weights(core, plain)
+    if len({id(layer.weight) for layer in plain.values()}) < len(plain):
+        raise GradsError("linear layers of the model share their weights: choose signals of embedding and head")
     return {name: Layer(matrix, None) for name, (matrix, _, _) in _parts(plain).items()}
 
 
@@ -199,6 +212,15 @@ def _known(name: str, layer: nn.Module) -> bool:
 
 def _parts(layers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: parts(name, layer) for name, layer in layers.items()}
+
+
+def _refuse_other_adapters(model: nn.Module) -> None:
+    from peft.tuners.lora import LoraLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, BaseTunerLayer) and not isinstance(layer, LoraLayer):
+            raise GradsError(f"the adapter at {name} is a {type(layer).__name__}, the probe knows LoRA only: train that")
 
 
 def _refuse_other_weights(core: Any, layers: Mapping[str, nn.Module]) -> None:

@@ -165,7 +165,7 @@ class Autograd:
             columns["weights_l2"] = sum(p.grad.double().square().sum() for p in self.weights.values()).sqrt().item()
         with torch.no_grad():
             vectors = self._vectors(ids, inputs[0][0], output.hidden_states[self.layer][0])
-        return columns, vectors, losses[where].detach().numpy()
+        return columns, vectors, losses[where].detach().float().numpy()
 
     @contextmanager
     def _head_inputs(self) -> Iterator[list[Tensor]]:
@@ -211,7 +211,7 @@ class Autograd:
                 for n, g in gradients.items()
             }
             found["adam_features"] = self._projected(steps)
-        return {name: vector.numpy() for name, vector in found.items()}
+        return {name: vector.float().numpy() for name, vector in found.items()}
 
     def _projected(self, gradients: dict[str, Tensor]) -> Tensor:
         projection = make_projection(self.features)
