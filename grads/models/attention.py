@@ -1,7 +1,7 @@
 """Causal attention on a CPU with a backward pass that is many times faster than torch's own in short sequences.
 
-torch's fused kernel is quick forward, but its backward pass is not made for many short sequences: 37 of 50 tokens take it
-twenty times as long as the matrix products below. Here the forward pass is torch's, and the backward pass recomputes
+torch's fused kernel is quick forward, but its backward pass is not made for many short sequences: 37 of 50 tokens take
+it twenty times as long as the matrix products below. Here the forward pass is torch's, and the backward pass recomputes
 the probabilities from queries and keys, a block of queries at a time, so that as little is held as with the fused one.
 """
 

@@ -1,8 +1,8 @@
 """Compiled decoder layers: what fuses the element-wise work that most of a pass's time on a CPU goes into.
 
-All layers of a decoder run the same code on other weights, so one layer is compiled, for any number of records and tokens,
-and used for all: seconds instead of the minutes that the whole model would take. The compiler keeps what it made in
-a cache on disk (TORCHINDUCTOR_CACHE_DIR), from which the next process takes it.
+All layers of a decoder run the same code on other weights, so one layer is compiled, for any number of records and
+tokens, and used for all: seconds instead of the minutes that the whole model would take. The compiler keeps what it
+made in a cache on disk (TORCHINDUCTOR_CACHE_DIR), from which the next process takes it.
 """
 
 import shutil

@@ -1,14 +1,14 @@
 """Gradients of single records at linear layers, taken while the activations' backward pass goes by.
 
-For a layer with weights W and perhaps an adapter's path, y = W x + s B A x, with x and the loss gradient d at y a token a
-row, the gradients of one record are
+For a layer with weights W and perhaps an adapter's path, y = W x + s B A x, with x and the loss gradient d at y a token
+a row, the gradients of one record are
 
     dW = d^T x        dA = s (d B)^T x        dB = s d^T (x A^T)
 
 sums over its tokens. No parameter asks for a gradient: each layer has a tap, a leaf of zeros that is not added to
-anything, and the layer's backward pass hands the tap what was made of the record's gradients as if it were the tap's own
-gradient. So nothing outlives a layer's backward pass but what was asked for, and a compiler sees no side effect. Padding
-has d = 0, for no loss depends on it.
+anything, and the layer's backward pass hands the tap what was made of the record's gradients as if it were the tap's
+own gradient. So nothing outlives a layer's backward pass but what was asked for, and a compiler sees no side effect.
+Padding has d = 0, for no loss depends on it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -72,6 +72,11 @@ class TappedLinear(nn.Module):
         GradsError: see `parts`.
     """
 
+    matrix: Tensor
+    bias: Tensor | None
+    low: Tensor | None
+    high: Tensor | None
+
     def __init__(self, name: str, layer: Any, recipe: Recipe) -> None:
         super().__init__()
         self.name = name
@@ -89,12 +94,16 @@ class TappedLinear(nn.Module):
         """Return records x tokens x outputs."""
         if self.tap is None:
             output = nn.functional.linear(given, self.matrix, self.bias)
-            return output if self.low is None else output + (given @ self.low.mT) @ self.high.mT
+            if self.low is None or self.high is None:
+                return output
+            return output + (given @ self.low.mT) @ self.high.mT
         if given.dim() != 3 or len(given) != len(self.tap):
             raise GradsError(f"{self.name} does not see records one by one: choose other layers or another model")
         return Tapped.apply(given, self.tap, self)
 
-    def make(self, gradient: Tensor, through: Tensor | None, given: Tensor, low: Tensor, factors: list[Tensor]) -> Tensor:
+    def make(
+        self, gradient: Tensor, through: Tensor | None, given: Tensor, low: Tensor, factors: list[Tensor]
+    ) -> Tensor:
         """Return records x anything, float32: what the recipe says of each record.
 
         Args:
@@ -105,7 +114,7 @@ class TappedLinear(nn.Module):
             factors: x, and x A^T, projected on the right.
         """
         made: list[Tensor] = []
-        if self.recipe.statistics or self.recipe.whole:
+        if through is not None and (self.recipe.statistics or self.recipe.whole):
             of_a, of_b = through.mT @ given, (gradient.mT @ low) * self.scale
             if self.recipe.statistics:
                 made.append(statistics_of(of_a.flatten(1), of_b.flatten(1), absolute=self.recipe.absolute))
@@ -127,7 +136,7 @@ class Tapped(torch.autograd.Function):
         """Return records x tokens x outputs."""
         output = nn.functional.linear(given, layer.matrix, layer.bias)
         low = None
-        if layer.low is not None:
+        if layer.low is not None and layer.high is not None:
             low = given @ layer.low.mT
             output += low @ layer.high.mT
         recipe = layer.recipe

@@ -22,8 +22,8 @@ def columns(measures: Collection[str]) -> tuple[str, ...]:
     """Return the columns that stand for the measures, in their order.
 
     Statistics of the gradients of `embedding` and `head` come with `gradients`, those of all LoRA parameters with
-    `adapter`, each with the mean absolute entry where `mean_abs` is asked for; `weights` is the l2 norm over all weights
-    of the decoder's linear layers. `response_nll` is there wherever anything needs the LM head.
+    `adapter`, each with the mean absolute entry where `mean_abs` is asked for; `weights` is the l2 norm over all
+    weights of the decoder's linear layers. `response_nll` is there wherever anything needs the LM head.
     """
     names = (*STATISTICS, *({"mean_abs"} & set(measures)))
     layers = [*(("embedding", "head") if "gradients" in measures else ()), *({"adapter"} & set(measures))]

@@ -2,10 +2,10 @@
 backward pass of activations, many records at a time.
 
 No parameter asks for a gradient. The gradient at the output of the input embedding, and inputs and errors of the LM
-head, carry both matrices' gradients, apart even where the two share their weights; taps at the linear layers carry those
-of an adapter or of the weights (`grads.probe.linear`). Records are padded on the right, which a causal model needs no
-mask for, and their losses are summed, so that each record's activation gradients are its own: batches do not change the
-values beyond rounding.
+head, carry both matrices' gradients, apart even where the two share their weights; taps at the linear layers carry
+those of an adapter or of the weights (`grads.probe.linear`). Records are padded on the right, which a causal model
+needs no mask for, and their losses are summed, so that each record's activation gradients are its own: batches do not
+change the values beyond rounding.
 """
 
 import math

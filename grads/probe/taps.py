@@ -67,11 +67,13 @@ class Taps:
             raise GradsError("the model has no LoRA adapter whose gradients could be taken: set training.weights: lora")
         if not adapted and "sgd_features" in self.measures and isinstance(self.projection, Dense):
             raise GradsError(
-                "probe.features.projection is dense, which is for the gradients of an adapter: take kronecker where all "
-                "weights are trained"
+                "probe.features.projection is dense, which is for an adapter's gradients: take kronecker where all weights "
+                "are trained"
             )
         if "adam_features" in self.measures and self.moments is None:
-            raise GradsError("adam_features need the moments of the preliminary epoch: measure them at the point 'warm'")
+            raise GradsError(
+                "adam_features need the moments of the preliminary epoch: measure them at the point 'warm'"
+            )
         if "adam_features" in self.measures and self.moments is not None:
             for name in layers:
                 if not {name + A, name + B} <= self.moments.average.keys() & self.moments.average_squared.keys():
@@ -95,21 +97,24 @@ class Taps:
     def _factors(self, name: str, layer: Layer) -> tuple[Sides, ...]:
         assert isinstance(self.projection, Kronecker)
         place, kind = layer.matrix.device, layer.matrix.dtype
-        shapes = {name + W: layer.matrix.shape}
+        shapes: dict[str, tuple[int, ...]] = {name + W: layer.matrix.shape}
         if layer.adapter is not None:
             shapes = {name + A: layer.adapter[0].shape, name + B: layer.adapter[1].shape}
-        sides = (self.projection.sides(key, *shape, place) for key, shape in shapes.items())
+        sides = (self.projection.sides(key, rows, wide, place) for key, (rows, wide) in shapes.items())
         return tuple((left.to(kind), right.to(kind)) for left, right in sides)
 
     def _width(self, layer: Layer) -> int:
         if isinstance(self.projection, Dense):
             return self.projection.dimension
         assert layer.adapter is not None
-        return sum(self.projection.dimensions([tuple(part.shape)]) for part in layer.adapter[:2])
+        low, high, _ = layer.adapter
+        return sum(self.projection.dimensions([(part.shape[0], part.shape[1])]) for part in (low, high))
 
     def _projected(self, name: str, of_a: Tensor, of_b: Tensor) -> Tensor:
         if isinstance(self.projection, Dense):
-            return self.projection.project(name + A, of_a.flatten(1)) + self.projection.project(name + B, of_b.flatten(1))
+            return self.projection.project(name + A, of_a.flatten(1)) + self.projection.project(
+                name + B, of_b.flatten(1)
+            )
         both = (self.projection.project(name + A, of_a), self.projection.project(name + B, of_b))
         return torch.cat(both, dim=1)
 
@@ -117,9 +122,19 @@ class Taps:
         assert self.moments is not None
         directions = []
         for key, gradient in ((name + A, of_a), (name + B, of_b)):
-            moments = (m[key].to(gradient.device) for m in (self.moments.average, self.moments.average_squared))
-            settings = {"betas": self.moments.betas, "epsilon": self.moments.epsilon}
-            directions.append(adam_direction(gradient, *moments, self.moments.steps, **settings))
+            average, squared = (
+                m[key].to(gradient.device) for m in (self.moments.average, self.moments.average_squared)
+            )
+            directions.append(
+                adam_direction(
+                    gradient,
+                    average,
+                    squared,
+                    self.moments.steps,
+                    betas=self.moments.betas,
+                    epsilon=self.moments.epsilon,
+                )
+            )
         return self._projected(name, *directions)
 
     def read(self, found: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,9 +161,13 @@ class Taps:
         """Take what was made of whole gradients off the parts, and return it joined."""
         vectors = {}
         if "sgd_features" in self.measures and isinstance(self.projection, Dense):
-            vectors["sgd_features"] = self._joined({n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole})
+            vectors["sgd_features"] = self._joined(
+                {n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole}
+            )
         if "adam_features" in self.measures:
-            vectors["adam_features"] = self._joined({n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole})
+            vectors["adam_features"] = self._joined(
+                {n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole}
+            )
         return vectors
 
     def _joined(self, parts_of: Mapping[str, list[Tensor]]) -> Tensor:
@@ -189,7 +208,9 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
         if isinstance(layer, nn.Linear | Conv1D) and layer is not core.get_output_embeddings()
     }
     if adapted:
-        raise GradsError("weights_l2 is of all weights: it is measured where there is no adapter (training.weights: full)")
+        raise GradsError(
+            "weights_l2 is of all weights: it is measured where there is no adapter (training.weights: full)"
+        )
     _refuse_other_weights(core, plain)
     if len({id(layer.weight) for layer in plain.values()}) < len(plain):
         raise GradsError("linear layers of the model share their weights: choose signals of embedding and head")
@@ -199,7 +220,8 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
 def _adapted(model: nn.Module) -> dict[str, nn.Module]:
     from peft.tuners.lora import LoraLayer
 
-    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    modules: list[tuple[str, Any]] = list(model.named_modules())
+    return {name: layer for name, layer in modules if isinstance(layer, LoraLayer)}
 
 
 def _known(name: str, layer: nn.Module) -> bool:
@@ -220,13 +242,20 @@ def _refuse_other_adapters(model: nn.Module) -> None:
 
     for name, layer in model.named_modules():
         if isinstance(layer, BaseTunerLayer) and not isinstance(layer, LoraLayer):
-            raise GradsError(f"the adapter at {name} is a {type(layer).__name__}, the probe knows LoRA only: train that")
+            raise GradsError(
+                f"the adapter at {name} is a {type(layer).__name__}, the probe knows LoRA only: train that"
+            )
 
 
 def _refuse_other_weights(core: Any, layers: Mapping[str, nn.Module]) -> None:
     """Refuse a decoder with matrices outside its linear layers, such as experts that are held as one."""
     known = {id(parameter) for layer in layers.values() for parameter in layer.parameters()}
-    known |= {id(parameter) for module in core.modules() if isinstance(module, nn.Embedding) for parameter in module.parameters()}
+    known |= {
+        id(parameter)
+        for module in core.modules()
+        if isinstance(module, nn.Embedding)
+        for parameter in module.parameters()
+    }
     known |= {id(parameter) for parameter in core.get_output_embeddings().parameters()}
     for name, parameter in core.named_parameters():
         if parameter.dim() > 1 and id(parameter) not in known:
