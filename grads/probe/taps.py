@@ -67,8 +67,8 @@ class Taps:
             raise GradsError("the model has no LoRA adapter whose gradients could be taken: set training.weights: lora")
         if not adapted and "sgd_features" in self.measures and isinstance(self.projection, Dense):
             raise GradsError(
-                "probe.features.projection is dense, which is for an adapter's gradients: take kronecker where all weights "
-                "are trained"
+                "probe.features.projection is dense, which is for an adapter's gradients: take kronecker where all "
+                "weights are trained"
             )
         if "adam_features" in self.measures and self.moments is None:
             raise GradsError(
@@ -217,11 +217,10 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
     return {name: Layer(matrix, None) for name, (matrix, _, _) in _parts(plain).items()}
 
 
-def _adapted(model: nn.Module) -> dict[str, nn.Module]:
+def _adapted(model: nn.Module) -> dict[str, Any]:
     from peft.tuners.lora import LoraLayer
 
-    modules: list[tuple[str, Any]] = list(model.named_modules())
-    return {name: layer for name, layer in modules if isinstance(layer, LoraLayer)}
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
 
 
 def _known(name: str, layer: nn.Module) -> bool:
