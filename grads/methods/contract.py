@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ADAM_FEATURES = "adam_features"
+FEATURES = frozenset({"sgd_features", ADAM_FEATURES})
+
+
 class Parameters(BaseModel):
     """Parameters of a method; this one has none. Unknown ones are refused, values are not converted from text."""
 
@@ -30,7 +34,9 @@ class Needs:
         stores: signal stores beside `tokens`, which every method gets, and what each must hold. Stores of gradients are
             `warm` (after the preliminary epoch), `base` (untrained weights) and `during` (before each step of that
             epoch), with `gradients` (statistics of embedding and head), `adapter` (of all LoRA parameters too) or
-            `mean_abs` (mean |g| too). Content embeddings are `hidden` in `base`, or all of the store `encoder-<name>`.
+            `mean_abs` (mean |g| too). They may hold vectors, made as `probe.features` says: `sgd_features` (gradients
+            of the adapter, projected), or at `warm` `adam_features` (the steps that Adam would take, projected).
+            Content embeddings are `hidden` in `base`, or all of the store `encoder-<name>`.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """

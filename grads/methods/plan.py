@@ -1,10 +1,11 @@
 """What a study's arms need before they can select: checked and known before any work."""
 
-from grads.methods.contract import Method, Needs
+from grads.methods.contract import ADAM_FEATURES, FEATURES, Method, Needs
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
+from grads.study.paths import WARM
 from grads.study.ratios import AUTO
 
 
@@ -41,6 +42,11 @@ def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
 def measures(study: Study, store: str) -> list[str]:
     """Return all that a signal store must hold for the arms of the study, sorted: one pass serves them all."""
     return sorted(set().union(*(arm_needs(study, arm).stores.get(store, ()) for arm in study.arms)))
+
+
+def needs_moments(study: Study) -> bool:
+    """Return whether an arm measures by the moments of Adam, so that the preliminary epoch must keep them."""
+    return ADAM_FEATURES in measures(study, WARM)
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
@@ -94,6 +100,16 @@ def _check_signals(study: Study, arm: str) -> None:
             raise GradsError(f"arms.{arm}.parameters.encoder is '{name}': {nearest(name, study.encoders)}")
         if "adapter" in held and study.training.weights != "lora":
             raise GradsError(f"arms.{arm}.parameters.layers: 'adapter' needs training.weights to be lora: remove one")
+        if FEATURES & held and study.training.weights != "lora":
+            raise GradsError(
+                f"arms.{arm}.method: '{study.arms[arm].method}' needs gradients of the adapter as features: set "
+                "training.weights to lora, or remove the arm"
+            )
+        if ADAM_FEATURES in held and store != WARM:
+            raise GradsError(
+                f"arms.{arm}.parameters: there are no moments of Adam at '{store}', only after the preliminary epoch: "
+                f"measure at '{WARM}', or without Adam"
+            )
 
 
 def _check_references(study: Study, arm: str, chain: tuple[str, ...]) -> None:

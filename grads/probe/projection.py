@@ -29,20 +29,21 @@ def rademacher(
     """Return independent random signs, rows x columns of +1 and -1 in float32.
 
     They are rows `first` to `first + rows` of an endless matrix that depends on seed, name and columns: row i is the
-    bits, lowest first, of words i w to (i + 1) w - 1 of Philox-4x64-10, w = ceil(columns / 64), whose key is the first
-    16 bytes of SHA-256(seed, unit separator, name) (J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3,
-    SC 2011). Bits are made on the CPU and become signs on the device.
+    bits, lowest first, of bytes i b to (i + 1) b - 1 of Philox-4x64-10, b = ceil(columns / 8), in little-endian order.
+    Its key is the first 16 bytes of SHA-256(seed, unit separator, name) (J. Salmon et al., Parallel random numbers: as
+    easy as 1, 2, 3, SC 2011). Bits are made on the CPU and become signs on the device.
     """
     key = hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()[:16]
     generator = np.random.Philox(key=int.from_bytes(key, "little"))
-    words = -(-columns // 64)
-    # A step of the counter makes four words.
-    steps, over = divmod(first * words, 4)
+    width = -(-columns // 8)
+    # A step of the counter makes four words of eight bytes.
+    steps, over = divmod(first * width, 32)
     generator.advance(steps)
-    raw = generator.random_raw(over + rows * words)[over:].astype("<u8", copy=False)
-    packed = torch.from_numpy(raw.view(np.uint8)).to(device)
+    end = over + rows * width
+    raw = generator.random_raw(-(-end // 8)).astype("<u8", copy=False).view(np.uint8)
+    packed = torch.from_numpy(raw[over:end]).to(device)
     signs = functional.embedding(packed.int(), SIGNS.to(device))
-    return signs.view(rows, words * 64)[:, :columns]
+    return signs.view(rows, width * 8)[:, :columns]
 
 
 class Kronecker:
@@ -139,7 +140,7 @@ class Dense:
     4 exp(-(eps^2 / 2 - eps^3 / 3) dimension / 2) (D. Achlioptas, Database-friendly random projections, JCSS 2003,
     theorem 1.1, for the lengths of x + y and x - y).
 
-    The matrix is made in blocks of rows, as they are used. Making a block costs about as much as multiplying it by 25
+    The matrix is made in blocks of rows, as they are used. Making a block costs about as much as multiplying it by 30
     records does, so records are best projected many at a time.
 
     Args:

@@ -4,7 +4,8 @@ from os.path import relpath
 
 from snakemake.exceptions import WorkflowError
 
-from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, references
+from grads.methods.contract import FEATURES
+from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices, lock_study
@@ -54,6 +55,17 @@ def seed_for(purpose):
 def settings(section, *keys):
     """Return a part of the config as plain data, for `params`: what changes it re-runs the rule."""
     return section.model_dump(include=set(keys) if keys else None)
+
+
+def probe_settings(store):
+    """Return the probe's settings, those of features only where an arm asks the store for some."""
+    asked = FEATURES & set(measures(STUDY, store))
+    return STUDY.probe.model_dump(exclude=None if asked else {"features"})
+
+
+def moments(cell):
+    """Return the file of what Adam remembers at the end of a preliminary epoch; none where no arm measures by it."""
+    return PATHS.run(cell) / "moments.safetensors" if needs_moments(STUDY) else []
 
 
 def model_format(wildcards):

@@ -1,7 +1,8 @@
 # Signals: what one pass measures of every training record, once for all methods that need it.
 RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
 # The untrained adapter is measured only where an arm asks for its gradients.
-BASE_LIMITS = RECORD_LIMITS | (settings(STUDY.training, "adapter") if "adapter" in measures(STUDY, "base") else {})
+OF_ADAPTER = FEATURES | {"adapter"}
+BASE_LIMITS = RECORD_LIMITS | (settings(STUDY.training, "adapter") if OF_ADAPTER & set(measures(STUDY, "base")) else {})
 
 
 rule probe_tokens:
@@ -45,7 +46,7 @@ use rule probe_tokens as probe_base with:
         label=lambda wildcards: f"probe base {wildcards.model}/{wildcards.domain}",
         format=model_format,
         limits=BASE_LIMITS,
-        probe=settings(STUDY.probe),
+        probe=probe_settings("base"),
         code=code_version("grads.probe.stage"),
 
 
@@ -54,6 +55,7 @@ use rule probe_tokens as probe_warm with:
         model=PATHS.model("{model}"),
         records=PATHS.records("{domain}", "train"),
         trained=PATHS.run(warm_cell("{model}", "{domain}", "{seed}")) / "adapter",
+        moments=moments(warm_cell("{model}", "{domain}", "{seed}")),
     output:
         directory(PATHS.store("{model}", "{domain}", "warm-{seed}")),
     log:
@@ -71,7 +73,7 @@ use rule probe_tokens as probe_warm with:
         label=lambda wildcards: f"probe warm {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         format=model_format,
         limits=RECORD_LIMITS,
-        probe=settings(STUDY.probe),
+        probe=probe_settings("warm"),
         code=code_version("grads.probe.stage"),
 
 
@@ -113,5 +115,5 @@ use rule probe_tokens as probe_encoder with:
     params:
         point="encoder",
         label=lambda wildcards: f"probe {wildcards.encoder} {wildcards.model}/{wildcards.domain}",
-        probe=settings(STUDY.probe),
+        probe=settings(STUDY.probe, "token_budget", "precision"),
         code=code_version("grads.probe.encoder"),

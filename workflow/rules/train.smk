@@ -48,6 +48,7 @@ use rule train as train_warm with:
     output:
         trained=directory(PATHS.run(WARM) / "adapter"),
         summary=PATHS.run(WARM) / "training.json",
+        moments=moments(WARM),
     log:
         PATHS.root / "logs" / "train" / f"{WARM}.log",
     benchmark:
@@ -85,6 +86,6 @@ use rule train_warm as train_during with:
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        probe=settings(STUDY.probe),
+        probe=probe_settings("during"),
         measures=measures(STUDY, "during"),
         code=code_version("grads.train.stage", "grads.probe.during"),

@@ -19,6 +19,7 @@ with job(snakemake):
         stage.probe_base(*start, probe, out, label, *more)
     elif parameters.point == "warm":
         start.insert(1, Path(given.trained))
-        stage.probe_warm(*start, Probe(**parameters.probe), out, label, parameters.measures)
+        more = {"moments": Path(given.moments)} if given.get("moments") else {}
+        stage.probe_warm(*start, Probe(**parameters.probe), out, label, parameters.measures, **more)
     else:
         encoder.probe_encoder(*start, Path(given.tokens), Probe(**parameters.probe), out, label)
