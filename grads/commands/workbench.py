@@ -113,28 +113,25 @@ class Workbench:
     def store(self, point: str, measures: frozenset[str] = frozenset()) -> Path:
         """Return a signal store, `tokens`, `base` or `warm`, that holds what is asked for."""
         form, limits, probe = self.form, self.settings.training, self.settings.probe
-        given = (self.model, self.records, form, limits)
+        given: dict[str, Any] = {"model": self.model, "records": self.records, "form": form, "training": limits}
+
+        def task(out: Path) -> probing.Task:
+            return probing.Task(**given, point=point, out=out / "store")
+
         key = self._key("grads.probe.stage") | {"max_length": limits.max_length, "over_length": limits.over_length}
         if point == "tokens":
-            return self.part("tokens", key, lambda out: probing.probe_tokens(*given, out / "store")) / "store"
-        key |= {"probe": probe.model_dump(), "measures": sorted(measures)}
+            return self.part("tokens", key, lambda out: probing.probe_tokens(task(out))) / "store"
+        key |= {"probe": probe.model_dump(exclude=probing.MACHINE), "measures": sorted(measures)}
         if point == "base":
-            rest = (probe, "probe of the untrained model", measures, self.seed("initialisation"))
-            key |= {"adapter_seed": rest[-1]}
-
-            def make_base(out: Path) -> None:
-                probing.probe_base(*given, rest[0], out / "store", *rest[1:])
-
-            return self.part("base", key, make_base) / "store"
-        if point != "warm":
+            given |= {"adapter_seed": self.seed("initialisation"), "label": "probe of the untrained model"}
+            key |= {"adapter_seed": given["adapter_seed"]}
+        elif point == "warm":
+            given |= {"trained": self.preliminary(), "label": "probe after the preliminary epoch"}
+            key |= {"trained": given["trained"].parent.name}
+        else:
             raise GradsError(f"signals '{point}' are not made by this command: run the method in a study")
-        trained, label = self.preliminary(), "probe after the preliminary epoch"
-        key |= {"trained": trained.parent.name}
-
-        def make_warm(out: Path) -> None:
-            probing.probe_warm(given[0], trained, *given[1:], probe, out / "store", label, measures)
-
-        return self.part("warm", key, make_warm) / "store"
+        given |= {"probe": probe, "measures": measures, "scratch": self.folder / "scratch" / f"probe-{point}"}
+        return self.part(point, key, lambda out: probing.probe_model(task(out))) / "store"
 
     def preliminary(self) -> Path:
         """Return the adapter (or weights) after one epoch on all records."""

@@ -37,7 +37,8 @@ def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> No
 def test_stores_come_from_disk_as_the_probe_wrote_them(tmp_path: Path, stores_of: Stores) -> None:
     stores = stores_of(9)
     for name, store in stores.items():
-        write_store(tmp_path / name, store.signals, store.features)
+        vectors = {kind: np.asarray(found) for kind, found in store.features.items()}
+        write_store(tmp_path / name, store.signals, vectors)
     read = {name: read_store(tmp_path / name) for name in stores}
     for name, given in (("a", stores), ("b", read)):
         select_records("grads", {}, "0.5", 0, given, {}, tmp_path / f"{name}.parquet")

@@ -77,6 +77,8 @@ use rule train_warm as train_during with:
         PATHS.root / "logs" / "train" / f"{DURING}.log",
     benchmark:
         PATHS.root / "benchmarks" / "train" / f"{DURING}.tsv"
+    resources:
+        token_budget=token_budget,
     params:
         label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(DURING)),
