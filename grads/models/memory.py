@@ -22,11 +22,10 @@ def most_memory(device: torch.device, work: Callable[[], T]) -> tuple[T, int | N
         before = torch.cuda.memory_allocated(device)
         result = work()
         return result, torch.cuda.max_memory_allocated(device) - before
-    reset = _reset_peak()
-    before = _status("VmRSS")
+    held = _status("VmRSS") if _reset_peak() else None
     result = work()
     most = _status("VmHWM")
-    return result, max(0, most - before) if reset and before is not None and most is not None else None
+    return result, None if held is None or most is None else max(0, most - held)
 
 
 def free_memory(device: torch.device) -> int | None:
