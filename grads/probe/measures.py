@@ -1,21 +1,10 @@
-"""What a signal store may hold: the names that methods ask by, and the columns and vectors that these become."""
+"""The columns that measures become, and the passes that they take."""
 
 from collections.abc import Collection
 
+from grads.study.measures import GRADIENTS, LOSSES
+
 STATISTICS = ("l2", "max", "min", "mean", "std")
-# What needs a backward pass; `mean_abs` says only which statistics are taken.
-GRADIENTS = frozenset({"gradients", "mean_abs", "adapter", "weights", "sgd_features", "adam_features"})
-# Vectors, one a record: means of the last layer's states, the same weighted by position, of a lower layer's states and
-# of what the input embedding looks up, and projected gradients.
-VECTORS = ("hidden", "weighted_hidden", "layer_hidden", "embeddings", "sgd_features", "adam_features")
-# Columns of the response's tokens beside `response_nll`, and what asks for them.
-LOSSES = {
-    "prompt": ("prompt_nll", "sequence_nll"),
-    "el2n": ("el2n",),
-    "low_perplexity": ("low_ppl_fraction",),
-    "unconditional": ("unconditional_nll",),
-}
-MEASURES = frozenset({*GRADIENTS, *VECTORS, *LOSSES, "losses", "token_losses"})
 
 
 def columns(measures: Collection[str]) -> tuple[str, ...]:

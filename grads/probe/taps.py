@@ -47,7 +47,7 @@ class Taps:
         self.measures, self.features, self.moments = MEASURES & set(measures), features, moments
         self.projection, self.absolute = make_projection(features), "mean_abs" in measures
         self.recipes: dict[str, Recipe] = {}
-        self.entries = 0
+        self.entries = self.projected = 0
         if not self.measures:
             # Nothing is asked of the layers, but an adapter's path costs a third less without PEFT's own modules.
             self.recipes = {name: Recipe() for name, layer in _adapted(model).items() if _known(name, layer)}
@@ -59,7 +59,8 @@ class Taps:
             recipe = self._recipe(name, layer, name in chosen)
             if recipe.widths or layer.adapter is not None:
                 self.recipes[name] = recipe
-        self.entries = sum(part.numel() for layer in layers.values() for part in (layer.adapter or ())[:2])
+        self.entries = sum(_entries(layer) for layer in layers.values())
+        self.projected = sum(_entries(layers[name]) for name in chosen)
 
     def _check(self, layers: Mapping[str, Layer]) -> None:
         adapted = any(layer.adapter for layer in layers.values())
@@ -179,6 +180,10 @@ class Taps:
 
     def _scaled(self, vectors: Tensor) -> Tensor:
         return torch.nn.functional.normalize(vectors, dim=1) if self.features.unit else vectors
+
+
+def _entries(layer: Layer) -> int:
+    return sum(part.numel() for part in (layer.adapter or ())[:2] if isinstance(part, Tensor))
 
 
 def _extremes(moments: Tensor) -> Tensor:

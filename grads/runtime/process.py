@@ -41,8 +41,9 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
         say(f"error: {error}")
         raise SystemExit(2) from None
     settings = {"rule": snakemake.rule} | json.loads(json.dumps(dict(snakemake.params.items()), default=str))
-    if (micro_batch := snakemake.resources.get("micro_batch")) is not None:
-        settings["micro_batch"] = micro_batch
+    for name in ("micro_batch", "token_budget"):
+        if (asked := snakemake.resources.get(name)) is not None:
+            settings[name] = asked
     write_manifests(snakemake.output, snakemake.input, settings, started)
 
 

@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from grads.study.features import Features
+from grads.study.probe import Probe
 from grads.study.ratios import Ratio
-from grads.study.section import Section
+from grads.study.section import Precision, Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Precision = Literal["bf16", "float32"]
 LossTurns = Literal["last", "all"]
 RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
 
@@ -155,14 +154,6 @@ class Training(Section):
     max_length: int = Field(512, ge=8, description="Tokens of prompt and response together.")
     over_length: Literal["drop", "truncate"] = Field("drop", description="What happens to longer records; counted.")
     precision: Precision = Field("bf16", description="Autocast type; what is trained is held in float32 either way.")
-
-
-class Probe(Section):
-    """The gradient probe."""
-
-    token_budget: int = Field(2048, ge=1, description="Most tokens, padding included, in one batch of the probe.")
-    precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
-    features: Features = Field(Features(), description="How gradients become vectors, for methods that ask for some.")
 
 
 class Generation(Section):

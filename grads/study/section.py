@@ -1,6 +1,10 @@
 """What every part of the config is built on."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+Precision = Literal["bf16", "float32"]
 
 
 class Section(BaseModel):

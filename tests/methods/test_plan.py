@@ -1,6 +1,7 @@
 """Arms of a study, checked before any work."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,32 @@ def test_features_that_could_not_be_taken_are_refused(monkeypatch: pytest.Monkey
     ):
         check_arms(study_of_features(monkeypatch, "warm", "sgd_features", weights="full"))
     check_arms(study_of_features(monkeypatch, "base", "sgd_features"))
+
+
+@pytest.mark.parametrize(
+    ("store", "held", "sentence"),
+    [
+        (
+            "warm",
+            "gradient",
+            r"asks the signals 'warm' for 'gradient', which they cannot hold: did you mean",
+        ),
+        ("warn", "gradients", r"signals cannot be called 'warn': did you mean 'warm'"),
+        ("during-validation", "gradients", r"signals cannot be called 'during-validation'"),
+        ("encoder-none", "sentences", r"arms\.mine\.parameters\.encoder is 'none'"),
+        ("warm-validation", "losses", r"reads signals of validation records, .* declare it with uses_target=True"),
+        ("warm", "weights", r"the signal 'weights' needs training\.weights to be full"),
+    ],
+)
+def test_signals_that_nobody_could_measure_are_refused(
+    store: str, held: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(GradsError, match=sentence):
+        check_arms(study_of_features(monkeypatch, store, held))
+
+
+def test_a_method_that_says_so_may_read_validation_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = study_of_features(monkeypatch, "warm-validation", "adam_features")
+    monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), uses_target=True))
+    check_arms(asked)
+    assert needs_moments(asked)

@@ -4,7 +4,6 @@ from os.path import relpath
 
 from snakemake.exceptions import WorkflowError
 
-from grads.methods.contract import FEATURES
 from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
@@ -12,8 +11,9 @@ from grads.runtime.locks import local_devices, lock_study
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_yaml
+from grads.study.measures import FEATURES
 from grads.study.names import check_files
-from grads.study.paths import WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.paths import VALIDATION, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
@@ -42,6 +42,9 @@ wildcard_constraints:
     task="|".join(STUDY.general.tasks) or "none",
     split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",
+    # Follows a store's name: nothing for training records.
+    other="|".join(["", VALIDATION]),
+    shard=r"\d+",
 
 
 def cell_of(wildcards):
@@ -58,9 +61,14 @@ def settings(section, *keys):
 
 
 def probe_settings(store):
-    """Return the probe's settings, those of features only where an arm asks the store for some."""
-    asked = FEATURES & set(measures(STUDY, store))
-    return STUDY.probe.model_dump(exclude=None if asked else {"features"})
+    """Return the probe's settings, those of features only where an arm asks the store for some, the machine's never."""
+    unread = set() if FEATURES & set(measures(STUDY, store)) else {"features"}
+    return STUDY.probe.model_dump(exclude=unread | {"token_budget", "shards"})
+
+
+def token_budget(wildcards, attempt):
+    """Return the most tokens of a batch; each retry halves them, in case the job was killed for its memory."""
+    return max(1, STUDY.probe.token_budget // 2 ** (attempt - 1))
 
 
 def moments(cell):

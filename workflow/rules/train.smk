@@ -3,6 +3,11 @@ WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
 
 
+def micro_batch(wildcards, attempt):
+    """Return the most records of one pass; each retry halves them, and the global batch stays as it is."""
+    return max(1, 8 // 2 ** (attempt - 1))
+
+
 rule train:
     input:
         unpack(training_start),
@@ -25,8 +30,7 @@ rule train:
         gpu=GPU,
         mem_mb=8000,
         runtime=720,
-        # Each retry halves what one pass holds; the global batch stays as it is.
-        micro_batch=lambda wildcards, attempt: max(1, 8 // 2 ** (attempt - 1)),
+        micro_batch=micro_batch,
     params:
         label=lambda wildcards: f"train {cell_of(wildcards)}",
         scratch=str(PATHS.scratch("train") / str(CELL)),
@@ -77,6 +81,12 @@ use rule train_warm as train_during with:
         PATHS.root / "logs" / "train" / f"{DURING}.log",
     benchmark:
         PATHS.root / "benchmarks" / "train" / f"{DURING}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=720,
+        micro_batch=micro_batch,
+        token_budget=token_budget,
     params:
         label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(DURING)),
