@@ -8,9 +8,10 @@ from torch import nn
 
 from grads.data.formatting import Example
 from grads.probe.measure import check_examples, measure
-from grads.probe.measures import MEASURES, VECTORS, columns
+from grads.probe.measures import columns
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
+from grads.study.measures import MEASURES, VECTORS
 
 
 def test_results_are_in_the_order_of_the_records(llama: nn.Module, examples: list[Example]) -> None:
