@@ -199,6 +199,6 @@ def test_a_record_without_finite_signals_stops_or_is_left_out(
 def test_no_eligible_record_is_an_error(task: Callable[..., Task]) -> None:
     for probe in (probe_tokens, probe_model):
         one = task("none", training=Training(max_length=8))
-        with pytest.raises(GradsError, match=r"no record fits into training\.max_length = 8"):
+        with pytest.raises(GradsError, match=r"none of 4 records fits into training\.max_length = 8"):
             probe(one)
         assert not one.out.exists()
