@@ -59,8 +59,7 @@ def select_records(
     method = find_method(method_name)
     parsed = parse_parameters(method, parameters)
     left_out = _left_out(stores, references)
-    pool = _pool(stores, left_out)
-    inputs = _inputs(method.needs(parsed), pool, left_out, stores, references, seed, ratio == AUTO)
+    inputs = _inputs(method.needs(parsed), left_out, stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
     inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
     choice = method.select(inputs, parsed)
@@ -128,7 +127,6 @@ def _requested(method: Method, parameters: Parameters, ratio: str, inputs: Input
 
 def _inputs(
     needs: Needs,
-    pool: pd.DataFrame,
     left_out: Collection[str],
     stores: Mapping[str, Store],
     references: Mapping[str, Path],
@@ -136,6 +134,7 @@ def _inputs(
     auto: bool,
 ) -> Inputs:
     """Return what the method selects from, except for the count."""
+    pool = _pool(stores, left_out)
     signals, features = {"tokens": pool}, {}
     for name in sorted(needs.stores):
         if name not in stores:
