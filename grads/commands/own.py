@@ -100,7 +100,8 @@ def probe(
     _check_choice(point, ("tokens", "base", "warm"), "--point")
     _check_absent(out)
     bench = _workbench(model, data, out.parent, work, training, template, token_budget, micro_batch, seed)
-    _copy_folder(bench.store(point), out)
+    measures = {"base": frozenset({"hidden"}), "warm": frozenset({"gradients"})}
+    _copy_folder(bench.store(point, measures.get(point, frozenset())), out)
     say(f"signals: {out}")
 
 
