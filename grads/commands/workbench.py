@@ -1,29 +1,32 @@
 """What a method needs, made once in a work folder: a part that is there already is not made again."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from grads.commands.options import model_source
+from grads.commands.parts import Parts
 from grads.data.formatting import Formatter
+from grads.data.hub import COMMIT
 from grads.data.layouts import read_records
 from grads.data.records import write_records
-from grads.methods.contract import Method
 from grads.methods.registry import find_method, module_of, parse_parameters
 from grads.methods.stage import select_records
 from grads.models.load import load_tokenizer
 from grads.models.prepare import prepare_model
+from grads.models.prepare_encoder import prepare_encoder
 from grads.probe import stage as probing
+from grads.probe.during import During
+from grads.probe.encoder import probe_encoder
 from grads.probe.store import read_store
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, digest, read_json, sha256_file, write_json
-from grads.runtime.manifest import write_manifests
+from grads.runtime.files import read_json, sha256_file, write_json
 from grads.runtime.progress import say
 from grads.study.code import code_version
-from grads.study.config import Format, Probe, Training
+from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
+from grads.study.measures import ADAM_FEATURES, FEATURES
+from grads.study.paths import store_point
 from grads.study.ratios import AUTO
 from grads.study.seeds import derive_seed
 from grads.train.stage import TrainingCell, train_cells
@@ -31,44 +34,50 @@ from grads.train.stage import TrainingCell, train_cells
 
 @dataclass(frozen=True)
 class Settings:
-    """What shapes the signals of somebody's own data."""
+    """What shapes the signals of somebody's own data; `encoders` are folders by names."""
 
     training: Training
-    probe: Probe
     template: str | None
+    fields: Mapping[str, str]
+    loss_turns: LossTurns
+    encoders: Mapping[str, str]
     seed: int
+    token_budget: int
     micro_batch: int
+
+    @property
+    def probe(self) -> Probe:
+        """The probe, in the precision of the training."""
+        return Probe(token_budget=self.token_budget, precision=self.training.precision)
 
 
 class Workbench:
-    """A model, data and settings, and the folder where what is made of them is kept, keyed by all that made it."""
+    """A model, data and settings, and what is made of them.
 
-    def __init__(self, folder: Path, model: str, data: Path, settings: Settings) -> None:
-        self.folder, self.source, self.data, self.settings = folder, model_source(model), data, settings
-        self._known: set[Path] = set()
-        if not data.is_file():
-            raise GradsError(f"--data {data} is not there: give a file with one JSON record a line")
+    Args:
+        parts: the work folder.
+        source: where the model comes from.
+        fetched: the folder of a model of the hub.
+        data: the file of records.
+        settings: everything else.
+    """
 
-    def part(self, name: str, key: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
-        """Return the folder `name-<hash of key>`, after making it if it is not there."""
-        path = self.folder / f"{name}-{digest(key, 12)}"
-        if path.is_dir():
-            if path not in self._known:
-                say(f"{name}: there already, {path}")
-            self._known.add(path)
-            return path
-        started = time.time()
-        with atomic_path(path) as temporary:
-            temporary.mkdir()
-            make(temporary)
-        write_manifests([path], [], {"part": name, **key}, started)
-        self._known.add(path)
-        return path
+    def __init__(
+        self, parts: Parts, source: FileSource | HubSource, fetched: Path | None, data: Path, settings: Settings
+    ) -> None:
+        self.parts, self.source, self.fetched, self.data, self.settings = parts, source, fetched, data, settings
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """Return where the model comes from, as it is found: with the commit, if it is the hub's."""
+        return self.source.model_dump() if self.fetched is None else read_json(self.fetched / COMMIT)
 
     def described(self) -> dict[str, Any]:
         """Return all settings, for manifests."""
-        asked = {"model": self.source.path, "seed": self.settings.seed, "micro_batch": self.settings.micro_batch}
-        parts = {name: getattr(self.settings, name).model_dump() for name in ("training", "probe")}
+        settings = self.settings
+        asked = {"model": self.origin, "seed": settings.seed, "micro_batch": settings.micro_batch}
+        asked |= {"fields": dict(settings.fields), "loss_turns": settings.loss_turns, "encoders": settings.encoders}
+        parts = {name: getattr(settings, name).model_dump() for name in ("training", "probe")}
         return {**asked, "format": self.form.model_dump(), **parts}
 
     def seed(self, purpose: str) -> int:
@@ -78,21 +87,27 @@ class Workbench:
     @cached_property
     def model(self) -> Path:
         """Return the prepared model."""
-        key = {"source": _fingerprint(Path(self.source.path)), "code": code_version("grads.models.prepare")}
-        return self.part("model", key, lambda out: prepare_model(self.source, None, out))
+        # A branch and the commit that it was at are one model.
+        hub = isinstance(self.source, HubSource)
+        source = [self.origin["id"], self.origin["commit"]] if hub else _fingerprint(Path(self.origin["path"]))
+        key = {"source": source, "code": code_version("grads.models.prepare")}
+        return self.parts.part("model", key, lambda out: prepare_model(self.source, self.fetched, out))
 
     @cached_property
     def records(self) -> Path:
         """Return the file of records; `counts.json` beside it says what was left out."""
-        key = {"data": sha256_file(self.data), "code": code_version("grads.data.layouts", "grads.data.records")}
-        return self.part("records", key, self._write_records) / "records.parquet"
+        code = code_version("grads.data.layouts", "grads.data.records")
+        # Equal bytes are not equal rows: the suffix says how they are read.
+        key: dict[str, Any] = {"data": sha256_file(self.data), "suffix": self.data.suffix.lower(), "code": code}
+        key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
+        return self.parts.part("records", key, self._write_records) / "records.parquet"
 
     def _write_records(self, out: Path) -> None:
-        records, counts = read_records(self.data)
+        records, counts = read_records(self.data, self.settings.fields, self.settings.loss_turns)
+        if not counts["read"]:
+            raise GradsError(f"{self.data} holds no record: give a file with some")
         if not records:
-            raise GradsError(
-                f"{self.data}: none of {counts['read']} records has an instruction and an output: add them"
-            )
+            raise GradsError(f"{self.data}: none of {counts['read']} records has a question and an answer: add them")
         write_records(out / "records.parquet", records)
         write_json(out / "counts.json", counts)
 
@@ -110,67 +125,104 @@ class Workbench:
         Formatter(load_tokenizer(self.model), form)
         return form
 
-    def store(self, point: str, measures: frozenset[str] = frozenset()) -> Path:
-        """Return a signal store, `tokens`, `base` or `warm`, that holds what is asked for."""
-        form, limits, probe = self.form, self.settings.training, self.settings.probe
-        given: dict[str, Any] = {"model": self.model, "records": self.records, "form": form, "training": limits}
+    def store(self, name: str, measures: Collection[str] = ()) -> Path:
+        """Return a signal store of a method's needs: `tokens`, `base`, `warm`, `during` or `encoder-<name>`.
 
-        def task(out: Path) -> probing.Task:
-            return probing.Task(**given, point=point, out=out / "store")
+        Raises:
+            GradsError: what is asked for cannot be measured here, or a stage cannot work with a file.
+        """
+        if "adapter" in measures and self.settings.training.weights != "lora":
+            raise GradsError("--training weights: the gradients of an adapter are asked for, which needs lora: set it")
+        point, encoder, validation = store_point(name)
+        if validation:
+            raise GradsError(f"the signals '{name}' are of validation records, which one file has not: use a study")
+        if encoder is not None:
+            return self._encoder(encoder) / "store"
+        made = {"tokens": self._tokens, "base": self._base, "warm": self._warm, "during": self._during}
+        return made[point](sorted(measures)) / "store"
 
-        key = self._key("grads.probe.stage") | {"max_length": limits.max_length, "over_length": limits.over_length}
-        if point == "tokens":
-            return self.part("tokens", key, lambda out: probing.probe_tokens(task(out))) / "store"
-        key |= {"probe": probe.model_dump(exclude=probing.MACHINE), "measures": sorted(measures)}
-        if point == "base":
-            given |= {"adapter_seed": self.seed("initialisation"), "label": "probe of the untrained model"}
-            key |= {"adapter_seed": given["adapter_seed"]}
-        elif point == "warm":
-            given |= {"trained": self.preliminary(), "label": "probe after the preliminary epoch"}
-            key |= {"trained": given["trained"].parent.name}
-        else:
-            raise GradsError(f"signals '{point}' are not made by this command: run the method in a study")
-        given |= {"probe": probe, "measures": measures, "scratch": self.folder / "scratch" / f"probe-{point}"}
-        return self.part(point, key, lambda out: probing.probe_model(task(out))) / "store"
+    def _task(self, out: Path, point: str = "tokens", **more: Any) -> probing.Task:
+        given = (self.model, self.records, self.form, self.settings.training, out / "store", point)
+        scratch = self.parts.folder / "scratch" / f"probe-{point}"
+        return probing.Task(*given, probe=self.settings.probe, scratch=scratch, **more)
 
-    def preliminary(self) -> Path:
-        """Return the adapter (or weights) after one epoch on all records."""
-        key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump(exclude={"epochs"})}
-        key |= {"seed": self.settings.seed, "micro_batch": self.settings.micro_batch}
-        return self.part("preliminary", key, lambda out: self.train("preliminary epoch", out, epochs=1)) / "adapter"
+    def _tokens(self, _measures: list[str]) -> Path:
+        key = self._key("grads.probe.stage")
+        return self.parts.part("tokens", key, lambda out: probing.probe_tokens(self._task(out)))
 
-    def train(self, label: str, out: Path, epochs: int | None = None) -> None:
-        """Train on all records; write `adapter/` and `training.json` to `out`. A stopped run resumes."""
+    def _base(self, measures: list[str]) -> Path:
+        seed, key = self.seed("initialisation"), self._probe_key(measures, "grads.probe.stage")
+        # Only the adapter's gradients depend on the adapter: other signals serve all seeds.
+        if {"adapter", *FEATURES} & set(measures):
+            key |= {"adapter": self.settings.training.adapter.model_dump(), "adapter_seed": seed}
+        rest = {"measures": measures, "label": "probe of the untrained model", "adapter_seed": seed}
+        return self.parts.part("base", key, lambda out: probing.probe_model(self._task(out, "base", **rest)))
+
+    def _warm(self, measures: list[str]) -> Path:
+        trained = self.preliminary(moments=ADAM_FEATURES in measures)
+        key = self._probe_key(measures, "grads.probe.stage") | {"trained": trained.parent.name}
+        rest: dict[str, Any] = {"measures": measures, "label": "probe after the preliminary epoch", "trained": trained}
+        if ADAM_FEATURES in measures:
+            rest["moments"] = trained.parent / "moments.safetensors"
+        return self.parts.part("warm", key, lambda out: probing.probe_model(self._task(out, "warm", **rest)))
+
+    def _during(self, measures: list[str]) -> Path:
+        key = self._epoch_key() | self._probe_key(measures, "grads.train.stage", "grads.probe.during")
+
+        def make(out: Path) -> None:
+            observer = During(out / "store", self.settings.probe, measures)
+            files = (out / "adapter", out / "training.json")
+            self.train("gradients during the preliminary epoch", *files, epochs=1, observer=observer)
+
+        return self.parts.part("during", key, make)
+
+    def _encoder(self, name: str) -> Path:
+        source = FileSource(kind="file", path=self.settings.encoders[name])
+        made_by = {"source": _fingerprint(Path(source.path)), "code": code_version("grads.models.prepare_encoder")}
+        encoder = self.parts.part("encoder", made_by, lambda out: prepare_encoder(source, None, out))
+        tokens = self.store("tokens")
+        key = {"encoder": encoder.name, "tokens": tokens.parent.name, "probe": self._probe}
+        key["code"] = code_version("grads.probe.encoder")
+
+        def make(out: Path) -> None:
+            probe_encoder(encoder, self.records, tokens, self.settings.probe, out / "store", f"probe by {name}")
+
+        return self.parts.part("sentences", key, make)
+
+    def preliminary(self, moments: bool) -> Path:
+        """Return the adapter (or weights) after one epoch on all records; Adam's moments beside it if asked."""
+
+        def make(out: Path) -> None:
+            kept = out / "moments.safetensors" if moments else None
+            self.train("preliminary epoch", out / "adapter", out / "training.json", epochs=1, moments=kept)
+
+        return self.parts.part("preliminary", self._epoch_key() | {"moments": moments}, make) / "adapter"
+
+    def train(self, label: str, trained: Path, summary: Path, epochs: int | None = None, **more: Any) -> None:
+        """Train on all records, for `epochs` or those of the settings; write the outputs. A stopped run resumes."""
         cell = TrainingCell(
             label=label,
             records=self.records,
             kept=None,
-            trained=out / "adapter",
-            summary=out / "training.json",
-            scratch=self.folder / "scratch" / label.replace(" ", "-"),
+            trained=trained,
+            summary=summary,
+            scratch=self.parts.folder / "scratch" / label.replace(" ", "-"),
             initialisation_seed=self.seed("initialisation"),
             order_seed=self.seed("order"),
             epochs=epochs,
+            **more,
         )
         train_cells([cell], self.model, self.form, self.settings.training, self.settings.micro_batch)
 
-    def selection(self, name: str, parameters: Mapping[str, Any], ratio: str, chain: tuple[str, ...] = ()) -> Path:
-        """Return the selection (Parquet) of a method; an arm that it refers to is the method of that name.
-
-        Raises:
-            GradsError: the method does not select, or the methods refer to each other in a circle.
+    def selection(self, name: str, parameters: Mapping[str, Any], ratio: str) -> Path:
+        """Return the selection (Parquet) of a method that `check_method` allows; an arm that it refers to is the method
+        of that name, with its defaults.
         """
         method = find_method(name)
-        _check_selects(method)
-        if name in chain:
-            raise GradsError(
-                f"the methods {', '.join(chain)} refer to each other in a circle: choose another reference"
-            )
         needs = method.needs(parse_parameters(method, parameters))
         stores = {"tokens": self.store("tokens")}
-        stores |= {point: self.store(point, measures) for point, measures in sorted(needs.stores.items())}
-        arms = needs.references(ratio == AUTO)
-        others = {other: self.selection(other, {}, ratio, (*chain, name)) for other in arms}
+        stores |= {store: self.store(store, measures) for store, measures in sorted(needs.stores.items())}
+        others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
@@ -178,20 +230,29 @@ class Workbench:
 
         def make(out: Path) -> None:
             say(f"select: {method.title} at {ratio}")
-            read = {point: read_store(path) for point, path in stores.items()}
+            read = {store: read_store(path) for store, path in stores.items()}
             seed = self.seed("selection")
             select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet")
 
-        return self.part(f"selection-{name}", key, make) / "selection.parquet"
+        return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
 
-    def _key(self, module: str) -> dict[str, Any]:
-        made_from = {"model": self.model.name, "records": self.records.parent.name}
-        return {**made_from, "form": self.form.model_dump(), "code": code_version(module)}
+    def _key(self, *modules: str) -> dict[str, Any]:
+        """Return the key of what is made of the tokenised records by the code of some modules."""
+        made_from = {"model": self.model.name, "records": self.records.parent.name, "form": self.form.model_dump()}
+        limits = self.settings.training.model_dump(include={"max_length", "over_length"})
+        return made_from | limits | {"code": code_version(*modules)}
 
+    def _probe_key(self, measures: list[str], *modules: str) -> dict[str, Any]:
+        return self._key(*modules) | {"probe": self._probe, "measures": measures}
 
-def _check_selects(method: Method) -> None:
-    if method.fixed_ratio is not None or method.equal_steps:
-        raise GradsError(f"method '{method.name}' is a control that selects nothing: `grads list methods` shows others")
+    @property
+    def _probe(self) -> dict[str, Any]:
+        return self.settings.probe.model_dump(exclude=probing.MACHINE)
+
+    def _epoch_key(self) -> dict[str, Any]:
+        """Return the key of the preliminary epoch."""
+        key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump(exclude={"epochs"})}
+        return key | {"seed": self.settings.seed, "micro_batch": self.settings.micro_batch}
 
 
 def _fingerprint(path: Path) -> list[Any]:

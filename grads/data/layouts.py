@@ -59,18 +59,20 @@ def collect_records(
             found[record.id] = record
     for name, column in (names or {}).items():
         if counts["read"] and column not in columns:
-            raise GradsError(f"'fields' names '{column}' for {name}, but no row has it: {nearest(column, columns)}")
+            raise GradsError(
+                f"'fields' (or --field) names '{column}' for {name}, but no row has it: {nearest(column, columns)}"
+            )
     return list(found.values()), dict(counts)
 
 
-def rows_by_id(path: Path | str) -> dict[str, tuple[int, dict[str, Any]]]:
+def rows_by_id(path: Path | str, names: Mapping[str, str] | None = None) -> dict[str, tuple[int, dict[str, Any]]]:
     """Return for each record of a data file its number in the file, from 1, and its row with all fields as they are.
 
-    Of equal records the first counts. Raises like `read_records`.
+    Of equal records the first counts. `names` are those of `to_record`. Raises like `read_records`.
     """
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for number, (place, row) in enumerate(read_rows(path), start=1):
-        found.setdefault(to_record(row, place).id, (number, row))
+        found.setdefault(to_record(row, place, names).id, (number, row))
     return found
 
 
@@ -115,7 +117,9 @@ def _layout(row: Mapping[str, Any], place: str, names: Mapping[str, str]) -> str
     whole = [name for name, columns in wanted.items() if there.issuperset(columns)]
     if len(whole) > 1:
         columns = " and ".join(f"'{', '.join(wanted[name])}'" for name in whole)
-        raise GradsError(f"{place}: the row has {columns}: say in the domain's 'fields' which of them is the record")
+        raise GradsError(
+            f"{place}: the row has {columns}: say in the domain's 'fields' (or by --field) which is the record"
+        )
     if whole:
         return whole[0]
     # What is missing is said of the layout that is nearest to being whole.
@@ -125,7 +129,7 @@ def _layout(row: Mapping[str, Any], place: str, names: Mapping[str, str]) -> str
     hint = f" ({nearest(missing, others)})" if others else ""
     raise GradsError(
         f"{place}: '{missing}' is missing{hint}: give each record 'instruction' and 'output', 'prompt' and "
-        "'completion', or 'messages', or name its columns in the domain's 'fields'"
+        "'completion', or 'messages', or name its columns in the domain's 'fields' (or by --field)"
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import requests
+from packaging.utils import canonicalize_name
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, ProjectPage, PyPISimple, RepositoryPage
 from pypi_simple.errors import UnsupportedContentTypeError, UnsupportedRepoVersionError
 
@@ -110,7 +111,7 @@ def _in_index(archive: Archive, place: str, session: requests.Session) -> str | 
     if folder is None:
         page = PyPISimple(place, session=session).get_project_page(archive.package, timeout=TIMEOUT)
     else:
-        path = folder / archive.package.lower().replace("_", "-").replace(".", "-") / "index.html"
+        path = folder / canonicalize_name(archive.package) / "index.html"
         if not path.is_file():
             return None
         page = ProjectPage.from_html(archive.package, path.read_text("utf-8"), base_url=path.resolve().as_uri())

@@ -65,6 +65,7 @@ class BenchmarkModel(HFLM):
         )
         answers: list[tuple[float, bool]] = []
         for chunk in collator.get_batched(n=self.batch_size):
+            self._check_room(max(len(continuation) for _, _, continuation in chunk))
             inputs = [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in chunk]
             logits = self._model_call(pad_right(inputs, 0).to(self.device))
             for (text, context, continuation), row, ids in zip(chunk, logits, inputs, strict=True):
@@ -74,6 +75,14 @@ class BenchmarkModel(HFLM):
                     answers.append(_score(found[0, -len(tokens) :], tokens))
                     self.progress.advance()
         return collator.get_original(answers)
+
+    def _check_room(self, longest: int) -> None:
+        # A context is cut on the left to make room; a choice has to be whole.
+        if longest > self.max_length:
+            raise GradsError(
+                f"{self.progress.label}: a choice has {longest} tokens, but the model has room for {self.max_length}: "
+                "leave such items out of the task's data"
+            )
 
 
 def _score(log_probabilities: torch.Tensor, tokens: list[int]) -> tuple[float, bool]:

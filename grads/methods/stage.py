@@ -62,9 +62,9 @@ def select_records(
     pool = _pool(stores, left_out)
     inputs = _inputs(method.needs(parsed), pool, left_out, stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
-    inputs = replace(inputs, count=len(pool) if method.equal_steps else requested)
+    inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
     choice = method.select(inputs, parsed)
-    table = _table(method, pool["id"], choice, inputs.count)
+    table = _table(method, inputs.pool["id"], choice, inputs.count)
     meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
     meta |= {
         "left_out": sorted(left_out),

@@ -1,7 +1,8 @@
 """The LM head, forward and backward, at the positions that carry loss only, a few records at a time.
 
-The loss of a record is the mean negative log-likelihood of its response tokens. With e = softmax - onehot the error of a
-token and h the head's input, a row a token, the gradient of the head's weights is G = e^T h / T, T the number of tokens.
+The loss of a record is the mean negative log-likelihood of its response tokens. With e = softmax - onehot the error of
+a token and h the head's input, a row a token, the gradient of the head's weights is G = e^T h / T, T the number of
+tokens.
 """
 
 from collections.abc import Sequence

@@ -1,14 +1,14 @@
 """Gradients of single records at linear layers, taken while the activations' backward pass goes by.
 
-For a layer with weights W and perhaps an adapter's path, y = W x + s B A x, with x and the loss gradient d at y a token a
-row, the gradients of one record are
+For a layer with weights W and perhaps an adapter's path, y = W x + s B A x, with x and the loss gradient d at y a token
+a row, the gradients of one record are
 
     dW = d^T x        dA = s (d B)^T x        dB = s d^T (x A^T)
 
 sums over its tokens. No parameter asks for a gradient: each layer has a tap, a leaf of zeros that is not added to
-anything, and the layer's backward pass hands the tap what was made of the record's gradients as if it were the tap's own
-gradient. So nothing outlives a layer's backward pass but what was asked for, and a compiler sees no side effect. Padding
-has d = 0, for no loss depends on it.
+anything, and the layer's backward pass hands the tap what was made of the record's gradients as if it were the tap's
+own gradient. So nothing outlives a layer's backward pass but what was asked for, and a compiler sees no side effect.
+Padding has d = 0, for no loss depends on it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,12 +41,14 @@ class Recipe:
 
     Args:
         statistics: `STATISTICS` numbers of the adapter's gradients.
+        absolute: the sum of absolutes among them.
         weights: the squared l2 norm of the gradient of W.
         factors: how to project the gradient of W; or those of A and of B, where there is an adapter.
         whole: what is made of the adapter's gradients as such.
     """
 
     statistics: bool = False
+    absolute: bool = False
     weights: bool = False
     factors: tuple[Sides, ...] = ()
     whole: tuple[Whole, ...] = ()
@@ -70,6 +72,11 @@ class TappedLinear(nn.Module):
         GradsError: see `parts`.
     """
 
+    matrix: Tensor
+    bias: Tensor | None
+    low: Tensor | None
+    high: Tensor | None
+
     def __init__(self, name: str, layer: Any, recipe: Recipe) -> None:
         super().__init__()
         self.name = name
@@ -87,12 +94,16 @@ class TappedLinear(nn.Module):
         """Return records x tokens x outputs."""
         if self.tap is None:
             output = nn.functional.linear(given, self.matrix, self.bias)
-            return output if self.low is None else output + (given @ self.low.mT) @ self.high.mT
+            if self.low is None or self.high is None:
+                return output
+            return output + (given @ self.low.mT) @ self.high.mT
         if given.dim() != 3 or len(given) != len(self.tap):
             raise GradsError(f"{self.name} does not see records one by one: choose other layers or another model")
         return Tapped.apply(given, self.tap, self)
 
-    def make(self, gradient: Tensor, through: Tensor | None, given: Tensor, low: Tensor, factors: list[Tensor]) -> Tensor:
+    def make(
+        self, gradient: Tensor, through: Tensor | None, given: Tensor, low: Tensor, factors: list[Tensor]
+    ) -> Tensor:
         """Return records x anything, float32: what the recipe says of each record.
 
         Args:
@@ -103,11 +114,11 @@ class TappedLinear(nn.Module):
             factors: x, and x A^T, projected on the right.
         """
         made: list[Tensor] = []
-        if self.recipe.statistics or self.recipe.whole:
-            of_a, of_b = (through.mT @ given).float(), (gradient.mT @ low).float() * self.scale
+        if through is not None and (self.recipe.statistics or self.recipe.whole):
+            of_a, of_b = through.mT @ given, (gradient.mT @ low) * self.scale
             if self.recipe.statistics:
-                made.append(statistics_of(of_a.flatten(1), of_b.flatten(1)))
-            made += [whole.make(of_a, of_b) for whole in self.recipe.whole]
+                made.append(statistics_of(of_a.flatten(1), of_b.flatten(1), absolute=self.recipe.absolute))
+            made += [whole.make(of_a.float(), of_b.float()) for whole in self.recipe.whole]
         if self.recipe.weights:
             made.append(squared_norm(gradient, given).unsqueeze(1))
         lefts = (gradient,) if through is None else (through, gradient)
@@ -125,7 +136,7 @@ class Tapped(torch.autograd.Function):
         """Return records x tokens x outputs."""
         output = nn.functional.linear(given, layer.matrix, layer.bias)
         low = None
-        if layer.low is not None:
+        if layer.low is not None and layer.high is not None:
             low = given @ layer.low.mT
             output += low @ layer.high.mT
         recipe = layer.recipe
@@ -174,8 +185,11 @@ def parts(name: str, layer: Any) -> tuple[Tensor, Tensor | None, tuple[Tensor, T
 
 
 def _adapter(name: str, layer: Any) -> tuple[Tensor, Tensor, float] | None:
+    if layer.merged or layer.disable_adapters:
+        state = "merged into its weights" if layer.merged else "switched off"
+        raise GradsError(f"the adapter at {name} is {state}: probe with the adapter as a path of its own")
     active = [key for key in layer.active_adapters if key in layer.lora_A]
-    if not active or layer.merged:
+    if not active:
         return None
     (key,) = active if len(active) == 1 else (None,)
     variants = getattr(layer, "lora_variant", {})
@@ -184,16 +198,21 @@ def _adapter(name: str, layer: Any) -> tuple[Tensor, Tensor, float] | None:
     return layer.lora_A[key].weight.detach().float(), layer.lora_B[key].weight.detach().float(), layer.scaling[key]
 
 
-def statistics_of(*gradients: Tensor) -> Tensor:
-    """Return records x `STATISTICS` of gradients (each records x entries) taken together."""
-    columns = [
-        sum(part.square().sum(dim=1) for part in gradients),
-        sum(part.sum(dim=1) for part in gradients),
-        sum(part.abs().sum(dim=1) for part in gradients),
-        torch.stack([part.amax(dim=1) for part in gradients]).amax(dim=0),
-        torch.stack([part.amin(dim=1) for part in gradients]).amin(dim=0),
-    ]
-    return torch.stack([column for column in columns if isinstance(column, Tensor)], dim=1)
+def statistics_of(*gradients: Tensor, absolute: bool) -> Tensor:
+    """Return records x `STATISTICS` of gradients (each records x entries) taken together, float32.
+
+    The sum of absolutes is 0 unless it is asked for.
+    """
+    columns = []
+    for part in gradients:
+        lowest, highest = part.aminmax(dim=1)
+        squared = torch.linalg.vector_norm(part, dim=1, dtype=torch.float32).square()
+        sums = part.sum(dim=1, dtype=torch.float32)
+        absolutes = part.abs().sum(dim=1, dtype=torch.float32) if absolute else torch.zeros_like(sums)
+        columns.append(torch.stack([squared, sums, absolutes, highest.float(), lowest.float()], dim=1))
+    together = torch.stack(columns)
+    highest, lowest = together[..., 3].amax(dim=0), together[..., 4].amin(dim=0)
+    return torch.cat([together[..., :3].sum(dim=0), torch.stack([highest, lowest], dim=1)], dim=1)
 
 
 def squared_norm(gradient: Tensor, given: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import nn
 
 from grads.data.batches import longest_first
 from grads.data.formatting import Example
+from grads.models.causal import context_length
 from grads.probe.budget import Budget
 from grads.probe.measures import columns
 from grads.probe.passes import Measured, Pass, predicted
@@ -36,9 +37,9 @@ def measure(
         options: the others of `Pass`.
 
     Raises:
-        GradsError: a record has no response, or the model does more than is known here.
+        GradsError: see `check_examples`; or the model does more than is known here.
     """
-    check_examples(examples)
+    check_examples(examples, measures, context_length(model))
     whole = Measured({name: np.empty(len(examples)) for name in columns(measures)})
     whole.token_losses = [np.empty(0)] * len(examples) if "token_losses" in measures else []
     if not examples:
@@ -80,12 +81,28 @@ def _put(whole: Measured, batch: list[int], part: Measured, total: int) -> None:
         whole.token_losses[place] = losses
 
 
-def check_examples(examples: Sequence[Example]) -> None:
-    """Refuse a record without a response.
+def check_examples(examples: Sequence[Example], measures: Collection[str] = (), longest: int | None = None) -> None:
+    """Refuse records of which the measures say nothing, or that the model was not made for.
+
+    Args:
+        examples: the records.
+        measures: see `grads.probe.measures`.
+        longest: tokens of the model's context, if it has a limit.
 
     Raises:
         GradsError: it names the record.
     """
     for example in examples:
+        tokens = len(example.input_ids)
         if not predicted(example):
             raise GradsError(f"record {example.id} has no response token to learn from: remove it or mend its output")
+        if "prompt" in measures and example.prompt_tokens < 2:
+            raise GradsError(
+                f"record {example.id} has a prompt of {example.prompt_tokens} tokens, none of which is predicted, "
+                "so it has no prompt_nll: give it an instruction, or leave out the methods that need prompt_nll"
+            )
+        if longest is not None and tokens > longest:
+            raise GradsError(
+                f"record {example.id} has {tokens} tokens and the model's context {longest}: set "
+                f"training.max_length to at most {longest}"
+            )

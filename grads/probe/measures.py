@@ -24,7 +24,7 @@ def columns(measures: Collection[str]) -> tuple[str, ...]:
 
 def needs_gradients(measures: Collection[str]) -> bool:
     """Return whether a backward pass is needed."""
-    return bool(GRADIENTS & set(measures))
+    return bool((GRADIENTS - {"mean_abs"}) & set(measures))
 
 
 def needs_losses(measures: Collection[str]) -> bool:

@@ -2,10 +2,10 @@
 backward pass of activations, many records at a time.
 
 No parameter asks for a gradient. The gradient at the output of the input embedding, and inputs and errors of the LM
-head, carry both matrices' gradients, apart even where the two share their weights; taps at the linear layers carry those
-of an adapter or of the weights (`grads.probe.linear`). Records are padded on the right, which a causal model needs no
-mask for, and their losses are summed, so that each record's activation gradients are its own: batches do not change the
-values beyond rounding.
+head, carry both matrices' gradients, apart even where the two share their weights; taps at the linear layers carry
+those of an adapter or of the weights (`grads.probe.linear`). Records are padded on the right, which a causal model
+needs no mask for, and their losses are summed, so that each record's activation gradients are its own: batches do not
+change the values beyond rounding.
 """
 
 import math
@@ -22,6 +22,8 @@ from grads.data.formatting import Example
 from grads.models.attention import quick_attention
 from grads.models.causal import decoder_layers, hidden_states, pad_right, unwrap
 from grads.models.moments import Moments
+from grads.probe.checks import check_ends, check_model, embedding_scale
+from grads.probe.compiled import compiled_layers
 from grads.probe.head import LOW_PERPLEXITY, Head, groups
 from grads.probe.linear import TappedLinear, tapped
 from grads.probe.measures import columns, needs_gradients, needs_losses
@@ -56,6 +58,7 @@ class Pass:
         features: how gradients are projected.
         moments: of the preliminary epoch's optimiser, for `adam_features`.
         layer: the decoder layer, counted from 1, whose output `layer_hidden` averages; the middle one if not given.
+        compiled: compile the decoder's layers first (see `grads.probe.compiled`); not where whole gradients are made.
 
     Raises:
         GradsError: the model lacks what a measure needs, or does more than is known here.
@@ -69,8 +72,10 @@ class Pass:
         features: Features | None = None,
         moments: Moments | None = None,
         layer: int | None = None,
+        compiled: bool = False,
     ) -> None:
         self.model, self.measures, self.padding = model, frozenset(measures), padding
+        check_ends(model, padding)
         self.core: Any = unwrap(model)
         self.embedding = self.core.get_input_embeddings()
         self.scale = embedding_scale(self.embedding)
@@ -78,15 +83,19 @@ class Pass:
         self.taps = Taps(model, measures, features or Features(), moments)
         self.layer = layer or max(1, len(decoder_layers(model)) // 2)
         self.layers: dict[str, TappedLinear] = {}
+        self.compiled = compiled and not any(recipe.whole for recipe in self.taps.recipes.values())
 
     @contextmanager
     def ready(self, example: Example) -> Iterator["Pass"]:
         """Make the model ready: nothing in it asks for a gradient, taps are in. `example` is one to check it with."""
         with ExitStack() as stack:
             stack.enter_context(frozen(self.model))
-            check_model(self.model, self.head, example)
+            watched = [name for name, recipe in self.taps.recipes.items() if recipe.widths]
+            check_model(self.model, self.head, watched, example.input_ids)
             stack.enter_context(quick_attention(self.core))
             self.layers = stack.enter_context(tapped(self.model, self.taps.recipes))
+            if self.compiled:
+                stack.enter_context(compiled_layers(self.model))
             yield self
 
     def measure(self, examples: Sequence[Example]) -> Measured:
@@ -122,16 +131,21 @@ class Pass:
 
     def _open_taps(self, records: int, place: torch.device) -> dict[str, Tensor]:
         """Give every tapped layer a leaf that receives what it makes."""
-        for layer in self.layers.values():
-            layer.tap = torch.zeros(records, sum(layer.recipe.widths), device=place, requires_grad=True)
-        return {name: layer.tap for name, layer in self.layers.items() if layer.tap is not None}
+        leaves = {}
+        for name, layer in self.layers.items():
+            if layer.recipe.widths:
+                layer.tap = torch.zeros(records, sum(layer.recipe.widths), device=place, requires_grad=True)
+                leaves[name] = layer.tap
+        return leaves
 
     def _forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the embedding looked up, the chosen layer's output, and the LM head's inputs."""
         caught: dict[str, Tensor] = {}
+        # Compiled layers are all given the same kind of input, or the first would be compiled apart.
+        asks = "gradients" in self.measures or (self.compiled and needs_gradients(self.measures))
 
         def start_graph(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
-            caught["embedding"] = output.detach().requires_grad_("gradients" in self.measures)
+            caught["embedding"] = output.detach().requires_grad_(asks)
             return caught["embedding"]
 
         def keep(_module: nn.Module, _inputs: object, output: Any) -> None:
@@ -283,34 +297,3 @@ def frozen(model: nn.Module) -> Iterator[None]:
 def predicted(example: Example) -> list[int]:
     """Return the positions of the response tokens that have a token before them, from which they are predicted."""
     return [position for position in example.response_positions if position > 0]
-
-
-def embedding_scale(embedding: Any) -> float:
-    """Return the factor by which some models (Gemma) multiply what they look up."""
-    scale = getattr(embedding, "embed_scale", 1.0)
-    return float(scale.to(embedding.weight.dtype)) if isinstance(scale, Tensor) else float(scale)
-
-
-@torch.no_grad()
-def check_model(model: nn.Module, head: Head, example: Example) -> None:
-    """Compare lookup and logits as they are known here with the model's own, on the start of one example.
-
-    Raises:
-        GradsError: they differ.
-    """
-    core: Any = unwrap(model)
-    embedding = core.get_input_embeddings()
-    ids = torch.tensor([example.input_ids[:16]], device=embedding.weight.device)
-    expected = embedding.weight[ids] * embedding_scale(embedding)
-    if not torch.allclose(embedding(ids), expected, rtol=1e-2):
-        raise GradsError(
-            f"the probe knows input embeddings that look up a row and scale it; that of {type(core).__name__} does "
-            "more (an adapter on it?): choose other adapter targets or another model"
-        )
-    expected = core(input_ids=ids, use_cache=False).logits.float()
-    found = head.logits(hidden_states(model, input_ids=ids, use_cache=False)).float()
-    if not torch.allclose(found, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
-        raise GradsError(
-            f"the logits of {type(core).__name__} are not its LM head's output, with or without soft-capping: the "
-            "probe does not know this architecture, choose another model"
-        )

@@ -15,20 +15,22 @@ from typing import Any
 from grads.data.formatting import Example, Formatter, Tokenized
 from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import decoder_layers, unwrap
+from grads.models.causal import context_length, decoder_layers, unwrap
 from grads.models.load import load_model, load_tokenizer
 from grads.models.moments import load_moments
 from grads.probe.budget import Budget
+from grads.probe.compiled import worth_compiling
 from grads.probe.measure import check_examples, each_batch
 from grads.probe.measures import needs_gradients
 from grads.probe.passes import Pass
+from grads.probe.projection import dense_cost
 from grads.probe.resume import Finished
 from grads.probe.store import example_frame, write_store
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, sha256_file
 from grads.runtime.locks import scratch_folder
 from grads.runtime.manifest import known_sha256
-from grads.runtime.progress import Progress
+from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.config import Format, Probe, Training
 from grads.study.measures import ADAM_FEATURES, FEATURES
@@ -108,7 +110,6 @@ def probe_model(task: Task) -> None:
     tokenized, counts = tokenize(task, tokenizer)
     if not tokenized.examples and task.shard[1] == 1:
         raise nothing_eligible(task)
-    check_examples(tokenized.examples)
     made = shaped_by(task) | {"format_sha256": counts["format_sha256"]}
     key = digest(made)
     with scratch_folder(task.scratch, [key, task.shard]) as scratch:
@@ -129,18 +130,31 @@ def _backward(task: Task) -> bool:
 
 def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:
     model = _model(task)
-    _check_length(model, left)
+    check_examples(left, task.measures, context_length(model))
     options: dict[str, Any] = {"features": task.probe.features, "layer": _layer(task, model)}
+    tokens = task.shard[1] * sum(len(example.input_ids) for example in finished.examples)
+    options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
     if task.moments is not None:
         options["moments"] = load_moments(task.moments)
     budget.device = unwrap(model).device
     progress = Progress(task.label, len(left))
     if finished.state:
         budget.restore(finished.state)
-    with Pass(model, task.measures, padding, **options).ready(left[0]) as ready:
+    measuring = Pass(model, task.measures, padding, **options)
+    if task.probe.features.projection == "dense" and measuring.taps.projected:
+        say(_dense_cost(task, measuring, left))
+    with measuring.ready(left[0]) as ready:
         for batch, measured in each_batch(ready, left, budget):
             finished.add([left[place] for place in batch], measured, budget.state())
             progress.advance(len(batch))
+
+
+def _dense_cost(task: Task, measuring: Pass, examples: Sequence[Example]) -> str:
+    body = sum(parameter.numel() for parameter in measuring.core.parameters()) - measuring.embedding.weight.numel()
+    tokens = sum(len(example.input_ids) for example in examples)
+    features = task.probe.features
+    sizes = (measuring.taps.projected, features.dimension, len(examples), body, tokens)
+    return dense_cost(*sizes, features.allow_costly)
 
 
 def _model(task: Task) -> Any:
@@ -153,16 +167,6 @@ def _layer(task: Task, model: Any) -> int | None:
     if wanted is not None and wanted > most:
         raise GradsError(f"probe.hidden_layer is {wanted}, and the model has {most} layers: choose one of them")
     return wanted
-
-
-def _check_length(model: Any, examples: Sequence[Example]) -> None:
-    most = getattr(unwrap(model).config.get_text_config(), "max_position_embeddings", None)
-    longest = max(examples, key=lambda example: len(example.input_ids))
-    if most is not None and len(longest.input_ids) > most:
-        raise GradsError(
-            f"record {longest.id} has {len(longest.input_ids)} tokens, and the model's context {most}: set "
-            "training.max_length to no more"
-        )
 
 
 def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:

@@ -93,7 +93,7 @@ def head_moments(errors: Sequence[Tensor], hidden: Sequence[Tensor], sums_to_zer
 
 
 def head_absolute(errors: Tensor, hidden: Tensor) -> Tensor:
-    """Return the sum of |g| over all V x d entries of G = errors^T hidden (T x V, T x d), holding few of them at once."""
+    """Return the sum of |g| over all V x d entries of G = errors^T hidden (T x V, T x d), few of them held at once."""
     step = max(1, MOST_ENTRIES // hidden.shape[1])
     parts = [(part.mT @ hidden).abs().sum(dtype=torch.float32) for part in errors.split(step, dim=1)]
     return torch.stack(parts).sum()
@@ -102,9 +102,9 @@ def head_absolute(errors: Tensor, hidden: Tensor) -> Tensor:
 def head_extremes(errors: Sequence[Tensor], hidden: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Return the largest and the smallest entry of G = errors^T hidden (T x V, T x d) of each record, from few rows.
 
-    They are exact: no entry of row v exceeds sum_t |e_tv| max_j |h_tj|. Rows are visited by falling bound until the next
-    bound is neither above the largest entry found nor below the smallest. All records that need more rows go through a
-    round together.
+    They are exact: no entry of row v exceeds sum_t |e_tv| max_j |h_tj|. Rows are visited by falling bound until the
+    next bound is neither above the largest entry found nor below the smallest. All records that need more rows go
+    through a round together.
     """
     vocabulary = errors[0].shape[1]
     bounds = [_bound(error, state) for error, state in zip(errors, hidden, strict=True)]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from grads.models.causal import unwrap
 from grads.models.moments import Moments
-from grads.probe.linear import STATISTICS, Recipe, Sides, Whole, parts
+from grads.probe.linear import Recipe, Sides, Whole, parts
 from grads.probe.moments import adam_direction
 from grads.probe.projection import Dense, Kronecker, chosen_modules, make_projection
 from grads.probe.statistics import named
@@ -45,18 +45,22 @@ class Taps:
         self, model: nn.Module, measures: Collection[str], features: Features, moments: Moments | None = None
     ) -> None:
         self.measures, self.features, self.moments = MEASURES & set(measures), features, moments
-        self.projection = make_projection(features)
+        self.projection, self.absolute = make_projection(features), "mean_abs" in measures
         self.recipes: dict[str, Recipe] = {}
-        self.entries = 0
+        self.entries = self.projected = 0
         if not self.measures:
+            # Nothing is asked of the layers, but an adapter's path costs a third less without PEFT's own modules.
+            self.recipes = {name: Recipe() for name, layer in _adapted(model).items() if _known(name, layer)}
             return
         layers = _layers(model, self.measures)
         self._check(layers)
         chosen = chosen_modules(list(layers), features.modules)
         for name, layer in layers.items():
-            if recipe := self._recipe(name, layer, name in chosen):
+            recipe = self._recipe(name, layer, name in chosen)
+            if recipe.widths or layer.adapter is not None:
                 self.recipes[name] = recipe
-        self.entries = sum(part.numel() for layer in layers.values() for part in (layer.adapter or ())[:2])
+        self.entries = sum(_entries(layer) for layer in layers.values())
+        self.projected = sum(_entries(layers[name]) for name in chosen)
 
     def _check(self, layers: Mapping[str, Layer]) -> None:
         adapted = any(layer.adapter for layer in layers.values())
@@ -64,13 +68,21 @@ class Taps:
             raise GradsError("the model has no LoRA adapter whose gradients could be taken: set training.weights: lora")
         if not adapted and "sgd_features" in self.measures and isinstance(self.projection, Dense):
             raise GradsError(
-                "probe.features.projection is dense, which is for the gradients of an adapter: take kronecker where all "
+                "probe.features.projection is dense, which is for an adapter's gradients: take kronecker where all "
                 "weights are trained"
             )
         if "adam_features" in self.measures and self.moments is None:
-            raise GradsError("adam_features need the moments of the preliminary epoch: measure them at the point 'warm'")
+            raise GradsError(
+                "adam_features need the moments of the preliminary epoch: measure them at the point 'warm'"
+            )
+        if "adam_features" in self.measures and self.moments is not None:
+            for name in layers:
+                if not {name + A, name + B} <= self.moments.average.keys() & self.moments.average_squared.keys():
+                    raise GradsError(
+                        f"the moments of the preliminary epoch are not of {name}: probe the adapter of the same run"
+                    )
 
-    def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe | None:
+    def _recipe(self, name: str, layer: Layer, chosen: bool) -> Recipe:
         factors: tuple[Sides, ...] = ()
         whole: tuple[Whole, ...] = ()
         if chosen and "sgd_features" in self.measures:
@@ -81,27 +93,29 @@ class Taps:
         if chosen and "adam_features" in self.measures:
             whole = (*whole, Whole(lambda a, b: self._directed(name, a, b), self._width(layer)))
         statistics = "adapter" in self.measures and layer.adapter is not None
-        recipe = Recipe(statistics, "weights" in self.measures, factors, whole)
-        return recipe if recipe.widths else None
+        return Recipe(statistics, self.absolute, "weights" in self.measures, factors, whole)
 
     def _factors(self, name: str, layer: Layer) -> tuple[Sides, ...]:
         assert isinstance(self.projection, Kronecker)
         place, kind = layer.matrix.device, layer.matrix.dtype
-        shapes = {name + W: layer.matrix.shape}
+        shapes: dict[str, tuple[int, ...]] = {name + W: layer.matrix.shape}
         if layer.adapter is not None:
             shapes = {name + A: layer.adapter[0].shape, name + B: layer.adapter[1].shape}
-        sides = (self.projection.sides(key, *shape, place) for key, shape in shapes.items())
+        sides = (self.projection.sides(key, rows, wide, place) for key, (rows, wide) in shapes.items())
         return tuple((left.to(kind), right.to(kind)) for left, right in sides)
 
     def _width(self, layer: Layer) -> int:
         if isinstance(self.projection, Dense):
             return self.projection.dimension
         assert layer.adapter is not None
-        return sum(self.projection.dimensions([tuple(part.shape)]) for part in layer.adapter[:2])
+        low, high, _ = layer.adapter
+        return sum(self.projection.dimensions([(part.shape[0], part.shape[1])]) for part in (low, high))
 
     def _projected(self, name: str, of_a: Tensor, of_b: Tensor) -> Tensor:
         if isinstance(self.projection, Dense):
-            return self.projection.project(name + A, of_a.flatten(1)) + self.projection.project(name + B, of_b.flatten(1))
+            return self.projection.project(name + A, of_a.flatten(1)) + self.projection.project(
+                name + B, of_b.flatten(1)
+            )
         both = (self.projection.project(name + A, of_a), self.projection.project(name + B, of_b))
         return torch.cat(both, dim=1)
 
@@ -109,9 +123,19 @@ class Taps:
         assert self.moments is not None
         directions = []
         for key, gradient in ((name + A, of_a), (name + B, of_b)):
-            moments = (m[key].to(gradient.device) for m in (self.moments.average, self.moments.average_squared))
-            settings = {"betas": self.moments.betas, "epsilon": self.moments.epsilon}
-            directions.append(adam_direction(gradient, *moments, self.moments.steps, **settings))
+            average, squared = (
+                m[key].to(gradient.device) for m in (self.moments.average, self.moments.average_squared)
+            )
+            directions.append(
+                adam_direction(
+                    gradient,
+                    average,
+                    squared,
+                    self.moments.steps,
+                    betas=self.moments.betas,
+                    epsilon=self.moments.epsilon,
+                )
+            )
         return self._projected(name, *directions)
 
     def read(self, found: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,9 +162,13 @@ class Taps:
         """Take what was made of whole gradients off the parts, and return it joined."""
         vectors = {}
         if "sgd_features" in self.measures and isinstance(self.projection, Dense):
-            vectors["sgd_features"] = self._joined({n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole})
+            vectors["sgd_features"] = self._joined(
+                {n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole}
+            )
         if "adam_features" in self.measures:
-            vectors["adam_features"] = self._joined({n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole})
+            vectors["adam_features"] = self._joined(
+                {n: [p.pop(0)] for n, p in parts_of.items() if self.recipes[n].whole}
+            )
         return vectors
 
     def _joined(self, parts_of: Mapping[str, list[Tensor]]) -> Tensor:
@@ -154,6 +182,10 @@ class Taps:
         return torch.nn.functional.normalize(vectors, dim=1) if self.features.unit else vectors
 
 
+def _entries(layer: Layer) -> int:
+    return sum(part.numel() for part in (layer.adapter or ())[:2] if isinstance(part, Tensor))
+
+
 def _extremes(moments: Tensor) -> Tensor:
     return torch.stack([moments[..., 3].amax(dim=0), moments[..., 4].amin(dim=0)], dim=1).double()
 
@@ -164,12 +196,16 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
     Raises:
         GradsError: one of them is of a kind that is not known, or weights of the decoder are in no linear layer.
     """
-    from peft.tuners.lora import LoraLayer
     from transformers.pytorch_utils import Conv1D
 
-    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    adapted = _adapted(model)
     if adapted and "weights" not in measures:
-        return {name: Layer(matrix, adapter) for name, (matrix, _, adapter) in _parts(adapted).items()}
+        # A layer that has only adapters that are not active is as good as one that has none.
+        active = {name: Layer(matrix, adapter) for name, (matrix, _, adapter) in _parts(adapted).items() if adapter}
+        if not active:
+            raise GradsError("no adapter of the model is active: call its set_adapter")
+        return active
+    _refuse_other_adapters(model)
     core: Any = unwrap(model)
     plain = {
         name: layer
@@ -177,19 +213,53 @@ def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:
         if isinstance(layer, nn.Linear | Conv1D) and layer is not core.get_output_embeddings()
     }
     if adapted:
-        raise GradsError("weights_l2 is of all weights: it is measured where there is no adapter (training.weights: full)")
+        raise GradsError(
+            "weights_l2 is of all weights: it is measured where there is no adapter (training.weights: full)"
+        )
     _refuse_other_weights(core, plain)
+    if len({id(layer.weight) for layer in plain.values()}) < len(plain):
+        raise GradsError("linear layers of the model share their weights: choose signals of embedding and head")
     return {name: Layer(matrix, None) for name, (matrix, _, _) in _parts(plain).items()}
+
+
+def _adapted(model: nn.Module) -> dict[str, Any]:
+    from peft.tuners.lora import LoraLayer
+
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+
+
+def _known(name: str, layer: nn.Module) -> bool:
+    try:
+        parts(name, layer)
+    except GradsError:
+        return False
+    return True
 
 
 def _parts(layers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: parts(name, layer) for name, layer in layers.items()}
 
 
+def _refuse_other_adapters(model: nn.Module) -> None:
+    from peft.tuners.lora import LoraLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, BaseTunerLayer) and not isinstance(layer, LoraLayer):
+            raise GradsError(
+                f"the adapter at {name} is a {type(layer).__name__}, the probe knows LoRA only: train that"
+            )
+
+
 def _refuse_other_weights(core: Any, layers: Mapping[str, nn.Module]) -> None:
     """Refuse a decoder with matrices outside its linear layers, such as experts that are held as one."""
     known = {id(parameter) for layer in layers.values() for parameter in layer.parameters()}
-    known |= {id(parameter) for module in core.modules() if isinstance(module, nn.Embedding) for parameter in module.parameters()}
+    known |= {
+        id(parameter)
+        for module in core.modules()
+        if isinstance(module, nn.Embedding)
+        for parameter in module.parameters()
+    }
     known |= {id(parameter) for parameter in core.get_output_embeddings().parameters()}
     for name, parameter in core.named_parameters():
         if parameter.dim() > 1 and id(parameter) not in known:

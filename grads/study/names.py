@@ -23,13 +23,17 @@ def check_names(study: Study, where: str) -> None:
 
 
 def check_files(study: Study) -> None:
-    """Refuse a study whose own files are not there, task files included.
+    """Refuse a study whose own files are not there, task files included, or are folders where a file is meant.
 
     Raises:
         GradsError: the first missing file, with the nearest name in its folder.
     """
-    paths = {
+    folders = {
         **{f"models.{k}.source.path": getattr(m.source, "path", None) for k, m in study.models.items()},
+        **{f"encoders.{k}.source.path": getattr(e.source, "path", None) for k, e in study.encoders.items()},
+    }
+    paths = {
+        **folders,
         **{f"domains.{k}.source.path": getattr(d.source, "path", None) for k, d in study.domains.items()},
         **{f"general.tasks.{k}.yaml": t.yaml for k, t in study.general.tasks.items()},
         **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
@@ -41,6 +45,8 @@ def check_files(study: Study) -> None:
             names = [found.name for found in folder.iterdir()] if folder.is_dir() else []
             hint = nearest(Path(path).name, names) if names else f"there is no folder {folder}"
             raise GradsError(f"'{key}': {path} is not there (paths are relative to the working folder): {hint}")
+        if path is not None and key not in folders and Path(path).is_dir():
+            raise GradsError(f"'{key}': {path} is a folder: name a file in it")
 
 
 def _missing_archive(study: Study) -> str | None:

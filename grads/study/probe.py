@@ -19,6 +19,11 @@ class Probe(Section):
     )
     shards: int = Field(1, ge=1, description="Jobs that share the records of one probe, on several devices or nodes.")
     precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether one decoder layer is compiled and used for all, a third less time after some 20 s (5 s "
+        "from the compiler's cache): by the size of the job, or as said. Signals differ by rounding.",
+    )
     hidden_layer: int | None = Field(
         None, ge=1, description="Decoder layer, from 1, whose outputs `layer_hidden` averages; the middle one if none."
     )

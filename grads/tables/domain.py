@@ -6,15 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.entries import (
-    Shortfalls,
-    difference_columns,
-    estimate_columns,
-    estimate_entry,
-    identity_columns,
-    interval_note,
-)
-from grads.tables.estimates import Estimate, Estimates, Quantity, runs, untuned_run
+from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
+from grads.tables.estimates import Estimates, Quantity, runs
 from grads.tables.layout import Block, Entry, Table, places
 from grads.tables.measures import MEASURES
 
@@ -54,23 +47,21 @@ def _block(
 
 
 def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
-    untuned, facts = untuned_run(study), []
+    facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
         for metric in study.evaluation.metrics:
-            quantity = Quantity.domain(metric)
-            one = estimates.of(model, domain, run, quantity)
-            fact = identity_columns(study, model, domain, run) | {"metric": metric} | estimate_columns(one)
-            if untuned is not None:
-                gain = estimates.difference(model, domain, run, untuned, quantity)
-                fact |= difference_columns(gain, "gain") | {"relative_gain": _relative(metric, one, gain)}
-            facts.append(fact | {"signature": estimates.signature(model, domain, run, quantity)})
+            of, quantity = (model, domain, run), Quantity.domain(metric)
+            fact = fact_columns(study, estimates, of, quantity, {"metric": metric}, "gain")
+            if "gain" in fact:
+                fact["relative_gain"] = _relative(metric, fact["value"], fact["gain"])
+            facts.append(fact | {"signature": estimates.signature(*of, quantity)})
     return facts
 
 
-def _relative(metric: str, one: Estimate, gain: Estimate) -> float | None:
+def _relative(metric: str, value: float, gain: float) -> float | None:
     """Return the gain as a share of the baseline: for BLEU only, and only where the baseline is not too small."""
-    baseline = one.value - gain.value
-    return gain.value / baseline if metric == "bleu" and baseline >= LEAST_BLEU_BASELINE else None
+    baseline = value - gain
+    return gain / baseline if metric == "bleu" and baseline >= LEAST_BLEU_BASELINE else None
 
 
 def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:

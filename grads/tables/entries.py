@@ -1,9 +1,11 @@
 """What the tables share: entries, the columns of the CSV files, notes, and the mark of a selection that fell short."""
 
+from typing import Any
+
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.estimates import Estimate, Run
+from grads.tables.estimates import Estimate, Estimates, Quantity, Run, untuned_run
 from grads.tables.layout import Entry, number, spread
 from grads.tables.measurements import ITEMS_ONLY
 from grads.tables.statistics import REPLICATES
@@ -14,21 +16,28 @@ def estimate_entry(one: Estimate, decimals: int, place: int = 0) -> Entry:
     return Entry(number(one.value, decimals), spread(one.half, decimals), place)
 
 
-def identity_columns(study: Study, model: str, domain: str, run: Run) -> dict[str, object]:
-    """Return the columns that say what a row of a CSV file is about."""
-    return {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
+def fact_columns(
+    study: Study, estimates: Estimates, of: tuple[str, str, Run], quantity: Quantity, about: dict[str, Any], change: str
+) -> dict[str, Any]:
+    """Return a row of a CSV file.
 
-
-def estimate_columns(one: Estimate) -> dict[str, object]:
-    """Return an estimate's columns of a CSV file."""
+    Args:
+        study: the study.
+        estimates: of its long table.
+        of: model, domain and run that the row is about.
+        quantity: what was measured.
+        about: columns that name the quantity; they stand before the estimate.
+        change: name of the difference to the untuned model; its columns are left out where there is no such model.
+    """
+    model, domain, run = of
+    one = estimates.of(*of, quantity)
+    fact = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio} | about
     kind = ITEMS_ONLY if one.has_interval else "none"
-    bounds = {"value": one.value, "low": one.low, "high": one.high, "interval": kind}
-    return bounds | {"items": one.n, "seeds": one.seeds}
-
-
-def difference_columns(one: Estimate, name: str) -> dict[str, object]:
-    """Return the columns of a difference called `name`."""
-    return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+    fact |= {"value": one.value, "low": one.low, "high": one.high, "interval": kind, "items": one.n, "seeds": one.seeds}
+    if untuned := untuned_run(study):
+        gain = estimates.difference(*of, untuned, quantity)
+        fact |= {change: gain.value, f"{change}_low": gain.low, f"{change}_high": gain.high}
+    return fact
 
 
 def interval_note(study: Study) -> str:

@@ -6,14 +6,7 @@ import math
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.entries import (
-    Shortfalls,
-    difference_columns,
-    estimate_columns,
-    estimate_entry,
-    identity_columns,
-    interval_note,
-)
+from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
 from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table, number, signed, spread
 
@@ -74,19 +67,15 @@ def _change(
 
 
 def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
-    untuned = untuned_run(study)
     measured: list[tuple[str, str, float | None]] = []
     for task, spec in study.general.tasks.items():
         measured += [(task, spec.metric, spec.chance), (task, "gold_logprob", None)]
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
         for task, metric, chance in [*measured, ("text", "nll", None), ("text", "kl", None)]:
+            about = {"task": task, "metric": metric, "chance": chance}
             quantity = Quantity.general(task, metric)
-            fact = identity_columns(study, model, domain, run) | {"task": task, "metric": metric, "chance": chance}
-            fact |= estimate_columns(estimates.of(model, domain, run, quantity))
-            if untuned is not None:
-                fact |= difference_columns(estimates.difference(model, domain, run, untuned, quantity), "change")
-            facts.append(fact)
+            facts.append(fact_columns(study, estimates, (model, domain, run), quantity, about, "change"))
     return facts
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,22 @@ def grads():
         assert result.exit_code == status, result.output
         return result
 
+    return call
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Put a folder into an empty cache of the hub, which cannot itself be reached; return the commit."""
+
+    def call(repository, folder, commit="0123456789abcdef0123456789abcdef01234567"):
+        root = tmp_path / "cache" / f"models--{repository.replace('/', '--')}"
+        shutil.copytree(folder, root / "snapshots" / commit)
+        (root / "refs").mkdir(exist_ok=True)
+        (root / "refs" / "main").write_text(commit)
+        return commit
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return call
 
 

@@ -1,6 +1,17 @@
 import pytest
 
-from grads.commands.options import assignments, ratio_of, section
+from grads.commands.options import (
+    assignments,
+    check_absent,
+    check_data,
+    check_folder,
+    check_method,
+    check_out,
+    model_source,
+    ratio_of,
+    section,
+    texts,
+)
 from grads.runtime.errors import GradsError
 from grads.study.config import Training
 
@@ -19,8 +30,9 @@ def test_values_are_read_as_yaml_and_dots_open_mappings():
 @pytest.mark.parametrize(
     ("pairs", "sentence"),
     [
-        (["epochs"], "--training epochs: found no key and value"),
-        (["=3"], "--training =3: found no key"),
+        (["epochs"], "--training epochs: found no KEY=VALUE"),
+        (["=3"], "--training =3: found no KEY=VALUE"),
+        (["epochs="], "--training epochs=: found no KEY=VALUE"),
         (["epochs=1", "epochs=2"], "'epochs' is given twice"),
         (["adapter=1", "adapter.rank=2"], "'adapter' has a value already"),
         (["epochs=[1"], "the value is not YAML"),
@@ -41,3 +53,82 @@ def test_a_ratio_has_one_spelling():
     assert ratio_of(".50") == "0.5"
     with pytest.raises(GradsError, match="--ratio"):
         ratio_of("half")
+    assert ratio_of("auto") == "auto"
+
+
+def test_texts_stay_texts():
+    assert texts(["a=1", "b=x=y"], "--field", "OURS=YOURS") == {"a": "1", "b": "x=y"}
+    with pytest.raises(GradsError, match="--field a=2: 'a' is given twice"):
+        texts(["a=1", "a=2"], "--field", "OURS=YOURS")
+
+
+@pytest.mark.parametrize(
+    ("text", "id_", "revision"),
+    [
+        ("owner/name", "owner/name", "main"),
+        ("owner/name-1.5_B@v1", "owner/name-1.5_B", "v1"),
+        ("owner/name@refs/pr/1", "owner/name", "refs/pr/1"),
+    ],
+)
+def test_ids_of_the_hub(text, id_, revision):
+    source = model_source(text)
+    assert (source.kind, source.id, source.revision) == ("hub", id_, revision)
+
+
+@pytest.mark.parametrize("text", ["name", "./a/b", "/a/b", "a/b/c", "a/b.gguf", "owner/name@", "a b/c", "-a/b", "~/b"])
+def test_what_is_neither_path_nor_id_is_refused(text):
+    with pytest.raises(GradsError, match="there is no such folder or file, and it is no id of the hub"):
+        model_source(text)
+
+
+def test_a_path_goes_before_an_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    assert model_source("owner/name").kind == "file"
+    assert model_source("owner/other").kind == "hub"
+
+
+def test_files_and_folders_are_told_apart(tmp_path):
+    data, folder = tmp_path / "data.jsonl", tmp_path / "folder.jsonl"
+    data.write_text("")
+    folder.mkdir()
+    check_data(data)
+    for wrong, sentence in ((folder, "is a folder"), (tmp_path / "absent.jsonl", "is not there")):
+        with pytest.raises(GradsError, match=sentence):
+            check_data(wrong)
+    check_out(tmp_path / "out.jsonl", ".jsonl", data)
+    (tmp_path / "link.jsonl").symlink_to(data)
+    for wrong, sentence in ((folder, "is a folder"), (tmp_path / "link.jsonl", "is the data"), (data, "is the data")):
+        with pytest.raises(GradsError, match=sentence):
+            check_out(wrong, ".jsonl", data)
+    with pytest.raises(GradsError, match="is there already"):
+        check_absent(folder)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+    check_folder(tmp_path / "new" / "inner", "--out x")
+    assert not list((tmp_path / "new" / "inner").iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GradsError, match=r"--out x: nothing can be written to the folder .*inner .*: name another"):
+        check_folder(tmp_path / "file" / "inner", "--out x")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "ratio", "sentence"),
+    [
+        ("grads", {"representativeness": 0.0}, "auto", "--ratio auto: method 'grads' with these parameters finds no"),
+        ("grads_density", {"combination": "zsum"}, "auto", "--ratio auto: method 'grads_density'"),
+        ("grads", {"encoder": "minilm"}, "0.5", "add --encoder minilm=FOLDER"),
+        ("grads", {"point": "later"}, "0.5", "--parameter: parameter 'point'"),
+        ("random_length", {"reference": "full"}, "0.5", "method 'full' is a control"),
+        ("random_length", {"reference": "random_length"}, "0.5", "in a circle"),
+    ],
+)
+def test_a_method_that_could_not_select_is_refused(name, parameters, ratio, sentence):
+    with pytest.raises(GradsError, match=sentence):
+        check_method(name, parameters, ratio, ["other"])
+
+
+def test_a_method_that_can_select_is_allowed():
+    check_method("grads", {"encoder": "other", "point": "during"}, "auto", ["other"])
+    check_method("random_length", {"reference": "random"}, "auto", [])

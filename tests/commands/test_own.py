@@ -74,7 +74,7 @@ def test_the_same_command_gives_the_same_subset_elsewhere(select, tmp_path):
         (["--ratio", "0.5", "--method", "full"], "method 'full' is a control that selects nothing"),
         (["--ratio", "0.5", "--method", "full_steps"], "is a control that selects nothing"),
         (["--ratio", "0.5", "--parameter", "diversty=1"], "--parameter: .*'diversity'"),
-        (["--ratio", "0.5", "--parameter", "diversity"], "write --parameter key=value"),
+        (["--ratio", "0.5", "--parameter", "diversity"], "write --parameter KEY=VALUE"),
         (["--ratio", "0.5", "--training", "epoch=1"], "--training: unknown key 'epoch': did you mean 'epochs'"),
         (["--ratio", "0.5", "--training", "epochs=0"], "--training: 'epochs': .*found 0"),
         (["--ratio", "0.5", "--template", "chatml"], "--template chatml: did you mean 'chat'"),
@@ -94,14 +94,118 @@ def test_a_mistake_is_one_sentence(select, options, sentence):
     ("change", "sentence"),
     [
         ({"--model": "nowhere"}, "--model nowhere: there is no such folder or file"),
+        ({"--model": "."}, "has no config.json"),
+        ({"--model": "notes.txt"}, "notes.txt is neither a folder nor a .gguf file"),
         ({"--data": "absent.jsonl"}, "--data absent.jsonl is not there"),
+        ({"--data": "folder.jsonl"}, "--data folder.jsonl is a folder"),
+        ({"--data": "empty.jsonl"}, "empty.jsonl holds no record"),
+        ({"--data": "empty.csv"}, "empty.csv holds no record"),
+        ({"--data": "empty.json"}, "empty.json: not JSON"),
+        ({"--data": "empty.parquet"}, "empty.parquet: not readable as Parquet"),
+        ({"--data": "notes.txt"}, "notes.txt is none of .jsonl, .json, .csv, .parquet"),
+        ({"--data": "notes.jsonl"}, "notes.jsonl:1: not JSON"),
         ({"--out": "subset.csv"}, "ends in .jsonl"),
+        ({"--out": "folder.jsonl"}, "--out folder.jsonl is a folder"),
+        ({"--out": "notes.txt/subset.jsonl"}, "nothing can be written to the folder notes.txt"),
+        ({"--work": "notes.txt"}, "--work notes.txt: nothing can be written"),
+        ({"--encoder": "a"}, "--encoder a: found no NAME=FOLDER"),
+        ({"--encoder": "a=absent"}, "--encoder a=absent: there is no such folder"),
+        ({"--parameter": "encoder=b"}, "--parameter encoder=b: no encoder has that name"),
+        ({"--field": "question=q"}, "--field question: did you mean 'completion'"),
+        ({"--field": "input=answer"}, "'fields' (or --field) names 'answer' for input, but no row has it"),
+        ({"--loss-turns": "first"}, "--loss-turns first: valid names are 'all', 'last'"),
+        ({"--ratio": "auto", "--parameter": "representativeness=0"}, "--ratio auto: method 'grads'"),
     ],
 )
-def test_a_wrong_path_is_one_sentence(grads, data, tiny_model_folder, tmp_path, change, sentence):
+def test_a_wrong_path_or_name_is_one_sentence(grads, data, tiny_model_folder, tmp_path, monkeypatch, change, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.jsonl").mkdir()
+    for suffix in ("jsonl", "json", "csv", "parquet"):
+        (tmp_path / f"empty.{suffix}").write_text("")
+    for name in ("notes.txt", "notes.jsonl"):
+        (tmp_path / name).write_text("notes")
     options = {"--model": tiny_model_folder, "--data": data, "--out": tmp_path / "s.jsonl", "--ratio": "0.5"} | change
     result = grads("select", *(part for pair in options.items() for part in pair), status=2)
-    assert sentence in result.stderr
+    assert sentence in result.stderr.splitlines()[-1]
+
+
+def test_the_gradients_during_the_preliminary_epoch(select, tmp_path):
+    select("during.jsonl", "--ratio", "auto", "--parameter", "point=during")
+    select("warm.jsonl", "--ratio", "auto")
+    auto = json.loads((tmp_path / "during.manifest.json").read_text())["settings"]["selection"]
+    assert auto["ratio"] == "auto"
+    assert 0 < auto["actual"] == len(rows(tmp_path / "during.jsonl")) < 20
+    scores = [pd.read_csv(tmp_path / f"{name}.scores.csv") for name in ("during", "warm")]
+    assert not scores[0]["score"].equals(scores[1]["score"])
+    (during,) = (path for path in (tmp_path / "grads-work").glob("during-*") if path.is_dir())
+    (warm,) = (path for path in (tmp_path / "grads-work").glob("preliminary-*") if path.is_dir())
+    # Watching a run does not change it.
+    name = "adapter/adapter_model.safetensors"
+    assert (during / name).read_bytes() == (warm / name).read_bytes()
+
+
+def test_an_adapter_is_measured_only_where_there_is_one(select, tmp_path):
+    layers = ("--ratio", "0.5", "--method", "grads_density", "--parameter", "layers=[adapter]", "--parameter")
+    result = select("a.jsonl", *layers, "point=base", "--training", "weights=full", status=2)
+    assert "the gradients of an adapter are asked for, which needs lora" in result.stderr
+    select("b.jsonl", *layers, "point=base")
+    select("c.jsonl", *layers, "point=base", "--training", "adapter.alpha=4")
+    assert len([path for path in (tmp_path / "grads-work").glob("base-*") if path.is_dir()]) == 2
+
+
+def test_sentences_of_an_encoder(select, tiny_model_folder, tmp_path):
+    options = ("--ratio", "0.25", "--parameter", "encoder=tiny", "--parameter", "representativeness=0")
+    select("a.jsonl", *options, "--encoder", f"tiny={tiny_model_folder}", "--encoder", f"other={tiny_model_folder}")
+    select("b.jsonl", "--ratio", "0.25", "--parameter", "representativeness=0")
+    assert len(rows(tmp_path / "a.jsonl")) == 5
+    a, b = (pd.read_csv(tmp_path / f"{name}.scores.csv")["score"] for name in "ab")
+    assert not a.equals(b)
+    made = {path.name.rpartition("-")[0] for path in (tmp_path / "grads-work").iterdir() if path.is_dir()}
+    assert {"encoder", "sentences"} <= made
+
+
+@pytest.mark.parametrize("suffix", ["json", "csv", "parquet"])
+def test_data_of_every_format(grads, tiny_model_folder, tmp_path, suffix):
+    given = [{"n": n, "question": f"What is {n}?", "answer": f"It is é{n * n}.", "at": None} for n in range(12)]
+    path, table = tmp_path / f"my data ü.{suffix}", pd.DataFrame(given)
+    if suffix == "parquet":
+        table["at"] = pd.date_range("2020-01-01", periods=12)
+        table["share"] = [float("nan"), *[0.5] * 11]
+        table.to_parquet(path)
+    elif suffix == "csv":
+        table.to_csv(path, index=False)
+    else:
+        path.write_text(json.dumps(given), encoding="utf-8")
+    out = tmp_path / "sub set" / "öut.jsonl"
+    fields = ("--field", "prompt=question", "--field", "completion=answer", "--method", "random", "--ratio", "1")
+    grads("select", "--model", tiny_model_folder, "--data", path, *fields, "--out", out)
+    expected = {
+        "json": given,
+        "csv": [row | {"n": str(row["n"]), "at": ""} for row in given],
+        "parquet": [
+            row | {"at": f"2020-01-{row['n'] + 1:02}T00:00:00", "share": 0.5 if row["n"] else None} for row in given
+        ],
+    }[suffix]
+    assert rows(out) == expected
+
+
+def test_conversations_are_kept_whole(grads, tiny_model_folder, tmp_path):
+    turns = [[{"role": "user", "content": f"Q{n}"}, {"role": "assistant", "content": f"A{n}"}] * 2 for n in range(6)]
+    path, out = tmp_path / "chats.jsonl", tmp_path / "subset.jsonl"
+    path.write_text("".join(json.dumps({"messages": said, "half": "\ud800"}) + "\n" for said in turns))
+    files = ("--model", tiny_model_folder, "--data", path, "--out", out)
+    grads("select", *files, "--method", "random", "--ratio", "0.5", "--loss-turns", "all")
+    assert len(rows(out)) == 3
+    assert all(row["messages"] in turns and row["half"] == "\ud800" for row in rows(out))
+
+
+def test_a_column_that_json_has_not_is_refused_before_the_work(grads, tiny_model_folder, tmp_path):
+    path, out = tmp_path / "train.parquet", tmp_path / "subset.jsonl"
+    pd.DataFrame([{"prompt": "Q", "completion": "A", "image": b"raw"}]).to_parquet(path)
+    options = ("--model", tiny_model_folder, "--data", path, "--out", out, "--ratio", "0.5", "--method", "random")
+    result = grads("select", *options, status=2)
+    assert "train.parquet, record 1: this row cannot be written as JSON (Object of type bytes" in result.stderr
+    assert not list((tmp_path / "grads-work").iterdir())
 
 
 def test_the_data_are_never_overwritten(grads, data, tiny_model_folder):
@@ -120,6 +224,19 @@ def test_probe_writes_a_store(grads, data, tiny_model_folder, tmp_path):
     assert store.features["hidden"].shape == (20, 32)
     assert "is there already" in grads("probe", *options, status=2).stderr
     assert "did you mean 'warm'" in grads("probe", *options[:-8], "--point", "warmm", "--out", "x", status=2).stderr
+
+
+def test_probe_measures_what_select_reads(select, grads, data, tiny_model_folder, tmp_path):
+    select("subset.jsonl", "--ratio", "0.5")
+    before = set((tmp_path / "grads-work").iterdir())
+    files = ("--model", tiny_model_folder, "--data", data, *QUICK)
+    for point in ("base", "warm"):
+        grads("probe", *files, "--point", point, "--out", tmp_path / point)
+        assert "there already" in grads("probe", *files, "--point", point, "--out", tmp_path / f"{point}2").output
+    assert set((tmp_path / "grads-work").iterdir()) == before
+    grads("probe", *files, "--point", "encoder-e", "--encoder", f"e={tiny_model_folder}", "--out", tmp_path / "e")
+    grads("probe", *files, "--point", "during", "--out", tmp_path / "during")
+    assert json.loads((tmp_path / "during" / "meta.json").read_text())["point"] == "during"
 
 
 def test_train_evaluate_and_metrics_in_turn(grads, data, tiny_model_folder, tmp_path):
@@ -149,6 +266,24 @@ def test_metrics_of_another_tools_predictions(grads, tmp_path):
     assert "did you mean 'bleu'" in grads("metrics", path, "--metric", "blue", status=2).stderr
     assert "METEOR needs it" in grads("metrics", path, "--metric", "meteor", "--wordnet", "no", status=2).stderr
     assert "no.jsonl is not there" in grads("metrics", "no.jsonl", status=2).stderr
+    assert "ends in .json," in grads("metrics", path, "--out", path, status=2).stderr
+    assert json.loads(path.read_text()) == same
+    assert "nothing can be written" in grads("metrics", path, "--out", path / "m.json", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("notes", "wrong.txt:1: not JSON"),
+        ('{"reference": "a", "prediction": 1}', "wrong.txt:1: there is no text 'prediction'"),
+        ('{"prediction": "a"}', "wrong.txt:1: there is no text 'reference'"),
+        ("", "wrong.txt is empty"),
+    ],
+)
+def test_wrong_predictions_are_one_sentence(grads, tmp_path, content, sentence):
+    (tmp_path / "wrong.txt").write_text(content)
+    assert sentence in grads("metrics", tmp_path / "wrong.txt", status=2).stderr
+    assert "is a folder" in grads("metrics", tmp_path, status=2).stderr
 
 
 def test_metrics_with_wordnet(grads, tmp_path, wordnet_folder):

@@ -9,6 +9,7 @@ import huggingface_hub.constants
 import pyarrow.parquet as pq
 import pytest
 
+from grads.data import hub
 from grads.data.hub import COMMIT, fetch_data, fetch_model
 from grads.data.layouts import read_records
 from grads.models.load import load_model
@@ -132,3 +133,35 @@ def test_every_source_has_a_place_of_its_own() -> None:
 def test_the_module_imports_nothing_heavy() -> None:
     code = "import sys, grads.data.hub; print(sorted({'torch', 'datasets', 'huggingface_hub'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_files_are_copied_where_they_cannot_be_linked(
+    cache: Path, tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(path: Path, target: Path) -> None:
+        raise OSError("another disk")
+
+    monkeypatch.setattr(hub.os, "link", link)
+    files = model_files(tiny_model_folder)
+    place(cache, "models--owner--tiny", files)
+    fetch_model(HubSource(kind="hub", id="owner/tiny", revision="main"), tmp_path / "fetched")
+    found = model_files(tmp_path / "fetched")
+    assert json.loads(found.pop(COMMIT))["commit"] == HASH
+    assert found == files
+
+
+@pytest.mark.parametrize("name", ["main", HASH[:39], HASH.upper(), f"{HASH}0"])
+def test_a_snapshot_that_no_commit_names_is_refused(tmp_path: Path, name: str) -> None:
+    source = HubSource(kind="hub", id="owner/tiny", revision="main")
+    with pytest.raises(GradsError, match="is not named by a commit of 40 hexadecimal digits: delete it and fetch"):
+        hub._origin(source, tmp_path / name)
+    assert hub._origin(source, tmp_path / HASH) == {
+        "kind": "hub", "id": "owner/tiny", "revision": "main", "commit": HASH,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "line"), [(ValueError("one\ntwo"), "one"), (ValueError("\n  one\n"), "one"), (OSError(), "OSError")]
+)
+def test_of_a_long_error_the_first_line_is_shown(error: Exception, line: str) -> None:
+    assert hub._first_line(error) == line

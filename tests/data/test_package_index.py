@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from grads.data.package_index import PipSettings, locate, open_session, parse_settings
+from grads.data.package_index import (
+    PipSettings,
+    local_path,
+    locate,
+    open_session,
+    parse_settings,
+    without_password,
+)
 from grads.runtime.errors import GradsError
 from grads.study.config import Archive
 
@@ -38,6 +45,70 @@ def test_link_folders_come_before_indexes_and_indexes_in_their_order(tmp_path: P
     assert "/second/" in look(second, first)
     (tmp_path / FILE).write_bytes(b"")
     assert look(first, links=(str(tmp_path),)) == str(tmp_path / FILE)
+
+
+@pytest.mark.parametrize("name", ["some-data", "Some_Data", "SOME.data", "some__data", "Some-._Data"])
+def test_a_project_has_one_folder_however_its_name_is_written(tmp_path: Path, name: str) -> None:
+    """PEP 503: runs of hyphens, underscores and dots are one hyphen."""
+    index = folder_index(tmp_path / "index", f'<a href="a/{FILE}">{FILE}</a>')
+    archive = ARCHIVE.model_copy(update={"package": name})
+    assert locate(archive, PipSettings((index,), ()), requests.Session()).endswith(f"/some-data/a/{FILE}")
+
+
+def test_a_project_that_an_index_has_not_is_said(tmp_path: Path) -> None:
+    index = folder_index(tmp_path / "index", '<a href="a/other.whl">other.whl</a>')
+    with pytest.raises(GradsError, match=r"does not have it with this SHA-256; .*none does not have it"):
+        look(index, (tmp_path / "none").as_uri())
+
+
+def test_without_any_place_that_is_said() -> None:
+    with pytest.raises(GradsError, match=rf"{FILE} was not found: pip is configured to use no index\. Mend"):
+        look()
+
+
+def test_a_folder_of_links_without_the_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / f"other-{FILE}").touch()
+    index = folder_index(tmp_path / "index", f'<a href="a/{FILE}">{FILE}</a>')
+    assert "/index/" in look(index, links=(str(tmp_path / "wheels"),))
+
+
+def test_the_environment_wins_over_download_and_that_over_global() -> None:
+    lines = ["global.index-url='a'", "download.index-url='b'", ":env:.index-url='c'", "install.index-url='d'"]
+    lines += ["global.extra-index-url='x y\\nz'", "global.timeout='60'", "not a setting"]
+    for end, first in ((1, "a"), (2, "b"), (3, "c"), (7, "c")):
+        assert parse_settings("\n".join(lines[:end])).indexes[0] == first
+    assert parse_settings("\n".join(lines)).indexes == ("c", "x", "y", "z")
+    assert parse_settings("\n".join(lines)).links == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("file:///wheels/a%20b", Path("/wheels/a b")),
+        ("/wheels", Path("/wheels")),
+        ("wheels/here", Path("wheels/here")),
+        ("~/wheels", Path("~/wheels").expanduser()),
+        ("https://pypi.org/simple", None),
+        ("http://127.0.0.1/simple", None),
+    ],
+)
+def test_addresses_on_this_machine(address: str, path: Path | None) -> None:
+    assert local_path(address) == path
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:secret@host:8080/simple/?q=1", "https://host:8080/simple/?q=1"),
+        ("https://token@host/simple", "https://host/simple"),
+        ("https://user:p%40ss@word@host/", "https://host/"),
+        ("https://host/a@b", "https://host/a@b"),
+        ("/wheels/a@b", "/wheels/a@b"),
+    ],
+)
+def test_addresses_as_they_are_printed(address: str, shown: str) -> None:
+    assert without_password(address) == shown
 
 
 def test_a_file_of_another_hash_is_passed_over(tmp_path: Path) -> None:

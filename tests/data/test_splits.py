@@ -131,3 +131,28 @@ def test_too_few_records_are_told_with_numbers() -> None:
     same = [make_record(f"Q{i}", "", "yes") for i in range(30)]
     with pytest.raises(GradsError, match=r"30 usable ones in 1 groups .* the largest of 30"):
         split({"law": same}, None, 0, 10, 0)
+
+
+def test_groups_that_do_not_fit_are_passed_over_for_those_that_do() -> None:
+    """A group of four cannot go to a test set of three, and must not end the filling of it."""
+    big = [make_record(f"Q{i}", "", "the same answer") for i in range(4)]
+    for seed in range(10):
+        parts, counts = split({"law": [*big, *plain_records("law", 6)]}, None, 0, 3, seed)
+        assert len(parts["law"]["test"]) == 3
+        assert {record.id for record in big} <= {record.id for record in parts["law"]["train"]}
+        assert (counts["law"]["groups"], counts["law"]["largest_group"], counts["law"]["unused"]) == (7, 4, 0)
+
+
+def test_validation_takes_whole_groups_that_test_left() -> None:
+    pairs = [make_record(f"Q{g}{i}", "", f"answer {g}") for g in range(6) for i in range(2)]
+    parts, _ = split({"law": pairs}, None, 4, 4, seed=0)
+    answers = {part: {record.output for record in parts["law"][part]} for part in PARTS}
+    assert [len(answers[part]) for part in PARTS] == [2, 2, 2]
+    assert not answers["train"] & answers["test"] | answers["train"] & answers["validation"]
+
+
+def test_another_domain_does_not_move_a_domains_test_set() -> None:
+    law = plain_records("law", 40)
+    alone, _ = split({"law": law}, None, 4, 8, seed=3)
+    beside, _ = split({"law": law, "tax": plain_records("tax", 25), "art": plain_records("art", 30)}, None, 4, 8, 3)
+    assert beside["law"] == alone["law"]

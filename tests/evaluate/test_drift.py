@@ -95,3 +95,33 @@ def test_texts_are_cut_and_short_ones_refused(tokenizer):
     assert {len(ids) for ids in text_ids(tokenizer, TEXTS, 5)} == {5}
     with pytest.raises(GradsError, match="general text 2 has"):
         text_ids(tokenizer, ["long enough", "x"], 8)
+
+
+def test_a_model_that_is_sure_of_what_the_untuned_one_excludes_is_far_from_it():
+    reference = torch.tensor([[0.0, -1e4, 0.0]])
+    same = compare(Head(), reference.clone(), Head(), reference.clone(), torch.tensor([0]))
+    assert same.kl == 0
+    # KL(untuned || tuned) is finite where the untuned model gives no weight, and grows where the tuned one gives none.
+    spread = compare(Head(), reference.clone(), Head(), torch.zeros(1, 3), torch.tensor([0]))
+    assert spread.kl == pytest.approx(math.log(3 / 2), rel=1e-5)
+    turned = compare(Head(), torch.zeros(1, 3), Head(), reference.clone(), torch.tensor([0]))
+    assert turned.kl > 1000
+
+
+def test_drift_does_not_depend_on_the_order_of_texts_or_their_padding(model, make_adapter, tokenizer, counter):
+    texts = text_ids(tokenizer, TEXTS, 12)
+    untuned = untuned_states(model, texts, 1000, 0, counter)
+    turned = untuned_states(model, texts[::-1], 1000, 7, counter)
+    tuned = PeftModel.from_pretrained(model, make_adapter(0.3)).eval()
+    one = measure_drift(tuned, texts, untuned, 1000, 0, counter)
+    other = measure_drift(tuned, texts[::-1], turned, 1000, 7, counter)[::-1]
+    assert [d.kl for d in one] == pytest.approx([d.kl for d in other], rel=1e-4)
+    assert [d.nll for d in one] == pytest.approx([d.nll for d in other], rel=1e-5)
+
+
+def test_two_tokens_are_enough_and_their_second_is_predicted(model, tokenizer, counter):
+    texts = [ids[:2] for ids in text_ids(tokenizer, TEXTS, 12)]
+    untuned = untuned_states(model, texts, 1000, 0, counter)
+    with torch.no_grad():
+        expected = [-model(torch.tensor([a])).logits[0, 0].log_softmax(-1)[a[1]].item() for a in texts]
+    assert [d.nll for d in measure_drift(model, texts, untuned, 1000, 0, counter)] == pytest.approx(expected, rel=1e-5)

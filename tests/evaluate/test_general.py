@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 from peft import PeftModel
 
+from grads.evaluate import general
 from grads.evaluate.general import TaskSpec, load_tasks, run_tasks
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
@@ -136,3 +138,66 @@ def test_lm_evals_command_line_gives_the_same(tiny_model_folder, make_adapter, t
     (path,) = Path(tmp_path).rglob("samples_*.jsonl")
     samples = sorted(map(json.loads, path.read_text().splitlines()), key=lambda sample: sample["doc_id"])
     assert [[float(r[0][0]) for r in s["resps"]] for s in samples] == [i["choice_logprobs"] for i in found["items"]]
+
+
+@pytest.mark.parametrize("room", [26, 40])
+def test_contexts_that_are_too_long_are_cut_as_lm_eval_cuts_them(model, tokenizer, task_file, room):
+    """On the left, so that the choice, of up to 26 tokens here, and what stands before it are left."""
+    model.config.max_position_embeddings = room
+    path = task_file("siqa")
+    own = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=5, softmax_dtype="float32")
+    assert own.max_length == room
+    with load_tasks({"siqa": TaskSpec(path, "plain", "acc")}) as tasks:
+        found = run_tasks(model, tokenizer, tasks, 5, "tiny")["siqa"]
+        expected = evaluate(own, tasks["siqa"].loaded, bootstrap_iters=0)["samples"]["grads_siqa"]
+    assert [i["choice_logprobs"] for i in found["items"]] == [[r[0] for r in s["filtered_resps"]] for s in expected]
+
+
+def test_a_choice_that_is_longer_than_the_model_has_room_is_refused(model, tokenizer, task_file):
+    model.config.max_position_embeddings = 25
+    sentence = "tiny, siqa: a choice has 26 tokens, but the model has room for 25: leave such items out"
+    with (
+        load_tasks({"siqa": TaskSpec(task_file("siqa"), "plain", "acc")}) as tasks,
+        pytest.raises(GradsError, match=sentence),
+    ):
+        run_tasks(model, tokenizer, tasks, 5, "tiny")
+
+
+def test_a_task_is_summed_up_from_its_items(tmp_path):
+    """In the order of the items, whatever order lm-eval gave them in."""
+
+    def sample(doc_id, target, correct, *values):
+        hashes = {f"{part}_hash": f"{part}{doc_id}" for part in ("doc", "prompt", "target")}
+        resps = [(value, False) for value in values]
+        return {"doc_id": doc_id, "target": target, "acc": correct, "filtered_resps": resps} | hashes
+
+    spec = TaskSpec(tmp_path / "quiz.yaml", "plain", "acc")
+    definition = SimpleNamespace(config=SimpleNamespace(num_fewshot=None), VERSION=3)
+    samples = [sample(1, 0, 0.0, -4.0, -1.0), sample(0, 1, 1.0, -3.0, -2.0), sample(2, 1, 1.0, -9.0, -0.5)]
+    found = general._summary(spec, definition, samples)
+    assert [item["doc_id"] for item in found["items"]] == [0, 1, 2]
+    assert [item["gold_logprob"] for item in found["items"]] == [-2.0, -4.0, -0.5]
+    assert (found["value"], found["n"], found["gold_logprob"]) == (pytest.approx(2 / 3), 3, -6.5 / 3)
+    assert (found["shots"], found["version"], found["form"], found["metric"]) == (0, 3, "plain", "acc")
+    assert general._summary(spec, definition, samples[::-1]) == found
+    other = [samples[0] | {"prompt_hash": "changed"}, *samples[1:]]
+    assert general._summary(spec, definition, other)["hash"] != found["hash"]
+    with pytest.raises(GradsError, match=r"quiz\.yaml: doc_to_target gives 'B': make it the index of the right choice"):
+        general._summary(spec, definition, [sample(0, "B", 1.0, -1.0)])
+
+
+def test_a_continuation_is_scored_by_its_own_tokens():
+    rows = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]).log()
+    total, greedy = general._score(rows, [1, 2])
+    assert total == pytest.approx(torch.tensor(0.3 * 0.8).log().item())
+    assert not greedy
+    assert general._score(rows, [0, 2])[1]
+
+
+def test_the_home_is_given_back_when_a_task_fails(task_file):
+    import datasets
+
+    before = datasets.config.HF_DATASETS_CACHE
+    with pytest.raises(RuntimeError), load_tasks({"piqa": TaskSpec(task_file("piqa"), "plain", "acc")}):
+        raise RuntimeError
+    assert before == datasets.config.HF_DATASETS_CACHE

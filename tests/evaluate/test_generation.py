@@ -1,8 +1,12 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from peft import PeftModel
+from torch import nn
 
 from grads.data.formatting import Formatter
+from grads.evaluate import generation
 from grads.evaluate.generation import generate
 from grads.runtime.errors import GradsError
 from grads.study.config import Format
@@ -80,3 +84,46 @@ def test_more_tokens_than_the_model_has_positions_for(model, formatter, records,
     model.config.max_position_embeddings = longest = max(len(formatter.prompt_ids(r)) for r in records)
     with pytest.raises(GradsError, match=f"longest prompt has {longest} tokens and generation.max_new_tokens is 1"):
         generate(model, formatter, records, 1, 1000, counter)
+
+
+def test_prompt_and_answer_may_fill_the_model_to_its_last_position(model, formatter, records, counter):
+    longest = max(len(formatter.prompt_ids(r)) for r in records)
+    model.config.max_position_embeddings = longest + 3
+    assert len(generate(model, formatter, records, 3, 1000, counter)) == len(records)
+    with pytest.raises(GradsError, match=rf"max_new_tokens is 4, but the model has room for {longest + 3}: lower"):
+        generate(model, formatter, records, 4, 1000, counter)
+
+
+def test_a_model_that_names_no_positions_is_not_refused():
+    model = nn.Identity()
+    model.config = SimpleNamespace()
+    generation._check_room(model, 10**9, 10)
+    model.config = SimpleNamespace(max_position_embeddings=12)
+    with pytest.raises(GradsError, match="the model has room for 12"):
+        generation._check_room(model, 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept", "capped"),
+    [([40, 41, "end", 42, "end"], [40, 41], False), ([40, 41], [40, 41], True), (["end", 40], [], False)],
+)
+def test_an_answer_ends_at_its_first_end(formatter, records, answer, kept, capped):
+    ids = [formatter.end_id if token == "end" else token for token in answer]
+    row = generation._row(formatter, records[0], ids)
+    assert row["prediction"] == formatter.tokenizer.decode(kept).strip()
+    assert (row["new_tokens"], row["capped"]) == (len(kept), capped)
+
+
+@pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [2, 0, 5, 1, 4, 3]])
+def test_answers_follow_their_records_in_any_order(model, formatter, records, counter, order):
+    before = generate(model, formatter, records, 6, 200, counter)
+    after = generate(model, formatter, [records[i] for i in order], 6, 200, counter)
+    assert after == [before[i] for i in order]
+
+
+def test_a_longer_answer_begins_like_a_shorter_one(model, formatter, records, counter):
+    short, long = (generate(model, formatter, records, limit, 1000, counter) for limit in (3, 9))
+    for one, other in zip(short, long, strict=True):
+        assert other["prediction"].startswith(one["prediction"][:1])
+        assert one["new_tokens"] <= min(3, other["new_tokens"])
+        assert one["capped"] or one == other

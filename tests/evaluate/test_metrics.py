@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import sacrebleu
 from nltk.tokenize import word_tokenize
@@ -93,3 +94,51 @@ def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(GradsError, match=r"bare.jsonl:1 has no 'capped'"):
         compute_metrics(bare, ["response_nll"], None, tmp_path / "metrics.json")
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_counts_of_items_are_those_of_the_long_tables_statistics():
+    """The bootstrap sums these counts: on the items as they are it must give the value itself."""
+    from grads.tables.measurements import _domain_items
+    from grads.tables.statistics import evaluate
+
+    for name, compute in (("bleu", bleu), ("chrf", chrf)):
+        statistic, items = _domain_items(name, compute(ROWS))
+        assert evaluate(statistic, np.array(items, dtype=float)) == compute(ROWS)["value"]
+
+
+@pytest.mark.parametrize("compute", [bleu, chrf])
+def test_the_order_of_items_does_not_matter(compute):
+    found, turned = compute(ROWS), compute(ROWS[::-1])
+    assert found["value"] == turned["value"]
+    assert found["items"] == turned["items"][::-1]
+    assert found["counts"] == turned["counts"][::-1]
+
+
+def test_meteor_alone_does_not_see_upper_and_lower_case(wordnet_folder):
+    wordnet = open_wordnet(wordnet_folder)
+    shouted = [row | {"prediction": row["prediction"].upper()} for row in ROWS]
+    assert meteor(shouted, wordnet)["items"] == meteor(ROWS, wordnet)["items"]
+    assert bleu(shouted)["value"] < bleu(ROWS)["value"]
+
+
+def test_items_of_bleu_are_for_display_and_never_zero_for_short_answers():
+    """With effective order, as sacrebleu's own sentence scores: a right answer of one word has 100."""
+    rows = [{"reference": text, "prediction": text} for text in ("tort", "civil wrong", "a b c d e")]
+    assert bleu(rows)["items"] == pytest.approx([100, 100, 100])
+    assert bleu(rows)["items"] == [sacrebleu.sentence_bleu(r["prediction"], [r["reference"]]).score for r in rows]
+
+
+def test_the_line_that_lacks_a_field_is_named(tmp_path):
+    rows = [ROWS[0], {name: value for name, value in ROWS[1].items() if name != "response_nll"}]
+    predictions = write(tmp_path / "predictions.jsonl", rows)
+    with pytest.raises(GradsError, match=r"predictions\.jsonl:2 has no 'response_nll', which its metrics need"):
+        compute_metrics(predictions, ["bleu", "response_nll"], None, tmp_path / "metrics.json")
+    # A field that no metric needs may be missing.
+    compute_metrics(predictions, ["bleu"], None, tmp_path / "metrics.json")
+    assert set(read_json(tmp_path / "metrics.json")) == {"bleu", "capped", "new_tokens"}
+
+
+def test_predictions_of_another_tool_need_no_lengths(tmp_path):
+    bare = write(tmp_path / "bare.jsonl", [{"reference": "a b", "prediction": "a b"}])
+    compute_metrics(bare, ["chrf"], None, tmp_path / "metrics.json", beside=())
+    assert read_json(tmp_path / "metrics.json") == {"chrf": chrf([{"reference": "a b", "prediction": "a b"}])}

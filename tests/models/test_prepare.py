@@ -122,8 +122,18 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (writer.add_chat_template, CHATML),
     ):
         add(value)
+    add_tensors(writer, len(tokens), width)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def add_tensors(writer: gguf.GGUFWriter, tokens: int, width: int) -> None:
+    """Give the file random weights, Q4_1 but for the norms."""
     random = np.random.default_rng(0)
-    shapes = {"token_embd": (len(tokens), width), "output": (len(tokens), width)}
+    shapes = {"token_embd": (tokens, width), "output": (tokens, width)}
     shapes |= {f"blk.0.attn_{part}": (width, width) for part in ("q", "k", "v", "output")}
     shapes |= {"blk.0.ffn_gate": (2 * width, width), "blk.0.ffn_up": (2 * width, width)}
     shapes |= {"blk.0.ffn_down": (width, 2 * width)}
@@ -133,11 +143,6 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.add_tensor(f"{name}.weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
     for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
         writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 def test_a_gguf_is_dequantised_exactly(tiny_gguf: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -7,7 +8,7 @@ import pytest
 
 from grads.runtime import locks
 from grads.runtime.errors import GradsError
-from grads.runtime.locks import lock_study, scratch_folder
+from grads.runtime.locks import lock_study, scratch_folder, study_holder
 
 
 def _hold(folder, ready):
@@ -77,3 +78,70 @@ def test_a_device_chosen_by_a_scheduler_is_left_alone(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     locks.take_device_slot()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+
+
+def test_the_holder_of_a_study_is_named_while_it_lives(tmp_path):
+    assert study_holder(tmp_path) is None
+    lock_study(tmp_path)
+    assert study_holder(tmp_path) == str(os.getpid())
+    locks._held.pop().close()
+    # The file stays, with the number of a process that holds nothing any more.
+    assert (tmp_path / "study.lock").read_text().strip() == str(os.getpid())
+    assert study_holder(tmp_path) is None
+
+
+def test_asking_who_holds_a_study_does_not_take_it(tmp_path):
+    lock_study(tmp_path)
+    locks._held.pop().close()
+    with (tmp_path / "study.lock").open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        assert study_holder(tmp_path) is None
+    lock_study(tmp_path)
+    locks._held.pop().close()
+
+
+def test_a_study_that_is_taken_over_names_its_new_holder(tmp_path):
+    (tmp_path / "study.lock").write_text("123456789 and more\n")
+    lock_study(tmp_path)
+    assert (tmp_path / "study.lock").read_text() == f"{os.getpid()}\n"
+    locks._held.pop().close()
+
+
+def test_scratch_is_free_again_after_a_failure_and_keyed_by_content(tmp_path):
+    folder = tmp_path / "cell"
+    names = set()
+    for key in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3}):
+        with pytest.raises(RuntimeError), scratch_folder(folder, key) as state:
+            names.add(state.name)
+            raise RuntimeError
+    assert len(names) == 2
+    assert (tmp_path / "cell.lock").is_file()
+
+
+def test_a_job_waits_for_a_device_until_one_is_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "local_devices", lambda: 1)
+    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    locks.take_device_slot()
+    holder, waits = locks._held.pop(), []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            holder.close()
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    locks.take_device_slot()
+    assert len(waits) == 3
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    locks._held.pop().close()
+
+
+def test_without_devices_nothing_is_taken(monkeypatch, tmp_path):
+    monkeypatch.setattr(locks, "local_devices", lambda: 0)
+    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    locks.take_device_slot()
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert not list(tmp_path.iterdir())

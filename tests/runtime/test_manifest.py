@@ -1,7 +1,17 @@
 import hashlib
+import importlib.metadata
+import platform
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
 
+import pytest
+
+from grads.runtime import manifest
 from grads.runtime.files import read_json
-from grads.runtime.manifest import content_sha256, write_manifests
+from grads.runtime.manifest import content_sha256, environment, write_manifests
 
 
 def test_a_manifest_names_what_was_read_made_and_with_what(tmp_path):
@@ -11,12 +21,12 @@ def test_a_manifest_names_what_was_read_made_and_with_what(tmp_path):
         path.write_text(path.name)
     write_manifests([made, other], [data], {"rate": 1.0}, started=0.0)
     assert [path.name for path in tmp_path.rglob("*.manifest.json")] == ["a.manifest.json"]
-    manifest = read_json(tmp_path / "out" / "a.manifest.json")
-    assert manifest["inputs"] == {str(data): hashlib.sha256(b"data.txt").hexdigest()}
-    assert set(manifest["outputs"]) == {str(made), str(other)}
-    assert manifest["settings"] == {"rate": 1.0}
-    assert manifest["libraries"]["torch"]
-    assert manifest["seconds"] > 0
+    found = read_json(tmp_path / "out" / "a.manifest.json")
+    assert found["inputs"] == {str(data): hashlib.sha256(b"data.txt").hexdigest()}
+    assert set(found["outputs"]) == {str(made), str(other)}
+    assert found["settings"] == {"rate": 1.0}
+    assert found["libraries"]["torch"]
+    assert found["seconds"] > 0
 
 
 def test_every_folder_of_a_job_gets_one(tmp_path):
@@ -56,3 +66,80 @@ def test_a_folder_is_hashed_by_names_and_contents(tmp_path):
     (tmp_path / "three" / "a").write_text("1")
     one, two, three = (content_sha256(tmp_path / name) for name in ("one", "two", "three"))
     assert one == three != two
+
+
+def test_the_manifest_is_called_like_the_first_artefact_of_its_folder(tmp_path):
+    for name in ("b.json", "a.json"):
+        (tmp_path / name).touch()
+    write_manifests([tmp_path / "b.json", tmp_path / "a.json"], [], {}, 0.0)
+    assert [path.name for path in tmp_path.glob("*.manifest.json")] == ["b.manifest.json"]
+
+
+def test_an_input_that_a_manifest_beside_it_does_not_list_is_read(tmp_path):
+    """The manifest of training.json says nothing of training.csv, which somebody put there."""
+    (tmp_path / "training.json").write_text("1")
+    write_manifests([tmp_path / "training.json"], [], {}, 0.0)
+    (tmp_path / "training.csv").write_text("2")
+    write_manifests([_made(tmp_path)], [tmp_path / "training.csv"], {}, 0.0)
+    inputs = read_json(tmp_path / "run" / "a.manifest.json")["inputs"]
+    assert inputs == {str(tmp_path / "training.csv"): hashlib.sha256(b"2").hexdigest()}
+
+
+def test_a_folder_is_hashed_below_itself_and_wherever_it_lies(tmp_path):
+    for root in ("one", "two"):
+        (tmp_path / root / "deep").mkdir(parents=True)
+        (tmp_path / root / "deep" / "a").write_text("1")
+        (tmp_path / root / "z").write_text("2")
+    assert content_sha256(tmp_path / "one") == content_sha256(tmp_path / "two")
+    (tmp_path / "two" / "deep" / "a").write_text("3")
+    assert content_sha256(tmp_path / "one") != content_sha256(tmp_path / "two")
+    lines = [f"{name} {hashlib.sha256(text).hexdigest()}\n" for name, text in (("deep/a", b"1"), ("z", b"2"))]
+    assert content_sha256(tmp_path / "one") == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_the_environment_says_commit_machine_and_libraries(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setattr(manifest, "LIBRARIES", ("numpy", "no-such-library"))
+    found = environment()
+    assert found["machine"]["threads"] == "7"
+    assert found["machine"]["python"] == platform.python_version()
+    assert found["libraries"] == {"numpy": importlib.metadata.version("numpy")}
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", found["git"])
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("git"), subprocess.CalledProcessError(128, "git")])
+def test_a_package_outside_of_git_has_no_commit(monkeypatch, error):
+    def run(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr(manifest.subprocess, "run", run)
+    assert environment()["git"] == "unknown"
+
+
+def test_a_process_without_torch_used_the_processor(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert environment()["machine"]["device"] == "cpu"
+    there = types.SimpleNamespace(cuda=types.SimpleNamespace(is_available=lambda: True, get_device_name=lambda: "H200"))
+    monkeypatch.setitem(sys.modules, "torch", there)
+    assert environment()["machine"]["device"] == "H200"
+
+
+def test_the_seconds_are_those_since_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest.time, "time", lambda: 1012.34567)
+    write_manifests([_made(tmp_path)], [], {"a": [1]}, started=1000.0)
+    content = read_json(tmp_path / "run" / "a.manifest.json")
+    assert content["seconds"] == 12.346
+    assert {"outputs", "inputs", "settings", "seconds", "finished", "git", "host", "machine", "libraries"} == set(
+        content
+    )
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [("flags\t: a b\nmodel name\t: Chip: 3 GHz\nmodel name\t: Other\n", "Chip: 3 GHz"), ("", "arm")],
+)
+def test_the_processor_is_the_one_that_the_kernel_names(monkeypatch, tmp_path, cpuinfo, name):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    monkeypatch.setattr(manifest, "Path", lambda path: tmp_path / "cpuinfo" if path == "/proc/cpuinfo" else Path(path))
+    monkeypatch.setattr(manifest.platform, "processor", lambda: "arm")
+    assert environment()["machine"]["processor"] == name

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grads.methods.plan import check_arms
@@ -11,7 +11,7 @@ from grads.runtime.errors import GradsError
 from grads.study.config import Domain, Probe
 from grads.study.features import Features
 from grads.study.grid import Cell, cells
-from grads.study.load import parse_study, read_study
+from grads.study.load import parse_study, read_study, read_yaml
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 HUB = {"kind": "hub", "id": "a/b", "revision": "main"}
@@ -149,6 +149,7 @@ YAML_VALUES = st.recursive(
 )
 
 
+@example(("arms", "grads_density", "method"), "\r", "replace", "")
 @given(st.sampled_from(places(SMOKE)), YAML_VALUES, st.sampled_from(["replace", "delete", "add"]), st.text(max_size=6))
 @settings(max_examples=300, deadline=None)
 def test_a_config_with_anything_changed_is_valid_or_refused_in_one_sentence(path, value, change, name):
@@ -182,3 +183,81 @@ def test_untuned_is_one_cell_whatever_the_seeds():
     grid = cells(parse_study(changed(["seeds"], [3, 4])))
     assert [cell.seed for cell in grid if cell.arm == "untuned"] == [0, 0]
     assert {cell.seed for cell in grid if cell.arm == "full"} == {3, 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a'"),
+        ("a:\n  b: {c: 1, d: 2, c: 3}\n", "line 2: the key 'c'"),
+        ("a:\n  - {b: 1}\n  - b: 1\n    b: 2\n", "line 4: the key 'b'"),
+        ("0.5: x\n0.5: y\n", "line 2: the key '0.5'"),
+    ],
+)
+def test_a_key_twice_is_found_at_any_depth(tmp_path, text, where):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(GradsError, match=f"{where} is there twice: remove one"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+def test_the_same_key_in_two_mappings_and_a_merge_are_fine(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: &b {x: 1, y: 2}\none: {<<: *b, x: 3}\ntwo: {<<: *b, <<: {z: 4}}\n")
+    found = read_yaml(tmp_path / "mine.yaml")
+    assert found["one"] == {"x": 3, "y": 2}
+    assert found["two"]["z"] == 4
+
+
+@pytest.mark.parametrize("text", ["? [a, b]\n: 1\n", "x: {[a, b]: 1}\n", "? {a: 1}\n: 2\n"])
+def test_a_key_that_is_no_name_is_refused(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(GradsError, match=r"mine\.yaml: not valid YAML: .*found unhashable key"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+def test_objects_of_python_are_not_made(tmp_path):
+    (tmp_path / "mine.yaml").write_text("a: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(GradsError, match=r"mine\.yaml: not valid YAML: could not determine a constructor"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "a: 2020-13-45\n", "a: b: c\n", "\t- x\n", "%bad\n"])
+def test_broken_yaml_is_one_line(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(GradsError, match=r"mine\.yaml: not valid YAML: ") as caught:
+        read_yaml(tmp_path / "mine.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (["training", "adapter", "rnk"], 4, "unknown key 'training.adapter.rnk': did you mean 'rank'"),
+        (["models", "tiny", "format"], {"templat": "x"}, "'models.tiny.format.templat': did you mean 'template'"),
+        (["general", "text", "source", "feld"], "x", "'general.text.source.feld': did you mean 'field'"),
+        (["general", "tasks", "products", "data", "pat"], "x", "tasks.products.data.pat': did you mean 'path'"),
+        (["archives", "wn", "sha"], "x", "unknown key 'archives.wn.sha': did you mean 'sha256'"),
+        (["archives", "wn", "sha256"], "0" * 63, "'archives.wn.sha256': .*found '0+'"),
+        (["seeds"], [-1], "'seeds.0': .*greater than or equal to 0; found -1"),
+        (["seeds"], [], "'seeds': .*at least 1"),
+        (["training", "epochs"], "2", "'training.epochs' is the text '2', not a number"),
+        (
+            ["training", "learning_rate"],
+            "fast",
+            "'training.learning_rate': Input should be a valid number; found 'fast'",
+        ),
+        (["training", "weights"], "LoRA", "'training.weights': .*'lora' or 'full'; found 'LoRA'"),
+        (["training"], None, "'training': "),
+        (["arms", "grads"], ["grads"], "'arms.grads': "),
+        (["label"], 3, "'label': .*valid string; found 3"),
+        (["evaluation", "metrics"], ["bleu", "blue"], "'evaluation.metrics.1': .*found 'blue'"),
+    ],
+)
+def test_a_mistake_is_refused_at_its_place(path, value, sentence):
+    with pytest.raises(GradsError, match=sentence):
+        parse_study(changed(path, value), "mine.yaml")
+
+
+def test_a_long_value_is_cut_in_the_sentence():
+    with pytest.raises(GradsError) as caught:
+        parse_study(changed(["training", "precision"], "x" * 5000))
+    assert len(str(caught.value)) < 700

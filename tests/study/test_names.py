@@ -51,6 +51,15 @@ def test_a_name_that_clashes_is_refused(change, sentence):
         (("domains", "sums", "source", "path", "config/smoke/sum.jsonl"), "'domains.sums.source.path': .*'sums.jsonl'"),
         (("models", "tiny", "source", {"kind": "file", "path": "nowhere/m.gguf"}), "there is no folder nowhere"),
         (("general", "text", "source", "path", "config/smoke/txt.jsonl"), "did you mean 'text.jsonl'"),
+        (
+            ("general", "tasks", "products", "data", "path", "config/smoke/product.jsonl"),
+            "did you mean 'products.jsonl'",
+        ),
+        (("domains", "sums", "source", "path", "config/smoke"), "'domains.sums.source.path': config/smoke is a folder"),
+        (
+            ("encoders", {"e": {"title": "E", "source": {"kind": "file", "path": "config/smok"}}}),
+            "'encoders.e.source.path': config/smok is not there .*'smoke'",
+        ),
     ],
 )
 def test_a_file_that_is_not_there_is_refused(change, sentence):
@@ -60,3 +69,60 @@ def test_a_file_that_is_not_there_is_refused(change, sentence):
 
 def test_the_files_of_the_shipped_study_are_there():
     check_files(parse_study(SMOKE))
+
+
+PYPI = {"kind": "pypi", "archive": "absent", "member": "x"}
+PRODUCTS = SMOKE["general"]["tasks"]["products"]
+LETTERED = {"kind": "lettered", "archive": "absent", "member": "x"}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (("models", "tiny", "source", PYPI), "models.tiny.source"),
+        (("domains", "sums", "source", PYPI), "domains.sums.source"),
+        (("domains", "sums", "source", PYPI | {"kind": "glossary"}), "domains.sums.source"),
+        (("encoders", {"e": {"title": "E", "source": PYPI}}), "encoders.e.source"),
+        (("general", "tasks", "products", PRODUCTS | {"data": LETTERED}), "general.tasks.products.data"),
+        (("general", "text", "source", PYPI | {"field": "text"}), "general.text.source"),
+        (("evaluation", "wordnet", PYPI), "evaluation.wordnet"),
+    ],
+)
+def test_every_place_that_names_an_archive_is_looked_at(change, place):
+    with pytest.raises(GradsError, match=rf"mine.yaml: {place} names the archive 'absent': valid names are 'wn'"):
+        parse_study(changed(*change), "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [("models", "untuned"), ("models", "untuned-x"), ("models", "warm"), ("domains", "warm"), ("domains", "text")],
+)
+def test_names_that_clash_nowhere_are_taken(section, name):
+    entry = next(iter(SMOKE[section].values()))
+    assert set(getattr(parse_study(changed(section, {name: entry})), section)) == {name}
+
+
+@pytest.mark.parametrize("title", ["Sums ", "  Sums", "Su\tms"])
+def test_titles_are_compared_as_they_are_printed(title):
+    config = changed("domains", "plurals", "title", title)
+    config["domains"]["sums"]["title"] = "Su ms" if "\t" in title else "Sums"
+    with pytest.raises(GradsError, match=r"'domains\.plurals\.title': .* is also the title of 'sums'"):
+        parse_study(config)
+
+
+def test_one_title_may_stand_in_two_sections():
+    title = SMOKE["models"]["tiny"]["title"]
+    assert parse_study(changed("domains", "sums", "title", title)).domains["sums"].title == title
+
+
+@pytest.mark.parametrize("file", ["wn.whl", "wn-1.0.tar.gz", "wn.zip"])
+def test_files_of_archives(file):
+    assert parse_study(changed("archives", "wn", "file", file)).archives["wn"].file == file
+
+
+@pytest.mark.parametrize("file", ["a/wn.whl", "..\\wn.zip", "wn.tar", "wn", ""])
+def test_what_is_no_file_of_an_archive(file):
+    with pytest.raises(
+        GradsError, match=r"'archives\.wn\.file': .* is no plain name of a \.whl, \.tar\.gz, \.zip file"
+    ):
+        parse_study(changed("archives", "wn", "file", file))

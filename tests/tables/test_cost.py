@@ -1,12 +1,21 @@
+import copy
 from dataclasses import replace
+from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grads.runtime.files import write_json
+from grads.study.grid import cells
 from grads.study.load import parse_study
 from grads.tables.cost import cost_rows, cost_table
 from grads.tables.estimates import Estimates
 from grads.tables.measurements import collect
+
+SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 
 
 def test_shared_cost_is_charged_whole_and_divided(config, make_cells):
@@ -43,21 +52,89 @@ def test_table_shows_training_and_selection(study, make_cells):
 def test_other_stores_and_a_warm_start_are_charged(config, make_cells, tmp_path):
     """Random goes on from the preliminary epoch; grads_density reads gradients taken during it and an encoder."""
     study = parse_study(config)
-    cells = make_cells(study)
+    files = make_cells(study)
     write_json(tmp_path / "during.json", {"seconds": 50.0, "gradient_passes": 2})
     write_json(tmp_path / "encoder.json", {"seconds": 6.0, "gradient_passes": 0})
     stores = {"during": tmp_path / "during.json", "encoder-minilm": tmp_path / "encoder.json"}
-    preliminary = next(one.preliminary for one in cells if one.preliminary)
-    cells = [
+    preliminary = next(one.preliminary for one in files if one.preliminary)
+    files = [
         replace(one, preliminary=preliminary)
         if one.cell.arm == "random"
         else replace(one, stores=stores, preliminary=None)
         if one.stores
         else one
-        for one in cells
+        for one in files
     ]
-    costs = cost_rows(study, collect(study, cells)).set_index(["domain", "arm", "ratio"])
+    costs = cost_rows(study, collect(study, files)).set_index(["domain", "arm", "ratio"])
     density = costs.loc[("law", "grads_density", "0.5")]
     assert density[["passes", "forward_passes", "standalone_seconds"]].tolist() == [2, 1, 56.5]
     random = costs.loc[("law", "random", "0.5")]
     assert random[["passes", "standalone_seconds", "as_run_seconds"]].tolist() == [1, 30.5, 15.5]
+
+
+ARMS = {
+    "untuned": {"method": "untuned"},
+    "random": {"method": "random", "ratios": ["0.5"]},
+    "one": {"method": "grads", "ratios": ["0.05", "0.5"]},
+    "two": {"method": "grads_density", "ratios": ["0.5"]},
+}
+STORES = ["warm", "base", "during", "encoder-minilm", "encoder-large"]
+
+
+def made_frame(study, uses):
+    """Return the cost rows of a study whose arms use the stores named, each made at a cost of its own, and the sum."""
+    rows, made = [], {}
+    for cell in cells(study):
+        place = {name: getattr(cell, name) for name in ("model", "domain", "arm", "ratio", "seed")}
+        costs = {("evaluation", "seconds"): 1.0}
+        if cell.trained:
+            costs |= {("training", name): 10.0 for name in ("records", "steps", "tokens", "seconds")}
+            costs[("selection", "seconds")] = made[("selection", cell)] = 0.5 + 0.01 * cell.seed
+        for part in uses.get(cell.arm, ()):
+            seed = cell.seed if part in ("warm", "during", "preliminary") else None
+            key = (cell.model, cell.domain, part, seed)
+            made.setdefault(key, float(2 ** (len(made) % 7)))
+            costs[(part, "seconds")] = made[key]
+            if part == "preliminary":
+                costs[(part, "epochs")] = 1.0
+            else:
+                costs[(part, "gradient_passes")] = 0.0 if part.startswith("encoder") else 1.0
+        rows += [place | {"part": "cost", "task": t, "metric": m, "value": v} for (t, m), v in costs.items()]
+    return pd.DataFrame(rows), sum(made.values())
+
+
+@settings(max_examples=8)
+@given(
+    st.integers(1, 2),
+    st.integers(1, 3),
+    st.fixed_dictionaries(
+        dict.fromkeys(("random", "one", "two"), st.sets(st.sampled_from(["preliminary", *STORES]), max_size=4))
+    ),
+)
+def test_as_run_sums_to_what_was_spent_and_never_exceeds_standalone(models, seeds, uses):
+    config = copy.deepcopy(SMOKE)
+    config["models"] = {f"m{n}": {"title": f"M{n}", "source": {"kind": "tiny"}} for n in range(models)}
+    study = parse_study(config | {"seeds": list(range(seeds)), "arms": ARMS})
+    frame, spent = made_frame(study, uses)
+    costs = cost_rows(study, frame)
+    trained = costs[costs["ratio"] != "0"]
+    assert trained["as_run_seconds"].sum() * seeds == pytest.approx(spent)
+    assert (costs["as_run_seconds"] <= costs["standalone_seconds"] + 1e-9).all()
+    assert (costs.loc[costs["ratio"] == "0", ["as_run_seconds", "standalone_seconds", "passes"]] == 0).all(axis=None)
+    for arm, parts in uses.items():
+        mine = trained[trained["arm"] == arm]
+        gradients = sum(not part.startswith("encoder") for part in parts)
+        assert (mine["passes"] == gradients).all()
+        assert (mine["forward_passes"] == len(parts) - gradients).all()
+
+
+def test_costs_come_in_the_order_of_the_config_and_a_missing_run_stays_empty():
+    study = parse_study(copy.deepcopy(SMOKE) | {"arms": ARMS})
+    frame, _ = made_frame(study, {})
+    lost = (frame["arm"] == "one") & (frame["ratio"] == "0.5") & (frame["domain"] == "sums")
+    costs = cost_rows(study, frame[~lost])
+    order = [("untuned", "0"), ("random", "0.5"), ("one", "0.05"), ("one", "0.5"), ("two", "0.5")]
+    assert list(zip(costs["arm"], costs["ratio"], strict=True)) == order * 2
+    assert costs["domain"].tolist() == ["sums"] * 5 + ["plurals"] * 5
+    assert costs["records"].isna().tolist() == [False] * 3 + [True] + [False] * 6
+    assert set(costs["study"]) == {"smoke"}

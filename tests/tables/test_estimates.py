@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from grads.runtime.errors import GradsError
 from grads.study.load import parse_study
-from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
+from grads.tables.estimates import ABSENT, Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.measurements import collect
+from grads.tables.statistics import interval, item_weights
 
 RANDOM, UNTUNED = Run("random", "0.5"), Run("untuned", "0")
 METEOR = Quantity.domain("meteor")
@@ -81,3 +83,97 @@ def test_different_items_are_not_compared(frame):
     changed.loc[(frame["arm"] == "random") & (frame["task"] == "quiz"), "signature"] = "other prompts"
     with pytest.raises(GradsError, match=r"random@0.5 and untuned \(tiny, law\) were not measured alike"):
         Estimates(changed).difference("tiny", "law", RANDOM, UNTUNED, Quantity.general("quiz", "acc"))
+
+
+@pytest.fixture
+def two_seeds(config, make_cells):
+    """The long table of two seeds, with METEOR alone: BLEU's bootstrap takes most of the time."""
+    config["evaluation"]["metrics"] = ["meteor"]
+    study = parse_study(config | {"seeds": [0, 4]})
+    return collect(study, make_cells(study))
+
+
+@pytest.mark.parametrize("quantity", [METEOR, Quantity.general("quiz", "acc"), Quantity.general("text", "kl")])
+def test_the_interval_of_a_difference_over_seeds_is_that_of_its_definition(two_seeds, quantity):
+    """One draw of items serves both arms and all seeds; the untuned model has one seed, the other arm two."""
+    frame = two_seeds
+    mine = frame[(frame["task"] == quantity.task) & (frame["metric"] == quantity.metric) & (frame["domain"] == "tax")]
+    items = {
+        run: np.mean(
+            [np.array(one)[:, 0] for one in mine[(mine["arm"] == run.arm) & (mine["ratio"] == run.ratio)]["items"]],
+            axis=0,
+        )
+        for run in (RANDOM, UNTUNED)
+    }
+    change = items[RANDOM] - items[UNTUNED]
+    weights = item_weights("tax" if quantity.part == "domain" else quantity.task, len(change))
+    low, high = interval(weights @ change / len(change))
+    found = Estimates(frame).difference("tiny", "tax", RANDOM, UNTUNED, quantity)
+    assert found.value == pytest.approx(change.mean(), abs=1e-12)
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
+    assert (found.n, found.seeds) == (len(change), 2)
+
+
+def test_a_difference_turns_its_sign_with_its_sides(frame):
+    one = Estimates(frame).difference("tiny", "law", RANDOM, Run("full", "1"), METEOR)
+    other = Estimates(frame).difference("tiny", "law", Run("full", "1"), RANDOM, METEOR)
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+    assert one.half == pytest.approx(other.half)
+
+
+def test_a_partial_table_has_holes_where_the_strict_one_has_errors(frame):
+    without = frame[~((frame["arm"] == "random") & (frame["ratio"] == "0.5") & (frame["domain"] == "law"))]
+    strict, partial = Estimates(without), Estimates(without, partial=True)
+    for base, run in ((UNTUNED, RANDOM), (RANDOM, UNTUNED)):
+        assert partial.difference("tiny", "law", run, base, METEOR) == ABSENT
+        with pytest.raises(GradsError, match=r"no 'meteor' of 'test' for random@0\.5 of model"):
+            strict.difference("tiny", "law", run, base, METEOR)
+    assert partial.of("tiny", "law", RANDOM, METEOR) == ABSENT
+    assert partial.signature("tiny", "law", RANDOM, METEOR) == ""
+    with pytest.raises(GradsError, match="no 'meteor'"):
+        strict.signature("tiny", "law", RANDOM, METEOR)
+    assert (ABSENT.n, ABSENT.seeds, ABSENT.has_interval) == (0, 0, False)
+    assert partial.of("tiny", "tax", RANDOM, METEOR) == Estimates(frame).of("tiny", "tax", RANDOM, METEOR)
+
+
+def test_a_seed_without_items_takes_the_interval_from_all(two_seeds):
+    """A mean over seeds of which one cannot be resampled has no interval, rather than that of the others."""
+    frame = two_seeds
+    index = frame[(frame["arm"] == "random") & (frame["seed"] == 4) & (frame["metric"] == "meteor")].index
+    frame.loc[index, "statistic"] = ""
+    assert not Estimates(frame).of("tiny", "law", RANDOM, METEOR).has_interval
+    assert not Estimates(frame).difference("tiny", "law", RANDOM, UNTUNED, METEOR).has_interval
+    assert Estimates(frame).of("tiny", "law", Run("full", "1"), METEOR).has_interval
+
+
+def test_other_numbers_of_items_are_not_compared(frame):
+    changed = frame.copy()
+    changed.loc[(frame["arm"] == "untuned") & (frame["metric"] == "meteor"), "n"] = 5
+    sentence = r"were not measured alike: \(items, signature\) of test meteor are \[\(6, ''\)\] and \[\(5, ''\)\]"
+    with pytest.raises(GradsError, match=sentence):
+        Estimates(changed).difference("tiny", "law", RANDOM, UNTUNED, METEOR)
+
+
+def test_a_ratio_is_a_share_and_auto_the_mean_share_of_its_seeds():
+    cell = {"model": "tiny", "domain": "law", "arm": "grads", "ratio": "auto", "part": "cost", "task": "selection"}
+    counts = [(0, "requested", 14), (1, "requested", 6), (0, "eligible", 20), (1, "eligible", 20)]
+    nothing = {"signature": "", "statistic": "", "items": [], "n": 0}
+    rows = [cell | nothing | {"seed": seed, "metric": name, "value": float(value)} for seed, name, value in counts]
+    estimates = Estimates(pd.DataFrame(rows))
+    assert estimates.share("tiny", "law", Run("grads", "auto")) == (14 + 6) / 2 / 20
+    assert estimates.share("tiny", "law", Run("random", "0.05")) == 0.05
+    with pytest.raises(GradsError, match="no 'requested' of 'selection' for random@auto"):
+        estimates.share("tiny", "law", Run("random", "auto"))
+
+
+@pytest.mark.parametrize(
+    ("run", "title", "trained"),
+    [
+        (Run("untuned", "0"), "untuned", False),
+        (Run("full", "1"), "full", True),
+        (Run("random", "auto"), "random@auto", True),
+        (Run("random", "0.05"), "random@0.05", True),
+    ],
+)
+def test_a_run_is_named_by_its_ratio_where_it_has_a_choice(run, title, trained):
+    assert (run.title, run.trained) == (title, trained)

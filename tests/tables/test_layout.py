@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grads.tables.layout import ABSENT, number, places, signed, spread
 
@@ -32,3 +34,38 @@ def test_what_prints_alike_is_marked_alike():
 def test_what_is_not_there_is_a_dash_and_has_no_place():
     assert number(math.nan, 1) == signed(math.nan, 1) == ABSENT
     assert places([math.nan, 2.0, 3.0, math.nan], 1, higher_is_better=True) == [0, 2, 1, 0]
+
+
+NUMBERS = st.floats(-1e6, 1e6)
+
+
+@given(NUMBERS, st.integers(0, 4))
+def test_a_printed_number_is_the_nearest_and_its_sign_is_seen(value, decimals):
+    text = number(value, decimals)
+    assert abs(float(text.replace("\u2212", "-")) - value) <= 0.5 * 10**-decimals + 1e-9
+    assert "-" not in text
+    shown = signed(value, decimals)
+    assert shown.lstrip("+") == text
+    assert shown.startswith("+") == (float(text.replace("\u2212", "-")) > 0)
+
+
+@given(st.lists(NUMBERS | st.just(math.nan), max_size=8), st.integers(0, 3), st.booleans())
+def test_places_are_the_two_best_as_printed(values, decimals, higher):
+    """Nothing printed differently shares a place, and nothing without a place prints better than what has one."""
+    found = places(values, decimals, higher)
+    printed = [round(value, decimals) for value in values]
+    distinct = sorted({one for one in printed if not math.isnan(one)}, reverse=higher)
+    for value, place in zip(printed, found, strict=True):
+        rank = math.inf if math.isnan(value) else distinct.index(value) + 1
+        assert place == (rank if rank <= 2 else 0)
+
+
+@given(st.lists(NUMBERS, max_size=8))
+def test_lower_is_better_is_the_mirror(values):
+    assert places(values, 1, higher_is_better=False) == places([-value for value in values], 1, higher_is_better=True)
+
+
+@pytest.mark.parametrize("half", [0.0, 0.004, 1.25])
+def test_a_spread_has_the_decimals_of_its_value(half):
+    assert spread(half, 2) == f"±{half:.2f}"
+    assert spread(half, 0) == f"±{half:.0f}"

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -7,6 +8,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.grid import cells
 from grads.tables.measurements import COLUMNS, collect, read_measurements, write_measurements
+from grads.tables.statistics import interval, replicates
 
 
 def _edit(path, change):
@@ -108,3 +110,65 @@ def test_costs_need_training_and_preliminary_epoch(study, make_cells):
         collect(study, [dataclasses.replace(one, preliminary=None) for one in files])
     with pytest.raises(GradsError, match="summary of the training is not given"):
         collect(study, [dataclasses.replace(one, training=None) for one in files])
+
+
+def test_what_is_collected_in_part_is_checked_all_the_same(study, make_cells):
+    files = make_cells(study)
+    stranger = dataclasses.replace(files[1], cell=dataclasses.replace(files[1].cell, ratio="0.25"))
+    with pytest.raises(GradsError, match=r"cell tiny/law/full/0\.25/0 is not in study 'toy'"):
+        collect(study, [stranger], partial=True)
+    with pytest.raises(GradsError, match="is given twice"):
+        collect(study, [files[1], files[1]], partial=True)
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_refused_where_a_file_has_it(study, make_cells, written):
+    files = make_cells(study)
+    text = files[3].training.read_text()
+    files[3].training.write_text(text.replace('"final_loss": 1.25', f'"final_loss": {written}'))
+    with pytest.raises(GradsError, match=r"'final_loss' of 'training' is -?(nan|inf), not a number"):
+        collect(study, files)
+
+
+def test_a_tasks_hash_is_its_signature_and_its_items_keep_their_order(study, make_cells):
+    files = make_cells(study)
+    one = next(one for one in files if one.cell.arm == "full" and one.cell.domain == "law")
+    _edit(one.general, lambda content: content["tasks"]["quiz"].update(hash="2b"))
+    frame = collect(study, files)
+    mine = frame[(frame["arm"] == "full") & (frame["domain"] == "law") & (frame["task"] == "quiz")].set_index("metric")
+    assert set(mine["signature"]) == {"2b"}
+    items = read_json(one.general)["tasks"]["quiz"]["items"]
+    assert mine.loc["acc", "items"] == [[item["correct"]] for item in items]
+    assert mine.loc["gold_logprob", "items"] == [[item["gold_logprob"]] for item in items]
+    assert set(mine["n"]) == {10}
+
+
+def test_rounding_of_a_stored_value_is_no_difference(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].metrics, lambda content: content["meteor"].update(value=content["meteor"]["value"] + 1e-12))
+    assert len(collect(study, files))
+
+
+def test_a_metric_of_no_items_has_no_interval(study, make_cells):
+    """Such as one that another tool computed, without keeping its items."""
+    files = make_cells(study)
+    _edit(files[3].metrics, lambda content: content["meteor"].update(items=[], n=6, value=0.5))
+    frame = collect(study, files)
+    cell = files[3].cell
+    mine = frame[(frame["arm"] == cell.arm) & (frame["ratio"] == cell.ratio) & (frame["domain"] == cell.domain)]
+    row = mine[mine["metric"] == "meteor"].iloc[0]
+    assert (row["value"], row["n"], row["interval"], row["statistic"]) == (0.5, 6, "none", "")
+
+
+def test_items_are_resampled_alike_in_all_cells_of_a_domain(study, make_cells):
+    """Two cells with the same items have the same interval; on another domain it is drawn anew."""
+    files = make_cells(study)
+    for one in files:
+        _edit(one.metrics, lambda content: content["meteor"].update(value=0.35, items=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))
+    frame = collect(study, files)
+    meteor = frame[frame["metric"] == "meteor"]
+    bounds = {domain: set(zip(rows["low"], rows["high"], strict=True)) for domain, rows in meteor.groupby("domain")}
+    for domain, found in bounds.items():
+        expected = interval(replicates("mean", np.arange(0.1, 0.7, 0.1)[:, None], domain))
+        ((low, high),) = found
+        assert (low, high) == pytest.approx(expected)

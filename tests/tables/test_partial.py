@@ -1,8 +1,13 @@
+import dataclasses
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from grads.runtime.errors import GradsError
+from grads.study.grid import Cell
 from grads.study.load import parse_study
+from grads.tables import partial
 from grads.tables.layout import ABSENT
 from grads.tables.measurements import collect
 from grads.tables.partial import make_partial
@@ -39,11 +44,11 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
     make_partial(two_seeds, files, tmp_path / "whole")
     forget(files, "tiny/law/random/0.5/1")
     make_partial(two_seeds, files, tmp_path / "partial")
-    whole, partial = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
-    hole = (partial["domain"] == "law") & (partial["arm"] == "random") & (partial["ratio"] == 0.5)
+    whole, found = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
+    hole = (found["domain"] == "law") & (found["arm"] == "random") & (found["ratio"] == 0.5)
     assert hole.sum() == 4
-    assert partial.loc[hole, ["value", "low", "high", "gain"]].isna().all(axis=None)
-    pd.testing.assert_frame_equal(partial[~hole], whole[~hole], check_dtype=False)
+    assert found.loc[hole, ["value", "low", "high", "gain"]].isna().all(axis=None)
+    pd.testing.assert_frame_equal(found[~hole], whole[~hole], check_dtype=False)
     cost = pd.read_csv(tmp_path / "partial/tables/cost.csv")
     assert cost.loc[(cost["domain"] == "law") & (cost["arm"] == "random"), "records"].isna().tolist() == [False, True]
     row = next(
@@ -88,3 +93,38 @@ def test_the_strict_table_stays_strict(study, make_cells):
     with pytest.raises(GradsError, match="is missing"):
         collect(study, files[1:])
     assert len(collect(study, files[1:], partial=True)) < len(collect(study, files))
+
+
+def test_a_long_list_of_missing_cells_is_cut_on_the_screen_only(study, make_cells, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(partial, "SHOWN", 3)
+    files = make_cells(study)
+    for one in files[1:6]:
+        one.metrics.unlink()
+    make_partial(study, files, tmp_path / "partial")
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("missing", "partial"))]
+    assert said == [
+        f"partial tables of 'toy': {len(files) - 5} cells are there, 5 are missing",
+        *(f"missing: {one.cell} ({one.metrics})" for one in files[1:4]),
+        "missing: 2 more, all in missing.csv",
+    ]
+    assert len((tmp_path / "partial/missing.csv").read_text().splitlines()) == 1 + 5
+
+
+def test_a_hole_in_one_domain_leaves_the_others_whole():
+    """Also where another model, domain, arm or ratio has the same name in part."""
+    cells = [Cell(m, d, a, r, s) for m in "mn" for d in "de" for a in "ab" for r in ("0.5", "1") for s in (0, 1)]
+    frame = pd.DataFrame([dataclasses.asdict(cell) for cell in cells])
+    left = partial._complete_runs(frame, {Cell("m", "d", "a", "0.5", 1): [Path("x")]})
+    gone = frame.drop(left.index)
+    assert gone.drop(columns="seed").drop_duplicates().to_numpy().tolist() == [["m", "d", "a", "0.5"]]
+    assert gone["seed"].tolist() == [0, 1]
+
+
+def test_the_first_missing_file_of_a_cell_is_listed(study, make_cells, tmp_path):
+    files = make_cells(study)
+    one = next(one for one in files if one.cell.arm == "full")
+    one.selection.unlink()
+    one.training.unlink()
+    make_partial(study, files, tmp_path / "partial")
+    missing = pd.read_csv(tmp_path / "partial/missing.csv")
+    assert missing["file"].tolist() == [str(one.training)]

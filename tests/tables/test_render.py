@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -5,6 +6,8 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grads.tables.layout import Block, Entry, Table
 from grads.tables.render import escape, latex, markdown, page, write_table
@@ -90,6 +93,101 @@ def test_write_table_gives_equal_bytes_and_full_precision(table, tmp_path):
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
     assert (tmp_path / "first" / "domain.v1.csv").read_text() == "arm,value\ngrads,0.3333333333333333\n"
+
+
+ODD = st.text(st.sampled_from("ab1 .|\\&%$#_{}~^<>\"'\u2212±Δ↑↓†*`"), min_size=1, max_size=6).map(lambda t: f"x{t}x")
+ROWS = st.lists(
+    st.lists(st.builds(Entry, ODD, st.just("") | ODD, st.integers(0, 2)), min_size=3, max_size=3), max_size=4
+)
+
+
+def odd_table(rows, title="Tiny_1", groups=(("", 1), ("R", 2))):
+    return Table("t", "label", "caption", list(groups), ["arm", "b", "c"], [Block(title, rows)], [], pd.DataFrame())
+
+
+class Cells(HTMLParser):
+    """Collects the rows of a page's table body, as text with the class that marks it."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.look, self.body = [], None, False
+
+    def handle_starttag(self, tag, attrs):
+        self.body = self.body or tag == "tbody"
+        if tag == "tr" and self.body:
+            self.rows.append([])
+        elif tag == "td":
+            self.rows[-1].append(["", None, ""])
+        elif tag == "span":
+            self.rows[-1][-1][1] = dict(attrs).get("class")
+        self.look = tag
+
+    def handle_data(self, data):
+        if self.look in ("span", "small") and self.rows and self.rows[-1]:
+            self.rows[-1][-1][0 if self.look == "span" else 2] += data
+
+    def handle_endtag(self, tag):
+        self.look = None
+
+
+@given(ROWS)
+def test_a_browser_shows_what_the_table_says(rows):
+    parser = Cells()
+    parser.feed(page(odd_table(rows)))
+    style = {0: None, 1: "best", 2: "second"}
+    expected = [[[entry.text, style[entry.place], entry.aside] for entry in row] for row in rows]
+    assert parser.rows[1:] == expected
+
+
+@given(ROWS)
+def test_markdown_rows_give_back_their_cells(rows):
+    """Cut at the bars that are not escaped; a backslash before a bar is no text that a table has."""
+    rows = [[dataclasses.replace(one, text=one.text.replace("\\", ""), aside="") for one in row] for row in rows]
+    marks = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
+    for line, row in zip(markdown(odd_table(rows)).splitlines()[7:], rows, strict=False):
+        cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)]
+        assert cells == ["", *(marks[entry.place].format(entry.text) for entry in row), ""]
+
+
+@given(st.lists(ODD, min_size=1, max_size=4))
+def test_escaped_text_has_balanced_braces_and_no_bare_special(texts):
+    for text in texts:
+        bare = re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]|\$(-|\\[a-zA-Z]+)\$", "", escape(text))
+        assert not set(bare) & set("\\&%$#_{}~^<>|\u2212±Δ↑↓†"), bare
+        assert set(bare) <= set(text)
+
+
+def test_a_table_without_groups_has_no_row_for_them():
+    plain = odd_table([[Entry("x"), Entry("1"), Entry("2")]], groups=[("", 3)])
+    assert "cmidrule" not in latex(plain)
+    assert "multicolumn{3}{l}" in latex(plain)
+    assert page(plain).count("<tr>") == 3
+    assert "| arm | b | c |" in markdown(plain)
+
+
+def test_a_block_without_a_title_has_no_row_for_it():
+    plain = odd_table([[Entry("x"), Entry("1"), Entry("2")]], title="")
+    assert "textit" not in latex(plain)
+    assert 'class="block"' not in page(plain)
+    assert markdown(plain).splitlines()[6] == "| x | 1 | 2 |"
+
+
+def test_rules_of_groups_lie_under_their_columns():
+    row = [[Entry("x"), Entry("1"), Entry("2"), Entry("3"), Entry("4")]]
+    wide = Table(
+        "t", "label", "caption", [("", 1), ("A", 2), ("", 1), ("B", 1)], list("abcde"), [Block("", row)], [],
+        pd.DataFrame(),
+    )  # fmt: skip
+    assert r"\cmidrule(lr){2-3}\cmidrule(lr){5-5}" in latex(wide)
+    assert r"\begin{tabular}{lrrrr}" in latex(wide)
+    assert markdown(wide).splitlines()[4] == "| a | A b | A c | d | B e |"
+
+
+def test_every_block_begins_below_a_rule(table):
+    double = dataclasses.replace(table, blocks=table.blocks * 2)
+    assert latex(double).count(r"\midrule") == 2
+    assert latex(double).count(r"\textit{Tiny\_1}") == 2
+    assert page(double).count('class="block" colspan="3"') == 2
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

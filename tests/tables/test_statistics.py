@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
+from scipy.stats import bootstrap
 
 from grads.tables import statistics
 
@@ -27,6 +28,71 @@ def test_corpus_metrics_from_summed_counts_equal_sacrebleu(name, metric, drawn):
 
 def test_bleu_is_zero_without_any_match():
     assert statistics.evaluate("bleu", np.array([[3, 3, 0, 0, 0, 0, 3, 2, 1, 0]], dtype=float)) == 0
+
+
+def test_short_answers_are_smoothed_as_sacrebleu_does():
+    """None of the answers has a 4-gram in common with its reference, most have not even four words."""
+    answers = ["the law", "a claim paid at court", "by the person", "held", "it is owned"]
+    references = ["the law of the land", "a claim held at court", "paid by the person", "held by law", "who owned it"]
+    counts = np.array(BLEU()._extract_corpus_statistics(answers, [references]), dtype=float)
+    expected = BLEU().corpus_score(answers, [references]).score
+    assert expected > 0
+    assert statistics.evaluate("bleu", counts) == expected
+    alone = [statistics.evaluate("bleu", counts[[index]]) for index in range(5)]
+    assert alone == [BLEU().corpus_score([a], [[r]]).score for a, r in zip(answers, references, strict=True)]
+
+
+@pytest.mark.parametrize(("name", "metric"), [("bleu", BLEU()), ("chrf", CHRF())])
+def test_a_replicate_is_the_metric_of_the_texts_it_draws(name, metric):
+    """Not of resampled item scores: the texts are written out as often as they are drawn, and scored by sacrebleu."""
+    answers, (references,) = _texts(12)
+    counts = np.array(metric._extract_corpus_statistics(answers, [references]), dtype=float)
+    drawn = statistics.replicates(name, counts, "law")
+    weights = statistics.item_weights("law", 12).astype(int)
+    for index in (0, 7, statistics.REPLICATES - 1):
+        picked = np.repeat(np.arange(12), weights[index])
+        score = metric.corpus_score([answers[i] for i in picked], [[references[i] for i in picked]]).score
+        assert drawn[index] == score
+
+
+def test_a_replicate_of_a_mean_is_the_mean_of_what_it_draws():
+    values = np.random.default_rng(3).normal(size=(9, 1))
+    weights = statistics.item_weights("quiz", 9).astype(int)
+    expected = [np.repeat(values[:, 0], row).mean() for row in weights[:50]]
+    np.testing.assert_allclose(statistics.replicates("mean", values, "quiz")[:50], expected, rtol=1e-12)
+
+
+def test_the_interval_leaves_a_fortieth_on_either_side():
+    assert statistics.interval(np.arange(2001.0)) == pytest.approx((50, 1950))
+    shuffled = np.random.default_rng(0).permutation(2001.0 * np.arange(1001))
+    assert statistics.interval(shuffled) == pytest.approx((25 * 2001.0, 975 * 2001.0))
+    assert statistics.interval([4.0]) == (4.0, 4.0)
+
+
+def test_the_bootstrap_interval_is_scipys():
+    values = np.random.default_rng(2).exponential(size=(80, 1))
+    low, high = statistics.interval(statistics.replicates("mean", values, "law"))
+    theirs = bootstrap(
+        (values[:, 0],), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    width = theirs.high - theirs.low
+    assert low == pytest.approx(theirs.low, abs=0.06 * width)
+    assert high == pytest.approx(theirs.high, abs=0.06 * width)
+
+
+def test_items_of_one_value_leave_no_doubt():
+    drawn = statistics.replicates("mean", np.full((11, 1), 0.25), "law")
+    assert statistics.interval(drawn) == pytest.approx((0.25, 0.25))
+
+
+def test_the_order_of_columns_is_not_the_order_of_items():
+    """A statistic is a function of the sums: reordering items together with their weights changes nothing."""
+    answers, (references,) = _texts(10)
+    counts = np.array(BLEU()._extract_corpus_statistics(answers, [references]), dtype=float)
+    order = np.random.default_rng(1).permutation(10)
+    weights = statistics.item_weights("law", 10)[:40]
+    one, other = statistics.bleu(weights @ counts, 10), statistics.bleu(weights[:, order] @ counts[order], 10)
+    assert (one == other).all()
 
 
 def test_bootstrap_of_a_mean_has_the_standard_error_of_a_mean():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from grads.data.formatting import Example
 from grads.data.records import make_record, write_records
 from grads.models.moments import load_moments
 from grads.runtime.errors import GradsError
@@ -161,3 +162,82 @@ def test_nothing_to_train_on_is_said(tmp_path, records, tiny_model_folder):
     short = TRAINING.model_copy(update={"max_length": 8})
     with pytest.raises(GradsError, match="there is no record to train on"):
         train(tiny_model_folder, cell(tmp_path, records), training=short)
+
+
+@pytest.mark.parametrize(
+    ("visits", "whole", "size", "warmup", "steps", "rising", "every"),
+    [
+        (100, 4, 4, 0.05, 25, 1, 20),
+        (100, 4, 2, 0.05, 25, 1, 20),
+        (101, 4, 1, 0.05, 26, 1, 20),
+        (12, 4, 4, 0.3, 3, 0, 20),
+        (4000, 8, 8, 0.1, 500, 50, 100),
+        (4001, 8, 4, 0.1, 501, 50, 101),
+    ],
+)
+def test_a_schedule_of_whole_steps(tmp_path, visits, whole, size, warmup, steps, rising, every):
+    training = TRAINING.model_copy(update={"global_batch": whole, "warmup": warmup})
+    found = stage._arguments(training, visits, size, tmp_path, seed=7)
+    assert found.per_device_train_batch_size * found.gradient_accumulation_steps == whole
+    assert found.per_device_train_batch_size == size
+    # A warm-up is rounded down, and a run has at most five checkpoints, none of fewer than twenty steps.
+    assert (-(-visits // whole), found.warmup_steps, found.save_steps) == (steps, rising, every)
+    assert (found.seed, found.data_seed, found.num_train_epochs, found.logging_steps) == (7, 7, 1, 1)
+    assert (found.learning_rate, found.max_grad_norm, found.weight_decay) == (1e-2, 1.0, 0.0)
+    assert found.lr_scheduler_type == "cosine"
+    assert found.report_to == []
+    # The trainer's loss has an autocast of its own, which keeps the adapter in float32.
+    assert not any((found.bf16, found.fp16))
+
+
+def checkpoint(folder, step, content="{}"):
+    (folder / f"checkpoint-{step}").mkdir()
+    if content is not None:
+        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
+
+
+def test_the_newest_checkpoint_is_that_of_the_highest_step(tmp_path):
+    assert stage._last_checkpoint(tmp_path) is None
+    for step in (20, 100, 40):
+        checkpoint(tmp_path, step)
+    assert stage._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("content", [None, "", '{"global_step": 6'])
+def test_checkpoints_that_are_not_whole_are_removed_and_the_one_before_is_taken(tmp_path, content):
+    checkpoint(tmp_path, 20)
+    checkpoint(tmp_path, 40, content)
+    checkpoint(tmp_path, 60, content)
+    assert stage._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-20")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-20"]
+    (tmp_path / "checkpoint-20" / "trainer_state.json").unlink()
+    assert stage._last_checkpoint(tmp_path) is None
+
+
+def test_the_micro_batch_does_not_change_what_is_learnt(tmp_path, tiny_model_folder):
+    """Without dropout, whose random numbers follow the batches: the loss and the gradient are those of the whole."""
+    records = tmp_path / "few.parquet"
+    write_records(records, [make_record(f"Define {i}.", "", "it is" + " so" * i) for i in range(14)])
+    plain = TRAINING.model_copy(update={"adapter": Adapter(rank=2), "epochs": 1, "learning_rate": 1.0e-3})
+    runs = {size: cell(tmp_path, records, f"by-{size}") for size in (1, 4)}
+    for size, run in runs.items():
+        train(tiny_model_folder, run, training=plain, micro_batch=size)
+    one, whole = (read_json(run.summary) for run in runs.values())
+    assert (one["micro_batch"], whole["micro_batch"]) == (1, 4)
+    assert one.keys() == whole.keys()
+    for name in ("loss", "grad_norm", "learning_rate"):
+        assert [e[name] for e in one["curve"]] == pytest.approx([e[name] for e in whole["curve"]], rel=1e-3)
+    a, b = (weights(run) for run in runs.values())
+    assert all(torch.allclose(a[name], b[name], rtol=1e-2, atol=1e-4) for name in a)
+
+
+def test_the_summary_counts_visits_and_not_records():
+    visits = [Example("a", [1, 2, 3, 4], 1), Example("b", [1, 2], 1), Example("a", [1, 2, 3, 4], 1)]
+    entry = {"loss": 1.5, "grad_norm": 0.1, "learning_rate": 0.0, "epoch": 0.1}
+    history = [entry | {"step": 1}, entry | {"step": 2, "loss": 1.25}]
+    found = stage._summary(["a", "b", "a"], visits, history, TRAINING, 2, 1.23456)
+    assert (found["records"], found["visits"], found["steps"]) == (2, 3, 2)
+    assert (found["tokens"], found["response_tokens"]) == (10, 7)
+    assert (found["final_loss"], found["seconds"], found["micro_batch"]) == (1.25, 1.235, 2)
+    assert set(found["curve"][0]) == {"step", "loss", "grad_norm", "learning_rate"}

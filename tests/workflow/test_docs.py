@@ -1,17 +1,23 @@
 """README and docs: every command runs, every link leads somewhere, every message is one that the code has.
 
-Blocks fenced as ```console are executed in a copy of the repository, with a `mine.yaml` as they speak of; a run of the
-workflow is planned only, and so are make's targets. ```console no-test: REASON leaves a block out.
+Blocks fenced as ```console, and whole commands in the text, are executed in a copy of the repository, each page from
+top to bottom; lines that end in `# on the other machine` in a second copy, `../other`. The copy's demonstration has the
+names of the real one and the data of the smoke study; `mine.yaml` is made from it as the README says.
+
+Planned only: what would be submitted to SLURM, which test_slurm.py does, and make's targets, which .ci/run makes. Left
+out: how the repository is got and set up (`git clone`, `pip`), and blocks that say so: ```console no-test: REASON.
 """
 
 import ast
 import functools
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -22,8 +28,13 @@ from grads.methods.registry import find_method, methods, parse_parameters
 from grads.study.config import Study
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README, PARTS = ROOT / "README.md", ROOT / "docs/running-a-part.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAME = attrgetter("name")
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+# A command with what it works on, and not only its name.
+INLINE = re.compile(r"`((?:snakemake|make|python) [^`]+|grads (?:--[^`]+|[a-z]+ [^`]+))`")
+ELSEWHERE = "# on the other machine"
 EXAMPLE = "shortest"  # The method that docs/adding-a-method.md adds.
 
 
@@ -33,50 +44,141 @@ def blocks(page, language):
     return [(info, body) for info, body in found if info.split(" ")[0] == language]
 
 
-def commands():
-    """Return {command: page} of what is to be executed."""
-    found = {}
-    for page in PAGES:
-        for info, body in blocks(page, "console"):
-            if "no-test" not in info:
-                lines = body.replace("\\\n", " ").splitlines()
-                found |= {line.partition(" #")[0].strip(): page.name for line in lines if line.strip()}
-    return {command: page for command, page in found.items() if not command.startswith("git clone")}
+def commands(page):
+    """Return the page's commands in their order, as (command, whether it is for the other machine)."""
+    text, found, end = page.read_text(encoding="utf-8"), [], 0
+    for fence in FENCE.finditer(text):
+        found += [(command, False) for command in INLINE.findall(text[end : fence.start()])]
+        end = fence.end()
+        if fence["info"] == "console":
+            lines = fence["body"].replace("\\\n", " ").splitlines()
+            found += [(line.partition(" #")[0].strip(), ELSEWHERE in line) for line in lines if line.strip()]
+    found += [(command, False) for command in INLINE.findall(text[end:])]
+    return [(command, elsewhere) for command, elsewhere in found if not command.startswith("git clone")]
 
 
-def harmless(command):
-    """Return the command, a long one turned into its plan."""
+def executed(command):
+    """Return the command as it is executed: itself, or its plan."""
     words = shlex.split(command)
-    if words[0] == "snakemake" and not {"-n", "--dry-run"} & set(words):
+    if "profiles/slurm" in words and "-n" not in words:
         return f"{command} -n"
     return re.sub(r"^make ", "make -n ", command)
 
 
-@pytest.fixture(scope="module")
-def workspace(make_workspace):
-    workspace = make_workspace()
+def small_demo(folder):
+    """Return the demonstration's config with its names, cut down to tiny models and data."""
+    demo, smoke = (yaml.safe_load((folder / f"config/{name}.yaml").read_text("utf-8")) for name in ("demo", "smoke"))
+    model = {name: {"title": "Tiny", "source": {"kind": "file", "path": "my-model"}} for name in demo["models"]}
+    domains = {"law": smoke["domains"]["sums"], "finance": smoke["domains"]["plurals"]}
+    arms = {name: demo["arms"][name] for name in ("untuned", "random", "grads")}
+    arms |= {name: arms[name] | {"ratios": ["0.05"]} for name in ("random", "grads")}
+    assert set(domains) <= set(demo["domains"])
+    cut = {"evaluation": smoke["evaluation"] | {"metrics": ["bleu"]}}  # METEOR's WordNet takes seconds a job.
+    return smoke | cut | {"study": demo["study"], "models": model, "domains": domains, "arms": arms}
+
+
+def furnish(workspace, model):
+    """Put into a copy of the repository what the pages speak of: a model, records, and configs."""
+    folder = workspace.folder
     for name in ("Makefile", "pyproject.toml"):
-        shutil.copy2(ROOT / name, workspace.folder)
-    smoke = (workspace.folder / "config/smoke.yaml").read_text(encoding="utf-8")
-    (workspace.folder / "mine.yaml").write_text(smoke.replace("study: smoke", "study: mine"), encoding="utf-8")
+        shutil.copy2(ROOT / name, folder)
+    shutil.copytree(model, folder / "my-model")
+    demo = small_demo(folder)
+    (folder / "config/demo.yaml").write_text(yaml.safe_dump(demo), encoding="utf-8")
+    # The README's own record, and its piece of a config.
+    (_, record), *_ = blocks(README, "json")
+    (_, piece), *_ = blocks(README, "yaml")
+    mine = demo | {"study": "mine"} | yaml.safe_load(piece)
+    (folder / "mine.yaml").write_text(yaml.safe_dump(mine), encoding="utf-8")
+    (source,) = (domain["source"]["path"] for domain in mine["domains"].values())
+    splits = mine["splits"]
+    more = [
+        {"instruction": f"What does clause {n} say?", "input": f"Clause {n}: ...", "output": f"Pay {n} by {n + 7}."}
+        for n in range(splits["validation"] + splits["test"] + 30)
+    ]
+    lines = "\n".join([record.strip(), *map(json.dumps, more)])
+    for path in (folder / source, folder / "train.jsonl"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(lines, encoding="utf-8")
     workspace.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return workspace
 
 
+@pytest.fixture(scope="module")
+def workspace(make_workspace, tiny_model_folder):
+    return furnish(make_workspace(), tiny_model_folder)
+
+
+@pytest.fixture(scope="module")
+def other_machine(make_workspace, tiny_model_folder, workspace):
+    other = furnish(make_workspace(), tiny_model_folder)
+    (workspace.folder.parent / "other").symlink_to(other.folder)
+    return other
+
+
+@pytest.fixture
+def run_page(workspace, other_machine):
+    """Run the commands of a page one after the other; return the last one's output."""
+
+    def run(page):
+        for command, elsewhere in commands(page):
+            run = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", executed(command)],
+                cwd=other_machine.folder if elsewhere else workspace.folder,
+                env=workspace.environment | ({"PYTHONPATH": str(other_machine.folder)} if elsewhere else {}),
+                capture_output=True, text=True, timeout=900,
+            )  # fmt: skip
+            assert run.returncode == 0, f"{page.name}: {command}\n{run.stdout}{run.stderr}"[-5000:]
+        return run.stdout + run.stderr
+
+    return run
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands())
-def test_every_command_runs(command, workspace):
-    run = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", harmless(command)],
-        cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == 0, f"{commands()[command]}: {run.stdout}{run.stderr}"[-3000:]
+def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machine):
+    """It comes before the README, whose commands leave no part to be run."""
+    printed = run_page(PARTS)
+    cells = {
+        str(path.parent.relative_to(workspace.folder / "results"))
+        for path in workspace.folder.glob("results/*/runs/**/metrics.json")
+    }
+    mine = {f"mine/runs/smollm2/contracts/{arm}/0" for arm in ("untuned/0", "grads/0.05", "random/0.05")}
+    assert cells == {"demo/runs/smollm2/law/grads/0.05/0"} | mine
+    assert "PARTIAL: 1 of 6 cells" in (workspace.folder / "results/demo/partial/tables/domain.md").read_text("utf-8")
+    # What was merged was not run again.
+    assert set(re.findall(r"^(?:local)?rule (\w+):$", printed, re.MULTILINE)) == {
+        "overlap",
+        "measurements",
+        "tables",
+        "all",
+    }
+    assert "Contracts" in (workspace.folder / "results/mine/tables/domain.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_readme_runs(run_page, workspace):
+    run_page(README)
+    assert "demo" in (workspace.folder / "results/demo/report.html").read_text("utf-8")
+    assert "Contracts" in (workspace.folder / "results/mine/tables/domain.md").read_text("utf-8")
+    given = (workspace.folder / "train.jsonl").read_text("utf-8").splitlines()
+    chosen = (workspace.folder / "subset.jsonl").read_text("utf-8").splitlines()
+    assert len(chosen) == round(0.05 * len(given))
+    assert set(map(json.dumps, map(json.loads, chosen))) <= set(map(json.dumps, map(json.loads, given)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in (README, PARTS) and commands(page)], ids=NAME)
+def test_a_page_runs(page, run_page):
+    run_page(page)
 
 
 def test_there_are_commands_and_they_are_known():
-    assert len(commands()) > 8
-    for command in commands():
-        assert command.split()[0] in {"snakemake", "make", "grads"}, f"mark it no-test, with the reason: {command}"
+    found = [command for page in PAGES for command, _ in commands(page)]
+    assert len(set(found)) > 20
+    for command in found:
+        known = {"snakemake", "make", "grads", "cp", "python"}
+        assert command.split()[0] in known, f"mark it no-test, with the reason: {command}"
+    assert sum(elsewhere for page in PAGES for _, elsewhere in commands(page)) == 1
 
 
 def test_a_block_that_is_left_out_has_a_reason():
@@ -85,13 +187,14 @@ def test_a_block_that_is_left_out_has_a_reason():
             assert info == "console" or re.fullmatch(r"console no-test: \w.*", info), f"{page.name}: {info}"
 
 
-@pytest.mark.parametrize("command", ["snakemake --configfile a.yaml", "snakemake", "make demo"])
-def test_long_commands_are_planned_only(command):
-    assert harmless(command) != command
-    assert "-n" in shlex.split(harmless(command))
+def test_only_make_and_slurm_are_planned():
+    planned = {command for page in PAGES for command, _ in commands(page) if executed(command) != command}
+    assert {command.split()[0] for command in planned if "profiles/slurm" not in command} == {"make"}
+    assert len(planned) > 5
+    assert all("-n" in shlex.split(executed(command)) for command in planned)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAME)
 def test_every_link_leads_somewhere(page):
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -106,7 +209,7 @@ def test_every_link_leads_somewhere(page):
             assert anchor in anchors, f"{page.name} links to {target}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAME)
 def test_pieces_of_config_are_valid(page):
     for _info, body in blocks(page, "yaml"):
         for key, value in yaml.safe_load(body).items():
@@ -142,7 +245,7 @@ def test_the_example_method_works_as_it_is_written(workspace):
     (_, source), *_ = blocks(ROOT / "docs/adding-a-method.md", "python")
     assert EXAMPLE not in methods()
     (workspace.folder / f"grads/methods/{EXAMPLE}.py").write_text(source, encoding="utf-8")
-    study = yaml.safe_load((workspace.folder / "mine.yaml").read_text(encoding="utf-8"))
+    study = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text(encoding="utf-8"))
     (_, arms), *_ = blocks(ROOT / "docs/adding-a-method.md", "yaml")
     study["arms"] = {"untuned": {"method": "untuned"}} | yaml.safe_load(arms)["arms"]
     (workspace.folder / "example.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Switches of `grads` that change what the workflow schedules, run for real on a tiny model."""
 
+import itertools
 import json
 
 import pandas as pd
@@ -8,15 +9,21 @@ import torch
 import yaml
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from grads.methods.stage import select_records
+from grads.probe.store import read_store
+from grads.study.load import read_study
+
+pytestmark = pytest.mark.slow
+
 ARMS = {
     "untuned": {"method": "untuned"},
     "grads": {"method": "grads", "ratios": ["auto"], "parameters": {"layers": ["embedding", "adapter"]}},
     "base": {"method": "grads", "ratios": ["0.5"], "parameters": {"point": "base"}},
-    "sentences": {"method": "grads", "ratios": ["0.5"], "parameters": {"encoder": "bert", "representativeness": 0.0}},
+    "sentences": {"method": "grads", "ratios": ["0.5"], "parameters": {"encoder": "bert", "point": "during"}},
     "density": {
         "method": "grads_density",
         "ratios": ["0.5"],
-        "parameters": {"point": "during", "reduction": "mean_abs", "rule": "central"},
+        "parameters": {"reduction": "mean_abs", "rule": "central"},
     },
     "continued": {"method": "random", "ratios": ["auto"], "start": "warm"},
     "full_steps": {"method": "full_steps", "ratios": ["auto"]},
@@ -59,8 +66,8 @@ def summary(finished, arm, ratio):
 
 
 def test_each_store_holds_what_the_arms_need_and_no_more(finished):
-    needed = {"tokens": set(), "warm-0": {"adapter", "gradients"}, "base": {"gradients", "hidden"}}
-    needed |= {"during-0": {"gradients", "mean_abs"}, "encoder-bert": set()}
+    needed = {"tokens": set(), "warm-0": {"adapter", "gradients", "mean_abs"}, "base": {"gradients", "hidden"}}
+    needed |= {"during-0": {"gradients"}, "encoder-bert": set()}
     stores = [path.name for path in (finished.results / "signals/tiny/sums").iterdir() if path.is_dir()]
     assert set(stores) == set(needed)
     for store, measures in needed.items():
@@ -96,14 +103,26 @@ def test_costs_name_what_each_arm_took(finished):
     passes = costs[["passes", "forward_passes"]].astype(int).apply(tuple, axis=1).to_dict()
     # The base pass took gradients, for one of the arms that share it.
     assert passes["grads"] == (3, 0)
-    assert (passes["base"], passes["sentences"], passes["density"]) == ((1, 0), (0, 1), (2, 0))
+    assert (passes["base"], passes["sentences"], passes["density"]) == ((1, 0), (2, 1), (2, 0))
     assert (passes["continued"], passes["full_steps"]) == ((1, 0), (0, 0))
+
+
+def test_every_switch_of_the_ablation_changes_the_order(finished, tmp_path):
+    folders = (finished.results / "signals/tiny/sums").iterdir()
+    stores = {folder.name.removesuffix("-0"): read_store(folder) for folder in folders if folder.is_dir()}
+    stores["encoder-minilm"] = stores.pop("encoder-bert")
+    orders = {}
+    for arm, spec in read_study("config/ablation_grads.yaml").arms.items():
+        if spec.method in ("grads", "grads_density") and spec.start == "base":
+            out = tmp_path / f"{arm}.parquet"
+            meta = select_records(spec.method, spec.parameters, spec.ratios[0], 0, stores, {}, out)
+            assert meta["actual"] == meta["requested"] == 2
+            orders[arm] = pd.read_parquet(out)["id"].tolist()
+    assert len(orders) > 18
+    same = [pair for pair in itertools.combinations(orders, 2) if orders[pair[0]] == orders[pair[1]]]
+    # Embedding and head have the same shape, and means near 0: there std is l2, divided by the root of the size.
+    assert set(same) <= {("density", "density-std")}
 
 
 def test_a_second_run_has_nothing_to_do(finished):
     assert finished.planned("--configfile", "switches.yaml") == {}
-
-
-def test_the_ablation_can_be_planned(finished):
-    planned = finished.planned("--configfile", "config/ablation_grads.yaml")
-    assert (planned["probe_warm"], planned["probe_base"], planned["probe_encoder"], planned["train_during"]) == (1,) * 4

@@ -1,0 +1,148 @@
+"""What the commands on one's own files have in common: their options, and the workbench that these make."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from grads.commands.options import assignments, check_choice, check_data, check_folder, model_source, section, texts
+from grads.runtime.errors import GradsError
+
+if TYPE_CHECKING:
+    from grads.commands.workbench import Workbench
+
+Texts = list[str] | None
+
+
+@dataclass(frozen=True)
+class Own:
+    """A model, data, and what shapes the work on them, as they were typed; a command shows those that it reads."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A save_pretrained folder, a .gguf file, or `owner/name` of the hub; `owner/name@revision` fixes it.",
+            metavar="PATH_OR_ID",
+        ),
+    ]
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Records: .jsonl, .json, .csv or .parquet, with `instruction` and `output` (and `input`), `prompt` "
+            "and `completion`, or `messages`."
+        ),
+    ]
+    field: Annotated[
+        Texts,
+        typer.Option(help="Our name of a field and the data's own, where they differ; repeat.", metavar="OURS=YOURS"),
+    ] = None
+    loss_turns: Annotated[
+        str, typer.Option(help="Of `messages`: `last`, only the last answer carries loss, or `all`.")
+    ] = "last"
+    template: Annotated[
+        str | None, typer.Option(help="`chat` or `plain`; the model's chat template where it has one, if not given.")
+    ] = None
+    training: Annotated[
+        Texts, typer.Option(metavar="KEY=VALUE", help="Any key of the config's `training`; repeat for several.")
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Seeds every draw.")] = 0
+    encoder: Annotated[
+        Texts, typer.Option(help="A sentence encoder for `--parameter encoder=NAME`.", metavar="NAME=FOLDER")
+    ] = None
+    token_budget: Annotated[
+        int, typer.Option(min=1, help="Most tokens in one probe batch: lower it if memory runs out.")
+    ] = 2048
+    micro_batch: Annotated[
+        int, typer.Option(min=1, help="Most records in one training pass: lower it if memory runs out.")
+    ] = 8
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what is made on the way and used again; grads-work beside the output."),
+    ] = None
+
+
+EVERYWHERE = ("model", "data", "field", "loss_turns", "template", "training", "work")
+
+
+def on_own_files(*also: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make of a function whose first parameter is an `Own` a command with the options of it.
+
+    Args:
+        also: fields of `Own` that the command reads beside `EVERYWHERE`; it gets the defaults of the others.
+    """
+
+    def command_of(function: Callable[..., None]) -> Callable[..., None]:
+        _given, *rest = inspect.signature(function).parameters.values()
+        shared = [parameter for parameter in _parameters() if parameter.name in (*EVERYWHERE, *also)]
+
+        @functools.wraps(function)
+        def command(**typed: Any) -> None:
+            given = Own(**{parameter.name: typed.pop(parameter.name) for parameter in shared})
+            function(given, **typed)
+
+        needed, optional = (
+            [p.replace(kind=p.KEYWORD_ONLY) for p in both if (p.default is p.empty) == wanted]
+            for both, wanted in (([*shared, *rest], True), ([*rest, *shared], False))
+        )
+        command.__signature__ = inspect.Signature([*needed, *optional])  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*needed, *optional)}
+        return command
+
+    return command_of
+
+
+def _parameters() -> list[inspect.Parameter]:
+    hints, kind = get_type_hints(Own, include_extras=True), inspect.Parameter.KEYWORD_ONLY
+    defaults = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(Own)}
+    return [inspect.Parameter(name, kind, default=defaults[name], annotation=hints[name]) for name in defaults]
+
+
+def encoders_of(given: Own) -> dict[str, str]:
+    """Return the folders of the sentence encoders by their names.
+
+    Raises:
+        GradsError: a folder is not there.
+    """
+    folders = texts(given.encoder or [], "--encoder", "NAME=FOLDER")
+    for name, folder in folders.items():
+        if not Path(folder).is_dir():
+            raise GradsError(f"--encoder {name}={folder}: there is no such folder: give one that save_pretrained wrote")
+    return folders
+
+
+def open_workbench(given: Own, out: Path) -> "Workbench":
+    """Check the options, fetch the model if it is the hub's, then import what is heavy and return the workbench.
+
+    Raises:
+        GradsError: an option is wrong, a folder cannot be written to, or the hub does not give the model.
+    """
+    from grads.commands.parts import Parts, fetched_model
+    from grads.runtime.locks import take_device_slot
+    from grads.runtime.process import settle_libraries
+    from grads.study.config import HubSource, LossTurns, RecordField, Training
+
+    if given.template is not None:
+        check_choice(given.template, ("chat", "plain"), "--template")
+    check_choice(given.loss_turns, ("last", "all"), "--loss-turns")
+    names, encoders = texts(given.field or [], "--field", "OURS=YOURS"), encoders_of(given)
+    for name in names:
+        check_choice(name, get_args(RecordField), "--field")
+    training = section(Training, assignments(given.training or [], "--training"), "--training")
+    source = model_source(given.model)
+    check_data(given.data)
+    check_folder(out.parent, f"--out {out}")
+    parts = Parts(given.work or out.parent / "grads-work")
+    check_folder(parts.folder, f"--work {parts.folder}")
+    fetched = fetched_model(parts, source) if isinstance(source, HubSource) else None
+    settle_libraries()
+    take_device_slot()
+    from grads.commands.workbench import Settings, Workbench
+
+    loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
+    machine = (given.seed, given.token_budget, given.micro_batch)
+    settings = Settings(training, given.template, names, loss_turns, encoders, *machine)
+    return Workbench(parts, source, fetched, given.data, settings)

@@ -1,0 +1,26 @@
+"""The device of a process and its number types."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from grads.models import device as module
+from grads.models.device import device, dtype
+from grads.study.config import Precision
+
+
+@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_the_device_is_the_one_that_is_visible(monkeypatch, there, kind):
+    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: there)
+    # Without a number: the slot of this process has left one device visible.
+    assert device() == torch.device(kind)
+
+
+def test_every_precision_of_the_config_has_a_type():
+    assert {name: dtype(name) for name in get_args(Precision)} == {"bf16": torch.bfloat16, "float32": torch.float32}
+
+
+def test_another_precision_has_none():
+    with pytest.raises(KeyError):
+        dtype("float16")

@@ -1,0 +1,105 @@
+"""What the tables share: entries, columns, the note on intervals, and the mark of a selection that fell short."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from grads.study.load import parse_study
+from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
+from grads.tables.estimates import Estimate, Quantity, Run
+from grads.tables.layout import ABSENT, Entry
+from grads.tables.statistics import REPLICATES
+
+SURE = Estimate(1.25, 1.0, 1.75, 40, 3)
+BARE = Estimate(-0.004, math.nan, math.nan, 40, 1)
+
+
+def chosen(*rows: tuple[str, str, str, str, int, int, int]) -> pd.DataFrame:
+    """Return the long table's rows of selections: model, domain, arm, ratio, seed, requested, actual."""
+    names = ["model", "domain", "arm", "ratio", "seed"]
+    return pd.DataFrame(
+        [
+            dict(zip(names, row, strict=False))
+            | {"part": "cost", "task": "selection", "metric": metric, "value": float(value)}
+            for row in rows
+            for metric, value in (("requested", row[5]), ("actual", row[6]), ("seconds", 0.5))
+        ],
+        columns=[*names, "part", "task", "metric", "value"],
+    )
+
+
+def test_an_entry_is_the_value_and_half_the_interval():
+    assert estimate_entry(SURE, 2) == Entry("1.25", "±0.38", 0)
+    assert estimate_entry(SURE, 1, place=2) == Entry("1.2", "±0.4", 2)
+    assert estimate_entry(BARE, 2) == Entry("0.00", "", 0)
+    nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
+    assert estimate_entry(nothing, 2) == Entry(ABSENT, "", 0)
+
+
+class Estimates:
+    """Answers with one estimate, and with a difference to the untuned run only."""
+
+    def __init__(self, one: Estimate) -> None:
+        self.one = one
+
+    def of(self, *_: object) -> Estimate:
+        return self.one
+
+    def difference(self, model: str, domain: str, run: Run, base: Run, quantity: Quantity) -> Estimate:
+        assert (base.arm, base.ratio, quantity) == ("untuned", "0", Quantity.domain("bleu"))
+        return Estimate(0.25, 0.0, 0.5, 40, 3)
+
+
+def test_columns_of_a_csv_file(config):
+    of, quantity = ("tiny", "law", Run("random", "0.5")), Quantity.domain("bleu")
+    fact = fact_columns(parse_study(config), Estimates(SURE), of, quantity, {"metric": "bleu"}, "gain")
+    assert list(fact.items()) == [
+        ("study", "toy"), ("model", "tiny"), ("domain", "law"), ("arm", "random"), ("ratio", "0.5"), ("metric", "bleu"),
+        ("value", 1.25), ("low", 1.0), ("high", 1.75), ("interval", "items only"), ("items", 40), ("seeds", 3),
+        ("gain", 0.25), ("gain_low", 0.0), ("gain_high", 0.5),
+    ]  # fmt: skip
+    del config["arms"]["untuned"]
+    alone = fact_columns(parse_study(config), Estimates(BARE), of, quantity, {}, "gain")
+    assert alone["interval"] == "none"
+    assert not {"gain", "gain_low", "gain_high"} & set(alone)
+
+
+@pytest.mark.parametrize(("seeds", "said"), [([0], "(1 seed)"), ([0, 1], "(2 seeds)"), ([4, 5, 6], "(3 seeds)")])
+def test_the_note_says_what_the_intervals_leave_out(config, seeds, said):
+    note = interval_note(parse_study(config | {"seeds": seeds}))
+    assert said in note
+    assert f"{REPLICATES:,} bootstrap resamples, items only: of the test items, not of the seeds" in note
+
+
+def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
+    frame = chosen(
+        ("m", "law", "grads", "0.5", 0, 10, 10),
+        ("m", "law", "grads", "0.5", 1, 10, 9),
+        ("m", "tax", "grads", "0.5", 0, 10, 10),
+        ("m", "tax", "grads", "0.05", 0, 1, 1),
+        ("m", "law", "random", "0.5", 0, 10, 10),
+        ("n", "law", "grads", "0.5", 0, 10, 10),
+    )
+    short = Shortfalls(frame)
+    run = Run("grads", "0.5")
+    assert short.mark("m", run, "law") == "†"
+    assert short.mark("m", run) == "†"
+    assert short.mark("m", run, "tax") == ""
+    assert short.mark("m", Run("grads", "0.05")) == ""
+    assert short.mark("m", Run("random", "0.5"), "law") == ""
+    assert short.mark("n", run) == ""
+    assert short.notes() == ["† The method returned fewer records than the ratio asks for."]
+
+
+def test_more_than_asked_is_no_shortfall():
+    """The control of equal steps keeps all records and asks for fewer."""
+    short = Shortfalls(chosen(("m", "law", "full_steps", "0.05", 0, 5, 100)))
+    assert short.mark("m", Run("full_steps", "0.05")) == ""
+    assert short.notes() == []
+
+
+def test_without_selections_nothing_is_marked():
+    assert Shortfalls(chosen()).notes() == []
+    others = chosen(("m", "law", "grads", "0.5", 0, 10, 9)).assign(task="training")
+    assert Shortfalls(others).mark("m", Run("grads", "0.5")) == ""
