@@ -66,12 +66,8 @@ def select_records(
     choice = method.select(inputs, parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
     meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
-    meta |= {
-        "left_out": sorted(left_out),
-        "ratio": ratio,
-        "seed": seed,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    meta |= {"left_out": sorted(left_out), "ratio": ratio, "seed": seed}
+    meta["seconds"] = round(time.monotonic() - started, 3)
     with atomic_path(out) as temporary:
         table.to_parquet(temporary, index=False)
     write_json(Path(out).with_suffix(".json"), meta)

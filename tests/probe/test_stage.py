@@ -164,7 +164,7 @@ def test_what_the_model_cannot_do_is_one_sentence(task: Callable[..., Task], tin
     long = Training(max_length=5000)
     write_records(task("b").records, [make_record("Define the word sea.", "", "water " * 700)])
     with pytest.raises(
-        GradsError, match=r"record \w+ has \d{4} tokens, and the model's context \d+: set training\.max_l"
+        GradsError, match=r"record \w+ has \d{4} tokens and the model's context \d+: set training\.max_l"
     ):
         probe_model(task("b", training=long))
 
