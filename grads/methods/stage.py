@@ -59,22 +59,22 @@ def select_records(
     method = find_method(method_name)
     parsed = parse_parameters(method, parameters)
     left_out = _left_out(stores, references)
-    inputs = _inputs(method.needs(parsed), left_out, stores, references, seed, ratio == AUTO)
+    inputs = _inputs(method.needs(parsed), _pool(stores, left_out), left_out, stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
     inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
     choice = method.select(inputs, parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
-    meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
-    meta |= {
-        "left_out": sorted(left_out),
-        "ratio": ratio,
-        "seed": seed,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    meta = _counts(table, requested) | {"left_out": sorted(left_out), "ratio": ratio, "seed": seed}
+    meta |= {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
+    meta["seconds"] = round(time.monotonic() - started, 3)
+    _write(table, meta, Path(out))
+    return meta
+
+
+def _write(table: pd.DataFrame, meta: dict[str, Any], out: Path) -> None:
     with atomic_path(out) as temporary:
         table.to_parquet(temporary, index=False)
-    write_json(Path(out).with_suffix(".json"), meta)
-    return meta
+    write_json(out.with_suffix(".json"), meta)
 
 
 def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:
@@ -127,6 +127,7 @@ def _requested(method: Method, parameters: Parameters, ratio: str, inputs: Input
 
 def _inputs(
     needs: Needs,
+    pool: pd.DataFrame,
     left_out: Collection[str],
     stores: Mapping[str, Store],
     references: Mapping[str, Path],
@@ -134,7 +135,6 @@ def _inputs(
     auto: bool,
 ) -> Inputs:
     """Return what the method selects from, except for the count."""
-    pool = _pool(stores, left_out)
     signals, features = {"tokens": pool}, {}
     for name in sorted(needs.stores):
         if name not in stores:
