@@ -11,8 +11,7 @@ from grads.data.formatting import Example, Formatter
 from grads.data.records import Record, load_records, write_records
 from grads.evaluate.generation import generate
 from grads.models.load import load_model, load_tokenizer
-from grads.probe.gradients import gradient_statistics
-from grads.probe.hidden import mean_hidden_states
+from grads.probe.measure import measure
 from grads.runtime.files import digest, read_json, write_json
 from grads.runtime.manifest import environment
 from grads.runtime.progress import Progress, say
@@ -76,10 +75,12 @@ def _passes(study: Study, folder: Path, examples: list[Example], formatter: Form
     """Return the seconds of a forward pass and of a gradient probe over the examples."""
     model = load_model(folder, study.probe.precision)
     budget, padding = study.probe.token_budget, formatter.tokenizer.pad_token_id
-    count = len(examples)
-    forward = _seconds(lambda: mean_hidden_states(model, examples, budget, padding, Progress("plan, forward", count)))
-    probe = _seconds(lambda: gradient_statistics(model, examples, budget, padding, Progress("plan, probe", count)))
-    return forward, probe
+
+    def seconds(name: str, measures: str) -> float:
+        progress = Progress(f"plan, {name}", len(examples))
+        return _seconds(lambda: measure(model, examples, [measures], budget, padding, progress))
+
+    return seconds("forward", "hidden"), seconds("probe", "gradients")
 
 
 def _training(study: Study, model: str, folder: Path, records: list[Record]) -> tuple[float, int, float]:

@@ -63,7 +63,7 @@ def batch_invariance() -> tuple[bool, str]:
     from grads.data.records import make_record
     from grads.models.load import load_model, load_tokenizer
     from grads.models.prepare import prepare_model
-    from grads.probe.gradients import gradient_statistics
+    from grads.probe.measure import measure
     from grads.study.config import Format, TinySource
 
     records = [make_record(f"Say {'so ' * count}.", "", "Yes, " * (count % 4 + 1)) for count in range(1, 9)]
@@ -73,7 +73,7 @@ def batch_invariance() -> tuple[bool, str]:
         model = load_model(Path(folder) / "model", "float32")
         examples = Formatter(tokenizer, Format()).tokenize(records, 512, "drop").examples
         alone, together = (
-            pd.DataFrame(gradient_statistics(model, examples, budget, tokenizer.pad_token_id)).to_numpy()
+            pd.DataFrame(measure(model, examples, ["gradients"], budget, tokenizer.pad_token_id).columns).to_numpy()
             for budget in (1, 4096)
         )
     # Relative to the record's own value, but not to one that is zero next to the others', or zero by identity.

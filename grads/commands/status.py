@@ -60,25 +60,22 @@ def steps(study: "Study", cell: "Cell") -> list[Step]:
 
 def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
     from grads.methods.plan import arm_stores
-    from grads.study.paths import Paths, store_folder, warm_cell
+    from grads.study.paths import DURING, WARM, Paths, store_folder, store_point, warm_cell
 
     paths, place = Paths(study.study), Path(cell.model) / cell.domain
     logs, warm = paths.root / "logs", warm_cell(cell.model, cell.domain, cell.seed)
-    log_files = {
-        "base": logs / "probe_base" / f"{place}.log",
-        "warm": logs / "probe_warm" / place / f"{cell.seed}.log",
-        "during": logs / "train" / f"{replace(warm, arm='during')}.log",
-    }
     stores = arm_stores(study, cell.arm)
     found = [
         Step("probe_tokens", paths.store(cell.model, cell.domain, "tokens"), logs / "probe_tokens" / f"{place}.log")
     ]
     train_warm = Step("train_warm", paths.run(warm) / "training.json", logs / "train" / f"{warm}.log")
     for name in stores:
-        found += [train_warm] if name == "warm" else []
-        rule = "train_during" if name == "during" else f"probe_{name.partition('-')[0]}"
-        log = log_files.get(name, logs / "probe_encoder" / place / f"{name.partition('-')[2]}.log")
-        found.append(Step(rule, paths.store(cell.model, cell.domain, store_folder(name, cell.seed)), log))
+        point, folder = store_point(name)[0], store_folder(name, cell.seed)
+        found += [train_warm] if point == WARM and train_warm not in found else []
+        rule = "train_during" if point == DURING else f"probe_{point}"
+        log = logs / rule / place / f"{folder}.log"
+        log = logs / "train" / f"{replace(warm, arm=DURING)}.log" if point == DURING else log
+        found.append(Step(rule, paths.store(cell.model, cell.domain, folder), log))
     if study.arms[cell.arm].start == "warm" and train_warm not in found:
         found.append(train_warm)
     return found

@@ -25,10 +25,11 @@ from grads.runtime.files import read_json, sha256_file, write_json
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
+from grads.study.measures import ADAM_FEATURES, FEATURES
+from grads.study.paths import store_point
 from grads.study.ratios import AUTO
 from grads.study.seeds import derive_seed
 from grads.train.stage import TrainingCell, train_cells
-from grads.train.trainer import Observer
 
 
 @dataclass(frozen=True)
@@ -128,44 +129,42 @@ class Workbench:
         """Return a signal store of a method's needs: `tokens`, `base`, `warm`, `during` or `encoder-<name>`.
 
         Raises:
-            GradsError: the adapter is to be measured where there is none, or a stage cannot work with a file.
+            GradsError: what is asked for cannot be measured here, or a stage cannot work with a file.
         """
         if "adapter" in measures and self.settings.training.weights != "lora":
             raise GradsError("--training weights: the gradients of an adapter are asked for, which needs lora: set it")
+        point, encoder, validation = store_point(name)
+        if validation:
+            raise GradsError(f"the signals '{name}' are of validation records, which one file has not: use a study")
+        if encoder is not None:
+            return self._encoder(encoder) / "store"
         made = {"tokens": self._tokens, "base": self._base, "warm": self._warm, "during": self._during}
-        if name in made:
-            return made[name](sorted(measures)) / "store"
-        return self._encoder(name.removeprefix("encoder-")) / "store"
+        return made[point](sorted(measures)) / "store"
 
-    @property
-    def _given(self) -> tuple[Path, Path, Format, Training]:
-        return self.model, self.records, self.form, self.settings.training
+    def _task(self, out: Path, point: str = "tokens", **more: Any) -> probing.Task:
+        given = (self.model, self.records, self.form, self.settings.training, out / "store", point)
+        scratch = self.parts.folder / "scratch" / f"probe-{point}"
+        return probing.Task(*given, probe=self.settings.probe, scratch=scratch, **more)
 
     def _tokens(self, _measures: list[str]) -> Path:
         key = self._key("grads.probe.stage")
-        return self.parts.part("tokens", key, lambda out: probing.probe_tokens(*self._given, out / "store"))
+        return self.parts.part("tokens", key, lambda out: probing.probe_tokens(self._task(out)))
 
     def _base(self, measures: list[str]) -> Path:
         seed, key = self.seed("initialisation"), self._probe_key(measures, "grads.probe.stage")
         # Only the adapter's gradients depend on the adapter: other signals serve all seeds.
-        if "adapter" in measures:
+        if {"adapter", *FEATURES} & set(measures):
             key |= {"adapter": self.settings.training.adapter.model_dump(), "adapter_seed": seed}
-
-        def make(out: Path) -> None:
-            rest = ("probe of the untrained model", measures, seed)
-            probing.probe_base(*self._given, self.settings.probe, out / "store", *rest)
-
-        return self.parts.part("base", key, make)
+        rest = {"measures": measures, "label": "probe of the untrained model", "adapter_seed": seed}
+        return self.parts.part("base", key, lambda out: probing.probe_model(self._task(out, "base", **rest)))
 
     def _warm(self, measures: list[str]) -> Path:
-        trained = self.preliminary()
+        trained = self.preliminary(moments=ADAM_FEATURES in measures)
         key = self._probe_key(measures, "grads.probe.stage") | {"trained": trained.parent.name}
-
-        def make(out: Path) -> None:
-            rest = ("probe after the preliminary epoch", measures)
-            probing.probe_warm(self.model, trained, *self._given[1:], self.settings.probe, out / "store", *rest)
-
-        return self.parts.part("warm", key, make)
+        rest: dict[str, Any] = {"measures": measures, "label": "probe after the preliminary epoch", "trained": trained}
+        if ADAM_FEATURES in measures:
+            rest["moments"] = trained.parent / "moments.safetensors"
+        return self.parts.part("warm", key, lambda out: probing.probe_model(self._task(out, "warm", **rest)))
 
     def _during(self, measures: list[str]) -> Path:
         key = self._epoch_key() | self._probe_key(measures, "grads.train.stage", "grads.probe.during")
@@ -182,7 +181,7 @@ class Workbench:
         made_by = {"source": _fingerprint(Path(source.path)), "code": code_version("grads.models.prepare_encoder")}
         encoder = self.parts.part("encoder", made_by, lambda out: prepare_encoder(source, None, out))
         tokens = self.store("tokens")
-        key = {"encoder": encoder.name, "tokens": tokens.parent.name, "probe": self.settings.probe.model_dump()}
+        key = {"encoder": encoder.name, "tokens": tokens.parent.name, "probe": self._probe}
         key["code"] = code_version("grads.probe.encoder")
 
         def make(out: Path) -> None:
@@ -190,18 +189,17 @@ class Workbench:
 
         return self.parts.part("sentences", key, make)
 
-    def preliminary(self) -> Path:
-        """Return the adapter (or weights) after one epoch on all records."""
+    def preliminary(self, moments: bool) -> Path:
+        """Return the adapter (or weights) after one epoch on all records; Adam's moments beside it if asked."""
 
         def make(out: Path) -> None:
-            self.train("preliminary epoch", out / "adapter", out / "training.json", epochs=1)
+            kept = out / "moments.safetensors" if moments else None
+            self.train("preliminary epoch", out / "adapter", out / "training.json", epochs=1, moments=kept)
 
-        return self.parts.part("preliminary", self._epoch_key(), make) / "adapter"
+        return self.parts.part("preliminary", self._epoch_key() | {"moments": moments}, make) / "adapter"
 
-    def train(
-        self, label: str, trained: Path, summary: Path, epochs: int | None = None, observer: Observer | None = None
-    ) -> None:
-        """Train on all records, for `epochs` or those of the settings; write two outputs. A stopped run resumes."""
+    def train(self, label: str, trained: Path, summary: Path, epochs: int | None = None, **more: Any) -> None:
+        """Train on all records, for `epochs` or those of the settings; write the outputs. A stopped run resumes."""
         cell = TrainingCell(
             label=label,
             records=self.records,
@@ -212,7 +210,7 @@ class Workbench:
             initialisation_seed=self.seed("initialisation"),
             order_seed=self.seed("order"),
             epochs=epochs,
-            observer=observer,
+            **more,
         )
         train_cells([cell], self.model, self.form, self.settings.training, self.settings.micro_batch)
 
@@ -245,7 +243,11 @@ class Workbench:
         return made_from | limits | {"code": code_version(*modules)}
 
     def _probe_key(self, measures: list[str], *modules: str) -> dict[str, Any]:
-        return self._key(*modules) | {"probe": self.settings.probe.model_dump(), "measures": measures}
+        return self._key(*modules) | {"probe": self._probe, "measures": measures}
+
+    @property
+    def _probe(self) -> dict[str, Any]:
+        return self.settings.probe.model_dump(exclude=probing.MACHINE)
 
     def _epoch_key(self) -> dict[str, Any]:
         """Return the key of the preliminary epoch."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from grads.data.vectors import Vectors
+
 
 class Parameters(BaseModel):
     """Parameters of a method; this one has none. Unknown ones are refused, values are not converted from text."""
@@ -27,10 +29,22 @@ class Needs:
     """What must be there before a method can select.
 
     Args:
-        stores: signal stores beside `tokens`, which every method gets, and what each must hold. Stores of gradients are
+        stores: signal stores beside `tokens`, which every method gets, and what each must hold. Stores of the model are
             `warm` (after the preliminary epoch), `base` (untrained weights) and `during` (before each step of that
-            epoch), with `gradients` (statistics of embedding and head), `adapter` (of all LoRA parameters too) or
-            `mean_abs` (mean |g| too). Content embeddings are `hidden` in `base`, or all of the store `encoder-<name>`.
+            epoch). They hold any of these, each of which becomes columns or, where it is called so, a kind of vector:
+
+            - `losses`: response_nll, which comes with all below that need a loss; `prompt`: prompt_nll, sequence_nll;
+              `el2n`; `low_perplexity`: low_ppl_fraction; `unconditional`: unconditional_nll, by a second forward pass;
+              `token_losses`: those of each response token, apart from the columns
+            - `gradients`: embedding_ and head_ with l2, max, min, mean, std; `adapter`: adapter_ with the same, over
+              all LoRA parameters; `mean_abs`: mean |g| too; `weights`: weights_l2, where all weights are trained
+            - vectors `sgd_features` (gradients of the adapter, projected as `probe.features` says), and at `warm`
+              `adam_features` (the steps that Adam would take, projected)
+            - vectors `hidden` (mean of the last layer's states), `weighted_hidden` (weighted by position),
+              `layer_hidden` (of `probe.hidden_layer`), `embeddings` (mean of the input embeddings)
+
+            `base-validation` and `warm-validation` hold the same of the validation records. `encoder-<name>` holds the
+            vectors `sentences`.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """
@@ -49,16 +63,19 @@ class Needs:
 class Inputs:
     """What a method selects from. All tables and vectors have the same N records, ordered by id.
 
+    Those of validation records have rows of their own, ordered by id too.
+
     Args:
         signals: by store (`tokens` is always there), its columns; all begin with id and token counts.
-        features: by store, N x d float32 vectors, for stores that have them.
+        features: by store, then by kind, N x d vectors: `np.asarray(features["base"]["hidden"])`, or some rows at a
+            time, in float32 (see `grads.data.vectors.Vectors`).
         references: by arm, its selection (id, score, rank, kept).
         count: how many records to choose, at most N.
         seed: for random draws, already derived for its purpose: never from arm or ratio.
     """
 
     signals: Mapping[str, pd.DataFrame]
-    features: Mapping[str, np.ndarray]
+    features: Mapping[str, Mapping[str, Vectors]]
     references: Mapping[str, pd.DataFrame]
     count: int
     seed: int

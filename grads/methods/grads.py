@@ -79,7 +79,8 @@ def select(inputs: Inputs, parameters: Grads) -> Choice:
         fixed += parameters.representativeness * rank_share(rep)
     directions = np.zeros((len(fixed), 1))
     if parameters.diversity or parameters.similarity:
-        directions = unit_rows(inputs.features[_content(parameters)[0]])
+        store, kind = _content(parameters)
+        directions = unit_rows(np.asarray(inputs.features[store][kind]))
     if parameters.diversity:
         fixed += parameters.diversity * rank_share(diversity(directions, parameters.neighbours))
     score, order = greedy(fixed, directions, parameters.similarity, inputs.count)

@@ -5,6 +5,8 @@ from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
+from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES
+from grads.study.paths import VALIDATION, WARM, store_point
 from grads.study.ratios import AUTO
 
 
@@ -41,6 +43,11 @@ def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
 def measures(study: Study, store: str) -> list[str]:
     """Return all that a signal store must hold for the arms of the study, sorted: one pass serves them all."""
     return sorted(set().union(*(arm_needs(study, arm).stores.get(store, ()) for arm in study.arms)))
+
+
+def needs_moments(study: Study) -> bool:
+    """Return whether an arm measures by the moments of Adam, so that the preliminary epoch must keep them."""
+    return any(ADAM_FEATURES in measures(study, store) for store in (WARM, WARM + VALIDATION))
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
@@ -89,11 +96,38 @@ def _check_auto(study: Study, arm: str) -> None:
 
 def _check_signals(study: Study, arm: str) -> None:
     for store, held in arm_needs(study, arm).stores.items():
-        kind, _, name = store.partition("-")
-        if kind == "encoder" and name not in study.encoders:
-            raise GradsError(f"arms.{arm}.parameters.encoder is '{name}': {nearest(name, study.encoders)}")
-        if "adapter" in held and study.training.weights != "lora":
-            raise GradsError(f"arms.{arm}.parameters.layers: 'adapter' needs training.weights to be lora: remove one")
+        point, encoder, validation = store_point(store)
+        if encoder is not None and encoder not in study.encoders:
+            raise GradsError(f"arms.{arm}.parameters.encoder is '{encoder}': {nearest(encoder, study.encoders)}")
+        known = {SENTENCES} if encoder is not None else MEASURES
+        for name in sorted(held - known):
+            raise GradsError(
+                f"arms.{arm}.method: '{study.arms[arm].method}' asks the signals '{store}' for '{name}', which they "
+                f"cannot hold: {nearest(name, known)}"
+            )
+        if validation and not arm_method(study, arm).uses_target:
+            raise GradsError(
+                f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of validation records, and tables mark "
+                "such methods: declare it with uses_target=True"
+            )
+        if "weights" in held and study.training.weights != "full":
+            raise GradsError(f"arms.{arm}.method: the signal 'weights' needs training.weights to be full: remove one")
+        _check_adapter(study, arm, point, held)
+
+
+def _check_adapter(study: Study, arm: str, point: str, held: frozenset[str]) -> None:
+    if "adapter" in held and study.training.weights != "lora":
+        raise GradsError(f"arms.{arm}.parameters.layers: 'adapter' needs training.weights to be lora: remove one")
+    if FEATURES & held and study.training.weights != "lora":
+        raise GradsError(
+            f"arms.{arm}.method: '{study.arms[arm].method}' needs gradients of the adapter as features: set "
+            "training.weights to lora, or remove the arm"
+        )
+    if ADAM_FEATURES in held and point != WARM:
+        raise GradsError(
+            f"arms.{arm}.parameters: there are no moments of Adam at '{point}', only after the preliminary epoch: "
+            f"measure at '{WARM}', or without Adam"
+        )
 
 
 def _check_references(study: Study, arm: str, chain: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """The selection stage: from signal stores to which records are kept, and in what order."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,20 +9,24 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from grads.data.vectors import Vectors
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, write_json
+from grads.runtime.files import atomic_path, read_json, write_json
+from grads.study.paths import store_point
 from grads.study.ratios import AUTO, keep_count
 
 
 class Store(Protocol):
-    """A signal store in memory: a row of `signals` (from `id` on) and of `features` (N x d, if any) a record."""
+    """A signal store: a row of `signals` (from `id` on), and of each kind of vectors, a record; `left_out` are ids."""
 
     @property
     def signals(self) -> pd.DataFrame: ...  # noqa: D102
     @property
-    def features(self) -> np.ndarray | None: ...  # noqa: D102
+    def features(self) -> Mapping[str, Vectors]: ...  # noqa: D102
+    @property
+    def left_out(self) -> Sequence[str]: ...  # noqa: D102
 
 
 def select_records(
@@ -54,17 +58,23 @@ def select_records(
     started = time.monotonic()
     method = find_method(method_name)
     parsed = parse_parameters(method, parameters)
-    inputs = _inputs(method.needs(parsed), _pool(stores), stores, references, seed, ratio == AUTO)
+    left_out = _left_out(stores, references)
+    inputs = _inputs(method.needs(parsed), _pool(stores, left_out), left_out, stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
     inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
     choice = method.select(inputs, parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
-    meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
-    meta |= {"ratio": ratio, "seed": seed, "seconds": round(time.monotonic() - started, 3)}
+    meta = _counts(table, requested) | {"left_out": sorted(left_out), "ratio": ratio, "seed": seed}
+    meta |= {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
+    meta["seconds"] = round(time.monotonic() - started, 3)
+    _write(table, meta, Path(out))
+    return meta
+
+
+def _write(table: pd.DataFrame, meta: dict[str, Any], out: Path) -> None:
     with atomic_path(out) as temporary:
         table.to_parquet(temporary, index=False)
-    write_json(Path(out).with_suffix(".json"), meta)
-    return meta
+    write_json(out.with_suffix(".json"), meta)
 
 
 def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:
@@ -77,8 +87,23 @@ def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:
     }
 
 
-def _pool(stores: Mapping[str, Store]) -> pd.DataFrame:
+def _left_out(stores: Mapping[str, Store], references: Mapping[str, Path]) -> frozenset[str]:
+    """Return the ids that a probe left out for signals that are no numbers, of a reference's stores too.
+
+    They are in no pool of what builds on those signals; arms that read none of them keep them.
+    """
+    found: set[str] = set()
+    for name, store in stores.items():
+        if not store_point(name)[2]:
+            found.update(store.left_out)
+    for path in references.values():
+        found.update(read_json(path.with_suffix(".json"))["left_out"])
+    return frozenset(found)
+
+
+def _pool(stores: Mapping[str, Store], left_out: Collection[str]) -> pd.DataFrame:
     pool = stores["tokens"].signals.sort_values("id", ignore_index=True)
+    pool = pool[~pool["id"].isin(left_out)].reset_index(drop=True)
     if pool.empty:
         raise GradsError("there is no eligible training record to select from: look at the counts of the domain's data")
     if pool["id"].duplicated().any():
@@ -101,36 +126,46 @@ def _requested(method: Method, parameters: Parameters, ratio: str, inputs: Input
 
 
 def _inputs(
-    needs: Needs, pool: pd.DataFrame, stores: Mapping[str, Store], references: Mapping[str, Path], seed: int, auto: bool
+    needs: Needs,
+    pool: pd.DataFrame,
+    left_out: Collection[str],
+    stores: Mapping[str, Store],
+    references: Mapping[str, Path],
+    seed: int,
+    auto: bool,
 ) -> Inputs:
     """Return what the method selects from, except for the count."""
     signals, features = {"tokens": pool}, {}
     for name in sorted(needs.stores):
         if name not in stores:
             raise GradsError(f"the signals '{name}' are needed and not given: run that probe first")
-        frame = stores[name].signals
-        position = _positions(f"the signals '{name}'", frame["id"], pool["id"])
-        signals[name] = frame.iloc[position].reset_index(drop=True)
-        vectors = stores[name].features
-        if vectors is not None:
-            features[name] = vectors[position]
+        ids = stores[name].signals["id"]
+        validation = store_point(name)[2]
+        position = _by_id(ids) if validation else _positions(f"the signals '{name}'", ids, pool["id"], left_out)
+        signals[name] = stores[name].signals.iloc[position].reset_index(drop=True)
+        features[name] = {kind: vectors.ordered(position) for kind, vectors in stores[name].features.items()}
     selections = {}
     for arm in needs.references(auto):
         if arm not in references:
             raise GradsError(f"the selection of arm '{arm}' is needed and not given: add the arm at this ratio")
         table = pd.read_parquet(references[arm])
-        position = _positions(f"the selection of arm '{arm}'", table["id"], pool["id"])
+        position = _positions(f"the selection of arm '{arm}'", table["id"], pool["id"], left_out)
         selections[arm] = table.iloc[position].reset_index(drop=True)
     return Inputs(signals, features, selections, count=0, seed=seed)
 
 
-def _positions(what: str, ids: pd.Series, pool: pd.Series) -> list[int]:
-    """Return where each of the pool's ids stands in `ids`, which must hold the same ids once each."""
+def _by_id(ids: pd.Series) -> list[int]:
     names = ids.tolist()
-    positions = sorted(range(len(names)), key=names.__getitem__)
+    return sorted(range(len(names)), key=names.__getitem__)
+
+
+def _positions(what: str, ids: pd.Series, pool: pd.Series, left_out: Collection[str]) -> list[int]:
+    """Return where each of the pool's ids stands in `ids`, which must hold the same ids once each, or ids left out."""
+    names = ids.tolist()
+    positions = [position for position in _by_id(ids) if names[position] not in left_out]
     if [names[position] for position in positions] != pool.tolist():
         raise GradsError(
-            f"{what} has {len(names)} records that are not the pool's {len(pool)}: delete what is outdated, run again"
+            f"{what} has {len(ids)} records that are not the pool's {len(pool)}: delete what is outdated, run again"
         )
     return positions
 

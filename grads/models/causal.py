@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.runtime.errors import GradsError
+
 
 def unwrap(model: Any) -> Any:
     """Return the transformers model inside a PEFT model, or the model itself; adapters in its layers stay active."""
@@ -23,6 +25,25 @@ def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     logits = core.get_output_embeddings()(hidden).float()
     cap = getattr(core.config, "final_logit_softcapping", None)
     return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def decoder_layers(model: nn.Module) -> nn.ModuleList:
+    """Return the decoder's layers, in their order.
+
+    Raises:
+        GradsError: the model has no one list of them.
+    """
+    core = unwrap(model)
+    count = core.config.get_text_config().num_hidden_layers
+    found = [part for part in core.modules() if isinstance(part, nn.ModuleList) and len(part) == count]
+    if not found:
+        raise GradsError(f"{type(core).__name__} has no list of {count} decoder layers: choose another model")
+    return found[0]
+
+
+def context_length(model: nn.Module) -> int | None:
+    """Return how many tokens the model's positions are made for, None where its config names no limit."""
+    return getattr(unwrap(model).config.get_text_config(), "max_position_embeddings", None)
 
 
 def pad_right(sequences: list[list[int]], padding: int) -> Tensor:

@@ -10,11 +10,20 @@ from grads.runtime.errors import GradsError
 
 
 def load_tokenizer(folder: Path | str) -> Any:
-    """Load the tokenizer of a prepared model; a missing padding token is the end token (padding carries no loss)."""
+    """Load the tokenizer of a prepared model; a missing padding token is the end token (padding carries no loss).
+
+    Raises:
+        GradsError: it has neither.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise GradsError(
+                f"the tokenizer in {folder} has neither a padding nor an end token: name one in its "
+                "special_tokens_map.json or tokenizer_config.json"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 

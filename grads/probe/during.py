@@ -5,19 +5,17 @@ a probe after the epoch: every record meets other weights, so its place in the o
 run itself is not changed by being watched.
 """
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import nn
 
 from grads.data.formatting import Example
-from grads.probe.gradients import columns, gradient_statistics
-from grads.probe.stage import with_statistics
-from grads.probe.store import example_frame, write_store
-from grads.runtime.files import write_text
+from grads.probe.measure import measure
+from grads.probe.rows import Rows, example_frame, make_rows
+from grads.probe.store import not_finite, not_finite_error, write_parts
+from grads.runtime.journal import Journal
 from grads.study.config import Probe
 
 
@@ -26,33 +24,36 @@ class During:
 
     Args:
         out: folder of the store.
-        probe: token budget of a batch; the weights are in the precision of the training.
-        measures: `gradients`, with `adapter` or `mean_abs` for more.
+        probe: token budget, and how signals are taken; the weights are in the precision of the training.
+        measures: see `grads.study.measures`; all but those that need a finished epoch.
     """
 
     def __init__(self, out: Path, probe: Probe, measures: Collection[str]) -> None:
         self.out, self.probe, self.measures = out, probe, sorted(measures)
-        self.key: Any = {"measures": self.measures, "token_budget": probe.token_budget}
+        kept = {"features": probe.features.model_dump(), "hidden_layer": probe.hidden_layer}
+        self.key: Any = {"measures": self.measures, **kept}
 
     def open(self, scratch: Path, padding: int) -> None:
         """Start, or go on after a stop with the rows that `scratch` holds."""
-        self.rows, self.padding = scratch / "during.jsonl", padding
-        if self.rows.is_file():
-            whole, newline, _ = self.rows.read_text(encoding="utf-8").rpartition("\n")
-            write_text(self.rows, whole + newline)
+        self.journal, self.padding = Journal(scratch / "during"), padding
 
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
-        """Measure the examples of the next step and append them to the file."""
-        rows = gradient_statistics(model, examples, self.probe.token_budget, self.padding, measures=self.measures)
-        signals = with_statistics(example_frame(examples), rows, self.measures)
-        with self.rows.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in signals.to_dict("records"))
+        """Measure the examples of the next step and keep what was found.
+
+        Raises:
+            GradsError: a signal is no finite number; the training itself goes astray then.
+        """
+        options: dict[str, Any] = {"features": self.probe.features, "layer": self.probe.hidden_layer}
+        found = measure(model, examples, self.measures, self.probe.token_budget, self.padding, **options)
+        rows = make_rows(example_frame(examples), found)
+        if (bad := not_finite(rows)).any():
+            raise not_finite_error(rows, bad)
+        self.journal.append(rows.to_bytes())
 
     def close(self, seconds: float) -> None:
         """Write the store; steps that were repeated after a stop count as they were the last time."""
-        lines = self.rows.read_text(encoding="utf-8").splitlines()
-        found = {row["id"]: row for row in map(json.loads, lines)}
-        signals = pd.DataFrame(list(found.values())).astype(dict.fromkeys(columns(self.measures), "float64"))
-        meta = {"point": "during", "measures": self.measures, "token_budget": self.probe.token_budget}
+        ids = dict.fromkeys(id_ for rows in map(Rows.from_bytes, self.journal) for id_ in rows.signals["id"])
+        meta = {"point": "during", "token_budget": self.probe.token_budget} | self.key
         # One pass to train, one to measure.
-        write_store(self.out, signals, meta=meta | {"gradient_passes": 2, "seconds": round(seconds, 3)})
+        meta |= {"gradient_passes": 2, "seconds": round(seconds, 3)}
+        write_parts(self.out, map(Rows.from_bytes, self.journal), list(ids), meta)

@@ -18,6 +18,7 @@ from grads.models.device import device, dtype
 from grads.probe.store import read_store, write_store
 from grads.runtime.progress import Progress
 from grads.study.config import Probe
+from grads.study.measures import SENTENCES
 
 
 def probe_encoder(
@@ -46,7 +47,8 @@ def probe_encoder(
     progress = Progress(label, len(texts))
     features, cut = sentence_embeddings(model.to(device()).eval(), tokenizer, texts, probe.token_budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
-    write_store(out, pool, features, meta | probe.model_dump() | {"seconds": round(time.monotonic() - started, 3)})
+    meta |= {"precision": probe.precision, "seconds": round(time.monotonic() - started, 3)}
+    write_store(out, pool, {SENTENCES: features}, meta)
 
 
 def text_of(record: Record) -> str:

@@ -1,142 +1,219 @@
-"""The probe's stages: from training records to a signal store.
+"""The probe's stages: from records to a signal store.
 
 `tokens` needs the tokenizer only and says which records are eligible; `base` reads the untrained weights; `warm` the
-weights after the preliminary epoch. What each measures is what the methods of a study ask for, together. A third store
-of gradients, `during`, is made by a training run that is watched (`grads.probe.during`); embeddings of a sentence
-encoder are a store of their own (`grads.probe.encoder`).
+weights after the preliminary epoch. What each measures is what the methods of a study ask for, together, of training
+records or, apart, of validation records. A third store of gradients, `during`, is made by a training run that is
+watched (`grads.probe.during`); embeddings of a sentence encoder are a store of their own (`grads.probe.encoder`).
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from grads.data.formatting import Formatter, Tokenized
+from grads.data.formatting import Example, Formatter, Tokenized
 from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import unwrap
+from grads.models.causal import context_length, decoder_layers, unwrap
 from grads.models.load import load_model, load_tokenizer
-from grads.probe.gradients import columns, gradient_statistics
-from grads.probe.hidden import mean_hidden_states
+from grads.models.moments import load_moments
+from grads.probe.budget import Budget
+from grads.probe.compiled import worth_compiling
+from grads.probe.measure import check_examples, each_batch
+from grads.probe.measures import needs_gradients
+from grads.probe.passes import Pass
+from grads.probe.projection import dense_cost
+from grads.probe.resume import Finished
 from grads.probe.store import example_frame, write_store
 from grads.runtime.errors import GradsError
-from grads.runtime.progress import Progress
+from grads.runtime.files import digest, sha256_file
+from grads.runtime.locks import scratch_folder
+from grads.runtime.manifest import known_sha256
+from grads.runtime.progress import Progress, say
+from grads.study.code import code_version
 from grads.study.config import Format, Probe, Training
+from grads.study.measures import ADAM_FEATURES, FEATURES
+
+# Keys of `probe` that are the machine's: they change no value beyond rounding.
+MACHINE = {"token_budget", "shards"}
 
 
-def probe_tokens(model_folder: Path, records_path: Path, form: Format, training: Training, out: Path) -> None:
-    """Write the store `tokens`: id and token counts of every eligible record.
+@dataclass(frozen=True)
+class Task:
+    """What is probed, how, and where the store goes.
 
     Args:
-        model_folder: a prepared model; only its tokenizer is read.
-        records_path: Parquet of the domain's training records.
+        model: a prepared model.
+        records: Parquet of a domain's records.
         form: how a record becomes a prompt.
-        training: says how long a record may be and what happens to longer ones.
+        training: says how long a record may be, what happens to longer ones, and the shape of an adapter.
         out: folder of the store.
+        point: `base` or `warm`.
+        measures: see `grads.study.measures`.
+        probe: token budget, precision, and how signals are taken.
+        scratch: folder of what a stopped probe resumes from.
+        label: opens the progress lines.
+        trained: folder of the adapter or the weights of the preliminary epoch, at `warm`.
+        moments: file of what its optimiser remembers.
+        adapter_seed: at `base`, makes the adapter whose gradients are measured: the one that training with this seed
+            begins with. Its B is 0, so only the gradient of B is not.
+        shard: which part of how many, from 0, in the order of the records.
+    """
+
+    model: Path
+    records: Path
+    form: Format
+    training: Training
+    out: Path
+    point: str = "tokens"
+    measures: Collection[str] = ()
+    probe: Probe = field(default_factory=Probe)
+    scratch: Path = Path("scratch")
+    label: str = "probe"
+    trained: Path | None = None
+    moments: Path | None = None
+    adapter_seed: int = 0
+    shard: tuple[int, int] = (0, 1)
+
+    @property
+    def fresh_adapter(self) -> bool:
+        """Whether an adapter is made only to measure its gradients."""
+        wanted = (FEATURES | {"adapter"}) & set(self.measures)
+        return self.trained is None and self.training.weights == "lora" and bool(wanted)
+
+
+def probe_tokens(task: Task) -> None:
+    """Write the store `tokens`: id and token counts of every eligible record.
 
     Raises:
         GradsError: no record is eligible.
     """
     started = time.monotonic()
-    _, tokenized, meta = _examples(model_folder, records_path, form, training)
-    write_store(out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **_seconds(started)})
-
-
-def probe_base(
-    model_folder: Path,
-    records_path: Path,
-    form: Format,
-    training: Training,
-    probe: Probe,
-    out: Path,
-    label: str,
-    measures: Collection[str] = ("hidden",),
-    adapter_seed: int = 0,
-) -> None:
-    """Write the store `base`: what the untrained weights say of every eligible record.
-
-    The arguments are those of `probe_tokens`, and
-
-    Args:
-        probe: token budget and precision.
-        label: opens the progress lines.
-        measures: `hidden` for the mean last hidden state, `gradients` for their statistics, with `adapter` or
-            `mean_abs` for more of them.
-        adapter_seed: makes the adapter whose gradients are measured: the one that training with this seed begins with.
-            Its B is 0, so only the gradient of B is not.
-    """
-    started = time.monotonic()
-    tokenizer, tokenized, meta = _examples(model_folder, records_path, form, training)
-    model = load_model(model_folder, probe.precision)
-    batches = (tokenized.examples, probe.token_budget, tokenizer.pad_token_id, Progress(label, len(tokenized.examples)))
-    signals, features = example_frame(tokenized.examples), None
-    if "adapter" in measures:
-        model = fresh_adapter(model, training.adapter, adapter_seed)
-        meta |= {"adapter": "B only: A has no gradient while B is 0", "adapter_seed": adapter_seed}
-    if "gradients" in measures:
-        if "hidden" in measures:
-            features = np.empty((len(tokenized.examples), unwrap(model).config.hidden_size), dtype=np.float32)
-        signals = with_statistics(signals, gradient_statistics(model, *batches, measures, features), measures)
-    else:
-        features = mean_hidden_states(model, *batches)
-    meta |= {"point": "base", "measures": sorted(measures), "gradient_passes": int("gradients" in measures)}
-    meta |= ({"features": "mean last hidden state"} if features is not None else {}) | probe.model_dump()
-    write_store(out, signals, features, meta | _seconds(started))
-
-
-def probe_warm(
-    model_folder: Path,
-    trained_folder: Path,
-    records_path: Path,
-    form: Format,
-    training: Training,
-    probe: Probe,
-    out: Path,
-    label: str,
-    measures: Collection[str] = ("gradients",),
-) -> None:
-    """Write the store of a `warm` point: the gradient statistics of every eligible record after the preliminary epoch.
-
-    The arguments are those of `probe_base`; `trained_folder` holds the adapter or the weights of the preliminary run.
-    """
-    started = time.monotonic()
-    tokenizer, tokenized, meta = _examples(model_folder, records_path, form, training)
-    model = load_model(model_folder, probe.precision, trained_folder)
-    batches = (tokenized.examples, probe.token_budget, tokenizer.pad_token_id, Progress(label, len(tokenized.examples)))
-    rows = gradient_statistics(model, *batches, measures)
-    meta |= {"point": "warm", "measures": sorted(measures), "gradient_passes": 1, **probe.model_dump()}
-    signals = with_statistics(example_frame(tokenized.examples), rows, measures)
-    write_store(out, signals, meta=meta | _seconds(started))
-
-
-def with_statistics(frame: pd.DataFrame, rows: list[dict[str, float]], measures: Collection[str]) -> pd.DataFrame:
-    """Return the columns that every store begins with, and the statistics of the same examples after them."""
-    return pd.concat([frame, pd.DataFrame(rows, columns=list(columns(measures)), dtype="float64")], axis=1)
-
-
-def _examples(
-    model_folder: Path, records_path: Path, form: Format, training: Training
-) -> tuple[Any, Tokenized, dict[str, Any]]:
-    """Return the tokenizer, the eligible examples, and how they were made, for the store's meta."""
-    tokenizer = load_tokenizer(model_folder)
-    formatter = Formatter(tokenizer, form)
-    records = load_records(records_path)
-    tokenized = formatter.tokenize(records, training.max_length, training.over_length)
+    tokenized, meta = tokenize(task, load_tokenizer(task.model))
     if not tokenized.examples:
-        raise GradsError(
-            f"{records_path}: none of {len(records)} records fits into training.max_length = {training.max_length} "
-            "tokens: raise it, or set training.over_length to 'truncate'"
-        )
+        raise nothing_eligible(task)
+    write_store(task.out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **_seconds(started)})
+
+
+def probe_model(task: Task) -> None:
+    """Write what a model's weights say of every eligible record, or of those of a shard.
+
+    A probe that was stopped goes on: what it finished is kept in the scratch folder, under the hash of all that shapes
+    it, and a probe of anything else does not see it.
+
+    Raises:
+        GradsError: no record is eligible, the model or the records cannot be measured so, or a signal is no number.
+    """
+    started = time.monotonic()
+    tokenizer = load_tokenizer(task.model)
+    tokenized, counts = tokenize(task, tokenizer)
+    if not tokenized.examples and task.shard[1] == 1:
+        raise nothing_eligible(task)
+    made = shaped_by(task) | {"format_sha256": counts["format_sha256"]}
+    key = digest(made)
+    with scratch_folder(task.scratch, [key, task.shard]) as scratch:
+        finished = Finished(scratch / "rows", tokenized.examples, task.probe.nonfinite == "skip")
+        budget = Budget(task.probe.token_budget)
+        if left := finished.left:
+            _measure(task, left, tokenizer.pad_token_id, budget, finished)
+        meta = made | counts | {"key": key, "shard": list(task.shard), "gradient_passes": int(_backward(task))}
+        meta |= {"token_budget": task.probe.token_budget, "deviations": finished.deviations}
+        if task.fresh_adapter:
+            meta["adapter"] = "B only: A has no gradient while B is 0"
+        finished.write(task.out, meta | _seconds(started - finished.seconds_before))
+
+
+def _backward(task: Task) -> bool:
+    return needs_gradients(task.measures)
+
+
+def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:
+    model = _model(task)
+    check_examples(left, task.measures, context_length(model))
+    options: dict[str, Any] = {"features": task.probe.features, "layer": _layer(task, model)}
+    tokens = task.shard[1] * sum(len(example.input_ids) for example in finished.examples)
+    options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
+    if task.moments is not None:
+        options["moments"] = load_moments(task.moments)
+    budget.device = unwrap(model).device
+    progress = Progress(task.label, len(left))
+    if finished.state:
+        budget.restore(finished.state)
+    measuring = Pass(model, task.measures, padding, **options)
+    if task.probe.features.projection == "dense" and measuring.taps.projected:
+        say(_dense_cost(task, measuring, left))
+    with measuring.ready(left[0]) as ready:
+        for batch, measured in each_batch(ready, left, budget):
+            finished.add([left[place] for place in batch], measured, budget.state())
+            progress.advance(len(batch))
+
+
+def _dense_cost(task: Task, measuring: Pass, examples: Sequence[Example]) -> str:
+    body = sum(parameter.numel() for parameter in measuring.core.parameters()) - measuring.embedding.weight.numel()
+    tokens = sum(len(example.input_ids) for example in examples)
+    features = task.probe.features
+    sizes = (measuring.taps.projected, features.dimension, len(examples), body, tokens)
+    return dense_cost(*sizes, features.allow_costly)
+
+
+def _model(task: Task) -> Any:
+    model = load_model(task.model, task.probe.precision, task.trained)
+    return fresh_adapter(model, task.training.adapter, task.adapter_seed) if task.fresh_adapter else model
+
+
+def _layer(task: Task, model: Any) -> int | None:
+    wanted, most = task.probe.hidden_layer, len(decoder_layers(model)) if task.probe.hidden_layer else 0
+    if wanted is not None and wanted > most:
+        raise GradsError(f"probe.hidden_layer is {wanted}, and the model has {most} layers: choose one of them")
+    return wanted
+
+
+def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:
+    """Return the eligible examples of the task's shard, and how they were made."""
+    formatter = Formatter(tokenizer, task.form)
+    records = load_records(task.records)
+    number, shards = task.shard
+    mine = records[len(records) * number // shards : len(records) * (number + 1) // shards]
+    tokenized = formatter.tokenize(mine, task.training.max_length, task.training.over_length)
     meta = {
         "format_sha256": formatter.sha256,
-        "max_length": training.max_length,
+        "max_length": task.training.max_length,
         "over_length": tokenized.over_length,
         "truncated": tokenized.truncated,
     }
-    return tokenizer, tokenized, meta
+    return tokenized, meta
+
+
+def nothing_eligible(task: Task) -> GradsError:
+    """Return the sentence for a domain without any record that fits."""
+    return GradsError(
+        f"{task.records}: none of {len(load_records(task.records))} records fits into training.max_length = "
+        f"{task.training.max_length} tokens: raise it, or set training.over_length to 'truncate'"
+    )
+
+
+def shaped_by(task: Task) -> dict[str, Any]:
+    """Return all that shapes a probe's numbers, shards and token budget not among them, as JSON values."""
+    found: dict[str, Any] = {
+        "point": task.point,
+        "measures": sorted(task.measures),
+        "model_sha256": known_sha256(task.model),
+        "records_sha256": sha256_file(task.records),
+        "max_length": task.training.max_length,
+        "longer_records": task.training.over_length,
+        "code": code_version("grads.probe.stage"),
+        **task.probe.model_dump(exclude=MACHINE),
+    }
+    if not FEATURES & set(task.measures):
+        del found["features"]
+    if task.trained is not None:
+        found["trained_sha256"] = known_sha256(task.trained)
+    if ADAM_FEATURES in task.measures and task.moments is not None:
+        found["moments_sha256"] = sha256_file(task.moments)
+    if task.fresh_adapter:
+        found |= {"adapter_seed": task.adapter_seed, "adapter_shape": task.training.adapter.model_dump()}
+    return found
 
 
 def _seconds(started: float) -> dict[str, float]:

@@ -1,70 +1,184 @@
 """The signal store: a folder with what the probe measured, one row a record.
 
-signals.parquet    id, prompt_tokens, response_tokens, truncated, then one column a signal
-features.npy       N x d float32, row by row the records of signals.parquet; only where there are vectors
-meta.json          what was measured, how, and the SHA-256 of the files above
+signals.parquet        id, prompt_tokens, response_tokens, truncated, then one column a signal
+features-<kind>.npy    N x d float16 directions of length 1, row by row the records of signals.parquet; one file for
+                       each kind of vector, whose l2 norms are the column <kind>_norm of the signals
+token_losses.parquet   id, losses: the negative log-likelihood of each response token; only where asked for
+meta.json              what was measured, how, the hash of all that shaped it, and the SHA-256 of the files above
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from grads.data.formatting import Example
+from grads.data.vectors import Vectors
+from grads.probe.passes import Measured
+from grads.probe.rows import FIRST, NORM, Rows, example_frame, make_rows
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, read_json, sha256_file, write_json
+from grads.runtime.files import atomic_path, read_json, remove, sha256_file, write_json
 
-SIGNALS, FEATURES, META = "signals.parquet", "features.npy", "meta.json"
+SIGNALS, TOKEN_LOSSES, META = "signals.parquet", "token_losses.parquet", "meta.json"
+FEATURES = "features-{}.npy"
+# Records whose token losses are held at once.
+GROUP = 4096
 
 
 @dataclass(frozen=True)
 class Store:
-    """A signal store in memory: a row of `signals` and of `features` (N x d, if there are any) a record."""
+    """A signal store: N rows of `signals` in memory, and N vectors of each kind, which stay on disk until read.
+
+    Attributes:
+        signals: id, token counts, and a column a signal.
+        features: vectors by kind.
+        meta: what and how.
+        folder: where it lies.
+    """
 
     signals: pd.DataFrame
-    features: np.ndarray | None
+    features: Mapping[str, Vectors]
     meta: dict[str, Any]
+    folder: Path
+
+    @property
+    def left_out(self) -> list[str]:
+        """Ids of the records whose signals were not finite numbers and that `probe.nonfinite: skip` left out."""
+        return self.meta.get("left_out", [])
+
+    def token_losses(self) -> list[np.ndarray]:
+        """Return the losses of the response tokens of each record, N arrays of float32.
+
+        Raises:
+            GradsError: the store holds none.
+        """
+        if TOKEN_LOSSES not in self.meta["sha256"]:
+            raise GradsError(f"{self.folder} holds no token losses: ask its probe for 'token_losses'")
+        return [np.asarray(row) for row in pd.read_parquet(self.folder / TOKEN_LOSSES)["losses"]]
+
+    def parts(self) -> Iterator[Rows]:
+        """Yield all rows in order, some at a time."""
+        losses = self.token_losses() if TOKEN_LOSSES in self.meta["sha256"] else None
+        for start in range(0, len(self.signals), GROUP):
+            some = slice(start, start + GROUP)
+            directions = {kind: np.asarray(vectors.directions[some]) for kind, vectors in self.features.items()}
+            yield Rows(self.signals.iloc[some], directions, losses[some] if losses is not None else None)
 
 
-def example_frame(examples: Sequence[Example]) -> pd.DataFrame:
-    """Return the columns that every store begins with: id, prompt_tokens, response_tokens, truncated."""
-    rows = [(e.id, e.prompt_tokens, e.response_tokens, e.truncated) for e in examples]
-    frame = pd.DataFrame(rows, columns=["id", "prompt_tokens", "response_tokens", "truncated"])
-    return frame.astype({"id": "str", "prompt_tokens": "int64", "response_tokens": "int64", "truncated": "bool"})
+def mean_vector(store: Store, kind: str) -> np.ndarray:
+    """Return the mean of a store's vectors of a kind, d float64: of features of gradients, those of the mean loss."""
+    return store.features[kind].mean()
 
 
 def write_store(
-    folder: Path | str, signals: pd.DataFrame, features: np.ndarray | None = None, meta: dict[str, Any] | None = None
+    folder: Path | str,
+    signals: pd.DataFrame,
+    vectors: Mapping[str, np.ndarray] | None = None,
+    meta: dict[str, Any] | None = None,
 ) -> None:
-    """Write a store as a whole or not at all.
+    """Write a store whose parts are in memory, as a whole or not at all.
 
     Args:
         folder: replaced if it is there.
         signals: N rows, beginning with the columns of `example_frame`; no signal is NaN.
-        features: N x d, one vector a record.
+        vectors: N x d by kind.
         meta: what and how; the number of records and the digests are added.
 
     Raises:
-        GradsError: a signal or feature is not a number: the model has diverged.
+        GradsError: a signal or vector is not a number: the model has diverged.
     """
-    if features is not None and len(features) != len(signals):
-        raise ValueError(f"{len(features)} feature vectors for {len(signals)} records")
-    _refuse_not_a_number(signals, features)
+    for kind, given in (vectors or {}).items():
+        if len(given) != len(signals):
+            raise ValueError(f"{len(given)} vectors '{kind}' for {len(signals)} records")
+    columns = {name: signals[name].to_numpy() for name in signals.columns if name not in FIRST}
+    rows = make_rows(signals[list(FIRST)], Measured(columns, dict(vectors or {})))
+    bad = not_finite(rows)
+    if bad.any():
+        raise not_finite_error(rows, bad)
+    write_parts(folder, [rows], signals["id"].tolist(), meta)
+
+
+def write_parts(
+    folder: Path | str, parts: Iterable[Rows], ids: Sequence[str], meta: Mapping[str, Any] | None = None
+) -> None:
+    """Write a store from parts, one in memory at a time, as a whole or not at all.
+
+    Args:
+        folder: replaced if it is there.
+        parts: together a row for each id, in any order; of a record that comes twice, the last one counts.
+        ids: of all records, in the store's order.
+        meta: what and how; the number of records and the digests are added.
+    """
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        signals.to_parquet(temporary / SIGNALS, index=False)
-        digests = {SIGNALS: sha256_file(temporary / SIGNALS)}
-        if features is not None:
-            np.save(temporary / FEATURES, features)
-            digests[FEATURES] = sha256_file(temporary / FEATURES)
-        write_json(temporary / META, {**(meta or {}), "records": len(signals), "sha256": digests})
+        place = {id_: position for position, id_ in enumerate(ids)}
+        frames, features, losses = [], {}, _Losses(temporary / "losses", ids)
+        for part in parts:
+            where = [place[id_] for id_ in part.signals["id"]]
+            frames.append(part.signals.assign(place=where))
+            for kind, directions in part.directions.items():
+                if kind not in features:
+                    shape, path = (len(ids), directions.shape[1]), temporary / FEATURES.format(kind)
+                    features[kind] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+                features[kind][where] = directions
+            losses.add(where, part.token_losses)
+        for vectors in features.values():
+            vectors.flush()
+        losses.finish(temporary / TOKEN_LOSSES)
+        _joined(frames, len(ids)).to_parquet(temporary / SIGNALS, index=False)
+        digests = {path.name: sha256_file(path) for path in sorted(temporary.iterdir())}
+        write_json(temporary / META, {**(meta or {}), "records": len(ids), "sha256": digests})
+
+
+def _joined(frames: list[pd.DataFrame], count: int) -> pd.DataFrame:
+    if not frames:
+        return example_frame([])
+    whole = pd.concat(frames, ignore_index=True).drop_duplicates("place", keep="last").sort_values("place")
+    if len(whole) != count:
+        raise ValueError(f"{len(whole)} of {count} records were measured")
+    return whole.drop(columns="place").reset_index(drop=True)
+
+
+class _Losses:
+    """Token losses, gathered in a file until all are known and can be written in the records' order."""
+
+    def __init__(self, path: Path, ids: Sequence[str]) -> None:
+        self.path, self.ids = path, ids
+        self.file: IO[bytes] | None = None
+        self.start, self.stop = (np.zeros(len(ids), dtype=np.int64) for _ in range(2))
+        self.end = 0
+
+    def add(self, where: list[int], losses: Sequence[np.ndarray] | None) -> None:
+        """Take the losses of the records at these places."""
+        if losses is None:
+            return
+        file = self.file = self.file or self.path.open("wb")
+        for place, values in zip(where, losses, strict=True):
+            file.write(np.asarray(values, dtype=np.float32).tobytes())
+            self.start[place], self.stop[place] = self.end, self.end + len(values)
+            self.end += len(values)
+
+    def finish(self, out: Path) -> None:
+        """Write them in order, if there are any, and remove the file."""
+        if self.file is None:
+            return
+        self.file.close()
+        values = np.memmap(self.path, dtype=np.float32, mode="r") if self.end else np.empty(0, dtype=np.float32)
+        schema = pa.schema([("id", pa.string()), ("losses", pa.list_(pa.float32()))])
+        with pq.ParquetWriter(out, schema) as writer:
+            for first in range(0, len(self.ids), GROUP):
+                places = range(first, min(first + GROUP, len(self.ids)))
+                rows = [np.asarray(values[self.start[place] : self.stop[place]]) for place in places]
+                writer.write_table(pa.table([[self.ids[place] for place in places], rows], schema=schema))
+        remove(self.path)
 
 
 def read_store(folder: Path | str) -> Store:
-    """Read a store.
+    """Read a store; vectors are memory-mapped.
 
     Raises:
         GradsError: the folder holds none, or its parts do not belong together.
@@ -74,20 +188,41 @@ def read_store(folder: Path | str) -> Store:
         raise GradsError(f"{folder} holds no signals: run its probe again")
     meta = read_json(folder / META)
     signals = pd.read_parquet(folder / SIGNALS)
-    features = np.load(folder / FEATURES, allow_pickle=False) if FEATURES in meta["sha256"] else None
-    if len(signals) != meta["records"] or (features is not None and len(features) != meta["records"]):
-        raise GradsError(f"the files of {folder} do not belong together: delete it and run its probe again")
-    return Store(signals, features, meta)
+    features = {}
+    before, after = FEATURES.split("{}")
+    for name in meta["sha256"]:
+        if name.startswith(before) and name.endswith(after):
+            kind = name.removeprefix(before).removesuffix(after)
+            directions = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            norms = signals[kind + NORM].to_numpy() if kind + NORM in signals else np.empty(0)
+            features[kind] = Vectors(directions, norms)
+            if len(directions) != len(norms):
+                raise _mixed(folder)
+    if len(signals) != meta["records"]:
+        raise _mixed(folder)
+    return Store(signals, features, meta, folder)
 
 
-def _refuse_not_a_number(signals: pd.DataFrame, features: np.ndarray | None) -> None:
-    values = signals.select_dtypes("number")
-    bad = ~np.isfinite(values.to_numpy(dtype=float)).all(axis=1)
-    if features is not None:
-        bad |= ~np.isfinite(features).all(axis=1)
-    if bad.any():
-        first = signals["id"][int(bad.argmax())]
-        raise GradsError(
-            f"{int(bad.sum())} of {len(signals)} records (first: {first}) have signals that are not finite numbers: "
-            "lower training.learning_rate if the preliminary run diverged, or probe in float32"
-        )
+def _mixed(folder: Path) -> GradsError:
+    return GradsError(f"the files of {folder} do not belong together: delete it and run its probe again")
+
+
+def not_finite(rows: Rows) -> np.ndarray:
+    """Return whether anything of a record is NaN or infinite, n booleans."""
+    bad = ~np.isfinite(rows.signals.select_dtypes("number").to_numpy(dtype=float)).all(axis=1)
+    for directions in rows.directions.values():
+        bad |= ~np.isfinite(directions).all(axis=1)
+    if rows.token_losses is not None:
+        bad |= [not np.isfinite(losses).all() for losses in rows.token_losses]
+    return bad
+
+
+def not_finite_error(rows: Rows, bad: np.ndarray) -> GradsError:
+    """Return the sentence for records that `not_finite` found, naming the first and its first such column."""
+    first = rows.signals.iloc[int(bad.argmax())]
+    values = {name: value for name, value in first.items() if name not in FIRST and not np.isfinite(value)}
+    name, value = next(iter(values.items()), ("token_losses", np.nan))
+    return GradsError(
+        f"record {first['id']} has {name} = {value}, which is no finite number: lower training.learning_rate if the "
+        "preliminary run diverged, probe in float32, or set probe.nonfinite to 'skip' to go on without such records"
+    )

@@ -41,7 +41,7 @@ def write_manifests(
     artefacts = [Path(output) for output in outputs]
     manifest = {
         "outputs": {str(path): content_sha256(path) for path in artefacts},
-        "inputs": {str(path): _known_sha256(Path(path)) for path in inputs},
+        "inputs": {str(path): known_sha256(Path(path)) for path in inputs},
         "settings": settings,
         "seconds": round(time.time() - started, 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -56,7 +56,7 @@ def _manifest_path(artefact: Path) -> Path:
     return artefact.with_name(f"{artefact.stem}.manifest.json")
 
 
-def _known_sha256(path: Path) -> str:
+def known_sha256(path: Path) -> str:
     """Return the hash from the artefact's own manifest: a model of 30 GB is not read again by every job."""
     manifest = _manifest_path(path)
     known = read_json(manifest)["outputs"] if manifest.is_file() else {}

@@ -5,21 +5,16 @@ Science lives here; machine settings (devices, cores, micro-batch, partitions) l
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from grads.study.probe import Probe
 from grads.study.ratios import Ratio
+from grads.study.section import Precision, Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Precision = Literal["bf16", "float32"]
 LossTurns = Literal["last", "all"]
 RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are refused, values are not converted from text, nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Archive(Section):
@@ -159,13 +154,6 @@ class Training(Section):
     max_length: int = Field(512, ge=8, description="Tokens of prompt and response together.")
     over_length: Literal["drop", "truncate"] = Field("drop", description="What happens to longer records; counted.")
     precision: Precision = Field("bf16", description="Autocast type; what is trained is held in float32 either way.")
-
-
-class Probe(Section):
-    """The gradient probe."""
-
-    token_budget: int = Field(2048, ge=1, description="Most tokens, padding included, in one batch of the probe.")
-    precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
 
 
 class Generation(Section):

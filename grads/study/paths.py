@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
 from grads.study.config import HubDataSource, HubSource
 from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
-WARM = "warm"
+# What stores are named after: where in a study their records are measured.
+TOKENS, BASE, WARM, DURING = POINTS = ("tokens", "base", "warm", "during")
+# Follows the name of a store whose records are those of validation.
+VALIDATION = "-validation"
+VALIDATED = (BASE + VALIDATION, WARM + VALIDATION)
 
 
 def archive_path(file: str) -> Path:
@@ -62,6 +67,10 @@ class Paths:
         """Folder of a signal store: point is what `store_folder` returns."""
         return self.root / "signals" / model / domain / point
 
+    def shard(self, model: str, domain: str, folder: str, shard: str) -> Path:
+        """Folder of a part of a signal store, until the parts are joined."""
+        return self.root / "signals" / model / domain / "shards" / folder / shard
+
     def selection(self, cell: Cell) -> Path:
         """What a method chose."""
         return self.root / "selections" / cell.model / cell.domain / cell.arm / cell.ratio / f"{cell.seed}.parquet"
@@ -79,9 +88,27 @@ class Paths:
         return self.root / "scratch" / purpose
 
 
+def store_point(store: str) -> tuple[str, str | None, bool]:
+    """Return the point of a signal store by name, the encoder if it is of one, and whether of validation records.
+
+    Raises:
+        GradsError: there are no such signals.
+    """
+    kind, _, encoder = store.partition("-")
+    if kind == "encoder" and encoder:
+        return kind, encoder, False
+    point = store.removesuffix(VALIDATION)
+    if store not in (*POINTS, *VALIDATED):
+        raise GradsError(
+            f"signals cannot be called '{store}': {nearest(store, [*POINTS, *VALIDATED, 'encoder-<name>'])}"
+        )
+    return point, None, point != store
+
+
 def store_folder(store: str, seed: int) -> str:
     """Return the folder name of a signal store; seeds share those that no training came before."""
-    return f"{store}-{seed}" if store in ("warm", "during") else store
+    point, dash, kind = store.partition("-")
+    return f"{point}-{seed}{dash}{kind}" if point in (WARM, DURING) else store
 
 
 def warm_cell(model: str, domain: str, seed: int) -> Cell:

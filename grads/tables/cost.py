@@ -70,7 +70,7 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     costs["standalone_seconds"] = costs["as_run_seconds"] = choosing
     for part in ("preliminary", *stores):
         seconds = per_cell[f"{part}.seconds"]
-        by_seed = ["seed"] if store_folder(part, 0) != part or part == "preliminary" else []
+        by_seed = ["seed"] if part == "preliminary" or store_folder(part, 0) != part else []
         users = seconds.groupby([per_cell[name] for name in ("model", "domain", *by_seed)]).transform("count")
         costs["standalone_seconds"] = costs["standalone_seconds"] + seconds.fillna(0)
         costs["as_run_seconds"] = costs["as_run_seconds"] + (seconds / users).fillna(0)

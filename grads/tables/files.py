@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import Paths, store_folder, warm_cell
+from grads.study.paths import WARM, Paths, store_folder, store_point, warm_cell
 
 TABLES = ("domain", "forgetting", "cost")
 FIGURES = ("ratio", "tradeoff")
@@ -63,7 +63,7 @@ def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
             point: paths.store(cell.model, cell.domain, store_folder(point, cell.seed)) / "meta.json"
             for point in sorted(points)
         },
-        preliminary=warm if "warm" in points or start == "warm" else None,
+        preliminary=warm if start == WARM or any(store_point(point)[0] == WARM for point in points) else None,
     )
 
 

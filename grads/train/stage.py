@@ -14,6 +14,7 @@ from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.causal import pad_right
 from grads.models.device import device
 from grads.models.load import load_model, load_tokenizer
+from grads.models.moments import write_moments
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, remove, write_json
 from grads.runtime.locks import scratch_folder
@@ -41,6 +42,7 @@ class TrainingCell:
         epochs: overrides the study's (the preliminary epoch is one).
         start: folder of the adapter or weights to go on from; the prepared model's own weights when not given.
         observer: is shown the model before every optimiser step.
+        moments: safetensors file to write Adam's moments of the adapter to, for methods that measure by its geometry.
     """
 
     label: str
@@ -55,6 +57,7 @@ class TrainingCell:
     epochs: int | None = None
     start: Path | None = None
     observer: Observer | None = None
+    moments: Path | None = None
 
 
 def train_cells(
@@ -97,20 +100,22 @@ def _train_cell(
     }
     with scratch_folder(cell.scratch, key) as scratch:
         model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
-        visits = [examples[id_] for id_ in order]
+        visits, padding = [examples[id_] for id_ in order], formatter.tokenizer.pad_token_id
         clock = ProgressLines(cell.label, scratch / "seconds.json")
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
-            cell.observer.open(scratch, formatter.tokenizer.pad_token_id)
+            cell.observer.open(scratch, padding)
             callbacks.append(BeforeStep(visits, training.global_batch, cell.observer.before_step))
-        history = _fit(model, visits, formatter.tokenizer.pad_token_id, arguments, training.precision, callbacks)
+        history, optimizer = _fit(model, visits, padding, arguments, training.precision, callbacks)
         with atomic_path(cell.trained) as folder:
             model.save_pretrained(folder)
             # The model card that PEFT adds names folders of this machine.
             remove(folder / "README.md")
             _check_effect(model_folder, folder, visits[0], training, cell.label)
         summary = _summary(order, visits, history, training, size, clock.seconds)
+        if cell.moments is not None:
+            write_moments(cell.moments, model, optimizer)
         if cell.observer is not None:
             cell.observer.close(clock.seconds)
         write_json(cell.summary, summary)
@@ -144,8 +149,8 @@ def _fit(
     arguments: Any,
     precision: Precision,
     callbacks: list[Any],
-) -> list[dict[str, Any]]:
-    """Train to the end, from the last whole checkpoint when there is one; return the history, an entry a step."""
+) -> tuple[list[dict[str, Any]], Any]:
+    """Train to the end, from the last whole checkpoint if there is one; return history (an entry a step) and AdamW."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     trainer = ResponseTrainer(
@@ -159,7 +164,7 @@ def _fit(
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.train(resume_from_checkpoint=_last_checkpoint(Path(arguments.output_dir)))
-    return [entry for entry in trainer.state.log_history if "loss" in entry]
+    return [entry for entry in trainer.state.log_history if "loss" in entry], trainer.optimizer
 
 
 def _arguments(training: Training, visits: int, size: int, scratch: Path, seed: int) -> Any:

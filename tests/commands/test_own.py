@@ -221,7 +221,7 @@ def test_probe_writes_a_store(grads, data, tiny_model_folder, tmp_path):
     options = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / "signals", *QUICK)
     grads("probe", *options, "--point", "base")
     store = read_store(tmp_path / "signals")
-    assert store.features.shape == (20, 32)
+    assert store.features["hidden"].shape == (20, 32)
     assert "is there already" in grads("probe", *options, status=2).stderr
     assert "did you mean 'warm'" in grads("probe", *options[:-8], "--point", "warmm", "--out", "x", status=2).stderr
 

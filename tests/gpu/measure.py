@@ -11,7 +11,7 @@ from grads.data.formatting import Formatter
 from grads.data.records import make_record, write_records
 from grads.models.device import device
 from grads.models.load import load_model, load_tokenizer
-from grads.probe.gradients import gradient_statistics
+from grads.probe.measure import measure
 from grads.study.config import Adapter, Format, Training
 from grads.train.stage import TrainingCell, train_cells
 
@@ -21,7 +21,9 @@ RECORDS = [make_record(f"Define the term {i}.", "", f"meaning number {i} " * (1 
 def main(model_folder: Path, folder: Path, precision: str) -> None:
     tokenizer = load_tokenizer(model_folder)
     examples = Formatter(tokenizer, Format()).tokenize(RECORDS, 256, "drop").examples
-    rows = gradient_statistics(load_model(model_folder, precision), examples, 512, tokenizer.pad_token_id)
+    model = load_model(model_folder, precision)
+    columns = measure(model, examples, ["gradients"], 512, tokenizer.pad_token_id).columns
+    rows = [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
     write_records(folder / "train.parquet", RECORDS)
     cell = TrainingCell(
         label="gpu test",

@@ -1,7 +1,7 @@
 """Made-up signal stores for the methods' tests."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grads.data.vectors import Vectors, split_lengths
 from grads.methods.registry import find_method, parse_parameters
 from grads.methods.stage import select_records
 
@@ -18,7 +19,8 @@ class MadeStore:
     """What the probe's stores look like to a method."""
 
     signals: pd.DataFrame
-    features: np.ndarray | None = None
+    features: dict[str, Vectors] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def make_stores(count: int, seed: int = 0, constant: bool = False) -> dict[str, MadeStore]:
@@ -44,7 +46,11 @@ def make_stores(count: int, seed: int = 0, constant: bool = False) -> dict[str, 
         for name in ("std", "mean_abs"):
             warm[f"{matrix}_{name}"] = random.lognormal(size=size) * np.ones(count)
     features = (random.normal(size=(size, 5)) * np.ones((count, 1))).astype(np.float32)
-    return {"tokens": MadeStore(tokens), "warm": MadeStore(warm), "base": MadeStore(tokens, features)}
+    return {
+        "tokens": MadeStore(tokens),
+        "warm": MadeStore(warm),
+        "base": MadeStore(tokens, {"hidden": Vectors(*split_lengths(features))}),
+    }
 
 
 def reorder(stores: dict[str, MadeStore], order: Sequence[int]) -> dict[str, MadeStore]:
@@ -52,7 +58,7 @@ def reorder(stores: dict[str, MadeStore], order: Sequence[int]) -> dict[str, Mad
     return {
         name: MadeStore(
             store.signals.iloc[order].reset_index(drop=True),
-            None if store.features is None else store.features[order],
+            {kind: vectors.ordered(order) for kind, vectors in store.features.items()},
         )
         for name, store in stores.items()
     }

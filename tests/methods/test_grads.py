@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import gaussian_kde, rankdata
 
+from grads.data.vectors import Vectors, split_lengths
 from grads.methods import grads
 from grads.methods.grads import diversity, magnitude_columns, rank_share, usable_columns
 
@@ -16,7 +17,8 @@ Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
 
 class HandStore:
     def __init__(self, signals: pd.DataFrame, features: np.ndarray | None = None) -> None:
-        self.signals, self.features = signals, features
+        self.signals, self.left_out = signals, ()
+        self.features = {} if features is None else {"hidden": Vectors(*split_lengths(features))}
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_records_not_chosen_follow_by_their_last_score(hand_made: dict[str, Hand
 def brute_force(stores: dict[str, Any], count: int, weights: tuple[float, float, float], neighbours: int) -> list[str]:
     """Return the ids chosen, straight from the definition."""
     warm = stores["warm"].signals
-    ids, features = warm["id"].tolist(), stores["base"].features.astype(float)
+    ids, features = warm["id"].tolist(), np.asarray(stores["base"].features["hidden"], dtype=float)
     columns = []
     for matrix in ("embedding", "head"):
         l2, high, low = (warm[f"{matrix}_{name}"] for name in ("l2", "max", "min"))

@@ -1,13 +1,16 @@
 """Arms of a study, checked before any work."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms
+from grads.methods import plan
+from grads.methods.contract import Choice, Method, Needs
+from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments
 from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.load import parse_study
@@ -89,3 +92,62 @@ def test_arms_that_could_not_run_are_refused(arms: dict[str, Any], sentence: str
 
 def test_a_reference_may_have_more_ratios_than_asked() -> None:
     check_arms(study(grads=GRADS, a={"method": "random_length", "ratios": ["0.5"]}))
+
+
+def study_of_features(monkeypatch: pytest.MonkeyPatch, store: str, *held: str, weights: str = "lora") -> Study:
+    """Return a study whose one arm asks a store for features."""
+    needs = Needs({store: frozenset(held)})
+    method = Method("vectors", "Vectors", "a test", lambda given, _: Choice(given.count), needs=lambda _: needs)
+    monkeypatch.setattr(plan, "find_method", lambda name: method)
+    made = study(mine={"method": "vectors", "ratios": ["0.5"]})
+    return made.model_copy(update={"training": made.training.model_copy(update={"weights": weights})})
+
+
+def test_the_preliminary_epoch_keeps_moments_only_where_an_arm_measures_by_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not needs_moments(study(grads=GRADS))
+    assert not needs_moments(study_of_features(monkeypatch, "warm", "gradients", "sgd_features"))
+    asked = study_of_features(monkeypatch, "warm", "adam_features")
+    check_arms(asked)
+    assert needs_moments(asked)
+    assert measures(asked, "warm") == ["adam_features"]
+
+
+def test_features_that_could_not_be_taken_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GradsError, match=r"arms\.mine\.parameters: there are no moments of Adam at 'base', only after"):
+        check_arms(study_of_features(monkeypatch, "base", "adam_features"))
+    with pytest.raises(
+        GradsError, match=r"arms\.mine\.method: 'vectors' needs gradients of the adapter .* set training"
+    ):
+        check_arms(study_of_features(monkeypatch, "warm", "sgd_features", weights="full"))
+    check_arms(study_of_features(monkeypatch, "base", "sgd_features"))
+
+
+@pytest.mark.parametrize(
+    ("store", "held", "sentence"),
+    [
+        (
+            "warm",
+            "gradient",
+            r"asks the signals 'warm' for 'gradient', which they cannot hold: did you mean",
+        ),
+        ("warn", "gradients", r"signals cannot be called 'warn': did you mean 'warm'"),
+        ("during-validation", "gradients", r"signals cannot be called 'during-validation'"),
+        ("encoder-none", "sentences", r"arms\.mine\.parameters\.encoder is 'none'"),
+        ("warm-validation", "losses", r"reads signals of validation records, .* declare it with uses_target=True"),
+        ("warm", "weights", r"the signal 'weights' needs training\.weights to be full"),
+    ],
+)
+def test_signals_that_nobody_could_measure_are_refused(
+    store: str, held: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(GradsError, match=sentence):
+        check_arms(study_of_features(monkeypatch, store, held))
+
+
+def test_a_method_that_says_so_may_read_validation_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = study_of_features(monkeypatch, "warm-validation", "adam_features")
+    monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), uses_target=True))
+    check_arms(asked)
+    assert needs_moments(asked)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from grads.methods import registry, stage
-from grads.methods.contract import Choice, Method
+from grads.methods.contract import Choice, Inputs, Method, Needs
 from grads.methods.stage import select_records
 from grads.probe.store import read_store, write_store
 from grads.runtime.errors import GradsError
@@ -37,7 +37,8 @@ def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> No
 def test_stores_come_from_disk_as_the_probe_wrote_them(tmp_path: Path, stores_of: Stores) -> None:
     stores = stores_of(9)
     for name, store in stores.items():
-        write_store(tmp_path / name, store.signals, store.features)
+        vectors = {kind: np.asarray(found) for kind, found in store.features.items()}
+        write_store(tmp_path / name, store.signals, vectors)
     read = {name: read_store(tmp_path / name) for name in stores}
     for name, given in (("a", stores), ("b", read)):
         select_records("grads", {}, "0.5", 0, given, {}, tmp_path / f"{name}.parquet")
@@ -115,3 +116,41 @@ def test_unknown_method_is_refused(tmp_path: Path, stores_of: Stores) -> None:
     assert "nothing" not in registry.methods()
     with pytest.raises(GradsError, match="no selection method 'nothing'"):
         select_records("nothing", {}, "0.5", 0, stores_of(5), {}, tmp_path / "s.parquet")
+
+
+def test_records_that_a_probe_left_out_are_in_no_pool_that_builds_on_it(tmp_path: Path, stores_of: Stores) -> None:
+    stores = stores_of(9)
+    gone = stores["tokens"].signals["id"][3]
+    warm = stores["warm"].signals
+    stores["warm"] = replace(stores["warm"], signals=warm[warm["id"] != gone], left_out=(gone,))
+    meta = select_records("grads", {}, "0.5", 0, stores, {}, tmp_path / "grads.parquet")
+    assert (meta["eligible"], meta["left_out"]) == (8, [gone])
+    assert gone not in pd.read_parquet(tmp_path / "grads.parquet")["id"].tolist()
+    # What refers to it has the same pool; what reads no signal has all records.
+    tokens = {"tokens": stores["tokens"]}
+    references = {"grads": tmp_path / "grads.parquet"}
+    meta = select_records("random_length", {}, "0.5", 0, tokens, references, tmp_path / "r.parquet")
+    assert (meta["eligible"], meta["left_out"]) == (8, [gone])
+    assert select_records("random", {}, "0.5", 0, tokens, {}, tmp_path / "s.parquet")["eligible"] == 9
+
+
+def test_validation_records_have_rows_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    stores, seen = stores_of(5), []
+    stores["base-validation"] = stores_of(3, seed=9)["base"]
+    needs = Needs({"base": frozenset({"hidden"}), "base-validation": frozenset({"hidden"})})
+
+    def choose(inputs: Inputs, _: object) -> Choice:
+        seen.append(inputs)
+        return Choice(np.zeros(len(inputs.pool)))
+
+    method = Method("made", "Made", "test", choose, needs=lambda _: needs, uses_target=True)
+    monkeypatch.setattr(stage, "find_method", lambda _name: method)
+    select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet")
+    given = stores["base-validation"]
+    assert seen[0].signals["base-validation"]["id"].tolist() == sorted(given.signals["id"])
+    first = int(given.signals["id"].argmin())
+    assert np.array_equal(
+        seen[0].features["base-validation"]["hidden"][0:1], given.features["hidden"][first : first + 1]
+    )

@@ -116,7 +116,7 @@ def test_grads_reads_the_point_layers_and_encoder_asked_for(select: Select, stor
     base = type(stores["base"])
     swapped = {"tokens": stores["tokens"], "warm": base(here), "base": base(pool, others["base"].features)}
     expected, _ = select("grads", "0.5", swapped, layers=["embedding"])
-    stores |= {"during": base(renamed), "encoder-minilm": base(pool, others["base"].features)}
+    stores |= {"during": base(renamed), "encoder-minilm": base(pool, {"sentences": others["base"].features["hidden"]})}
     found, _ = select("grads", "0.5", stores, point="during", layers=["adapter"], encoder="minilm")
     assert found.equals(expected)
     plain, _ = select("grads", "0.5", stores)

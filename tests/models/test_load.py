@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Gemma2Config
 
 from grads.models.device import device, dtype
 from grads.models.load import load_model, load_tokenizer
@@ -70,6 +71,29 @@ def test_a_tokenizer_pads_with_its_end_token_where_it_has_no_other(tiny_model_fo
     tokenizer.save_pretrained(tmp_path)
     again = load_tokenizer(tmp_path)
     assert again.pad_token_id == again.eos_token_id
+
+
+def test_a_tokenizer_without_any_token_to_pad_with_is_refused(tiny_model_folder, tmp_path):
+    tokenizer = load_tokenizer(tiny_model_folder)
+    tokenizer.pad_token = tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(GradsError, match=r"has neither a padding nor an end token: name one in its special_tokens_map"):
+        load_tokenizer(tmp_path)
+
+
+@torch.no_grad()
+def test_soft_capping_of_attention_is_honoured(tmp_path):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 61, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "head_dim": 8}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.5}
+    config = Gemma2Config(**sizes, **heads, attn_logit_softcapping=0.5)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    model = load_model(tmp_path, "float32")
+    assert model.config._attn_implementation == "eager"
+    capped = logits(model)
+    for layer in model.model.layers:
+        layer.self_attn.attn_logit_softcapping = None
+    assert (logits(model) - capped).abs().max() > 1e-3
 
 
 def test_an_unknown_precision_is_an_error():

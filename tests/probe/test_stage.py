@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from grads.data.formatting import Formatter
 from grads.data.records import Record, make_record, write_records
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model, load_tokenizer
-from grads.probe.gradients import COLUMNS, columns, gradient_statistics
-from grads.probe.stage import probe_base, probe_tokens, probe_warm
+from grads.probe.measure import measure
+from grads.probe.measures import columns
+from grads.probe.passes import Pass
+from grads.probe.stage import Task, probe_model, probe_tokens
 from grads.probe.store import read_store
 from grads.runtime.errors import GradsError
 from grads.study.config import Adapter, Format, Probe, Training
@@ -22,7 +25,7 @@ RECORDS = [
     make_record(f"Define the word {word}.", "", f"It is {word} and {word[::-1]}.") for word in ("ox", "law", "tree")
 ]
 FORM, PROBE = Format(), Probe(token_budget=200, precision="float32")
-MORE = ["adapter", "gradients", "mean_abs"]
+MORE = ["adapter", "gradients", "mean_abs", "sgd_features"]
 
 
 @pytest.fixture
@@ -42,85 +45,160 @@ def ids(records: list[Record]) -> list[str]:
     return [record.id for record in records]
 
 
-def test_tokens_are_the_eligible_records(tiny_model_folder: Path, records_path: Path, tmp_path: Path) -> None:
-    probe_tokens(tiny_model_folder, records_path, FORM, Training(max_length=200), tmp_path / "tokens")
-    store = read_store(tmp_path / "tokens")
+@pytest.fixture
+def task(tiny_model_folder: Path, records_path: Path, tmp_path: Path) -> Callable[..., Task]:
+    """Make a task on the tiny model, whose store lies in a folder of the given name."""
+
+    def make(name: str, **changes: Any) -> Task:
+        files = {"model": tiny_model_folder, "records": records_path, "out": tmp_path / name}
+        given = {"form": FORM, "training": Training(max_length=200), "probe": PROBE, "point": "base", "label": name}
+        return Task(**files | given | {"scratch": tmp_path / "scratch" / name, "measures": ["hidden"]} | changes)
+
+    return make
+
+
+def test_tokens_are_the_eligible_records(task: Callable[..., Task]) -> None:
+    one = task("tokens")
+    probe_tokens(one)
+    store = read_store(one.out)
     assert store.signals["id"].tolist() == ids(RECORDS)
     assert (store.meta["point"], store.meta["records"], store.meta["over_length"]) == ("tokens", 3, 1)
     # Byte-level tokens: the answer's characters and the end-of-turn token.
     assert store.signals["response_tokens"].tolist() == [len(record.output) + 1 for record in RECORDS]
-    assert store.features is None
+    assert store.features == {}
 
 
-def test_truncated_records_are_marked(tiny_model_folder: Path, records_path: Path, tmp_path: Path) -> None:
-    training = Training(max_length=200, over_length="truncate")
-    probe_tokens(tiny_model_folder, records_path, FORM, training, tmp_path / "tokens")
-    store = read_store(tmp_path / "tokens")
+def test_truncated_records_are_marked(task: Callable[..., Task]) -> None:
+    one = task("tokens", training=Training(max_length=200, over_length="truncate"))
+    probe_tokens(one)
+    store = read_store(one.out)
     assert store.signals["truncated"].tolist() == [False, False, False, True]
     assert store.meta["truncated"] == 1
 
 
-def test_base_has_a_vector_a_record(
-    tiny_model_folder: Path, records_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    training = Training(max_length=200)
-    probe_base(tiny_model_folder, records_path, FORM, training, PROBE, tmp_path / "base", "base of tiny")
-    store = read_store(tmp_path / "base")
+def test_base_has_a_vector_a_record(task: Callable[..., Task], capsys: pytest.CaptureFixture[str]) -> None:
+    one = task("base of tiny")
+    probe_model(one)
+    store = read_store(one.out)
     assert store.signals["id"].tolist() == ids(RECORDS)
-    assert store.features.shape == (3, 32)
-    assert len(np.unique(store.features, axis=0)) == 3
+    assert store.features["hidden"].shape == (3, 32)
+    assert len(np.unique(store.features["hidden"], axis=0)) == 3
     assert "base of tiny: 3/3 records" in capsys.readouterr().err
+    assert not one.scratch.exists()
 
 
 def test_base_measures_gradients_only_where_they_are_asked_for(
-    tiny_model_folder: Path, records_path: Path, tmp_path: Path
+    task: Callable[..., Task], tiny_model_folder: Path
 ) -> None:
-    training = Training(max_length=200, adapter=Adapter(rank=2))
-    stores = {}
+    training, stores = Training(max_length=200, adapter=Adapter(rank=2)), {}
     for name, measures in (("plain", ["hidden"]), ("both", ["gradients", "hidden"]), ("adapter", MORE)):
-        begin = (tiny_model_folder, records_path, FORM, training, PROBE, tmp_path / name, name)
-        probe_base(*begin, measures, adapter_seed=3)
-        stores[name] = read_store(tmp_path / name)
-    assert list(stores["plain"].signals.columns)[4:] == []
-    assert list(stores["both"].signals.columns)[4:] == list(COLUMNS)
-    assert list(stores["adapter"].signals.columns)[4:] == list(columns(MORE))
-    assert stores["adapter"].features is None
+        one = task(name, training=training, measures=measures, adapter_seed=3)
+        probe_model(one)
+        stores[name] = read_store(one.out)
+    assert list(stores["plain"].signals.columns)[4:] == ["hidden_norm"]
+    assert list(stores["both"].signals.columns)[4:] == [*columns(["gradients"]), "hidden_norm"]
+    assert list(stores["adapter"].signals.columns)[4:] == [*columns(MORE), "sgd_features_norm"]
+    assert list(stores["adapter"].features) == ["sgd_features"]
     assert [stores[name].meta["gradient_passes"] for name in stores] == [0, 1, 1]
-    np.testing.assert_allclose(stores["both"].features, stores["plain"].features, rtol=1e-4, atol=1e-5)
+    both, plain = (np.asarray(stores[name].features["hidden"]) for name in ("both", "plain"))
+    np.testing.assert_allclose(both, plain, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(stores["adapter"].signals["head_l2"], stores["both"].signals["head_l2"], rtol=1e-5)
     assert stores["adapter"].meta["adapter"].startswith("B only")
     # The adapter is the one that training with the seed begins with.
     torch.manual_seed(0)
     model = fresh_adapter(load_model(tiny_model_folder, "float32"), training.adapter, 3)
     examples = [Formatter(load_tokenizer(tiny_model_folder), FORM).example(record) for record in RECORDS]
-    rows = gradient_statistics(model, examples, 10_000, 0, measures=MORE)
-    expected = [row["adapter_l2"] for row in rows]
-    np.testing.assert_allclose(stores["adapter"].signals["adapter_l2"], expected, rtol=1e-4)
+    expected = measure(model, examples, MORE, 10_000, 0)
+    np.testing.assert_allclose(stores["adapter"].signals["adapter_l2"], expected.columns["adapter_l2"], rtol=1e-4)
+    vectors = expected.vectors["sgd_features"]
+    largest = np.abs(vectors).max()
+    np.testing.assert_allclose(stores["adapter"].features["sgd_features"], vectors, rtol=1e-3, atol=1e-4 * largest)
 
 
 def test_warm_measures_the_trained_model(
-    tiny_model_folder: Path,
-    adapter_folder: Path,
-    records_path: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    task: Callable[..., Task], tiny_model_folder: Path, adapter_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    training = Training(max_length=200)
-    out = tmp_path / "warm-0"
-    probe_warm(tiny_model_folder, adapter_folder, records_path, FORM, training, PROBE, out, "warm probe")
-    store = read_store(out)
-    assert list(store.signals.columns)[4:] == list(COLUMNS)
+    one = task("warm probe", point="warm", trained=adapter_folder, measures=["gradients", "token_losses"])
+    probe_model(one)
+    store = read_store(one.out)
+    assert list(store.signals.columns)[4:] == list(columns(["gradients"]))
     tokenizer = load_tokenizer(tiny_model_folder)
     examples = [Formatter(tokenizer, FORM).example(record) for record in RECORDS]
     for trained, equal in ((adapter_folder, True), (None, False)):
         model = load_model(tiny_model_folder, "float32", trained)
-        rows = gradient_statistics(model, examples, 10_000, tokenizer.pad_token_id)
-        assert np.allclose([row["head_l2"] for row in rows], store.signals["head_l2"], rtol=1e-4) == equal
+        expected = measure(model, examples, ["gradients"], 10_000, tokenizer.pad_token_id).columns
+        assert np.allclose(expected["head_l2"], store.signals["head_l2"], rtol=1e-4) == equal
+    assert [len(losses) for losses in store.token_losses()] == store.signals["response_tokens"].tolist()
+    means = [losses.mean() for losses in store.token_losses()]
+    np.testing.assert_allclose(means, store.signals["response_nll"], rtol=1e-5)
     assert (store.meta["point"], store.meta["precision"]) == ("warm", "float32")
     assert "warm probe: 3/3 records" in capsys.readouterr().err
 
 
-def test_no_eligible_record_is_an_error(tiny_model_folder: Path, records_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(GradsError, match=r"none of 4 records fits into training\.max_length = 8"):
-        probe_tokens(tiny_model_folder, records_path, FORM, Training(max_length=8), tmp_path / "tokens")
-    assert not (tmp_path / "tokens").exists()
+def test_the_hash_of_a_store_is_that_of_what_shaped_it(
+    task: Callable[..., Task], adapter_folder: Path, tmp_path: Path
+) -> None:
+    write_records(tmp_path / "fewer.parquet", RECORDS[:2])
+    changes: dict[str, dict[str, Any]] = {
+        "measures": {"measures": ["embeddings"]},
+        "length": {"training": Training(max_length=201)},
+        "format": {"form": Format(template="plain")},
+        "records": {"records": tmp_path / "fewer.parquet"},
+        "weights": {"trained": adapter_folder},
+        "precision": {"probe": PROBE.model_copy(update={"precision": "bf16"})},
+        "same": {"probe": PROBE.model_copy(update={"token_budget": 64, "shards": 3})},
+        "plain": {},
+    }
+    keys = {}
+    for name, change in changes.items():
+        one = task(name, **change)
+        probe_model(one)
+        keys[name] = read_store(one.out).meta["key"]
+    assert keys["same"] == keys["plain"]
+    assert len(set(keys.values())) == len(changes) - 1
+
+
+def test_what_the_model_cannot_do_is_one_sentence(task: Callable[..., Task], tiny_model_folder: Path) -> None:
+    with pytest.raises(GradsError, match=r"probe\.hidden_layer is 7, and the model has 2 layers"):
+        probe_model(task("a", probe=Probe(hidden_layer=7), measures=["layer_hidden"]))
+    long = Training(max_length=5000)
+    write_records(task("b").records, [make_record("Define the word sea.", "", "water " * 700)])
+    with pytest.raises(
+        GradsError, match=r"record \w+ has \d{4} tokens and the model's context \d+: set training\.max_l"
+    ):
+        probe_model(task("b", training=long))
+
+
+@pytest.mark.parametrize("nonfinite", ["stop", "skip"])
+def test_a_record_without_finite_signals_stops_or_is_left_out(
+    nonfinite: str, task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = Pass.measure
+
+    def wrong(self: Pass, examples: Any) -> Any:
+        found = original(self, examples)
+        found.columns["head_l2"][[example.id == RECORDS[1].id for example in examples]] = np.inf
+        return found
+
+    monkeypatch.setattr(Pass, "measure", wrong)
+    one = task("base", measures=["gradients"], probe=PROBE.model_copy(update={"nonfinite": nonfinite}))
+    if nonfinite == "stop":
+        with pytest.raises(
+            GradsError, match=rf"record {RECORDS[1].id} has head_l2 = inf, .* probe\.nonfinite to 'skip'"
+        ):
+            probe_model(one)
+        assert not one.out.exists()
+        return
+    probe_model(one)
+    store = read_store(one.out)
+    assert store.signals["id"].tolist() == [RECORDS[0].id, RECORDS[2].id]
+    assert store.left_out == store.meta["left_out"] == [RECORDS[1].id]
+    assert f"left out, for a signal is no finite number: {RECORDS[1].id}" in capsys.readouterr().err
+
+
+def test_no_eligible_record_is_an_error(task: Callable[..., Task]) -> None:
+    for probe in (probe_tokens, probe_model):
+        one = task("none", training=Training(max_length=8))
+        with pytest.raises(GradsError, match=r"none of 4 records fits into training\.max_length = 8"):
+            probe(one)
+        assert not one.out.exists()

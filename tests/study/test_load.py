@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from grads.methods.plan import check_arms
 from grads.runtime.errors import GradsError
-from grads.study.config import Domain
+from grads.study.config import Domain, Probe
+from grads.study.features import Features
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_study, read_yaml
 
@@ -67,6 +68,14 @@ def test_shipped_configs_are_valid(name):
             "encoders.minilm.source names the archive 'wm': did you mean 'wn'",
         ),
         (["training", "learning_rate"], float("inf"), "'training.learning_rate'"),
+        (
+            ["probe"],
+            {"features": {"projection": "dense", "size": 8}},
+            "'probe.features': 'size' is read only where projection is 'kronecker'; remove it, or set projection: kro",
+        ),
+        (["probe"], {"features": {"allow_costly": True}}, "'allow_costly' is read only where projection is 'dense'"),
+        (["probe"], {"features": {"modules": []}}, "'probe.features.modules'"),
+        (["probe"], {"features": {"sise": 8}}, "unknown key 'probe.features.sise': did you mean 'size'"),
         (["study"], "s" * 65, "'study': .* at most 64"),
     ],
 )
@@ -91,6 +100,13 @@ def test_sources_of_every_kind_are_taken():
         assert again == study.domains["law"]
         assert again.source.kind == source["kind"]
     assert parse_study(changed(["models", "tiny", "source"], HUB)).models["tiny"].source.revision == "main"
+
+
+def test_settings_of_features_survive_the_way_through_a_rule():
+    dense = {"projection": "dense", "dimension": 70, "unit": True}
+    for settings_ in ({}, dense, {"pooled": True, "modules": ["*.q_proj"]}):
+        features = Features(**settings_)
+        assert Probe(**Probe(features=features).model_dump()).features == features
 
 
 def test_a_missing_key_is_named():

@@ -12,7 +12,7 @@ from grads.data.formatting import Formatter
 from grads.data.records import load_records, make_record, write_records
 from grads.models.load import load_model, load_tokenizer
 from grads.probe.during import During
-from grads.probe.gradients import gradient_statistics
+from grads.probe.measure import measure
 from grads.probe.store import read_store
 from grads.runtime.files import read_json
 from grads.study.config import Adapter, Format, Probe, Training
@@ -28,7 +28,7 @@ TRAINING = Training(
     precision="float32",
     adapter=Adapter(rank=2, dropout=0.2),
 )
-PROBE, MEASURES = Probe(token_budget=300, precision="float32"), ["gradients", "adapter", "mean_abs"]
+PROBE, MEASURES = Probe(token_budget=300, precision="float32"), ["gradients", "adapter", "mean_abs", "sgd_features"]
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
     examples = {record.id: formatter.example(record) for record in load_records(records)}
     model = load_model(tiny_model_folder, "float32")
     for ids, equal in ((order[:4], True), (order[-4:], False)):
-        rows = gradient_statistics(model, [examples[id_] for id_ in ids], 300, 0)
-        assert np.allclose(found.loc[ids, "head_l2"], [row["head_l2"] for row in rows], rtol=1e-4) == equal
+        expected = measure(model, [examples[id_] for id_ in ids], ["gradients"], 300, 0).columns
+        assert np.allclose(found.loc[ids, "head_l2"], expected["head_l2"], rtol=1e-4) == equal
 
     # A run that is stopped after its checkpoint and in the middle of a line gives the same store.
     original = stage.ResponseTrainer.training_step
@@ -86,11 +86,12 @@ def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
     with pytest.raises(KeyboardInterrupt):
         train_cells([killed], tiny_model_folder, Format(), TRAINING, 2)
     monkeypatch.setattr(stage.ResponseTrainer, "training_step", original)
-    (rows_file,) = (tmp_path / "killed" / "scratch").rglob("during.jsonl")
-    rows_file.write_text(rows_file.read_text()[:-30])
+    (rows_file,) = (tmp_path / "killed" / "scratch").rglob("during")
+    rows_file.write_bytes(rows_file.read_bytes()[:-30])
     train_cells([killed], tiny_model_folder, Format(), TRAINING, 2)
-    again = read_store(tmp_path / "again").signals.set_index("id")
-    assert again.equals(found)
+    again = read_store(tmp_path / "again")
+    assert again.signals.set_index("id").equals(found)
+    assert np.array_equal(again.features["sgd_features"][:], store.features["sgd_features"][:])
 
 
 def test_training_goes_on_from_the_preliminary_epoch(tmp_path: Path, records: Path, tiny_model_folder: Path) -> None:

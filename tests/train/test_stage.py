@@ -5,6 +5,7 @@ from safetensors.torch import load_file
 
 from grads.data.formatting import Example
 from grads.data.records import make_record, write_records
+from grads.models.moments import load_moments
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
 from grads.study.config import Adapter, Format, Training
@@ -67,6 +68,7 @@ def test_a_run_leaves_an_adapter_and_its_curve(tmp_path, records, tiny_model_fol
     assert rates[-1] < 1e-3
     assert all(value.dtype == torch.float32 for value in weights(run).values())
     assert not (tmp_path / "scratch" / "a").exists()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["adapter", "training.json"]
 
 
 def test_the_same_cell_gives_the_same_weights_and_another_seed_does_not(tmp_path, records, tiny_model_folder):
@@ -87,7 +89,9 @@ def test_only_kept_records_are_trained_on(tmp_path, records, tiny_model_folder):
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_folder, monkeypatch):
-    clean, killed = cell(tmp_path, records, "clean"), cell(tmp_path, records, "killed")
+    clean, killed = (
+        cell(tmp_path, records, name, moments=tmp_path / name / "moments.safetensors") for name in ("clean", "killed")
+    )
     train(tiny_model_folder, clean)
 
     original = stage.ResponseTrainer.training_step
@@ -118,6 +122,12 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     curves = [[(e["step"], e["loss"]) for e in read_json(run.summary)["curve"]] for run in (clean, killed)]
     assert curves[0] == curves[1]
+    moments = [load_moments(run.moments) for run in (clean, killed)]
+    assert moments[0].steps == moments[1].steps == 25
+    for kind in ("average", "average_squared"):
+        found, again = (getattr(each, kind) for each in moments)
+        assert found.keys() == again.keys()
+        assert all(torch.equal(found[name], again[name]) for name in found)
 
 
 def test_all_weights_can_be_trained(tmp_path, records, tiny_model_folder):

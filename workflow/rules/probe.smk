@@ -1,7 +1,11 @@
-# Signals: what one pass measures of every training record, once for all methods that need it.
+# Signals: what one pass measures of every training record, once for all methods that need it; and, where a method asks
+# for them, of the validation records.
 RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
 # The untrained adapter is measured only where an arm asks for its gradients.
-BASE_LIMITS = RECORD_LIMITS | (settings(STUDY.training, "adapter") if "adapter" in measures(STUDY, "base") else {})
+OF_ADAPTER = FEATURES | {"adapter"}
+ADAPTER = settings(STUDY.training, "weights", "adapter")
+# What a shard's files have after their name.
+SHARD = "" if SHARDS == 1 else ".{shard}"
 
 
 rule probe_tokens:
@@ -27,91 +31,60 @@ rule probe_tokens:
 
 
 use rule probe_tokens as probe_base with:
-    output:
-        directory(PATHS.store("{model}", "{domain}", "base")),
-    log:
-        PATHS.root / "logs" / "probe_base" / "{model}" / "{domain}.log",
-    benchmark:
-        PATHS.root / "benchmarks" / "probe_base" / "{model}" / "{domain}.tsv"
-    resources:
-        gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
-    params:
-        point="base",
-        measures=measures(STUDY, "base"),
-        # All seeds share this pass, so the adapter whose gradients it may take is that of the first.
-        adapter_seed=lambda wildcards: derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation"),
-        label=lambda wildcards: f"probe base {wildcards.model}/{wildcards.domain}",
-        format=model_format,
-        limits=BASE_LIMITS,
-        probe=settings(STUDY.probe),
-        code=code_version("grads.probe.stage"),
-
-
-use rule probe_tokens as probe_warm with:
     input:
         model=PATHS.model("{model}"),
-        records=PATHS.records("{domain}", "train"),
-        trained=PATHS.run(warm_cell("{model}", "{domain}", "{seed}")) / "adapter",
+        records=lambda wildcards: PATHS.records(wildcards.domain, "validation" if wildcards.other else "train"),
     output:
-        directory(PATHS.store("{model}", "{domain}", "warm-{seed}")),
+        probed("base{other}"),
     log:
-        PATHS.root / "logs" / "probe_warm" / "{model}" / "{domain}" / "{seed}.log",
+        PATHS.root / "logs" / "probe_base" / "{model}" / "{domain}" / f"base{{other}}{SHARD}.log",
     benchmark:
-        PATHS.root / "benchmarks" / "probe_warm" / "{model}" / "{domain}" / "{seed}.tsv"
-    priority: 10
+        PATHS.root / "benchmarks" / "probe_base" / "{model}" / "{domain}" / f"base{{other}}{SHARD}.tsv"
     resources:
         gpu=GPU,
         mem_mb=8000,
         runtime=240,
+        token_budget=token_budget,
     params:
-        point="warm",
-        measures=measures(STUDY, "warm"),
-        label=lambda wildcards: f"probe warm {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
+        point="base",
+        measures=lambda wildcards: measures(STUDY, f"base{wildcards.other}"),
+        # All seeds share this pass, so the adapter whose gradients it may take is that of the first.
+        adapter_seed=lambda wildcards: derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation"),
+        label=lambda wildcards: f"probe base{wildcards.other} {wildcards.model}/{wildcards.domain}",
         format=model_format,
-        limits=RECORD_LIMITS,
-        probe=settings(STUDY.probe),
+        limits=lambda wildcards: RECORD_LIMITS
+        | (ADAPTER if OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}")) else {}),
+        probe=lambda wildcards: probe_settings(f"base{wildcards.other}"),
+        shards=SHARDS,
+        scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"base{{other}}{SHARD}"),
         code=code_version("grads.probe.stage"),
 
 
-rule prepare_encoder:
+use rule probe_base as probe_warm with:
     input:
-        archives=lambda wildcards: archives_of(STUDY.encoders[wildcards.encoder].source),
-        files=lambda wildcards: files_of(STUDY.encoders[wildcards.encoder].source),
+        model=PATHS.model("{model}"),
+        records=lambda wildcards: PATHS.records(wildcards.domain, "validation" if wildcards.other else "train"),
+        trained=PATHS.run(warm_cell("{model}", "{domain}", "{seed}")) / "adapter",
+        moments=moments(warm_cell("{model}", "{domain}", "{seed}")),
     output:
-        directory(PATHS.encoder("{encoder}")),
+        probed("warm-{seed}{other}"),
     log:
-        PATHS.root / "logs" / "prepare_encoder" / "{encoder}.log",
-    conda:
-        "../../envs/grads.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        source=lambda wildcards: settings(STUDY.encoders[wildcards.encoder].source),
-        code=code_version("grads.models.prepare_encoder"),
-    script:
-        "../scripts/prepare_encoder.py"
-
-
-use rule probe_tokens as probe_encoder with:
-    input:
-        encoder=PATHS.encoder("{encoder}"),
-        records=PATHS.records("{domain}", "train"),
-        tokens=PATHS.store("{model}", "{domain}", "tokens"),
-    output:
-        directory(PATHS.store("{model}", "{domain}", "encoder-{encoder}")),
-    log:
-        PATHS.root / "logs" / "probe_encoder" / "{model}" / "{domain}" / "{encoder}.log",
+        PATHS.root / "logs" / "probe_warm" / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}.log",
     benchmark:
-        PATHS.root / "benchmarks" / "probe_encoder" / "{model}" / "{domain}" / "{encoder}.tsv"
-    resources:
-        gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
+        PATHS.root / "benchmarks" / "probe_warm" / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}.tsv"
+    priority: 10
     params:
-        point="encoder",
-        label=lambda wildcards: f"probe {wildcards.encoder} {wildcards.model}/{wildcards.domain}",
-        probe=settings(STUDY.probe),
-        code=code_version("grads.probe.encoder"),
+        point="warm",
+        measures=lambda wildcards: measures(STUDY, f"warm{wildcards.other}"),
+        label=lambda wildcards: f"probe warm{wildcards.other} {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
+        format=model_format,
+        limits=RECORD_LIMITS,
+        probe=lambda wildcards: probe_settings(f"warm{wildcards.other}"),
+        shards=SHARDS,
+        scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}"),
+        code=code_version("grads.probe.stage"),
+
+
+if SHARDS > 1:
+
+    include: "shards.smk"

@@ -25,8 +25,7 @@ rule train:
         gpu=GPU,
         mem_mb=8000,
         runtime=720,
-        # Each retry halves what one pass holds; the global batch stays as it is.
-        micro_batch=lambda wildcards, attempt: max(1, 8 // 2 ** (attempt - 1)),
+        micro_batch=micro_batch,
     params:
         label=lambda wildcards: f"train {cell_of(wildcards)}",
         scratch=str(PATHS.scratch("train") / str(CELL)),
@@ -48,6 +47,7 @@ use rule train as train_warm with:
     output:
         trained=directory(PATHS.run(WARM) / "adapter"),
         summary=PATHS.run(WARM) / "training.json",
+        moments=moments(WARM),
     log:
         PATHS.root / "logs" / "train" / f"{WARM}.log",
     benchmark:
@@ -76,6 +76,12 @@ use rule train_warm as train_during with:
         PATHS.root / "logs" / "train" / f"{DURING}.log",
     benchmark:
         PATHS.root / "benchmarks" / "train" / f"{DURING}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=720,
+        micro_batch=micro_batch,
+        token_budget=token_budget,
     params:
         label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(DURING)),
@@ -85,6 +91,6 @@ use rule train_warm as train_during with:
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        probe=settings(STUDY.probe),
+        probe=probe_settings("during"),
         measures=measures(STUDY, "during"),
         code=code_version("grads.train.stage", "grads.probe.during"),

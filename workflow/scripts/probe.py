@@ -8,17 +8,16 @@ with job(snakemake):
     from grads.probe import encoder, stage
     from grads.study.config import Format, Probe, Training
 
-    given, parameters = snakemake.input, snakemake.params
-    start, out, label = [Path(given[0]), Path(given.records)], Path(snakemake.output[0]), parameters.get("label")
-    if parameters.point != "encoder":
-        start += [Format(**parameters.format), Training(**parameters.limits)]
-    if parameters.point == "tokens":
-        stage.probe_tokens(*start, out)
-    elif parameters.point == "base":
-        probe, more = Probe(**parameters.probe), (parameters.measures, parameters.adapter_seed)
-        stage.probe_base(*start, probe, out, label, *more)
-    elif parameters.point == "warm":
-        start.insert(1, Path(given.trained))
-        stage.probe_warm(*start, Probe(**parameters.probe), out, label, parameters.measures)
+    given, parameters = snakemake.input, dict(snakemake.params.items())
+    records, out, label = Path(given.records), Path(snakemake.output[0]), parameters.get("label", "")
+    probe = Probe(**parameters.get("probe", {}), token_budget=snakemake.resources.get("token_budget", 1))
+    if parameters["point"] == "encoder":
+        encoder.probe_encoder(Path(given.encoder), records, Path(given.tokens), probe, out, label)
     else:
-        encoder.probe_encoder(*start, Path(given.tokens), Probe(**parameters.probe), out, label)
+        kept = {name: parameters[name] for name in ("point", "measures", "adapter_seed", "label") if name in parameters}
+        files = {name: Path(given[name]) for name in ("trained", "moments") if given.get(name)}
+        how = {"form": Format(**parameters["format"]), "training": Training(**parameters["limits"]), "probe": probe}
+        shard = (int(snakemake.wildcards.get("shard", 0)), parameters.get("shards", 1))
+        scratch = Path(parameters.get("scratch", ""))
+        task = stage.Task(Path(given.model), records, out=out, scratch=scratch, shard=shard, **how, **kept, **files)
+        (stage.probe_tokens if task.point == "tokens" else stage.probe_model)(task)

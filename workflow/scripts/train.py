@@ -14,9 +14,11 @@ with job(snakemake):
     if made.get("signals"):
         from grads.probe.during import During
 
-        observer = During(Path(made.signals), Probe(**parameters.probe), parameters.measures)
+        probe = Probe(**parameters.probe, token_budget=snakemake.resources.token_budget)
+        observer = During(Path(made.signals), probe, parameters.measures)
     records = read_json(given.counts)["requested"] if parameters.equal_steps else None
     files = {"records": Path(given.records), "kept": kept, "trained": Path(made.trained), "summary": Path(made.summary)}
+    files["moments"] = Path(made.moments) if made.get("moments") else None
     seeds = {name: parameters[name] for name in ("initialisation_seed", "order_seed", "epochs", "label")}
     scratch = Path(parameters.scratch)
     cell = TrainingCell(**files, **seeds, scratch=scratch, steps_of_records=records, start=start, observer=observer)

@@ -1,0 +1,1 @@
+"""Performance against peers, run by hand: `make bench`."""

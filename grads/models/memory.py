@@ -1,0 +1,89 @@
+"""Memory of the device: what is free, and what a piece of work takes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+SELF = Path("/proc/self")
+GROUPS = Path("/sys/fs/cgroup")
+
+T = TypeVar("T")
+
+
+def most_memory(device: torch.device, work: Callable[[], T]) -> tuple[T, int | None]:
+    """Return what the work gives, and the most bytes that it held beyond those held before; None if nobody knows.
+
+    On a CPU the kernel's account of this process is read (Linux).
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        result = work()
+        return result, torch.cuda.max_memory_allocated(device) - before
+    held = _status("VmRSS") if _reset_peak() else None
+    result = work()
+    most = _status("VmHWM")
+    return result, None if held is None or most is None else max(0, most - held)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that this process may still take; None if nobody knows.
+
+    On a CPU it is what the machine has, or what a control group (a container, a job of a cluster) leaves.
+    """
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    machine = _field(Path("/proc/meminfo"), "MemAvailable:")
+    if machine is None:
+        return None
+    return max(0, min([machine * 1024, *_group_limits()]))
+
+
+def _group_limits() -> list[int]:
+    """Return what each control group around this process leaves, version 2 of their interface."""
+    try:
+        name = (SELF / "cgroup").read_text().partition("::")[2].splitlines()[0].strip("/")
+    except (OSError, IndexError):
+        return []
+    found = []
+    # The root of a container's own view of the tree has its limit without having a name.
+    for folder in [GROUPS / name, *(GROUPS / name).parents]:
+        if not folder.is_relative_to(GROUPS):
+            break
+        limit, used = _number(folder / "memory.max"), _field(folder / "memory.stat", "anon")
+        if limit is not None and used is not None:
+            found.append(limit - used)
+    return found
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _status(name: str) -> int | None:
+    found = _field(SELF / "status", f"{name}:")
+    return None if found is None else found * 1024
+
+
+def _field(path: Path, name: str) -> int | None:
+    """Return the number behind a name at the start of a line."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), None)
+
+
+def _reset_peak() -> bool:
+    """Let the kernel begin anew to note the most memory that this process has held."""
+    try:
+        (SELF / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""Adam's moments of an adapter's parameters, as one file beside the adapter.
+
+<weights>.average           exp_avg, the running mean of gradients, in the shape of the weights
+<weights>.average_squared   exp_avg_sq, the running mean of squared gradients
+
+<weights> is the name of the adapted module, as the PEFT model calls it, followed by `.lora_A` or `.lora_B`. The header
+holds the optimiser's steps, betas and epsilon.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from grads.runtime.errors import GradsError
+from grads.runtime.files import atomic_path
+
+AVERAGE, SQUARED = ".average", ".average_squared"
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What Adam remembers at the end of a run.
+
+    Attributes:
+        average: first moments by name of the weights, float32.
+        average_squared: second moments, by the same names.
+        steps: optimiser steps that they have seen.
+        betas: decay rates of both.
+        epsilon: what keeps the optimiser from dividing by 0.
+    """
+
+    average: Mapping[str, Tensor]
+    average_squared: Mapping[str, Tensor]
+    steps: int
+    betas: tuple[float, float]
+    epsilon: float
+
+
+def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:
+    """Write the moments of all trained parameters of a PEFT model's adapter, as a whole or not at all.
+
+    Args:
+        path: the file, in the safetensors format.
+        model: with one adapter, whose parameters are all that the optimiser trains.
+        optimizer: Adam or AdamW, after at least one step.
+
+    Raises:
+        GradsError: something else than an adapter was trained.
+    """
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    steps = 0
+    for parameter_name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        state, name = optimizer.state[parameter], _weights_name(parameter_name)
+        steps = int(state["step"])
+        tensors[name + AVERAGE] = state["exp_avg"].detach().float().cpu().contiguous()
+        tensors[name + SQUARED] = state["exp_avg_sq"].detach().float().cpu().contiguous()
+    group = optimizer.param_groups[0]
+    first, second = group["betas"]
+    header = {"steps": steps, "beta1": first, "beta2": second, "epsilon": group["eps"]}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {key: repr(value) for key, value in header.items()})
+
+
+def load_moments(path: Path) -> Moments:
+    """Read the moments that a run left.
+
+    Raises:
+        GradsError: the file is missing, or is none that `write_moments` wrote.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            header = file.metadata() or {}
+        return Moments(
+            {key.removesuffix(AVERAGE): value for key, value in tensors.items() if key.endswith(AVERAGE)},
+            {key.removesuffix(SQUARED): value for key, value in tensors.items() if key.endswith(SQUARED)},
+            int(header["steps"]),
+            (float(header["beta1"]), float(header["beta2"])),
+            float(header["epsilon"]),
+        )
+    except (OSError, SafetensorError, KeyError) as error:
+        raise GradsError(f"{path} holds no moments of an adapter ({error}): run its preliminary epoch again") from None
+
+
+def _weights_name(parameter: str) -> str:
+    """Return `<module>.lora_A` of `<module>.lora_A.<adapter>.weight`, or with B."""
+    for matrix in ("lora_A", "lora_B"):
+        module, found, _ = parameter.rpartition(f".{matrix}.")
+        if found:
+            return f"{module}.{matrix}"
+    raise GradsError(f"moments are kept of a LoRA adapter only, not of {parameter}: set training.weights to lora")

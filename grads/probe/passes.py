@@ -1,0 +1,299 @@
+"""One pass over records: all that is asked of each, from one forward pass and, where gradients are asked for, one
+backward pass of activations, many records at a time.
+
+No parameter asks for a gradient. The gradient at the output of the input embedding, and inputs and errors of the LM
+head, carry both matrices' gradients, apart even where the two share their weights; taps at the linear layers carry
+those of an adapter or of the weights (`grads.probe.linear`). Records are padded on the right, which a causal model
+needs no mask for, and their losses are summed, so that each record's activation gradients are its own: batches do not
+change the values beyond rounding.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from grads.data.formatting import Example
+from grads.models.attention import quick_attention
+from grads.models.causal import decoder_layers, hidden_states, pad_right, unwrap
+from grads.models.moments import Moments
+from grads.probe.checks import check_ends, check_model, embedding_scale
+from grads.probe.compiled import compiled_layers
+from grads.probe.head import LOW_PERPLEXITY, Head, groups
+from grads.probe.linear import TappedLinear, tapped
+from grads.probe.measures import columns, needs_gradients, needs_losses
+from grads.probe.statistics import embedding_moments, head_moments, named
+from grads.probe.taps import Taps
+from grads.runtime.errors import GradsError
+from grads.study.features import Features
+
+
+@dataclass
+class Measured:
+    """What was measured of N records, in their order.
+
+    Attributes:
+        columns: N numbers by column (see `grads.probe.measures.columns`).
+        vectors: N x d float32 by measure.
+        token_losses: N arrays, the negative log-likelihood of each response token; empty if not asked for.
+    """
+
+    columns: dict[str, np.ndarray]
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    token_losses: list[np.ndarray] = field(default_factory=list)
+
+
+class Pass:
+    """Measures batches of records with one model, which it makes ready once and leaves as it was.
+
+    Args:
+        model: a causal language model, with or without a PEFT adapter, which stays active as a low-rank path.
+        measures: see `grads.probe.measures`.
+        padding: any token id, to fill the batches.
+        features: how gradients are projected.
+        moments: of the preliminary epoch's optimiser, for `adam_features`.
+        layer: the decoder layer, counted from 1, whose output `layer_hidden` averages; the middle one if not given.
+        compiled: compile the decoder's layers first (see `grads.probe.compiled`); not where whole gradients are made.
+
+    Raises:
+        GradsError: the model lacks what a measure needs, or does more than is known here.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        measures: Collection[str],
+        padding: int,
+        features: Features | None = None,
+        moments: Moments | None = None,
+        layer: int | None = None,
+        compiled: bool = False,
+    ) -> None:
+        self.model, self.measures, self.padding = model, frozenset(measures), padding
+        check_ends(model, padding)
+        self.core: Any = unwrap(model)
+        self.embedding = self.core.get_input_embeddings()
+        self.scale = embedding_scale(self.embedding)
+        self.head = Head.of(model)
+        self.taps = Taps(model, measures, features or Features(), moments)
+        self.layer = layer or max(1, len(decoder_layers(model)) // 2)
+        self.layers: dict[str, TappedLinear] = {}
+        self.compiled = compiled and not any(recipe.whole for recipe in self.taps.recipes.values())
+
+    @contextmanager
+    def ready(self, example: Example) -> Iterator["Pass"]:
+        """Make the model ready: nothing in it asks for a gradient, taps are in. `example` is one to check it with."""
+        with ExitStack() as stack:
+            stack.enter_context(frozen(self.model))
+            watched = [name for name, recipe in self.taps.recipes.items() if recipe.widths]
+            check_model(self.model, self.head, watched, example.input_ids)
+            stack.enter_context(quick_attention(self.core))
+            self.layers = stack.enter_context(tapped(self.model, self.taps.recipes))
+            if self.compiled:
+                stack.enter_context(compiled_layers(self.model))
+            yield self
+
+    def measure(self, examples: Sequence[Example]) -> Measured:
+        """Return what was measured of the records of one batch, in their order."""
+        gradients = needs_gradients(self.measures)
+        with torch.enable_grad() if gradients else torch.inference_mode():
+            found = self._measure(examples, gradients)
+        if "unconditional" in self.measures:
+            with torch.inference_mode():
+                found.columns["unconditional_nll"] = self._unconditional(examples)
+        found.columns = {name: found.columns[name] for name in columns(self.measures)}
+        return found
+
+    def _measure(self, examples: Sequence[Example], gradients: bool) -> Measured:
+        ids = self._ids(examples)
+        leaves = self._open_taps(len(examples), ids.device)
+        looked_up, middle, hidden = self._forward(ids)
+        found = Measured({}, self._means(examples, looked_up, middle, hidden.detach()))
+        if not needs_losses(self.measures):
+            return found
+        gradient = torch.zeros_like(hidden) if gradients else None
+        self._head(found, examples, hidden.detach(), ids, gradient)
+        if gradient is not None:
+            inputs = [*([looked_up] if "gradients" in self.measures else []), *leaves.values()]
+            received = list(torch.autograd.grad(hidden, inputs, gradient, allow_unused=True))
+            if "gradients" in self.measures:
+                self._embedding(found, examples, received.pop(0))
+            self._read_taps(found, dict(zip(leaves, received, strict=True)))
+        return found
+
+    def _ids(self, examples: Sequence[Example]) -> Tensor:
+        return pad_right([example.input_ids for example in examples], self.padding).to(self.embedding.weight.device)
+
+    def _open_taps(self, records: int, place: torch.device) -> dict[str, Tensor]:
+        """Give every tapped layer a leaf that receives what it makes."""
+        leaves = {}
+        for name, layer in self.layers.items():
+            if layer.recipe.widths:
+                layer.tap = torch.zeros(records, sum(layer.recipe.widths), device=place, requires_grad=True)
+                leaves[name] = layer.tap
+        return leaves
+
+    def _forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the embedding looked up, the chosen layer's output, and the LM head's inputs."""
+        caught: dict[str, Tensor] = {}
+        # Compiled layers are all given the same kind of input, or the first would be compiled apart.
+        asks = "gradients" in self.measures or (self.compiled and needs_gradients(self.measures))
+
+        def start_graph(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+            caught["embedding"] = output.detach().requires_grad_(asks)
+            return caught["embedding"]
+
+        def keep(_module: nn.Module, _inputs: object, output: Any) -> None:
+            caught["layer"] = (output[0] if isinstance(output, tuple) else output).detach()
+
+        hooks = [self.embedding.register_forward_hook(start_graph)]
+        if "layer_hidden" in self.measures:
+            hooks.append(decoder_layers(self.model)[self.layer - 1].register_forward_hook(keep))
+        try:
+            hidden = hidden_states(self.model, input_ids=ids, use_cache=False)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return caught["embedding"], caught.get("layer", hidden), hidden
+
+    def _means(
+        self, examples: Sequence[Example], looked_up: Tensor, middle: Tensor, hidden: Tensor
+    ) -> dict[str, np.ndarray]:
+        """Return the vectors that are means over all of a record's tokens, prompt and response."""
+        sources = {"hidden": hidden, "weighted_hidden": hidden, "layer_hidden": middle, "embeddings": looked_up}
+        lengths = torch.tensor([len(example.input_ids) for example in examples], device=hidden.device).unsqueeze(1)
+        position = torch.arange(1, hidden.shape[1] + 1, device=hidden.device).unsqueeze(0)
+        inside = (position <= lengths).float()
+        found = {}
+        for name in sorted(sources.keys() & self.measures):
+            # Weights 1 .. T, divided by their sum: later states have seen more of the record (SGPT, arXiv 2202.08904).
+            weights = inside * position if name == "weighted_hidden" else inside
+            weights = weights / weights.sum(dim=1, keepdim=True)
+            states = sources[name].detach().float()
+            found[name] = torch.bmm(weights.unsqueeze(1), states).squeeze(1).cpu().numpy()
+        return found
+
+    def _head(
+        self, found: Measured, examples: Sequence[Example], hidden: Tensor, ids: Tensor, gradient: Tensor | None
+    ) -> None:
+        """Add what the LM head's losses and errors say; fill `gradient`, the loss gradient at `hidden`."""
+        flat, tokens = hidden.flatten(0, 1), ids.flatten()
+        spots = [torch.tensor(predicted(e)) + i * ids.shape[1] for i, e in enumerate(examples)]
+        losses: list[Tensor] = []
+        moments, distances = [], []
+        for group in groups([len(spot) for spot in spots], self.head.rows):
+            where = torch.cat([spots[i] for i in group]).to(ids.device)
+            sizes = [len(spots[i]) for i in group]
+            inputs, targets = flat.index_select(0, where - 1), tokens.index_select(0, where)
+            if gradient is None and "el2n" not in self.measures:
+                losses += self.head.losses(inputs, targets).split(sizes)
+                continue
+            loss, errors, logits = self.head.errors(inputs, targets)
+            losses += loss.split(sizes)
+            if "el2n" in self.measures:
+                norms = torch.linalg.vector_norm(errors, dim=1, dtype=torch.float32)
+                distances += [part.mean() for part in norms.split(sizes)]
+            if gradient is None:
+                continue
+            errors = self.head.below_cap(errors, logits)
+            del logits
+            share = torch.tensor([1.0 / size for size in sizes for _ in range(size)], device=ids.device)
+            below = (errors @ self.head.weight).float() * share.unsqueeze(1)
+            gradient.flatten(0, 1).index_copy_(0, where - 1, below.to(gradient.dtype))
+            if "gradients" in self.measures:
+                both = errors.split(sizes), inputs.split(sizes)
+                moments.append(head_moments(*both, self.head.cap is None, "mean_abs" in self.measures))
+        self._add_losses(found, examples, losses, flat, tokens, ids.shape[1])
+        if distances:
+            found.columns["el2n"] = _numbers(distances)
+        if moments:
+            entries = self.head.weight.numel()
+            values = named(torch.cat(moments).cpu().numpy(), entries)
+            found.columns |= {f"head_{name}": value for name, value in values.items()}
+
+    def _add_losses(
+        self, found: Measured, examples: Sequence[Example], losses: list[Tensor], flat: Tensor, tokens: Tensor, row: int
+    ) -> None:
+        found.columns["response_nll"] = _numbers([loss.mean() for loss in losses])
+        if "low_perplexity" in self.measures:
+            limit = math.log(LOW_PERPLEXITY)
+            found.columns["low_ppl_fraction"] = _numbers([(loss <= limit).float().mean() for loss in losses])
+        if "token_losses" in self.measures:
+            found.token_losses = [part.cpu().numpy() for part in losses]
+        if "prompt" in self.measures:
+            sizes = [max(1, example.prompt_tokens - 1) for example in examples]
+            spots = [torch.arange(1, size + 1) + i * row for i, size in enumerate(sizes)]
+            where = torch.cat(spots).to(tokens.device)
+            prompt = self.head.losses(flat.index_select(0, where - 1), tokens.index_select(0, where)).split(sizes)
+            found.columns["prompt_nll"] = _numbers([part.mean() for part in prompt])
+            answers = [len(example.input_ids) - example.prompt_tokens for example in examples]
+            joined = [
+                (before.sum() + loss[-answer:].sum()) / (len(before) + answer)
+                for before, loss, answer in zip(prompt, losses, answers, strict=True)
+            ]
+            found.columns["sequence_nll"] = _numbers(joined)
+
+    def _unconditional(self, examples: Sequence[Example]) -> np.ndarray:
+        """Return the mean losses of the responses after nothing but the first token of their prompts."""
+        alone = [
+            replace(e, input_ids=[e.input_ids[0], *e.input_ids[max(1, e.prompt_tokens) :]], prompt_tokens=1, earlier=())
+            for e in examples
+        ]
+        ids = self._ids(alone)
+        for layer in self.layers.values():
+            layer.tap = None
+        hidden = hidden_states(self.model, input_ids=ids, use_cache=False).flatten(0, 1)
+        spots = [torch.tensor(predicted(e)) + i * ids.shape[1] for i, e in enumerate(alone)]
+        where = torch.cat(spots).to(ids.device)
+        losses = self.head.losses(hidden.index_select(0, where - 1), ids.flatten().index_select(0, where))
+        return _numbers([part.mean() for part in losses.split([len(spot) for spot in spots])])
+
+    def _embedding(self, found: Measured, examples: Sequence[Example], gradient: Tensor) -> None:
+        lengths = torch.tensor([len(example.input_ids) for example in examples], device=gradient.device)
+        inside = torch.arange(gradient.shape[1], device=gradient.device) < lengths.unsqueeze(1)
+        own = gradient.float() * self.scale * inside.unsqueeze(2)
+        weight = self.embedding.weight
+        padding_index = getattr(self.embedding, "padding_idx", None)
+        moments = embedding_moments([e.input_ids for e in examples], own, weight.shape[0], padding_index)
+        values = named(moments.cpu().numpy(), weight.numel())
+        found.columns |= {f"embedding_{name}": value for name, value in values.items()}
+
+    def _read_taps(self, found: Measured, received: dict[str, Tensor | None]) -> None:
+        for name, made in received.items():
+            if made is None:
+                raise GradsError(f"no gradient reached {name}: choose other training.adapter.targets")
+        if received:
+            read, vectors = self.taps.read({name: made for name, made in received.items() if made is not None})
+            found.columns |= read
+            found.vectors |= vectors
+
+
+def _numbers(parts: Sequence[Tensor]) -> np.ndarray:
+    return torch.stack(list(parts)).double().cpu().numpy()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Put the model in evaluation mode with no parameter asking for a gradient; restore both at the end."""
+    training = {module: module.training for module in model.modules()}
+    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in asking:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+        for parameter in asking:
+            parameter.requires_grad_(True)
+
+
+def predicted(example: Example) -> list[int]:
+    """Return the positions of the response tokens that have a token before them, from which they are predicted."""
+    return [position for position in example.response_positions if position > 0]

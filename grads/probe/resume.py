@@ -1,0 +1,72 @@
+"""What a probe has finished: kept batch by batch, so that a kill at any moment loses none of it and doubles none."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grads.data.formatting import Example
+from grads.probe.passes import Measured
+from grads.probe.rows import Rows, example_frame, make_rows
+from grads.probe.store import not_finite, not_finite_error, write_parts
+from grads.runtime.journal import Journal
+from grads.runtime.progress import say
+
+
+class Finished:
+    """The batches of a probe that are finished, in a file, and the store that they become.
+
+    Args:
+        path: the file; what an earlier run of the same probe finished is in it.
+        examples: all records of the store, in its order.
+        skip: whether records whose signals are no finite numbers are left out; otherwise they are an error.
+    """
+
+    def __init__(self, path: Path, examples: Sequence[Example], skip: bool = False) -> None:
+        self.journal, self.examples, self.skip = Journal(path), examples, skip
+        self.left_out: list[str] = []
+        self.state: dict[str, Any] = {}
+        self.seconds_before = 0.0
+        done: set[str] = set()
+        for rows in map(Rows.from_bytes, self.journal):
+            done.update(rows.signals["id"])
+            self._note(rows)
+            self.seconds_before += rows.notes["seconds"]
+        self.left = [example for example in examples if example.id not in done and example.id not in self.left_out]
+        self._since = time.monotonic()
+
+    @property
+    def deviations(self) -> list[dict[str, Any]]:
+        """What lowered the token budget on the way."""
+        return self.state.get("deviations", [])
+
+    def add(self, examples: Sequence[Example], measured: Measured, state: dict[str, Any]) -> None:
+        """Keep what was measured of a batch, and how batches are to go on from there.
+
+        Raises:
+            GradsError: a record has a signal that is no finite number, and such records are not to be left out.
+        """
+        rows = make_rows(example_frame(examples), measured)
+        bad = not_finite(rows)
+        if bad.any():
+            if not self.skip:
+                raise not_finite_error(rows, bad)
+            say(f"left out, for a signal is no finite number: {', '.join(rows.signals['id'][bad])}")
+        out = rows.signals["id"][bad].tolist()
+        now = time.monotonic()
+        notes = {"left_out": out, "state": state, "seconds": now - self._since}
+        self._since = now
+        rows = rows.taken(~bad, notes)
+        self.journal.append(rows.to_bytes())
+        self._note(rows)
+
+    def _note(self, rows: Rows) -> None:
+        self.left_out += rows.notes["left_out"]
+        self.state = rows.notes["state"]
+
+    def write(self, out: Path, meta: dict[str, Any]) -> None:
+        """Write the store."""
+        gone = set(self.left_out)
+        ids = [example.id for example in self.examples if example.id not in gone]
+        ordered = [example.id for example in self.examples if example.id in gone]
+        write_parts(out, map(Rows.from_bytes, self.journal), ids, meta | {"left_out": ordered})

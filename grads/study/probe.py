@@ -1,0 +1,35 @@
+"""The part of the config that says how signals are measured: `probe`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from grads.study.features import Features
+from grads.study.section import Precision, Section
+
+
+class Probe(Section):
+    """The gradient probe."""
+
+    token_budget: int = Field(
+        2048,
+        ge=1,
+        description="Most tokens, padding included, in one batch; lowered by itself where memory is short. It is the "
+        "machine's, like `shards`, and changes no signal beyond rounding.",
+    )
+    shards: int = Field(1, ge=1, description="Jobs that share the records of one probe, on several devices or nodes.")
+    precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether one decoder layer is compiled and used for all, a third less time after some 20 s (5 s "
+        "from the compiler's cache): by the size of the job, or as said. Signals differ by rounding.",
+    )
+    hidden_layer: int | None = Field(
+        None, ge=1, description="Decoder layer, from 1, whose outputs `layer_hidden` averages; the middle one if none."
+    )
+    nonfinite: Literal["stop", "skip"] = Field(
+        "stop",
+        description="What a NaN or infinite signal does: stop with the record's name, or leave the record out of what "
+        "methods select from, and count it.",
+    )
+    features: Features = Field(Features(), description="How gradients become vectors, for methods that ask for some.")

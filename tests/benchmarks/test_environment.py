@@ -1,0 +1,65 @@
+"""bergson's environment; nothing is installed here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import environment
+from grads.runtime.errors import GradsError
+
+
+def pins(path):
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def test_both_environments_have_the_same_torch_and_transformers():
+    ours, theirs = pins("envs/constraints.txt"), pins(environment.REQUIREMENTS)
+    for name in ("torch", "transformers", "peft", "numpy"):
+        assert theirs[name] == ours[name]
+
+
+@pytest.fixture
+def installing(tmp_path, monkeypatch):
+    """The environment in a folder of the test's, with pip's part recorded instead of done."""
+    calls = []
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("bergson==1\n", encoding="utf-8")
+    monkeypatch.setattr(environment, "FOLDER", tmp_path / ".venv")
+    monkeypatch.setattr(environment, "REQUIREMENTS", requirements)
+    monkeypatch.setattr(environment.venv, "create", lambda folder, with_pip: folder.mkdir())
+    status = {"pip": 0}
+
+    def run(command, **_):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, status["pip"])
+
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    return calls, requirements, status
+
+
+def test_the_environment_is_made_once_and_anew_for_other_requirements(installing):
+    calls, requirements, _ = installing
+    assert environment.bergson_python() == environment.bergson_python()
+    assert len(calls) == 1
+    assert str(requirements) in calls[0]
+    requirements.write_text("bergson==2\n", encoding="utf-8")
+    environment.bergson_python()
+    assert len(calls) == 2
+
+
+def test_a_failed_installation_is_no_environment(installing):
+    calls, _, status = installing
+    status["pip"] = 1
+    for _ in range(2):
+        with pytest.raises(GradsError, match="--skip bergson"):
+            environment.bergson_python()
+    assert len(calls) == 2
+
+
+def test_versions_are_those_of_the_interpreter(monkeypatch):
+    monkeypatch.setattr(environment, "NAMED", ("torch", "transformers"))
+    found = environment.bergson_versions(Path(sys.executable))
+    assert found["transformers"] == pins("envs/constraints.txt")["transformers"]
