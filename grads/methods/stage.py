@@ -59,23 +59,22 @@ def select_records(
     method = find_method(method_name)
     parsed = parse_parameters(method, parameters)
     left_out = _left_out(stores, references)
-    pool = _pool(stores, left_out)
-    inputs = _inputs(method.needs(parsed), pool, left_out, stores, references, seed, ratio == AUTO)
+    inputs = _inputs(method.needs(parsed), _pool(stores, left_out), left_out, stores, references, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
     inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
     choice = method.select(inputs, parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
-    meta = _counts(table, requested) | {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
-    meta |= {
-        "left_out": sorted(left_out),
-        "ratio": ratio,
-        "seed": seed,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    meta = _counts(table, requested) | {"left_out": sorted(left_out), "ratio": ratio, "seed": seed}
+    meta |= {"method": method.name, "parameters": parsed.model_dump(), "notes": choice.notes}
+    meta["seconds"] = round(time.monotonic() - started, 3)
+    _write(table, meta, Path(out))
+    return meta
+
+
+def _write(table: pd.DataFrame, meta: dict[str, Any], out: Path) -> None:
     with atomic_path(out) as temporary:
         table.to_parquet(temporary, index=False)
-    write_json(Path(out).with_suffix(".json"), meta)
-    return meta
+    write_json(out.with_suffix(".json"), meta)
 
 
 def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:

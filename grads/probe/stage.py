@@ -195,8 +195,8 @@ def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:
 def nothing_eligible(task: Task) -> GradsError:
     """Return the sentence for a domain without any record that fits."""
     return GradsError(
-        f"{task.records}: no record fits into training.max_length = {task.training.max_length} tokens: raise it, or "
-        "set training.over_length to 'truncate'"
+        f"{task.records}: none of {len(load_records(task.records))} records fits into training.max_length = "
+        f"{task.training.max_length} tokens: raise it, or set training.over_length to 'truncate'"
     )
 
 

@@ -8,8 +8,12 @@ class GradsError(Exception):
     """A mistake that the user can mend.
 
     The message is one sentence that names the file, line or key, says what was found and what to do. Commands print
-    it without a traceback and exit with status 2; any other exception is a bug and keeps its traceback.
+    it without a traceback and exit with status 2; any other exception is a bug and keeps its traceback. Line breaks and
+    control characters, which may be in what the sentence quotes, are escaped.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("".join(one if one.isprintable() else repr(one)[1:-1] for one in sentence))
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

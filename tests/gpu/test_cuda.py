@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from grads.models.memory import free_memory, most_memory
+from grads.probe.budget import out_of_memory
+
 SCRIPT = Path(__file__).with_name("measure.py")
 TOLERANCE = {"float32": 1e-3, "bf16": 0.1}
 ENTRIES = 259 * 32  # of the tiny model's embedding and head
@@ -80,3 +83,17 @@ def test_the_measurement_is_the_same_twice_on_the_cpu(tiny_model_folder, tmp_pat
     assert one["device"] == "cpu"
     assert one["curve"][1]["loss"] < one["curve"][0]["loss"]
     assert max(worst(one, other).values()) == 0
+
+
+@pytest.mark.gpu
+def test_memory_of_the_device_is_known():
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    device = torch.device("cuda")
+    free = free_memory(device)
+    assert 0 < free <= torch.cuda.get_device_properties(device).total_memory
+    _, taken = most_memory(device, lambda: float(torch.ones(2**26, device=device).sum()))
+    assert 2**28 <= taken < 2**29
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2 * free, dtype=torch.uint8, device=device)
+    assert out_of_memory(caught.value)

@@ -2,16 +2,8 @@
 
 import pytest
 
-from grads.probe.measures import (
-    GRADIENTS,
-    LOSSES,
-    MEASURES,
-    STATISTICS,
-    VECTORS,
-    columns,
-    needs_gradients,
-    needs_losses,
-)
+from grads.probe.measures import STATISTICS, columns, needs_gradients, needs_losses
+from grads.study.measures import GRADIENTS, LOSSES, MEASURES, VECTORS
 
 
 def test_statistics_come_with_what_they_are_of() -> None:

@@ -16,10 +16,11 @@ from grads.data.formatting import Example
 from grads.models.causal import unwrap
 from grads.probe.linear import TappedLinear
 from grads.probe.measure import measure
-from grads.probe.measures import GRADIENTS, MEASURES, columns
+from grads.probe.measures import columns
 from grads.probe.passes import Measured, Pass
 from grads.probe.passes import predicted as positions
 from grads.probe.tolerances import EXACT, ROUGH, SAME
+from grads.study.measures import GRADIENTS, MEASURES
 
 Build = Callable[..., nn.Module]
 Adapt = Callable[[nn.Module], nn.Module]

@@ -164,7 +164,7 @@ def test_what_the_model_cannot_do_is_one_sentence(task: Callable[..., Task], tin
     long = Training(max_length=5000)
     write_records(task("b").records, [make_record("Define the word sea.", "", "water " * 700)])
     with pytest.raises(
-        GradsError, match=r"record \w+ has \d{4} tokens, and the model's context \d+: set training\.max_l"
+        GradsError, match=r"record \w+ has \d{4} tokens and the model's context \d+: set training\.max_l"
     ):
         probe_model(task("b", training=long))
 
@@ -199,6 +199,6 @@ def test_a_record_without_finite_signals_stops_or_is_left_out(
 def test_no_eligible_record_is_an_error(task: Callable[..., Task]) -> None:
     for probe in (probe_tokens, probe_model):
         one = task("none", training=Training(max_length=8))
-        with pytest.raises(GradsError, match=r"no record fits into training\.max_length = 8"):
+        with pytest.raises(GradsError, match=r"none of 4 records fits into training\.max_length = 8"):
             probe(one)
         assert not one.out.exists()

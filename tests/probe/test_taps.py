@@ -138,7 +138,5 @@ def test_moments_are_needed_for_adams_direction(llama: nn.Module, with_adapter: 
 def test_what_needs_all_weights_is_refused_beside_an_adapter(llama: nn.Module, with_adapter: Adapt) -> None:
     with pytest.raises(GradsError, match=r"weights_l2 is of all weights: it is measured where there is no adapter"):
         Taps(with_adapter(llama), {"weights"}, Features())
-    with pytest.raises(
-        GradsError, match=r"probe\.features\.projection is dense, which is for the gradients of an adapter"
-    ):
+    with pytest.raises(GradsError, match=r"probe\.features\.projection is dense, which is for an adapter's gradients"):
         Taps(llama, {"sgd_features"}, Features(projection="dense"))

@@ -42,3 +42,12 @@ def test_only_the_users_mistakes_are_caught_with_it():
     assert GradsError.__bases__ == (Exception,)
     with pytest.raises(GradsError, match=r"^data\.jsonl:3: no key: add it$"):
         raise GradsError("data.jsonl:3: no key: add it")
+
+
+@given(st.text())
+def test_a_sentence_is_one_line_whatever_it_quotes(quoted):
+    sentence = str(GradsError(f"no method '{quoted}': mend it"))
+    assert len(sentence.splitlines()) == 1
+    assert sentence.isprintable()
+    if quoted.isprintable():
+        assert sentence == f"no method '{quoted}': mend it"

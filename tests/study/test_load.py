@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grads.methods.plan import check_arms
@@ -149,6 +149,7 @@ YAML_VALUES = st.recursive(
 )
 
 
+@example(("arms", "grads_density", "method"), "\r", "replace", "")
 @given(st.sampled_from(places(SMOKE)), YAML_VALUES, st.sampled_from(["replace", "delete", "add"]), st.text(max_size=6))
 @settings(max_examples=300, deadline=None)
 def test_a_config_with_anything_changed_is_valid_or_refused_in_one_sentence(path, value, change, name):

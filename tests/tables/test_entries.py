@@ -6,15 +6,8 @@ import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
-from grads.tables.entries import (
-    Shortfalls,
-    difference_columns,
-    estimate_columns,
-    estimate_entry,
-    identity_columns,
-    interval_note,
-)
-from grads.tables.estimates import Estimate, Run
+from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
+from grads.tables.estimates import Estimate, Quantity, Run
 from grads.tables.layout import ABSENT, Entry
 from grads.tables.statistics import REPLICATES
 
@@ -44,15 +37,32 @@ def test_an_entry_is_the_value_and_half_the_interval():
     assert estimate_entry(nothing, 2) == Entry(ABSENT, "", 0)
 
 
-def test_columns_of_a_csv_file(study):
-    assert identity_columns(study, "tiny", "law", Run("random", "0.5")) == {
-        "study": "toy", "model": "tiny", "domain": "law", "arm": "random", "ratio": "0.5",
-    }  # fmt: skip
-    assert estimate_columns(SURE) == {
-        "value": 1.25, "low": 1.0, "high": 1.75, "interval": "items only", "items": 40, "seeds": 3,
-    }  # fmt: skip
-    assert estimate_columns(BARE)["interval"] == "none"
-    assert difference_columns(SURE, "gain") == {"gain": 1.25, "gain_low": 1.0, "gain_high": 1.75}
+class Estimates:
+    """Answers with one estimate, and with a difference to the untuned run only."""
+
+    def __init__(self, one: Estimate) -> None:
+        self.one = one
+
+    def of(self, *_: object) -> Estimate:
+        return self.one
+
+    def difference(self, model: str, domain: str, run: Run, base: Run, quantity: Quantity) -> Estimate:
+        assert (base.arm, base.ratio, quantity) == ("untuned", "0", Quantity.domain("bleu"))
+        return Estimate(0.25, 0.0, 0.5, 40, 3)
+
+
+def test_columns_of_a_csv_file(config):
+    of, quantity = ("tiny", "law", Run("random", "0.5")), Quantity.domain("bleu")
+    fact = fact_columns(parse_study(config), Estimates(SURE), of, quantity, {"metric": "bleu"}, "gain")
+    assert list(fact.items()) == [
+        ("study", "toy"), ("model", "tiny"), ("domain", "law"), ("arm", "random"), ("ratio", "0.5"), ("metric", "bleu"),
+        ("value", 1.25), ("low", 1.0), ("high", 1.75), ("interval", "items only"), ("items", 40), ("seeds", 3),
+        ("gain", 0.25), ("gain_low", 0.0), ("gain_high", 0.5),
+    ]  # fmt: skip
+    del config["arms"]["untuned"]
+    alone = fact_columns(parse_study(config), Estimates(BARE), of, quantity, {}, "gain")
+    assert alone["interval"] == "none"
+    assert not {"gain", "gain_low", "gain_high"} & set(alone)
 
 
 @pytest.mark.parametrize(("seeds", "said"), [([0], "(1 seed)"), ([0, 1], "(2 seeds)"), ([4, 5, 6], "(3 seeds)")])

@@ -1,13 +1,12 @@
 # What all rules share: the study, its paths and cells, and the names that wildcards may take.
 from dataclasses import replace
-from os.path import relpath
 
 from snakemake.exceptions import WorkflowError
 
 from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
-from grads.runtime.locks import local_devices, lock_study
+from grads.runtime.locks import local_devices
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_yaml
@@ -31,6 +30,8 @@ PATHS = Paths(STUDY.study)
 CELL = Cell("{model}", "{domain}", "{arm}", "{ratio}", "{seed}")
 # Jobs ask for one device where there are some; the profile says how many jobs may hold one at a time.
 GPU = min(1, local_devices())
+# A signal store is made whole, or in shards that are joined.
+SHARDS = STUDY.probe.shards
 
 
 wildcard_constraints:
@@ -69,6 +70,18 @@ def probe_settings(store):
 def token_budget(wildcards, attempt):
     """Return the most tokens of a batch; each retry halves them, in case the job was killed for its memory."""
     return max(1, STUDY.probe.token_budget // 2 ** (attempt - 1))
+
+
+def micro_batch(wildcards, attempt):
+    """Return the most records of one pass; each retry halves them, and the global batch stays as it is."""
+    return max(1, 8 // 2 ** (attempt - 1))
+
+
+def probed(store):
+    """Return a probe's output: the store, or one of its shards, which goes when they are joined."""
+    if SHARDS == 1:
+        return directory(PATHS.store("{model}", "{domain}", store))
+    return temp(directory(PATHS.shard("{model}", "{domain}", store, "{shard}")))
 
 
 def moments(cell):
@@ -128,21 +141,3 @@ def shown(name, suffix, category):
         category=category,
         labels={"show": name.capitalize()},
     )
-
-
-def start_run():
-    try:
-        lock_study(PATHS.root)
-    except GradsError as error:
-        raise WorkflowError(str(error))
-
-
-def finish_run():
-    """Print the main table and where everything lies."""
-    from grads.tables.terminal import summary
-
-    measurements = PATHS.root / "measurements.parquet"
-    if measurements.is_file():
-        shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}
-        command = ["snakemake", "--cores 1", *(f"--configfile {relpath(file)}" for file in workflow.configfiles)]
-        summary(STUDY, measurements, shown, " ".join([*command, f"--report {PATHS.root / 'report.html'}"]))

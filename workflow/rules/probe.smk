@@ -4,21 +4,8 @@ RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
 # The untrained adapter is measured only where an arm asks for its gradients.
 OF_ADAPTER = FEATURES | {"adapter"}
 ADAPTER = settings(STUDY.training, "weights", "adapter")
-# A store is made whole, or in shards that are joined.
-SHARDS = STUDY.probe.shards
+# What a shard's files have after their name.
 SHARD = "" if SHARDS == 1 else ".{shard}"
-
-
-def probed(store):
-    """Return a probe's output: the store, or one of its shards, which goes when they are joined."""
-    if SHARDS == 1:
-        return directory(PATHS.store("{model}", "{domain}", store))
-    return temp(directory(PATHS.shard("{model}", "{domain}", store, "{shard}")))
-
-
-def base_limits(wildcards):
-    asked = OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}"))
-    return RECORD_LIMITS | (ADAPTER if asked else {})
 
 
 rule probe_tokens:
@@ -65,7 +52,8 @@ use rule probe_tokens as probe_base with:
         adapter_seed=lambda wildcards: derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation"),
         label=lambda wildcards: f"probe base{wildcards.other} {wildcards.model}/{wildcards.domain}",
         format=model_format,
-        limits=base_limits,
+        limits=lambda wildcards: RECORD_LIMITS
+        | (ADAPTER if OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}")) else {}),
         probe=lambda wildcards: probe_settings(f"base{wildcards.other}"),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"base{{other}}{SHARD}"),

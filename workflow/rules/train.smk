@@ -3,11 +3,6 @@ WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
 
 
-def micro_batch(wildcards, attempt):
-    """Return the most records of one pass; each retry halves them, and the global batch stays as it is."""
-    return max(1, 8 // 2 ** (attempt - 1))
-
-
 rule train:
     input:
         unpack(training_start),

@@ -1,0 +1,22 @@
+# How a run starts and ends.
+from os.path import relpath
+
+from grads.runtime.locks import lock_study
+
+
+def start_run():
+    try:
+        lock_study(PATHS.root)
+    except GradsError as error:
+        raise WorkflowError(str(error))
+
+
+def finish_run():
+    """Print the main table and where everything lies."""
+    from grads.tables.terminal import summary
+
+    measurements = PATHS.root / "measurements.parquet"
+    if measurements.is_file():
+        shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}
+        command = ["snakemake", "--cores 1", *(f"--configfile {relpath(file)}" for file in workflow.configfiles)]
+        summary(STUDY, measurements, shown, " ".join([*command, f"--report {PATHS.root / 'report.html'}"]))
