@@ -71,5 +71,5 @@ def _size(name: str, columns: dict[str, np.ndarray]) -> np.ndarray:
 
 def _largest(differences: np.ndarray, sizes: np.ndarray) -> float:
     scale = np.maximum(sizes, NEGLIGIBLE * sizes.max())
-    relative = np.divide(differences, scale, out=np.where(differences > 0, np.inf, 0.0), where=scale > 0)
-    return float(np.nan_to_num(relative, nan=np.inf).max())
+    relative = np.divide(differences, scale, out=np.where(differences == 0, 0.0, np.inf), where=scale > 0)
+    return float(np.nan_to_num(relative, nan=np.inf, posinf=np.inf).max())

@@ -85,8 +85,8 @@ def test_a_model_whose_probe_depends_on_the_batch_is_status_2(grads, tiny_model_
     assert "head_l2 of a record changes by" in last
 
 
-def test_what_a_model_has_not_is_named(grads, tiny_model_folder, tmp_path):
-    """Experts held as one tensor, without an attention that an adapter could be on, have signals of the ends only."""
+def test_signals_that_a_model_cannot_give_are_named(grads, tiny_model_folder, tmp_path):
+    """An adapter on all layers of a mixture of experts is more than the probe knows; embedding and head are not."""
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = MixtralConfig(vocab_size=300, num_key_value_heads=2, num_local_experts=2, **sizes)
     gone = shutil.ignore_patterns("*.safetensors", "config.json")
@@ -94,7 +94,8 @@ def test_what_a_model_has_not_is_named(grads, tiny_model_folder, tmp_path):
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
     result = grads("doctor", "--model", tmp_path / "model")
     assert {"head_l2", "embedding_l2"} <= table(result.stdout).keys()
-    print(result.output)
+    assert "adapter_l2" not in result.stdout
+    assert "signals of an adapter are not checked: base_model.model.model.layers.0.mlp.gate is a" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_the_same_command_gives_the_same_subset_elsewhere(select, tmp_path):
         (["--ratio", "0.5", "--training", "epoch=1"], "--training: unknown key 'epoch': did you mean 'epochs'"),
         (["--ratio", "0.5", "--training", "epochs=0"], "--training: 'epochs': .*found 0"),
         (["--ratio", "0.5", "--template", "chatml"], "--template chatml: did you mean 'chat'"),
-        (["--ratio", "0.5", "--training", "max_length=8"], "no record fits into training.max_length = 8"),
+        (["--ratio", "0.5", "--training", "max_length=8"], "none of 20 records fits"),
         (["--ratio", "0.5", "--method", "random_length", "--parameter", "reference=random_length"], "in a circle"),
     ],
 )
