@@ -272,3 +272,21 @@ def test_a_loss_that_is_not_finite_stays_with_its_record(
     for name, rows in expected.vectors.items():
         assert np.isfinite(rows).all()
         np.testing.assert_allclose(found.vectors[name][:-1], rows, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_no_record_waits_for_the_device_by_itself(
+    llama: nn.Module, with_adapter: Adapt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[str] = []
+    for name in ("cpu", "item", "tolist", "__bool__", "__float__", "__int__"):
+        real = getattr(torch.Tensor, name)
+        watched = lambda tensor, *rest, name=name, real=real: waits.append(name) or real(tensor, *rest)  # noqa: E731
+        monkeypatch.setattr(torch.Tensor, name, watched)
+    for model, wanted in ((llama, PLAIN), (with_adapter(llama), sorted(set(ADAPTED) - {"adam_features"}))):
+        with Pass(model, wanted, 0).ready(Example("a", [5, 6, 7, 8], 2)) as ready:
+            counts = []
+            for number in (2, 9):
+                waits.clear()
+                ready.measure([Example(f"record{n}", [5, 6, 7 + n, 8, 9], 2) for n in range(number)])
+                counts.append(len(waits))
+        assert 0 < counts[1] == counts[0], (counts, waits)
