@@ -6,14 +6,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grads.commands.options import check_choice, check_data
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
-from grads.study.section import Precision
+
+if TYPE_CHECKING:
+    from grads.study.section import Precision
 
 
 def doctor(
@@ -40,7 +42,7 @@ def doctor(
       grads doctor --model ./my-model --data train.jsonl
     """
     if model is not None:
-        check_choice(dtype, get_args(Precision), "--dtype")
+        check_choice(dtype, ("float32", "bf16"), "--dtype")
         return _check_model(model, data, "bf16" if dtype == "bf16" else "float32", compile_)
     if data is not None or compile_ or dtype != "float32":
         raise GradsError("--data, --dtype and --compile are of the check of a model: add --model")
@@ -51,7 +53,7 @@ def doctor(
     return None
 
 
-def _check_model(model: str, data: Path | None, precision: Precision, compiled: bool) -> None:
+def _check_model(model: str, data: Path | None, precision: "Precision", compiled: bool) -> None:
     """Print the largest error of each signal, and stop with a sentence where one is too large."""
     if data is not None:
         check_data(data)
