@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from grads.commands import doctor, explain, own, plan, status, study
+from grads.commands import doctor, explain, own, plan, probe, status, study
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
@@ -61,7 +61,7 @@ def grads(
 OWN, STUDY, MACHINE = "On your own files", "A study", "This machine"
 for panel, command, function in (
     (OWN, "select", own.select),
-    (OWN, "probe", own.probe),
+    (OWN, "probe", probe.probe),
     (OWN, "train", own.train),
     (OWN, "evaluate", own.evaluate),
     (OWN, "metrics", own.metrics),

@@ -6,22 +6,75 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-TOLERANCE = 1e-4
-"""Largest relative difference of a record's gradient statistics, alone and in a batch, in float32."""
+from grads.commands.options import check_choice, check_data
+from grads.runtime.errors import GradsError
+from grads.runtime.progress import say
+
+if TYPE_CHECKING:
+    from grads.study.section import Precision
 
 
-def doctor() -> None:
-    """Show versions, device, threads and disk, and check the probe on a tiny model.
+def doctor(
+    model: Annotated[
+        str | None, typer.Option(help="Check the probe of this model, named as in `grads probe`.", metavar="PATH_OR_ID")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Check it on the first records of this file instead of built-in ones.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Type of the model's weights, `float32` or `bf16`.")] = "float32",
+    compile_: Annotated[
+        bool, typer.Option("--compile", help="Check compiled layers too, which takes a minute.")
+    ] = False,
+) -> None:
+    """Show versions, device, threads and disk, and check the probe on a tiny model; or check it on a model of yours.
 
-    Exit status 1 says that a check failed.
+    The probe of a model must measure the same of a record alone, in any batch and in any order: the largest
+    difference of each signal is printed beside what is allowed, and exit status 2 says that there was more.
+    Without a model, exit status 1 says that a check failed.
 
     \b
-    Example:
+    Examples:
       grads doctor
+      grads doctor --model ./my-model --data train.jsonl
     """
+    if model is not None:
+        check_choice(dtype, ("float32", "bf16"), "--dtype")
+        return _check_model(model, data, "bf16" if dtype == "bf16" else "float32", compile_)
+    if data is not None or compile_ or dtype != "float32":
+        raise GradsError("--data, --dtype and --compile are of the check of a model: add --model")
+    _show_machine()
+    failed = [name for name, check in CHECKS.items() if not _passes(name, check)]
+    if failed:
+        raise typer.Exit(1)
+    return None
+
+
+def _check_model(model: str, data: Path | None, precision: "Precision", compiled: bool) -> None:
+    """Print the largest error of each signal, and stop with a sentence where one is too large."""
+    if data is not None:
+        check_data(data)
+    from grads.commands.invariance import model_errors
+
+    errors, refusal = model_errors(model, data, precision, compiled)
+    typer.echo(f"{'signal':20} {'error':8} allowed")
+    for name, (error, allowed) in errors.items():
+        typer.echo(f"{name:20} {error:<8.1e} {allowed:<8g}{'' if error <= allowed else ' TOO LARGE'}".rstrip())
+    if refusal is not None:
+        say(f"signals of an adapter are not checked: {refusal}")
+    name, (error, allowed) = max(errors.items(), key=lambda item: item[1][0] / item[1][1])
+    if error > allowed:
+        raise GradsError(
+            f"with {model}, {name} of a record changes by {error:.1e} with the records beside it, more than "
+            f"{allowed:g}: probe it with --token-budget 1 (probe.token_budget), and report it with what "
+            "`grads doctor` prints"
+        )
+
+
+def _show_machine() -> None:
     from grads.runtime.locks import local_devices
     from grads.runtime.manifest import environment
     from grads.runtime.process import settle_libraries
@@ -43,9 +96,6 @@ def doctor() -> None:
     }
     for name, text in lines.items():
         typer.echo(f"{name:10} {text}")
-    failed = [name for name, check in CHECKS.items() if not _passes(name, check)]
-    if failed:
-        raise typer.Exit(1)
 
 
 def _passes(name: str, check: Callable[[], tuple[bool, str]]) -> bool:
@@ -56,14 +106,12 @@ def _passes(name: str, check: Callable[[], tuple[bool, str]]) -> bool:
 
 def batch_invariance() -> tuple[bool, str]:
     """Return whether a record's gradient statistics are the same alone and in a batch."""
-    import numpy as np
-    import pandas as pd
-
     from grads.data.formatting import Formatter
     from grads.data.records import make_record
     from grads.models.load import load_model, load_tokenizer
     from grads.models.prepare import prepare_model
-    from grads.probe.measure import measure
+    from grads.probe.invariance import batch_errors
+    from grads.probe.tolerances import SAME
     from grads.study.config import Format, TinySource
 
     records = [make_record(f"Say {'so ' * count}.", "", "Yes, " * (count % 4 + 1)) for count in range(1, 9)]
@@ -71,15 +119,9 @@ def batch_invariance() -> tuple[bool, str]:
         prepare_model(TinySource(kind="tiny"), None, Path(folder) / "model")
         tokenizer = load_tokenizer(Path(folder) / "model")
         model = load_model(Path(folder) / "model", "float32")
-        examples = Formatter(tokenizer, Format()).tokenize(records, 512, "drop").examples
-        alone, together = (
-            pd.DataFrame(measure(model, examples, ["gradients"], budget, tokenizer.pad_token_id).columns).to_numpy()
-            for budget in (1, 4096)
-        )
-    # Relative to the record's own value, but not to one that is zero next to the others', or zero by identity.
-    scale = np.maximum(np.abs(alone), np.maximum(1e-3 * np.abs(alone).max(axis=0), 1e-6))
-    largest = float(np.max(np.abs(alone - together) / scale))
-    return largest <= TOLERANCE, f"largest relative difference alone against in a batch {largest:.1e}"
+    examples = Formatter(tokenizer, Format()).tokenize(records, 512, "drop").examples
+    largest = max(batch_errors(model, examples, ["gradients"], tokenizer.pad_token_id).values())
+    return largest <= SAME, f"largest relative difference alone against in a batch {largest:.1e}"
 
 
 def network_off() -> tuple[bool, str]:

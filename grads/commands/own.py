@@ -1,4 +1,4 @@
-"""Commands that work on the user's own files, without Snakemake: one for each stage."""
+"""Commands that work on the user's own files, without Snakemake: one for each stage but the probe."""
 
 import time
 from pathlib import Path
@@ -24,11 +24,9 @@ MetricOption = Annotated[
     typer.Option("--metric", help="bleu, chrf, meteor or response_nll; repeat for several.", show_default="bleu, chrf"),
 ]
 WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs; a study's run installs it here.")]
-# What `probe` measures at each point: what the method `grads` reads there.
-MEASURES = {"tokens": (), "base": ("hidden",), "warm": ("gradients",), "during": ("gradients",)}
 
 
-@on_own_files("seed", "encoder", "token_budget", "micro_batch")
+@on_own_files("seed", "encoder", "probe", "dtype", "token_budget", "micro_batch")
 def select(
     given: Own,
     ratio: Annotated[str, typer.Option(help="Share of the records to keep, such as 0.05; or `auto`.")],
@@ -66,32 +64,6 @@ def select(
     from grads.commands.subset import write_subset
 
     write_subset(bench, method, parameters, ratio, out, started)
-
-
-@on_own_files("seed", "encoder", "token_budget", "micro_batch")
-def probe(
-    given: Own,
-    out: Annotated[Path, typer.Option(help="Folder to write: signals.parquet, features.npy, meta.json.")],
-    point: Annotated[
-        str,
-        typer.Option(
-            help="`tokens`; `base`: untrained; `warm`: after one epoch; `during`: before each step of it; or "
-            "`encoder-NAME`: sentences by `--encoder NAME=FOLDER`."
-        ),
-    ] = "warm",
-) -> None:
-    """Measure the signals of your records that methods select by.
-
-    \b
-    Example:
-      grads probe --model ./my-model --data train.jsonl --point warm --out signals
-    """
-    encoders = [f"encoder-{name}" for name in encoders_of(given)]
-    check_choice(point, (*MEASURES, *encoders), "--point")
-    check_absent(out)
-    bench = open_workbench(given, out)
-    _copy_folder(bench.store(point, MEASURES.get(point, ())), out)
-    say(f"signals: {out}")
 
 
 @on_own_files("seed", "micro_batch")
@@ -187,15 +159,6 @@ def _check_predictions(predictions: Path) -> None:
             for key in ("reference", "prediction"):
                 if not isinstance(row.get(key), str):
                     raise GradsError(f"{place}: there is no text '{key}': give each line a reference and a prediction")
-
-
-def _copy_folder(source: Path, out: Path) -> None:
-    import shutil
-
-    from grads.runtime.files import atomic_path
-
-    with atomic_path(out) as temporary:
-        shutil.copytree(source, temporary)
 
 
 def _metrics(asked: list[str] | None, wordnet: Path) -> list[str]:

@@ -45,25 +45,42 @@ class Work:
         return tokens + self.answers * speed.answer + self.jobs * speed.start
 
 
-def selection_work(study: "Study", domain_tokens: int) -> Work:
-    """Return what the signals of one model and domain take: the union of all arms' needs, each once."""
-    from grads.methods.plan import arm_stores, measures
+def selection_work(study: "Study", domain_tokens: int, validation_tokens: int = 0) -> Work:
+    """Return what the signals of one model and domain take: the union of all arms' needs, each once.
 
-    stores = {store for arm in study.arms for store in arm_stores(study, arm)}
-    # An encoder is charged like the model itself, which is never smaller.
-    encoders = sum(store.startswith("encoder-") for store in stores)
-    work = Work(forward=domain_tokens * encoders, jobs=encoders)
-    if "base" in stores:
-        gradients = "gradients" in measures(study, "base")
-        work += Work(probe=domain_tokens, jobs=1) if gradients else Work(forward=domain_tokens, jobs=1)
+    Tokens are those of the eligible training records, and of the validation records.
+    """
+    from grads.methods.plan import arm_stores
+    from grads.study.paths import store_point
+
+    points = {store: store_point(store) for arm in study.arms for store in arm_stores(study, arm)}
+    work = Work()
+    for store, (point, encoder, validation) in points.items():
+        tokens = validation_tokens if validation else domain_tokens
+        if encoder is not None:
+            # It is charged like the model itself, which is never smaller.
+            work += Work(forward=tokens, jobs=1)
+        elif point != "tokens":
+            for _ in study.seeds if point in ("warm", "during") else [None]:
+                work += _pass_work(study, store, tokens)
+    warm = any(point == "warm" for point, *_ in points.values())
+    epochs = int(warm or any(arm.start == "warm" for arm in study.arms.values()))
     for _ in study.seeds:
-        if "warm" in stores or any(arm.start == "warm" for arm in study.arms.values()):
-            work += Work(train=domain_tokens, jobs=1)
-        if "warm" in stores:
-            work += Work(probe=domain_tokens, jobs=1)
-        if "during" in stores:
-            work += Work(train=domain_tokens, probe=domain_tokens, jobs=1)
+        work += Work(train=epochs * domain_tokens, jobs=epochs)
+        work += Work(train=domain_tokens if "during" in points else 0)
     return work
+
+
+def _pass_work(study: "Study", store: str, tokens: int) -> Work:
+    """Return what one pass over the records of a store takes, with all that the arms ask of it."""
+    from grads.methods.plan import measures
+    from grads.probe.measures import needs_gradients
+
+    held = measures(study, store)
+    # The response without its prompt is a forward pass of its own, over hardly more than the response.
+    work = Work(forward=tokens) if "unconditional" in held else Work()
+    kind = "probe" if needs_gradients(held) else "forward"
+    return work + Work(**{kind: tokens}, jobs=study.probe.shards if store != "during" else 1)
 
 
 def training_work(study: "Study", domain_tokens: int) -> Work:
@@ -171,7 +188,8 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
         works = {"evaluation": [untuned], "selection": [], "training": []}
         for domain in study.domains:
             tokens = _tokens(study, model, domain)
-            works["selection"].append(selection_work(study, tokens))
+            rows = _rows(paths.records(domain, "train")), _rows(paths.records(domain, "validation"))
+            works["selection"].append(selection_work(study, tokens, round(tokens / max(1, rows[0]) * rows[1])))
             works["training"].append(training_work(study, tokens))
             works["evaluation"].append(evaluation_work(study, tests[domain], general))
         for name, amounts in works.items():
@@ -188,11 +206,11 @@ def _rows(path: Path) -> int:
 
 def _tokens(study: "Study", model: str, domain: str) -> int:
     """Return the tokens of all eligible training records of a domain."""
-    from grads.probe.store import read_store
+    from grads.probe.store import META
+    from grads.runtime.files import read_json
     from grads.study.paths import Paths
 
-    signals = read_store(Paths(study.study).store(model, domain, "tokens")).signals
-    return int(signals["prompt_tokens"].sum() + signals["response_tokens"].sum())
+    return read_json(Paths(study.study).store(model, domain, "tokens") / META)["tokens"]
 
 
 def _general_tokens(study: "Study") -> int:

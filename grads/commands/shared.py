@@ -14,6 +14,7 @@ from grads.runtime.errors import GradsError
 
 if TYPE_CHECKING:
     from grads.commands.workbench import Workbench
+    from grads.study.config import Probe, Training
 
 Texts = list[str] | None
 
@@ -53,6 +54,16 @@ class Own:
     encoder: Annotated[
         Texts, typer.Option(help="A sentence encoder for `--parameter encoder=NAME`.", metavar="NAME=FOLDER")
     ] = None
+    probe: Annotated[
+        Texts,
+        typer.Option(
+            metavar="KEY=VALUE", help="Any key of the config's `probe`, such as features.size=8; repeat for several."
+        ),
+    ] = None
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Type of the probed weights, `float32` or `bf16`; that of the training if not given."),
+    ] = None
     token_budget: Annotated[
         int, typer.Option(min=1, help="Most tokens in one probe batch: lower it if memory runs out.")
     ] = 2048
@@ -65,6 +76,12 @@ class Own:
     ] = None
 
 
+# Keys of the config's `probe` that `--probe` has not.
+NOT_ASKED = {
+    "precision": "give --dtype",
+    "token_budget": "give --token-budget",
+    "shards": "one command is one job, remove it; a study shares a probe among several",
+}
 EVERYWHERE = ("model", "data", "field", "loss_turns", "template", "training", "work")
 
 
@@ -132,6 +149,7 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     for name in names:
         check_choice(name, get_args(RecordField), "--field")
     training = section(Training, assignments(given.training or [], "--training"), "--training")
+    probe = _probe(given, training)
     source = model_source(given.model)
     check_data(given.data)
     check_folder(out.parent, f"--out {out}")
@@ -143,6 +161,23 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     from grads.commands.workbench import Settings, Workbench
 
     loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
-    machine = (given.seed, given.token_budget, given.micro_batch)
-    settings = Settings(training, given.template, names, loss_turns, encoders, *machine)
+    settings = Settings(training, given.template, names, loss_turns, encoders, given.seed, probe, given.micro_batch)
     return Workbench(parts, source, fetched, given.data, settings)
+
+
+def _probe(given: Own, training: "Training") -> "Probe":
+    """Return how signals are taken, in the type of the training unless another is given.
+
+    Raises:
+        GradsError: a key is unknown, has an option of its own or is one of a study's jobs.
+    """
+    from grads.study.config import Probe
+
+    asked = assignments(given.probe or [], "--probe")
+    for key, instead in NOT_ASKED.items():
+        if key in asked:
+            raise GradsError(f"--probe {key}: {instead}")
+    if given.dtype is not None:
+        check_choice(given.dtype, ("float32", "bf16"), "--dtype")
+    asked |= {"token_budget": given.token_budget, "precision": given.dtype or training.precision}
+    return section(Probe, asked, "--probe")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grads.commands.parts import Parts
-from grads.data.formatting import Formatter
+from grads.data.formatting import Example, Formatter
 from grads.data.hub import COMMIT
 from grads.data.layouts import read_records
 from grads.data.records import write_records
@@ -42,13 +42,8 @@ class Settings:
     loss_turns: LossTurns
     encoders: Mapping[str, str]
     seed: int
-    token_budget: int
+    probe: Probe
     micro_batch: int
-
-    @property
-    def probe(self) -> Probe:
-        """The probe, in the precision of the training."""
-        return Probe(token_budget=self.token_budget, precision=self.training.precision)
 
 
 class Workbench:
@@ -134,12 +129,25 @@ class Workbench:
         if "adapter" in measures and self.settings.training.weights != "lora":
             raise GradsError("--training weights: the gradients of an adapter are asked for, which needs lora: set it")
         point, encoder, validation = store_point(name)
+        if point == "during" and self.settings.probe.precision != self.settings.training.precision:
+            raise GradsError("--dtype: at 'during' the weights are those in training: set --training precision instead")
         if validation:
             raise GradsError(f"the signals '{name}' are of validation records, which one file has not: use a study")
         if encoder is not None:
             return self._encoder(encoder) / "store"
         made = {"tokens": self._tokens, "base": self._base, "warm": self._warm, "during": self._during}
         return made[point](sorted(measures)) / "store"
+
+    def examples(self) -> list[Example]:
+        """Return the eligible records as the model sees them, in their order.
+
+        Raises:
+            GradsError: there are none.
+        """
+        task = self._task(self.parts.folder)
+        if examples := probing.tokenize(task, load_tokenizer(self.model))[0].examples:
+            return examples
+        raise probing.nothing_eligible(task)
 
     def _task(self, out: Path, point: str = "tokens", **more: Any) -> probing.Task:
         given = (self.model, self.records, self.form, self.settings.training, out / "store", point)

@@ -19,6 +19,8 @@ from transformers.masking_utils import sdpa_mask
 NAME = "grads_causal_cpu"
 # Rows of queries whose probabilities are held at once.
 BLOCK = 128
+# Tokens of a record beyond which torch's own backward pass is the quicker one.
+LONGEST = 1024
 
 
 @torch.library.custom_op("grads::causal_attention", mutates_args=())
@@ -101,7 +103,8 @@ def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention for transformers' interface: ours where it is plainly causal, else torch's."""
-    plain = attention_mask is None and query.shape[2] == key.shape[2] and not options.get("dropout")
+    tokens = query.shape[2]
+    plain = attention_mask is None and tokens == key.shape[2] and tokens <= LONGEST and not options.get("dropout")
     plain &= options.get("is_causal") is not False and getattr(module, "is_causal", True)
     plain &= options.get("position_bias") is None and options.get("softcap") is None
     if not plain:

@@ -1,8 +1,9 @@
 """Memory of the device: what is free, and what a piece of work takes."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -26,6 +27,19 @@ def most_memory(device: torch.device, work: Callable[[], T]) -> tuple[T, int | N
     result = work()
     most = _status("VmHWM")
     return result, None if held is None or most is None else max(0, most - held)
+
+
+def spent(started: float, device: torch.device) -> dict[str, Any]:
+    """Return what work that started then (`time.monotonic`) took, as JSON values.
+
+    `seconds`, and `peak_memory`, bytes that this process held at most, counted from the last `most_memory` on:
+    `resident`, and on a GPU `device`; not what nobody knows.
+    """
+    resident = _status("VmHWM")
+    peak = {} if resident is None else {"resident": resident}
+    if device.type == "cuda":
+        peak["device"] = torch.cuda.max_memory_allocated(device)
+    return {"seconds": round(time.monotonic() - started, 3), "peak_memory": peak}
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -5,6 +5,7 @@ a probe after the epoch: every record meets other weights, so its place in the o
 run itself is not changed by being watched.
 """
 
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from torch import nn
 
 from grads.data.formatting import Example
+from grads.models.device import device
+from grads.models.memory import spent
 from grads.probe.measure import measure
 from grads.probe.rows import Rows, example_frame, make_rows
 from grads.probe.store import not_finite, not_finite_error, write_parts
@@ -55,5 +58,5 @@ class During:
         ids = dict.fromkeys(id_ for rows in map(Rows.from_bytes, self.journal) for id_ in rows.signals["id"])
         meta = {"point": "during", "token_budget": self.probe.token_budget} | self.key
         # One pass to train, one to measure.
-        meta |= {"gradient_passes": 2, "seconds": round(seconds, 3)}
+        meta |= {"gradient_passes": 2} | spent(time.monotonic() - seconds, device())
         write_parts(self.out, map(Rows.from_bytes, self.journal), list(ids), meta)

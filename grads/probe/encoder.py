@@ -15,6 +15,7 @@ import torch
 from grads.data.batches import token_budget_batches
 from grads.data.records import Record, load_records
 from grads.models.device import device, dtype
+from grads.models.memory import spent
 from grads.probe.store import read_store, write_store
 from grads.runtime.progress import Progress
 from grads.study.config import Probe
@@ -47,7 +48,7 @@ def probe_encoder(
     progress = Progress(label, len(texts))
     features, cut = sentence_embeddings(model.to(device()).eval(), tokenizer, texts, probe.token_budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
-    meta |= {"precision": probe.precision, "seconds": round(time.monotonic() - started, 3)}
+    meta |= {"precision": probe.precision} | spent(started, device())
     write_store(out, pool, {SENTENCES: features}, meta)
 
 

@@ -224,7 +224,8 @@ class Pass:
             limit = math.log(LOW_PERPLEXITY)
             found.columns["low_ppl_fraction"] = _numbers([(loss <= limit).float().mean() for loss in losses])
         if "token_losses" in self.measures:
-            found.token_losses = [part.cpu().numpy() for part in losses]
+            sizes = [len(loss) for loss in losses]
+            found.token_losses = [part.numpy() for part in torch.cat(losses).cpu().split(sizes)]
         if "prompt" in self.measures:
             sizes = [max(1, example.prompt_tokens - 1) for example in examples]
             spots = [torch.arange(1, size + 1) + i * row for i, size in enumerate(sizes)]

@@ -26,13 +26,17 @@ class Finished:
         self.journal, self.examples, self.skip = Journal(path), examples, skip
         self.left_out: list[str] = []
         self.state: dict[str, Any] = {}
-        self.seconds_before = 0.0
+        self.seconds = 0.0
         done: set[str] = set()
         for rows in map(Rows.from_bytes, self.journal):
             done.update(rows.signals["id"])
             self._note(rows)
-            self.seconds_before += rows.notes["seconds"]
         self.left = [example for example in examples if example.id not in done and example.id not in self.left_out]
+        self.seconds_before = self.seconds
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the seconds of measuring from now on."""
         self._since = time.monotonic()
 
     @property
@@ -63,6 +67,7 @@ class Finished:
     def _note(self, rows: Rows) -> None:
         self.left_out += rows.notes["left_out"]
         self.state = rows.notes["state"]
+        self.seconds += rows.notes["seconds"]
 
     def write(self, out: Path, meta: dict[str, Any]) -> None:
         """Write the store."""

@@ -48,8 +48,10 @@ def _mixed(store: Store) -> GradsError:
 
 def _meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     joined = {name: value for name, value in metas[0].items() if name not in ("shard", "records", "sha256")}
-    for name in ("over_length", "truncated", "seconds"):
+    for name in ("over_length", "truncated", "tokens", "seconds", "seconds_measuring"):
         joined[name] = round(sum(meta[name] for meta in metas), 3)
     for name in ("left_out", "deviations"):
         joined[name] = [value for meta in metas for value in meta[name]]
+    kinds = metas[0]["peak_memory"]
+    joined["peak_memory"] = {kind: max(meta["peak_memory"].get(kind, 0) for meta in metas) for kind in kinds}
     return joined | {"shards": len(metas)}

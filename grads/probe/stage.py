@@ -16,7 +16,9 @@ from grads.data.formatting import Example, Formatter, Tokenized
 from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
 from grads.models.causal import context_length, decoder_layers, unwrap
+from grads.models.device import device
 from grads.models.load import load_model, load_tokenizer
+from grads.models.memory import spent
 from grads.models.moments import load_moments
 from grads.probe.budget import Budget
 from grads.probe.compiled import worth_compiling
@@ -93,7 +95,9 @@ def probe_tokens(task: Task) -> None:
     tokenized, meta = tokenize(task, load_tokenizer(task.model))
     if not tokenized.examples:
         raise nothing_eligible(task)
-    write_store(task.out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **_seconds(started)})
+    write_store(
+        task.out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **spent(started, device())}
+    )
 
 
 def probe_model(task: Task) -> None:
@@ -119,9 +123,10 @@ def probe_model(task: Task) -> None:
             _measure(task, left, tokenizer.pad_token_id, budget, finished)
         meta = made | counts | {"key": key, "shard": list(task.shard), "gradient_passes": int(_backward(task))}
         meta |= {"token_budget": task.probe.token_budget, "deviations": finished.deviations}
+        meta["seconds_measuring"] = round(finished.seconds, 3)
         if task.fresh_adapter:
             meta["adapter"] = "B only: A has no gradient while B is 0"
-        finished.write(task.out, meta | _seconds(started - finished.seconds_before))
+        finished.write(task.out, meta | spent(started - finished.seconds_before, device()))
 
 
 def _backward(task: Task) -> bool:
@@ -143,6 +148,7 @@ def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, 
     measuring = Pass(model, task.measures, padding, **options)
     if task.probe.features.projection == "dense" and measuring.taps.projected:
         say(_dense_cost(task, measuring, left))
+    finished.begin()
     with measuring.ready(left[0]) as ready:
         for batch, measured in each_batch(ready, left, budget):
             finished.add([left[place] for place in batch], measured, budget.state())
@@ -181,6 +187,7 @@ def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:
         "max_length": task.training.max_length,
         "over_length": tokenized.over_length,
         "truncated": tokenized.truncated,
+        "tokens": sum(len(example.input_ids) for example in tokenized.examples),
     }
     return tokenized, meta
 
@@ -214,7 +221,3 @@ def shaped_by(task: Task) -> dict[str, Any]:
     if task.fresh_adapter:
         found |= {"adapter_seed": task.adapter_seed, "adapter_shape": task.training.adapter.model_dump()}
     return found
-
-
-def _seconds(started: float) -> dict[str, float]:
-    return {"seconds": round(time.monotonic() - started, 3)}

@@ -17,13 +17,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from grads.data.formatting import Example
 from grads.data.vectors import Vectors
-from grads.probe.passes import Measured
+from grads.probe.passes import Measured, predicted
 from grads.probe.rows import FIRST, NORM, Rows, example_frame, make_rows
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, remove, sha256_file, write_json
 
 SIGNALS, TOKEN_LOSSES, META = "signals.parquet", "token_losses.parquet", "meta.json"
+EXAMPLES = "examples.parquet"
 FEATURES = "features-{}.npy"
 # Records whose token losses are held at once.
 GROUP = 4096
@@ -72,6 +74,27 @@ class Store:
 def mean_vector(store: Store, kind: str) -> np.ndarray:
     """Return the mean of a store's vectors of a kind, d float64: of features of gradients, those of the mean loss."""
     return store.features[kind].mean()
+
+
+def write_examples(folder: Path, examples: Sequence[Example]) -> None:
+    """Put into a store what a model saw of its records: EXAMPLES, with `id`, `input_ids` and `response_mask`.
+
+    The mask says of each token whether it is one that `response_nll` is the mean of. Rows are those of the store.
+
+    Raises:
+        GradsError: the store has a record that is not among the examples.
+    """
+    known = {example.id: example for example in examples}
+    ids = pd.read_parquet(folder / SIGNALS, columns=["id"])["id"]
+    if not known.keys() >= set(ids):
+        raise _mixed(folder)
+    chosen = [known[id_] for id_ in ids]
+    masks = [np.isin(np.arange(len(example.input_ids)), predicted(example)) for example in chosen]
+    table = {"id": ids.tolist(), "input_ids": [example.input_ids for example in chosen], "response_mask": masks}
+    schema = pa.schema(
+        [("id", pa.string()), ("input_ids", pa.list_(pa.int32())), ("response_mask", pa.list_(pa.bool_()))]
+    )
+    pq.write_table(pa.table(table, schema=schema), folder / EXAMPLES)
 
 
 def write_store(

@@ -215,30 +215,6 @@ def test_the_data_are_never_overwritten(grads, data, tiny_model_folder):
     assert data.read_bytes() == before
 
 
-def test_probe_writes_a_store(grads, data, tiny_model_folder, tmp_path):
-    from grads.probe.store import read_store
-
-    options = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / "signals", *QUICK)
-    grads("probe", *options, "--point", "base")
-    store = read_store(tmp_path / "signals")
-    assert store.features["hidden"].shape == (20, 32)
-    assert "is there already" in grads("probe", *options, status=2).stderr
-    assert "did you mean 'warm'" in grads("probe", *options[:-8], "--point", "warmm", "--out", "x", status=2).stderr
-
-
-def test_probe_measures_what_select_reads(select, grads, data, tiny_model_folder, tmp_path):
-    select("subset.jsonl", "--ratio", "0.5")
-    before = set((tmp_path / "grads-work").iterdir())
-    files = ("--model", tiny_model_folder, "--data", data, *QUICK)
-    for point in ("base", "warm"):
-        grads("probe", *files, "--point", point, "--out", tmp_path / point)
-        assert "there already" in grads("probe", *files, "--point", point, "--out", tmp_path / f"{point}2").output
-    assert set((tmp_path / "grads-work").iterdir()) == before
-    grads("probe", *files, "--point", "encoder-e", "--encoder", f"e={tiny_model_folder}", "--out", tmp_path / "e")
-    grads("probe", *files, "--point", "during", "--out", tmp_path / "during")
-    assert json.loads((tmp_path / "during" / "meta.json").read_text())["point"] == "during"
-
-
 def test_train_evaluate_and_metrics_in_turn(grads, data, tiny_model_folder, tmp_path):
     files = ("--model", tiny_model_folder, "--data", data)
     grads("train", *files, "--out", tmp_path / "adapter", *QUICK)

@@ -1,29 +1,49 @@
-"""Probe and train a tiny model on the device that is there, and write what came out as JSON.
+"""Probe and train a tiny model on the device that is there, and write what came out.
 
-measure.py MODEL_FOLDER WORKING_FOLDER PRECISION; run once with CUDA_VISIBLE_DEVICES empty and once without.
+measure.py MODEL_FOLDER WORKING_FOLDER PRECISION; run once with CUDA_VISIBLE_DEVICES empty and once without. It writes
+`measured.json`, and the stores `base` (signals of the untrained weights, and all of an adapter), `shard0` and `shard1`
+(the same in two shards) and `shards` (these, joined).
 """
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from grads.data.formatting import Formatter
 from grads.data.records import make_record, write_records
 from grads.models.device import device
-from grads.models.load import load_model, load_tokenizer
-from grads.probe.measure import measure
-from grads.study.config import Adapter, Format, Training
+from grads.probe.shards import join_shards
+from grads.probe.stage import Task, probe_model
+from grads.study.config import Adapter, Format, Probe, Training
 from grads.train.stage import TrainingCell, train_cells
 
 RECORDS = [make_record(f"Define the term {i}.", "", f"meaning number {i} " * (1 + i % 3)) for i in range(16)]
+SIGNALS = [
+    "gradients",
+    "adapter",
+    "mean_abs",
+    "prompt",
+    "el2n",
+    "unconditional",
+    "hidden",
+    "embeddings",
+    "sgd_features",
+]
+
+
+def probe(model_folder: Path, folder: Path, training: Training) -> None:
+    """Write the stores."""
+    settings = Probe(token_budget=512, precision=training.precision)
+    files = (model_folder, folder / "train.parquet", Format(), training, folder / "base", "base", SIGNALS, settings)
+    task = Task(*files, scratch=folder / "scratch-probe", adapter_seed=1)
+    probe_model(task)
+    shards = [replace(task, out=folder / f"shard{number}", shard=(number, 2)) for number in range(2)]
+    for shard in shards:
+        probe_model(shard)
+    join_shards([shard.out for shard in shards], folder / "shards")
 
 
 def main(model_folder: Path, folder: Path, precision: str) -> None:
-    tokenizer = load_tokenizer(model_folder)
-    examples = Formatter(tokenizer, Format()).tokenize(RECORDS, 256, "drop").examples
-    model = load_model(model_folder, precision)
-    columns = measure(model, examples, ["gradients"], 512, tokenizer.pad_token_id).columns
-    rows = [dict(zip(columns, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
     write_records(folder / "train.parquet", RECORDS)
     cell = TrainingCell(
         label="gpu test",
@@ -44,10 +64,10 @@ def main(model_folder: Path, folder: Path, precision: str) -> None:
         precision=precision,
         adapter=Adapter(rank=4, alpha=8.0),
     )
+    probe(model_folder, folder, training)
     train_cells([cell], model_folder, Format(), training, micro_batch_limit=4)
     curve = json.loads(cell.summary.read_text(encoding="utf-8"))["curve"]
-    found = {"device": device().type, "statistics": rows, "curve": curve}
-    (folder / "measured.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / "measured.json").write_text(json.dumps({"device": device().type, "curve": curve}), encoding="utf-8")
 
 
 if __name__ == "__main__":

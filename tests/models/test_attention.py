@@ -152,3 +152,18 @@ def test_implementation_is_put_back_after_an_error():
     with pytest.raises(ZeroDivisionError), quick_attention(model):
         1 / 0  # noqa: B018
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_long_records_go_through_torchs_own_backward_pass(monkeypatch):
+    calls = []
+    monkeypatch.setattr(attention, "causal_attention", lambda *inputs: calls.append(1) or causal_attention(*inputs))
+    monkeypatch.setattr(attention, "LONGEST", 20)
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**SIZES), attn_implementation="sdpa").eval()
+    for tokens, expected in ((20, 2), (21, 2)):
+        ids = torch.arange(tokens).unsqueeze(0)
+        with torch.no_grad():
+            wanted = model(input_ids=ids).logits
+            with quick_attention(model):
+                found = model(input_ids=ids).logits
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+        assert len(calls) == expected
