@@ -21,7 +21,7 @@ def load_tokenizer(folder: Path | str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError):
         raise GradsError(
-            f"{folder} holds no tokenizer that can be read: save_pretrained one beside the model, tokenizer.json included"
+            f"{folder} holds no tokenizer that can be read: save_pretrained one (tokenizer.json) into it"
         ) from None
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
