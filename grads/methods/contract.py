@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Parameters(BaseModel):
     """Parameters of a method; this one has none. Unknown ones are refused, values are not converted from text."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

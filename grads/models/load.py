@@ -13,11 +13,16 @@ def load_tokenizer(folder: Path | str) -> Any:
     """Load the tokenizer of a prepared model; a missing padding token is the end token (padding carries no loss).
 
     Raises:
-        GradsError: it has neither.
+        GradsError: it has neither, or there is no tokenizer in the folder.
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError):
+        raise GradsError(
+            f"{folder} holds no tokenizer that can be read: save_pretrained one (tokenizer.json) into it"
+        ) from None
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise GradsError(

@@ -99,7 +99,10 @@ def _copy_folder(folder: Path, out: Path) -> None:
         pickles = [path.name for path in sorted(folder.iterdir()) if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
         found = f"holds its weights as a pickle ({pickles[0]})" if pickles else "holds no weights"
         raise GradsError(f"{folder} {found}: load it where you trust it and save_pretrained it anew as safetensors")
-    kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
+    try:
+        kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
+    except (ValueError, AttributeError):
+        raise GradsError(f"{folder / 'config.json'} is not a JSON object: save_pretrained the model anew") from None
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise GradsError(
             f"{folder / 'config.json'}: model_type '{kind}' is no causal language model of transformers itself, and "

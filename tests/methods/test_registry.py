@@ -67,6 +67,7 @@ def test_file_without_a_method_is_an_error() -> None:
         ("grads", {"neigbours": 5}, "method 'grads' has no parameter 'neigbours': did you mean 'neighbours'"),
         ("grads", {"neighbours": 0}, "parameter 'neighbours' of method 'grads' is 0"),
         ("grads", {"diversity": "0.5"}, "parameter 'diversity' of method 'grads' is '0.5'"),
+        ("grads", {"diversity": float("inf")}, "parameter 'diversity' of method 'grads' is inf"),
         ("full", {"reference": "grads"}, "method 'full' has no parameter 'reference': there are none"),
         ("grads", {"layers": []}, "parameter 'layers' of method 'grads'"),
         ("grads_density", {"combination": "head", "layers": ["embedding"]}, "'head' is not among the layers"),

@@ -81,6 +81,12 @@ def test_a_tokenizer_without_any_token_to_pad_with_is_refused(tiny_model_folder,
         load_tokenizer(tmp_path)
 
 
+def test_a_folder_without_a_tokenizer_is_refused(tiny_model_folder, tmp_path):
+    (tmp_path / "config.json").write_bytes((tiny_model_folder / "config.json").read_bytes())
+    with pytest.raises(GradsError, match="holds no tokenizer that can be read: save_pretrained one"):
+        load_tokenizer(tmp_path)
+
+
 @torch.no_grad()
 def test_soft_capping_of_attention_is_honoured(tmp_path):
     torch.manual_seed(0)

@@ -85,6 +85,15 @@ def test_a_model_with_its_own_code_is_refused(tiny_model_folder: Path, tmp_path:
         prepare_model(file_source(tmp_path), None, tmp_path / "out")
 
 
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_config_that_is_no_object_is_refused(tiny_model_folder: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.safetensors").write_bytes((tiny_model_folder / "model.safetensors").read_bytes())
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(GradsError, match=r"config\.json is not a JSON object"):
+        prepare_model(file_source(tmp_path), None, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_source_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GradsError, match="neither a folder nor"):
         prepare_model(file_source(tmp_path / "none.gguf"), None, tmp_path / "out")
