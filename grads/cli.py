@@ -1,6 +1,8 @@
 """The command line: `grads COMMAND`. Only what `--help` needs is imported here."""
 
+import errno
 import importlib.metadata
+import os
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +11,9 @@ from typer.core import TyperGroup
 from grads.commands import doctor, explain, own, plan, probe, status, study
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
+
+# What a place to read or write may lack, and the user can mend.
+MENDABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EISDIR, errno.ENOTDIR}
 
 
 class _Commands(TyperGroup):
@@ -19,6 +24,13 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except GradsError as error:
             say(f"error: {error}")
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno not in MENDABLE or error.filename is None:
+                raise
+            say(
+                f"error: {error.filename}: {os.strerror(error.errno)}: choose another place or name, or make room there"
+            )
             raise typer.Exit(2) from None
 
 

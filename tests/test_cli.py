@@ -72,3 +72,12 @@ def test_anything_else_keeps_its_traceback(monkeypatch):
 
 def test_the_version_is_printed():
     assert CliRunner().invoke(app, ["--version"]).output.startswith("grads 0.")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path):
+    (tmp_path / "d.jsonl").write_text('{"prediction": "a", "reference": "a"}\n')
+    result = command("metrics", "d.jsonl", "--metric", "bleu", "--out", f"{'x' * 300}.json", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "File name too long: choose another place or name" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
@@ -108,9 +109,24 @@ def _copy_folder(folder: Path, out: Path) -> None:
             f"{folder / 'config.json'}: model_type '{kind}' is no causal language model of transformers itself, and "
             "code that comes with a model is never run: choose another model"
         )
+    for path in sorted(folder.glob("*.safetensors")):
+        check_weights(path)
     for pattern in KEPT:
         for path in sorted(folder.glob(pattern)):
             shutil.copyfile(path, out / path.name)
+
+
+def check_weights(path: Path) -> None:
+    """Refuse a file of weights that was cut or is none; only its header is read, and its length.
+
+    Raises:
+        GradsError: it says so.
+    """
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except SafetensorError as error:
+        raise GradsError(f"{path} is no whole safetensors file ({error}): copy or download it again") from None
 
 
 def _save_tiny(source: TinySource, out: Path) -> None:

@@ -178,7 +178,7 @@ class Task(Section):
     data: FileSource | ChoiceData = Field(discriminator="kind", description="Where its items come from.")
     metric: str = Field("acc", description="The lm-eval metric that tables show.")
     form: Literal["plain", "chat"] = Field("plain", description="Whether the chat template is applied.")
-    sample: int = Field(ge=1, description="Items, drawn with the seed below.")
+    sample: int = Field(ge=1, description="Items, drawn with `general.seed`.")
     chance: float = Field(ge=0, lt=1, description="Accuracy of guessing.")
 
 
@@ -219,7 +219,8 @@ class Evaluation(Section):
     """Domain metrics and how the model is run for them."""
 
     metrics: list[Literal["bleu", "meteor", "chrf", "response_nll"]] = Field(
-        ["bleu", "meteor", "chrf", "response_nll"], description="Domain metrics of the tables, in their order."
+        ["bleu", "meteor", "chrf", "response_nll"],
+        description="Domain metrics of the tables, in their order; METEOR needs `wordnet`.",
     )
     wordnet: ArchiveSource | None = Field(None, description="WordNet 3.0 for METEOR's synonyms; METEOR needs it.")
     precision: Precision = Field("bf16", description="Type of the frozen weights; adapters stay in float32.")

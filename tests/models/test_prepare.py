@@ -1,6 +1,7 @@
 """Preparing models: tiny, copied, and dequantised from GGUF."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -76,6 +77,17 @@ def test_a_folder_is_copied_without_pickles_and_code(tiny_model_folder: Path, tm
     with pytest.raises(GradsError, match=r"has no config\.json"):
         prepare_model(file_source(source), None, tmp_path / "out2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+
+
+def test_weights_that_were_cut_are_refused(tiny_model_folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(tiny_model_folder, source)
+    whole = (source / "model.safetensors").read_bytes()
+    for content in (whole[:3000], whole[:4], b"", b"no weights at all"):
+        (source / "model.safetensors").write_bytes(content)
+        with pytest.raises(GradsError, match=r"model\.safetensors is no whole safetensors file"):
+            prepare_model(file_source(source), None, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_with_its_own_code_is_refused(tiny_model_folder: Path, tmp_path: Path) -> None:
