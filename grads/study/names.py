@@ -42,8 +42,9 @@ def check_files(study: Study) -> None:
     for key, path in paths.items():
         if path is not None and not Path(path).exists():
             folder = Path(path).parent
-            names = [found.name for found in folder.iterdir()] if folder.is_dir() else []
-            hint = nearest(Path(path).name, names) if names else f"there is no folder {folder}"
+            names = [found.name for found in folder.glob(f"*{Path(path).suffix}")] if folder.is_dir() else []
+            hint = nearest(Path(path).name, names) if names else f"there is none like it in {folder}"
+            hint = hint if folder.is_dir() else f"there is no folder {folder}"
             raise GradsError(f"'{key}': {path} is not there (paths are relative to the working folder): {hint}")
         if path is not None and key not in folders and Path(path).is_dir():
             raise GradsError(f"'{key}': {path} is a folder: name a file in it")
