@@ -41,6 +41,7 @@ DEMO_MODEL = Path("results/demo/models/smollm2")
 SCRATCH = Path("results/bench-probe")
 RESULTS = Path("benchmarks/results")
 PARTS = ("tables", "count", "length", "memory")
+SOURCES = ("glossary", "MedQuAD")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,6 +90,8 @@ def _steps(options: argparse.Namespace, field: Field, study: Study, tokenizer: A
     if "tables" in options.parts:
         cold = {} if options.warm_cache else cold_compilation(field, data["glossary"][LAYOUTS[0]])
         for source, by_layout in data.items():
+            if source not in options.sources:
+                continue
             for layout, items in by_layout.items():
                 yield "tables", [compare(field, f"{source}, {layout} template", items, cold)]
     if "count" in options.parts:
@@ -160,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", default=[], help=f"contestants to run, of {', '.join(entries())}")
     parser.add_argument("--skip", nargs="+", default=[], help="contestants to leave out")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="parts to run (default: all)")
+    parser.add_argument("--sources", nargs="+", default=SOURCES, choices=SOURCES, help="of the tables (default: all)")
     parser.add_argument("--warm-cache", action="store_true", help="do not time compilation with an empty cache")
     parser.add_argument("--quick", action="store_true", help="a tiny random model and tiny sizes, to see that it runs")
     parser.add_argument("--scratch", type=Path, default=SCRATCH, help="working folder (default: %(default)s)")
