@@ -14,7 +14,7 @@ from benchmarks.protocol import Settings, Variant
 from grads.data.batches import token_budget_batches
 from grads.data.formatting import Example
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import pad_right
+from grads.models.causal import decoder_layers, pad_right
 from grads.models.load import load_model
 from grads.study.config import Adapter
 
@@ -29,11 +29,6 @@ def compile_layers(model: nn.Module) -> None:
     torch._dynamo.config.recompile_limit = 64
     for layer in decoder_layers(model):
         layer.compile(dynamic=True)
-
-
-def decoder_layers(model: nn.Module) -> nn.ModuleList:
-    """Return the decoder layers: the longest list of modules."""
-    return max((part for part in model.modules() if isinstance(part, nn.ModuleList)), key=len)
 
 
 def plain(settings: Settings, compiled: bool) -> Run:

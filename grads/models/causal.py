@@ -1,5 +1,7 @@
 """A causal language model taken apart: decoder, LM head, and logits where they are needed only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,3 +52,20 @@ def pad_right(sequences: list[list[int]], padding: int) -> Tensor:
     """Return token ids padded on the right, batch x tokens; a causal model needs no mask for padding that follows."""
     longest = max(len(s) for s in sequences)
     return torch.tensor([[*s, *[padding] * (longest - len(s))] for s in sequences], dtype=torch.long)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Put the model in evaluation mode with no parameter asking for a gradient; restore both at the end."""
+    training = {module: module.training for module in model.modules()}
+    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in asking:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+        for parameter in asking:
+            parameter.requires_grad_(True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from grads.data.formatting import Example
 from grads.models.attention import quick_attention
-from grads.models.causal import decoder_layers, hidden_states, pad_right, unwrap
+from grads.models.causal import decoder_layers, frozen, hidden_states, pad_right, unwrap
 from grads.models.moments import Moments
 from grads.probe.checks import check_ends, check_model, embedding_scale
 from grads.probe.compiled import compiled_layers
@@ -182,43 +182,12 @@ class Pass:
         self, found: Measured, examples: Sequence[Example], hidden: Tensor, ids: Tensor, gradient: Tensor | None
     ) -> None:
         """Add what the LM head's losses and errors say; fill `gradient`, the loss gradient at `hidden`."""
-        flat, tokens = hidden.flatten(0, 1), ids.flatten()
-        spots = [torch.tensor(predicted(e)) + i * ids.shape[1] for i, e in enumerate(examples)]
-        losses: list[Tensor] = []
-        moments, distances = [], []
-        for group in groups([len(spot) for spot in spots], self.head.rows):
-            where = torch.cat([spots[i] for i in group]).to(ids.device)
-            sizes = [len(spots[i]) for i in group]
-            inputs, targets = flat.index_select(0, where - 1), tokens.index_select(0, where)
-            if gradient is None and "el2n" not in self.measures:
-                losses += self.head.losses(inputs, targets).split(sizes)
-                continue
-            loss, errors, logits = self.head.errors(inputs, targets)
-            losses += loss.split(sizes)
-            if "el2n" in self.measures:
-                norms = torch.linalg.vector_norm(errors, dim=1, dtype=torch.float32)
-                distances += [part.mean() for part in norms.split(sizes)]
-            if gradient is None:
-                continue
-            errors = self.head.below_cap(errors, logits)
-            del logits
-            share = torch.tensor([1.0 / size for size in sizes for _ in range(size)], device=ids.device)
-            below = (errors @ self.head.weight).float() * share.unsqueeze(1)
-            gradient.flatten(0, 1).index_copy_(0, where - 1, below.to(gradient.dtype))
-            if "gradients" in self.measures:
-                both = errors.split(sizes), inputs.split(sizes)
-                moments.append(head_moments(*both, self.head.cap is None, "mean_abs" in self.measures))
-        self._add_losses(found, examples, losses, flat, tokens, ids.shape[1])
-        if distances:
-            found.columns["el2n"] = _numbers(distances)
-        if moments:
-            entries = self.head.weight.numel()
-            values = named(torch.cat(moments).cpu().numpy(), entries)
-            found.columns |= {f"head_{name}": value for name, value in values.items()}
-
-    def _add_losses(
-        self, found: Measured, examples: Sequence[Example], losses: list[Tensor], flat: Tensor, tokens: Tensor, row: int
-    ) -> None:
+        flat, tokens, row = hidden.flatten(0, 1), ids.flatten(), ids.shape[1]
+        spots = [torch.tensor(predicted(e)) + i * row for i, e in enumerate(examples)]
+        if gradient is None and "el2n" not in self.measures:
+            losses = self._losses(flat, tokens, spots)
+        else:
+            losses = self._errors(found, flat, tokens, spots, gradient)
         found.columns["response_nll"] = _numbers([loss.mean() for loss in losses])
         if "low_perplexity" in self.measures:
             limit = math.log(LOW_PERPLEXITY)
@@ -227,17 +196,55 @@ class Pass:
             sizes = [len(loss) for loss in losses]
             found.token_losses = [part.numpy() for part in torch.cat(losses).cpu().split(sizes)]
         if "prompt" in self.measures:
-            sizes = [max(1, example.prompt_tokens - 1) for example in examples]
-            spots = [torch.arange(1, size + 1) + i * row for i, size in enumerate(sizes)]
-            where = torch.cat(spots).to(tokens.device)
-            prompt = self.head.losses(flat.index_select(0, where - 1), tokens.index_select(0, where)).split(sizes)
-            found.columns["prompt_nll"] = _numbers([part.mean() for part in prompt])
-            answers = [len(example.input_ids) - example.prompt_tokens for example in examples]
-            joined = [
-                (before.sum() + loss[-answer:].sum()) / (len(before) + answer)
-                for before, loss, answer in zip(prompt, losses, answers, strict=True)
-            ]
-            found.columns["sequence_nll"] = _numbers(joined)
+            before = [torch.arange(1, e.prompt_tokens) + i * row for i, e in enumerate(examples)]
+            self._add_prompts(found, examples, self._losses(flat, tokens, before), losses)
+
+    def _losses(self, flat: Tensor, tokens: Tensor, spots: Sequence[Tensor]) -> list[Tensor]:
+        """Return the losses of each record's tokens at its spots in the batch, from the hidden states before them."""
+        where = torch.cat(list(spots)).to(tokens.device)
+        losses = self.head.losses(flat.index_select(0, where - 1), tokens.index_select(0, where))
+        return list(losses.split([len(spot) for spot in spots]))
+
+    def _errors(
+        self, found: Measured, flat: Tensor, tokens: Tensor, spots: Sequence[Tensor], gradient: Tensor | None
+    ) -> list[Tensor]:
+        """Return the losses, after adding what needs the errors, a few records at a time; fill `gradient`."""
+        losses: list[Tensor] = []
+        moments, distances = [], []
+        for group in groups([len(spot) for spot in spots], self.head.rows):
+            where = torch.cat([spots[i] for i in group]).to(tokens.device)
+            sizes = [len(spots[i]) for i in group]
+            inputs = flat.index_select(0, where - 1)
+            loss, errors, logits = self.head.errors(inputs, tokens.index_select(0, where))
+            losses += loss.split(sizes)
+            if "el2n" in self.measures:
+                norms = torch.linalg.vector_norm(errors, dim=1, dtype=torch.float32)
+                distances += [part.mean() for part in norms.split(sizes)]
+            if gradient is None:
+                continue
+            errors = self.head.below_cap(errors, logits)
+            del logits
+            share = torch.tensor([1.0 / size for size in sizes for _ in range(size)], device=tokens.device)
+            below = (errors @ self.head.weight).float() * share.unsqueeze(1)
+            gradient.flatten(0, 1).index_copy_(0, where - 1, below.to(gradient.dtype))
+            if "gradients" in self.measures:
+                both = errors.split(sizes), inputs.split(sizes)
+                moments.append(head_moments(*both, self.head.cap is None, "mean_abs" in self.measures))
+        if distances:
+            found.columns["el2n"] = _numbers(distances)
+        if moments:
+            values = named(torch.cat(moments).cpu().numpy(), self.head.weight.numel())
+            found.columns |= {f"head_{name}": value for name, value in values.items()}
+        return losses
+
+    def _add_prompts(
+        self, found: Measured, examples: Sequence[Example], prompts: list[Tensor], losses: list[Tensor]
+    ) -> None:
+        found.columns["prompt_nll"] = _numbers([prompt.mean() for prompt in prompts])
+        # The losses of earlier answers are in the prompt; only those of the last answer follow it.
+        answers = [len(example.input_ids) - example.prompt_tokens for example in examples]
+        whole = [torch.cat([p, loss[-n:]]) for p, loss, n in zip(prompts, losses, answers, strict=True)]
+        found.columns["sequence_nll"] = _numbers([loss.mean() for loss in whole])
 
     def _unconditional(self, examples: Sequence[Example]) -> np.ndarray:
         """Return the mean losses of the responses after nothing but the first token of their prompts."""
@@ -250,9 +257,7 @@ class Pass:
             layer.tap = None
         hidden = hidden_states(self.model, input_ids=ids, use_cache=False).flatten(0, 1)
         spots = [torch.tensor(predicted(e)) + i * ids.shape[1] for i, e in enumerate(alone)]
-        where = torch.cat(spots).to(ids.device)
-        losses = self.head.losses(hidden.index_select(0, where - 1), ids.flatten().index_select(0, where))
-        return _numbers([part.mean() for part in losses.split([len(spot) for spot in spots])])
+        return _numbers([loss.mean() for loss in self._losses(hidden, ids.flatten(), spots)])
 
     def _embedding(self, found: Measured, examples: Sequence[Example], gradient: Tensor) -> None:
         lengths = torch.tensor([len(example.input_ids) for example in examples], device=gradient.device)
@@ -276,23 +281,6 @@ class Pass:
 
 def _numbers(parts: Sequence[Tensor]) -> np.ndarray:
     return torch.stack(list(parts)).double().cpu().numpy()
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode with no parameter asking for a gradient; restore both at the end."""
-    training = {module: module.training for module in model.modules()}
-    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
-    for parameter in asking:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-        for parameter in asking:
-            parameter.requires_grad_(True)
 
 
 def predicted(example: Example) -> list[int]:
