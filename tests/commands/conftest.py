@@ -24,6 +24,22 @@ def grads():
     return call
 
 
+def rows(path):
+    """Return the objects of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def on_data(grads, data, tiny_model_folder, tmp_path):
+    """Run a command on the twenty records and a tiny model, in a few quick steps, with an output in a new folder."""
+
+    def call(command, out, *options, **keywords):
+        files = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / out)
+        return grads(command, *files, *QUICK, *options, **keywords)
+
+    return call
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """Put a folder into an empty cache of the hub, which cannot itself be reached; return the commit."""

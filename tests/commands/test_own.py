@@ -1,22 +1,15 @@
+import functools
 import json
 
 import pandas as pd
 import pytest
 
-from .conftest import QUICK
-
-
-def rows(path):
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+from .conftest import QUICK, rows
 
 
 @pytest.fixture
-def select(grads, data, tiny_model_folder, tmp_path):
-    def call(out, *options, **keywords):
-        files = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / out)
-        return grads("select", *files, *QUICK, *options, **keywords)
-
-    return call
+def select(on_data):
+    return functools.partial(on_data, "select")
 
 
 def test_grads_selects_the_users_records_as_they_are(select, data, tmp_path):

@@ -6,11 +6,7 @@ import threading
 
 import pytest
 
-from .conftest import QUICK
-
-
-def rows(path):
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+from .conftest import QUICK, rows
 
 
 @pytest.mark.parametrize("revision", ["", "@main", "@0123456789abcdef0123456789abcdef01234567"])

@@ -1,5 +1,6 @@
 """`grads probe` on one's own records: what it measures, refuses, prints and keeps."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -20,12 +21,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "probe.md"
 
 
 @pytest.fixture
-def probe(grads, data, tiny_model_folder, tmp_path):
-    def call(out, *options, **keywords):
-        files = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / out)
-        return grads("probe", *files, *QUICK, *options, **keywords)
-
-    return call
+def probe(on_data):
+    return functools.partial(on_data, "probe")
 
 
 def test_a_store_is_written_and_what_it_took_is_printed(probe, tmp_path):
