@@ -18,12 +18,6 @@ from grads.study.config import Format
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Tiny matrices gain nothing from threads, and lose much on a machine that is busy."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def tokenizer(tiny_model_folder: Path) -> Any:
     return load_tokenizer(tiny_model_folder)
