@@ -43,13 +43,16 @@ class Needs:
             - vectors `hidden` (mean of the last layer's states), `weighted_hidden` (weighted by position),
               `layer_hidden` (of `probe.hidden_layer`), `embeddings` (mean of the input embeddings)
 
-            `base-validation` and `warm-validation` hold the same of the validation records. `encoder-<name>` holds the
-            vectors `sentences`.
+            `base-validation` and `warm-validation` hold the same of the validation records, `base-anchor` and
+            `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds the
+            vectors `losses`: response_nll of every record at checkpoints of a training run, a column a checkpoint.
+        texts: of `train` and `validation`, those whose texts are read.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """
 
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    texts: frozenset[str] = frozenset()
     arms: tuple[str, ...] = ()
     count_of: str | None = None
 
@@ -63,13 +66,15 @@ class Needs:
 class Inputs:
     """What a method selects from. All tables and vectors have the same N records, ordered by id.
 
-    Those of validation records have rows of their own, ordered by id too.
+    Those of validation and anchor records have rows of their own, ordered by id too.
 
     Args:
         signals: by store (`tokens` is always there), its columns; all begin with id and token counts.
         features: by store, then by kind, N x d vectors: `np.asarray(features["base"]["hidden"])`, or some rows at a
             time, in float32 (see `grads.data.vectors.Vectors`).
-        references: by arm, its selection (id, score, rank, kept).
+        texts: by split, a table of records: id, instruction, input, output, source, and a column for each field that the
+            domain's `metadata` names. Those of `train` are the N records, ordered by id.
+        references: by arm, its selection (id, score, rank, kept, weight).
         count: how many records to choose, at most N.
         seed: for random draws, already derived for its purpose: never from arm or ratio.
     """
@@ -79,6 +84,7 @@ class Inputs:
     references: Mapping[str, pd.DataFrame]
     count: int
     seed: int
+    texts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def pool(self) -> pd.DataFrame:
@@ -94,11 +100,14 @@ class Choice:
         score: N numbers, the higher the better; equal scores are ordered by id. NaN is an error.
         order: positions of the chosen records, first chosen first, at most `count`; None: the highest scores.
         notes: what a reader of the selection should know, as JSON values.
+        weights: N numbers, how much each chosen record should count in training (the strategy `weighted` reads them;
+            others do not); their mean over the chosen is made 1. None: all count alike.
     """
 
     score: np.ndarray
     order: np.ndarray | None = None
     notes: dict[str, Any] = field(default_factory=dict)
+    weights: np.ndarray | None = None
 
 
 def _nothing(_parameters: Any) -> Needs:

@@ -41,7 +41,8 @@ def select_records(
     """Select records and write the selection with its meta beside it (`<stem>.json`); return the meta.
 
     The Parquet file has a row for every eligible record, ordered by rank: id, score (the higher the better), rank (1 is
-    chosen first; records not kept follow by score, then id) and kept. The meta has counts and what made them.
+    chosen first; records not kept follow by score, then id), kept, and weight (of mean 1 over those kept, else 0). The
+    meta has counts and what made them.
 
     Args:
         method_name: a name of the registry.
@@ -188,6 +189,16 @@ def _table(method: Method, ids: pd.Series, choice: Choice, count: int) -> pd.Dat
     if len(chosen) > count or kept.sum() != len(chosen):
         raise ValueError(f"method '{method.name}' returned {len(chosen)} places, some twice or more than {count}")
     order = np.concatenate([chosen, by_score[~kept[by_score]]])
-    table = pd.DataFrame({"id": ids, "score": score, "rank": 0, "kept": kept}).iloc[order].reset_index(drop=True)
+    columns = {"id": ids, "score": score, "rank": 0, "kept": kept, "weight": _weights(method, choice, kept)}
+    table = pd.DataFrame(columns).iloc[order].reset_index(drop=True)
     table["rank"] = np.arange(1, len(table) + 1)
     return table
+
+
+def _weights(method: Method, choice: Choice, kept: np.ndarray) -> np.ndarray:
+    """Return how much each record counts in training, 1 on average over those kept, 0 for the others."""
+    given = np.ones(len(kept)) if choice.weights is None else np.asarray(choice.weights, dtype=float)
+    if given.shape != kept.shape or not (np.isfinite(given[kept]) & (given[kept] >= 0)).all():
+        raise ValueError(f"method '{method.name}' returned weights that are not {len(kept)} numbers of at least 0")
+    weights = np.where(kept, given, 0.0)
+    return weights * kept.sum() / weights.sum() if weights.sum() else kept.astype(float)

@@ -60,6 +60,21 @@ def test_fewer_than_asked_is_a_shortfall(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert table["score"].tolist() == [3, 1, 9, 8, 7, 6, 5, 4, 2, 0]
 
 
+def test_weights_have_mean_one_over_the_chosen_and_count_nothing_for_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    given = np.array([2.0, 5.0, 1.0, np.nan])
+    use(monkeypatch, lambda *_: Choice(np.zeros(4), np.array([2, 0]), weights=given))
+    select_records("made", {}, "0.5", 0, stores_of(4), {}, tmp_path / "s.parquet")
+    assert pd.read_parquet(tmp_path / "s.parquet")["weight"].tolist() == [2 / 3, 4 / 3, 0, 0]
+    use(monkeypatch, lambda *_: Choice(np.zeros(4)))
+    select_records("made", {}, "0.5", 0, stores_of(4), {}, tmp_path / "s.parquet")
+    assert pd.read_parquet(tmp_path / "s.parquet")["weight"].tolist() == [1, 1, 0, 0]
+    use(monkeypatch, lambda *_: Choice(np.zeros(4), weights=-given))
+    with pytest.raises(ValueError, match="weights that are not 4 numbers of at least 0"):
+        select_records("made", {}, "0.5", 0, stores_of(4), {}, tmp_path / "s.parquet")
+
+
 @pytest.mark.parametrize("order", [[0, 0], [0, 1, 2]])
 def test_wrong_number_of_places_is_a_bug(
     order: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
