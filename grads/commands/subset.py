@@ -24,7 +24,7 @@ def write_subset(
     """Select, and write `out`, `<stem>.scores.csv` and `<stem>.manifest.json`.
 
     The scores have a row for each eligible record, in the order of the data: its number there (from 1), id, score (the
-    higher the better), rank (1 is the first chosen) and whether it was kept.
+    higher the better), rank (1 is the first chosen), whether it was kept, and its weight in training.
 
     Raises:
         GradsError: a record cannot be written as JSON, or the stages cannot work with a file.

@@ -44,8 +44,8 @@ class Needs:
               `layer_hidden` (of `probe.hidden_layer`), `embeddings` (mean of the input embeddings)
 
             `base-validation` and `warm-validation` hold the same of the validation records, `base-anchor` and
-            `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds the
-            vectors `losses`: response_nll of every record at checkpoints of a training run, a column a checkpoint.
+            `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds
+            the vectors `losses`: response_nll at checkpoints of a training run, a column a checkpoint.
         texts: of `train` and `validation`, those whose texts are read.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
@@ -72,8 +72,8 @@ class Inputs:
         signals: by store (`tokens` is always there), its columns; all begin with id and token counts.
         features: by store, then by kind, N x d vectors: `np.asarray(features["base"]["hidden"])`, or some rows at a
             time, in float32 (see `grads.data.vectors.Vectors`).
-        texts: by split, a table of records: id, instruction, input, output, source, and a column for each field that the
-            domain's `metadata` names. Those of `train` are the N records, ordered by id.
+        texts: by split, a table of records: id, instruction, input, output, source, and a column for each field that
+            the domain's `metadata` names. Those of `train` are the N records, ordered by id.
         references: by arm, its selection (id, score, rank, kept, weight).
         count: how many records to choose, at most N.
         seed: for random draws, already derived for its purpose: never from arm or ratio.

@@ -20,7 +20,7 @@ def test_grads_selects_the_users_records_as_they_are(select, data, tmp_path):
     assert list(chosen[0]) == ["number", "output", "instruction", "tags"]
     assert "kept 5 of 20 eligible records (22 read, 1 empty, 1 duplicate, 0 too long)" in result.output
     scores = pd.read_csv(tmp_path / "subset.scores.csv")
-    assert list(scores.columns) == ["record", "id", "score", "rank", "kept"]
+    assert list(scores.columns) == ["record", "id", "score", "rank", "kept", "weight"]
     assert [given[number - 1] for number in scores.loc[scores["kept"], "record"]] == chosen
     assert sorted(scores["rank"]) == list(range(1, 21))
     manifest = json.loads((tmp_path / "subset.manifest.json").read_text())

@@ -30,7 +30,7 @@ def test_selection_is_a_ranking_of_the_pool(
 ) -> None:
     stores = stores_of(count)
     table, meta = select(name, ratio, stores)
-    assert list(table.columns) == ["id", "score", "rank", "kept"]
+    assert list(table.columns) == ["id", "score", "rank", "kept", "weight"]
     assert sorted(table["id"]) == sorted(stores["tokens"].signals["id"])
     assert table["rank"].tolist() == list(range(1, count + 1))
     kept = expected_count(name, ratio, count)
