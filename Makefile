@@ -11,7 +11,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all docs bench bench-probe lint format clean
+.PHONY: setup demo demo-small test test-all docs bench bench-attention bench-probe lint format clean
 
 setup: $(VENV)/ready
 
@@ -38,11 +38,15 @@ test: setup
 test-all: ARGS := -m 'not gpu and not cluster'
 test-all: test
 
-bench: bench-probe
+bench: bench-attention bench-probe
 
 # ARGS='--medquad FILE --encoder FOLDER' for the rows that need them; benchmarks/README.md has the other options.
 bench-probe: setup
 	python -m benchmarks.probe $(ARGS)
+
+# The backward pass of causal attention alone, in seconds.
+bench-attention: setup
+	python -m benchmarks.attention $(ARGS)
 
 lint: setup
 	ruff check
