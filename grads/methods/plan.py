@@ -6,7 +6,7 @@ from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
 from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES
-from grads.study.paths import OTHERS, VALIDATION, WARM, store_point
+from grads.study.paths import ANCHOR, OTHERS, VALIDATION, WARM, store_point
 from grads.study.ratios import AUTO
 
 
@@ -124,6 +124,11 @@ def _check_signals(study: Study, arm: str) -> None:
             )
         if records == VALIDATION:
             _check_uses_target(study, arm)
+        if records == ANCHOR and study.general.instructions is None:
+            raise GradsError(
+                f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of general instructions: add the section "
+                "'general.instructions', or remove the arm"
+            )
         if "weights" in held and study.training.weights != "full":
             raise GradsError(f"arms.{arm}.method: the signal 'weights' needs training.weights to be full: remove one")
         _check_adapter(study, arm, point, held)

@@ -168,3 +168,14 @@ def test_texts_that_a_method_may_not_read_are_refused(
     monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), **change))
     with pytest.raises(GradsError, match=sentence):
         check_arms(asked)
+
+
+def test_an_anchor_needs_general_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = study_of_features(monkeypatch, "warm-anchor", "adam_features")
+    check_arms(asked)
+    assert needs_moments(asked)
+    bare = asked.model_copy(update={"general": asked.general.model_copy(update={"instructions": None})})
+    with pytest.raises(
+        GradsError, match=r"arms\.mine\.method: .* general instructions: add the section 'general\.inst"
+    ):
+        check_arms(bare)

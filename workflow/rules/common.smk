@@ -12,7 +12,7 @@ from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
-from grads.study.paths import OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
@@ -110,10 +110,11 @@ def files_of(*sources):
     return own + [hub_path(source) for source in sources if source.kind == "hub"]
 
 
-def hub_source(path):
-    """Return the source, as plain data, whose repository is fetched to a path."""
-    sources = [entry.source for entry in (*STUDY.models.values(), *STUDY.domains.values())]
-    return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
+def records_of(wildcards):
+    """Return the records that a signal store is of: training records, or what the end of its name says."""
+    if wildcards.other == f"-{ANCHOR}":
+        return PATHS.general("anchor.parquet")
+    return PATHS.records(wildcards.domain, wildcards.other.removeprefix("-") or "train")
 
 
 def selection_input(wildcards):
