@@ -98,7 +98,7 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path: Path, study: Any) -> Non
 
 
 def test_general_instructions_have_rows_of_their_own(tmp_path: Path, study: Any) -> None:
-    domains, general = study
+    _, general = study
     prepared(tmp_path / "out", study, "report")
     write_records(tmp_path / "anchor.parquet", [make_record("Say it.", "", LEAKS[3]), make_record("Else?", "", "No")])
     records = {"own": {part: tmp_path / "out" / "own" / f"{part}.parquet" for part in PARTS}}
