@@ -116,7 +116,7 @@ def test_trajectories_are_kept_for_each_model(finished):
 
 def test_costs_are_charged_to_the_arm_whoever_scored(finished):
     costs = pd.read_csv(finished.results / "tables/cost.csv").set_index("arm")
-    # A preliminary epoch, two gradient passes after it, two epochs of the trajectory; two base passes, four checkpoints.
+    # A preliminary epoch, two gradient passes after it, two epochs of a trajectory; two base passes, four checkpoints.
     for arm in ("own", "near"):
         assert tuple(costs.loc[arm, ["passes", "forward_passes"]].astype(int)) == (5, 6)
         assert costs.loc[arm, "as_run_seconds"] == pytest.approx(costs.loc[arm, "standalone_seconds"])
