@@ -72,6 +72,8 @@ def select(inputs: Inputs, parameters: Grads) -> Choice:
     """Choose greedily; a chosen record's score is the one it was chosen by, the others' the one at the end."""
     import numpy as np
 
+    from grads.methods.neighbours import unit_rows
+
     fixed = np.zeros(len(inputs.pool))
     notes: dict[str, object] = {}
     if parameters.representativeness:
@@ -144,14 +146,6 @@ def rank_share(values: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
     return rankdata(np.round(values, DECIMALS)) / len(values)
-
-
-def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Return N x d rows of length 1; a row of zeros stays and has cosine 0 with all."""
-    import numpy as np
-
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(lengths > 0, lengths, 1.0)
 
 
 def diversity(directions: np.ndarray, neighbours: int) -> np.ndarray:
