@@ -133,7 +133,8 @@ class Method:
         trains: whether there is anything to train.
         equal_steps: whether all records are kept at every ratio, and training stops after the optimiser steps that
             the ratio's subset would take.
-        uses_target: whether it sees examples of the target task, which tables mark.
+        uses_target: whether it sees examples of the target task, which tables mark; a function of the parameters where
+            it depends on them (see `sees_target`).
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
     """
@@ -147,5 +148,9 @@ class Method:
     fixed_ratio: str | None = None
     trains: bool = True
     equal_steps: bool = False
-    uses_target: bool = False
+    uses_target: bool | Callable[[Any], bool] = False
     automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none
+
+    def sees_target(self, parameters: Any) -> bool:
+        """Return whether the method, with these parameters, sees examples of the target task."""
+        return self.uses_target if isinstance(self.uses_target, bool) else self.uses_target(parameters)

@@ -67,9 +67,10 @@ def _default(field: FieldInfo) -> str:
 
 def _reads(method: Method) -> str:
     """Return what the method needs with its default parameters, beside the token counts that all get."""
-    needs = method.needs(method.parameters())
+    parameters = method.parameters()
+    needs = method.needs(parameters)
     names = [f"signals `{store}`" for store in sorted(needs.stores)] + [f"arm `{arm}`" for arm in needs.arms]
-    return ", ".join(names + ["target examples"] * method.uses_target) or "-"
+    return ", ".join(names + ["target examples"] * method.sees_target(parameters)) or "-"
 
 
 def _ratio(method: Method) -> str:

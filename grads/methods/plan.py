@@ -35,6 +35,12 @@ def arm_needs(study: Study, arm: str) -> Needs:
         raise GradsError(f"arms.{arm}.parameters: {error}") from None
 
 
+def arm_uses_target(study: Study, arm: str) -> bool:
+    """Return whether the arm's method sees examples of the target task, which tables mark."""
+    method = arm_method(study, arm)
+    return method.sees_target(parse_parameters(method, study.arms[arm].parameters))
+
+
 def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
     """Return the arms whose selections the arm's method reads at a ratio."""
     return arm_needs(study, arm).references(ratio == AUTO)
@@ -105,7 +111,7 @@ def _check_signals(study: Study, arm: str) -> None:
                 f"arms.{arm}.method: '{study.arms[arm].method}' asks the signals '{store}' for '{name}', which they "
                 f"cannot hold: {nearest(name, known)}"
             )
-        if validation and not arm_method(study, arm).uses_target:
+        if validation and not arm_uses_target(study, arm):
             raise GradsError(
                 f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of validation records, and tables mark "
                 "such methods: declare it with uses_target=True"
