@@ -31,7 +31,7 @@ def objective(similarity: np.ndarray, subset: Any) -> float:
 
 
 def test_points_on_a_line_by_hand() -> None:
-    # c = 10. Alone, 2 is worth 8 + 9 + 10 + 9 + 2 = 38, which is the most. After 2, 10 adds 8, 0 adds 2, 1 adds 1 + 1 and
+    # c = 10. Alone, 2 is worth 8 + 9 + 10 + 9 + 2 = 38, the most. After 2, 10 adds 8, 0 adds 2, 1 adds 1 + 1 and
     # 3 adds 1 + 1. After both, 0 and 1 still add 2, and 3 adds 1: so 0 is next, by its id.
     points = [[0.0], [1.0], [2.0], [3.0], [10.0]]
     choice = choose(points, 2)
