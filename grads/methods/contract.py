@@ -47,12 +47,14 @@ class Needs:
             `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds
             the vectors `losses`: response_nll at checkpoints of a training run, a column a checkpoint.
         texts: of `train` and `validation`, those whose texts are read.
+        files: the user's own files that are read, by paths relative to the working folder.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """
 
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     texts: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     count_of: str | None = None
 
@@ -136,6 +138,7 @@ class Method:
         uses_target: whether it sees examples of the target task, which tables mark.
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
+        example: values for parameters that have no default, as lists, docs and tests show them.
     """
 
     name: str
@@ -149,3 +152,9 @@ class Method:
     equal_steps: bool = False
     uses_target: bool = False
     automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> Parameters:
+        """The method's parameters where nothing is given but what must be."""
+        return self.parameters(**self.example)

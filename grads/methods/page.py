@@ -67,7 +67,7 @@ def _default(field: FieldInfo) -> str:
 
 def _reads(method: Method) -> str:
     """Return what the method needs with its default parameters, beside the token counts that all get."""
-    needs = method.needs(method.parameters())
+    needs = method.needs(method.shown)
     names = [f"signals `{store}`" for store in sorted(needs.stores)] + [f"arm `{arm}`" for arm in needs.arms]
     return ", ".join(names + ["target examples"] * method.uses_target) or "-"
 

@@ -1,5 +1,7 @@
 """What a study's arms need before they can select: checked and known before any work."""
 
+from pathlib import Path
+
 from grads.methods.contract import Method, Needs
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
@@ -76,6 +78,7 @@ def check_arms(study: Study) -> None:
         if len(set(declared.ratios)) < len(declared.ratios):
             raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
         _check_auto(study, arm)
+        _check_files(study, arm)
         _check_signals(study, arm)
         if declared.start == "warm" and not arm_method(study, arm).trains:
             raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
@@ -92,6 +95,13 @@ def _check_auto(study: Study, arm: str) -> None:
             f"arms.{arm}.ratios: method '{declared.method}' with these parameters finds no number of records by "
             f"itself: give ratios instead of '{AUTO}'"
         )
+
+
+def _check_files(study: Study, arm: str) -> None:
+    for file in arm_needs(study, arm).files:
+        if not Path(file).is_file():
+            found = "is a folder" if Path(file).is_dir() else "is not there (paths are relative to the working folder)"
+            raise GradsError(f"arms.{arm}.parameters: {file} {found}: name a file")
 
 
 def _check_signals(study: Study, arm: str) -> None:
