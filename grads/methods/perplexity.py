@@ -6,8 +6,8 @@ lowest, `mid` starts at the 33rd percentile from above and goes down.
 Certain: `top`, and `mid` with its start, over all tokens of prompt and response, as baselines in the code of arXiv
 2503.01807.
 
-Ours: the default, `mid`; `low`; the loss of the response alone. Where `mid` is asked for more records than lie below its
-start, those just above it follow, from low to high, where the authors' code would return fewer.
+Ours: the default, `mid`; `low`; the loss of the response alone. Where `mid` is asked for more records than lie below
+its start, those just above it follow, from low to high, where the authors' code would return fewer.
 """
 
 from __future__ import annotations
