@@ -24,6 +24,10 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+# Splits whose texts a method may read; never those of test.
+TEXTS = frozenset({"train", "validation"})
+
+
 @dataclass(frozen=True)
 class Needs:
     """What must be there before a method can select.
@@ -46,13 +50,15 @@ class Needs:
             `base-validation` and `warm-validation` hold the same of the validation records, `base-anchor` and
             `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds
             the vectors `losses`: response_nll at checkpoints of a training run, a column a checkpoint.
-        texts: of `train` and `validation`, those whose texts are read.
+        texts: of `train` and `validation` (see TEXTS), those whose texts are read.
+        files: the user's own files that are read, by paths relative to the working folder.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """
 
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     texts: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     count_of: str | None = None
 
@@ -137,6 +143,7 @@ class Method:
             it depends on them (see `sees_target`).
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
+        example: values for parameters that have no default, as lists, docs and tests show them.
     """
 
     name: str
@@ -150,6 +157,12 @@ class Method:
     equal_steps: bool = False
     uses_target: bool | Callable[[Any], bool] = False
     automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> Parameters:
+        """The method's parameters where nothing is given but what must be."""
+        return self.parameters(**self.example)
 
     def sees_target(self, parameters: Any) -> bool:
         """Return whether the method, with these parameters, sees examples of the target task."""

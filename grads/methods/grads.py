@@ -10,8 +10,10 @@ reduction, and weighted coefficients; it gives neither formula nor coefficients.
   each matrix. Mean and standard deviation are left out: over the head they are 0 and l2 / sqrt(V d) by identity. A
   column that is constant, or a straight line of another, is dropped, for it would count nothing or one thing twice.
 - div: 1 - mean cosine to the 10 nearest neighbours, by the mean last hidden states of the untrained model, not centred,
-  or by the embeddings of a sentence encoder. Beyond 20,000 records an index finds the neighbours, and may miss some.
+  or by the embeddings of a sentence encoder.
 - weights 1, 0.5, 0.5.
+- More than 5,000 records have their densities estimated on a grid, and more than 20,000 their neighbours found by an
+  index, which may miss some, unless `exact`.
 
 Where the gradients are taken (`point`), of which layers, and what embeds the content (`encoder`) are parameters, too.
 """
@@ -47,7 +49,7 @@ class Grads(Parameters):
     diversity: float = Field(0.5, ge=0, description="Weight of the distance to the nearest neighbours.")
     similarity: float = Field(0.5, ge=0, description="Weight of the largest cosine to a chosen record, subtracted.")
     neighbours: int = Field(10, ge=1, description="Nearest neighbours of the diversity; all others if fewer.")
-    exact: bool = Field(False, description="Whether no neighbour may be missed among more than 20,000 records either.")
+    exact: bool = Field(False, description="Densities and neighbours pair by pair however many records there are.")
     point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
     layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
     encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; hidden states if none.")
@@ -74,7 +76,7 @@ def select(inputs: Inputs, parameters: Grads) -> Choice:
     fixed = np.zeros(len(inputs.pool))
     notes: dict[str, object] = {}
     if parameters.representativeness:
-        rep, notes = representativeness(inputs.signals[parameters.point], parameters.layers)
+        rep, notes = representativeness(inputs.signals[parameters.point], parameters.layers, parameters.exact)
         fixed += parameters.representativeness * rank_share(rep)
     directions = np.zeros((len(fixed), 1))
     if parameters.diversity or parameters.similarity:
@@ -88,7 +90,9 @@ def select(inputs: Inputs, parameters: Grads) -> Choice:
     return Choice(score, order, notes)
 
 
-def representativeness(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[np.ndarray, dict[str, object]]:
+def representativeness(
+    statistics: pd.DataFrame, layers: list[Layer], exact: bool = False
+) -> tuple[np.ndarray, dict[str, object]]:
     """Return N mean log-densities of the usable columns, and notes on which were used."""
     import numpy as np
 
@@ -96,7 +100,7 @@ def representativeness(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[n
 
     columns, zero = magnitude_columns(statistics, layers)
     used, dropped = usable_columns(columns)
-    logs = [np.log(density(columns[name])) for name in used]
+    logs = [np.log(density(columns[name], exact)) for name in used]
     notes = {"columns": used, "dropped_columns": dropped, "records_without_gradient": zero}
     return (np.mean(logs, axis=0) if logs else np.zeros(len(statistics))), notes
 

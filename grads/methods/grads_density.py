@@ -13,8 +13,11 @@ Rules, with p the density and s the combined number (all ours but the first):
 - `sample`: without replacement, each draw proportional to p among those left, as the largest of log p + Gumbel noise
   (P. S. Efraimidis and P. G. Spirakis, Information Processing Letters 97, 2006, in the form of the Gumbel trick). The
   noise depends on seed and id alone.
+- `median`: closest to the median of s, the smallest |s - m|, as `moderate_gradient` has it.
 - `central`: the middle of the distribution of s, by rank: the smallest |F(s) - 1/2|, F = (average rank - 1/2) / N.
 - `highest`: the largest s, a negative control.
+
+Densities of more than 5,000 records are estimated on a grid where they have one or two dimensions, unless `exact`.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Rule = Literal["density", "sample", "median", "central", "highest"]
+
+
 class GradsDensity(Parameters):
     """Parameters of `grads_density`; the defaults are ours."""
 
@@ -39,7 +45,8 @@ class GradsDensity(Parameters):
     layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
     reduction: Reduction = Field("l2", description="How a layer's gradient becomes a number.")
     combination: Combination = Field("sum", description="How the layers' numbers become one.")
-    rule: Literal["density", "sample", "central", "highest"] = Field("density", description="Which records are kept.")
+    rule: Rule = Field("density", description="Which records are kept.")
+    exact: bool = Field(False, description="Densities pair by pair however many records there are; takes N^2 steps.")
 
     @model_validator(mode="after")
     def _fit_together(self) -> GradsDensity:
@@ -47,7 +54,7 @@ class GradsDensity(Parameters):
             raise ValueError(f"combination '{self.combination}' is not among the layers {self.layers}: add it there")
         if self.reduction == "vector" and self.combination in ("sum", "zsum", "product"):
             raise ValueError("reduction 'vector' gives no single number: set combination to joint, embedding or head")
-        if self.rule in ("central", "highest") and not self.one_number:
+        if self.rule in ("median", "central", "highest") and not self.one_number:
             raise ValueError(f"rule '{self.rule}' needs one number a record: choose another reduction or combination")
         return self
 
@@ -63,12 +70,15 @@ def needs(parameters: GradsDensity) -> Needs:
 
 
 def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
-    """Choose by the rule; the score is density, log-density with noise, minus distance in rank, or magnitude."""
+    """Choose by the rule; the score is density, log-density with noise, minus distance (in rank, too), or magnitude."""
     import numpy as np
 
     statistics = inputs.signals[parameters.point]
     if parameters.rule == "highest":
         return Choice(combined(statistics, parameters))
+    if parameters.rule == "median":
+        number = combined(statistics, parameters)
+        return Choice(-np.abs(number - np.median(number)))
     if parameters.rule == "central":
         from scipy.stats import rankdata
 
@@ -95,8 +105,9 @@ def _density(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
     from grads.methods.signals import points_of
 
     if parameters.one_number:
-        return density(combined(statistics, parameters))
-    return joint_density(points_of(statistics, parameters.layers, parameters.reduction, parameters.combination))
+        return density(combined(statistics, parameters), parameters.exact)
+    points = points_of(statistics, parameters.layers, parameters.reduction, parameters.combination)
+    return joint_density(points, parameters.exact)
 
 
 def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:

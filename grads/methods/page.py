@@ -67,10 +67,9 @@ def _default(field: FieldInfo) -> str:
 
 def _reads(method: Method) -> str:
     """Return what the method needs with its default parameters, beside the token counts that all get."""
-    parameters = method.parameters()
-    needs = method.needs(parameters)
+    needs = method.needs(method.shown)
     names = [f"signals `{store}`" for store in sorted(needs.stores)] + [f"arm `{arm}`" for arm in needs.arms]
-    return ", ".join(names + ["target examples"] * method.sees_target(parameters)) or "-"
+    return ", ".join(names + ["target examples"] * method.sees_target(method.shown)) or "-"
 
 
 def _ratio(method: Method) -> str:

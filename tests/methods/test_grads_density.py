@@ -51,13 +51,27 @@ def test_the_middle_of_an_odd_number_is_its_median(stores_of: Stores) -> None:
     assert sizes[order[0]] == np.median(sizes)
 
 
+def test_the_nearest_to_the_median_by_hand(stores_of: Stores) -> None:
+    inputs = with_sizes(stores_of(5), [100.0, 1.0, 2.5, 3.0, 4.0])
+    # The median is 3: by value 2.5 comes before 4, by rank they tie.
+    assert METHOD.select(inputs, GradsDensity(rule="median")).score.tolist() == [-97.0, -2.0, -0.5, 0.0, -1.0]
+
+
+def test_exact_densities_are_those_of_scipy_however_many(stores_of: Stores) -> None:
+    inputs = inputs_of(stores_of(6_000))
+    total = combined(inputs.signals["warm"], GradsDensity())
+    exact = METHOD.select(inputs, GradsDensity(exact=True)).score
+    np.testing.assert_allclose(exact[:50], gaussian_kde(total)(total[:50]), rtol=1e-9)
+    assert not np.array_equal(METHOD.select(inputs, GradsDensity()).score, exact)
+
+
 def test_highest_is_the_order_of_the_numbers(stores_of: Stores) -> None:
     inputs = inputs_of(stores_of(40))
     total = inputs.signals["warm"]["embedding_l2"] + inputs.signals["warm"]["head_l2"]
     assert (METHOD.select(inputs, GradsDensity(rule="highest")).score == total).all()
 
 
-@pytest.mark.parametrize("rule", ["density", "central", "highest", "sample"])
+@pytest.mark.parametrize("rule", ["density", "median", "central", "highest", "sample"])
 @pytest.mark.parametrize("reduction", ["l2", "std", "range"])
 def test_the_unit_of_the_gradients_does_not_change_the_order(stores_of: Stores, rule: str, reduction: str) -> None:
     inputs = inputs_of(stores_of(50))
