@@ -15,6 +15,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 LossTurns = Literal["last", "all"]
 RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
+# What every record has as a column of its own in a table of texts, before its metadata.
+TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
 
 class Archive(Section):
@@ -112,11 +114,22 @@ class Domain(Section):
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+    metadata: list[str] = Field([], description="Further fields of the data, numbers or texts, that methods may read.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_are_further_fields(cls, metadata: list[str]) -> list[str]:
+        for name in metadata:
+            if name in TEXT_COLUMNS:
+                raise ValueError(f"every record has a field '{name}' of its own; take it away")
+        if len(set(metadata)) < len(metadata):
+            raise ValueError("a field is listed twice")
+        return metadata
 
     @model_validator(mode="after")
     def _glossary_has_its_own_fields(self) -> "Domain":
-        if self.source.kind == "glossary" and self.fields:
-            raise ValueError("a glossary's records are made by code; take 'fields' away")
+        if self.source.kind == "glossary" and (self.fields or self.metadata):
+            raise ValueError("a glossary's records are made by code; take 'fields' and 'metadata' away")
         return self
 
 

@@ -12,7 +12,7 @@ from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
-from grads.study.paths import VALIDATION, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.paths import OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
@@ -44,7 +44,7 @@ wildcard_constraints:
     split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",
     # Follows a store's name: nothing for training records.
-    other="|".join(["", VALIDATION]),
+    other="|".join(["", *OTHERS]),
     shard=r"\d+",
 
 
@@ -117,12 +117,13 @@ def hub_source(path):
 
 
 def selection_input(wildcards):
-    """Return the signal stores, and the other arms' selections, that the arm's method reads."""
-    cell = cell_of(wildcards)
-    names = ["tokens", *sorted(arm_needs(STUDY, cell.arm).stores)]
+    """Return the signal stores, the texts, and the other arms' selections, that the arm's method reads."""
+    cell, needs = cell_of(wildcards), arm_needs(STUDY, wildcards.arm)
+    names = ["tokens", *sorted(needs.stores)]
     stores = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in names}
+    texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
-    return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
 
 
 def training_start(wildcards):
