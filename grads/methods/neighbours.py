@@ -15,6 +15,8 @@ SMALL = 20_000
 CHUNK = 2**22
 # Decimals of a cosine that count; what lies below is rounding, and must not decide between equals.
 DECIMALS = 6
+# What stands for the cosine of a record with itself, so that it is no neighbour of its own.
+OWN = -2
 # Lists of the index for N records, as a multiple of sqrt(N), and the share of them that is searched for a record.
 LISTS = 4
 SEARCHED = 1 / 16
@@ -58,16 +60,43 @@ def nearest(vectors: Vectors, count: int, exact: bool = False) -> tuple[np.ndarr
     return np.concatenate([cosines for cosines, _ in found]), np.concatenate([places for _, places in found])
 
 
+def ranked(cosines: np.ndarray, count: int, places: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the `count` highest of each of n rows of m cosines, and which positions those have: both n x count.
+
+    Highest first, to six decimals, equal ones by position; `OWN` is below every cosine. Cosine and position are made
+    one whole number, so that partitioning leaves no tie to chance.
+
+    Args:
+        cosines: n x m.
+        count: at most m.
+        places: n x m positions; None: the column is the position.
+    """
+    import numpy as np
+
+    if places is None:
+        places = np.arange(cosines.shape[1])
+    scale, size = 10**DECIMALS, int(places.max()) + 1
+    keys = np.rint(cosines * np.float64(scale)).astype(np.int64) - OWN * scale
+    keys *= size
+    keys += size - 1 - places
+    if count < keys.shape[1]:
+        keys = np.partition(keys, keys.shape[1] - count, axis=1)[:, -count:]
+    keys = -np.sort(-keys, axis=1)
+    return (keys // size + OWN * scale) / scale, size - 1 - keys % size
+
+
 def _by_blocks(vectors: Vectors, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     import numpy as np
 
     directions = unit_matrix(vectors)
-    everyone = np.arange(len(directions))
     step = max(1, CHUNK // len(directions))
-    return [
-        _ranked(directions[start : start + step] @ directions.T, everyone, start, count)
-        for start in range(0, len(directions), step)
-    ]
+    found = []
+    for start in range(0, len(directions), step):
+        cosines = directions[start : start + step] @ directions.T
+        rows = np.arange(len(cosines))
+        cosines[rows, start + rows] = OWN
+        found.append(ranked(cosines, count))
+    return found
 
 
 def _by_index(vectors: Vectors, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -81,10 +110,12 @@ def _by_index(vectors: Vectors, count: int) -> list[tuple[np.ndarray, np.ndarray
         # One more, for the record itself is the nearest to it.
         cosines, places = index.search(queries, count + 1)
         short = (places < 0).any(axis=1)
-        if short.any():  # Its lists hold too few: search all.
-            everywhere = faiss.SearchParametersIVF(nprobe=index.nlist)
+        if short.any():  # The lists searched hold too few: search all.
+            everywhere = faiss.SearchParametersIVF()
+            everywhere.nprobe = index.nlist
             cosines[short], places[short] = index.search(queries[short], count + 1, params=everywhere)
-        found.append(_ranked(cosines, places.astype(np.int64), start, count))
+        cosines[places == start + np.arange(len(chunk))[:, None]] = OWN
+        found.append(ranked(cosines, count, places))
         start += len(chunk)
     return found
 
@@ -105,21 +136,3 @@ def _index(vectors: Vectors) -> Any:
     for chunk in vectors.unit.chunks():
         index.add(unit_rows(chunk))
     return index
-
-
-def _ranked(cosines: np.ndarray, places: np.ndarray, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `count` highest of each row and where they are, without record `first` + row number itself.
-
-    Cosine and position are one whole number each, so that partitioning leaves no tie to chance.
-    """
-    import numpy as np
-
-    scale, size = 10**DECIMALS, int(places.max()) + 1
-    keys = np.rint(cosines * np.float64(scale)).astype(np.int64) + 2 * scale
-    keys *= size
-    keys += size - 1 - places
-    own = places == first + np.arange(len(cosines))[:, None]
-    keys[own] = -1
-    keys = np.partition(keys, keys.shape[1] - count, axis=1)[:, -count:]
-    keys = -np.sort(-keys, axis=1)
-    return (keys // size - 2 * scale) / scale, size - 1 - keys % size
