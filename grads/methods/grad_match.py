@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 PART = 25_000
 # Products of gradients with the residual that differ by less, as a share of the largest, are equal.
 EQUAL = 1e-6
+# Decimals of the score of a record that was not taken; what lies below is rounding.
+DECIMALS = 6
 # Rank-one updates of the inverse before it is computed anew.
 UPDATES = 1000
 
@@ -176,7 +178,7 @@ class Pursuit:
             self._drop_negative()
             self.score = self._products()
         self.inverse, self.solution = self._inverted()
-        self.score = np.where(self.taken, reasons, self._products())
+        self.score = np.where(self.taken, reasons, np.round(self._products(), DECIMALS))
 
     def _best(self) -> int | None:
         """Return the open record that goes best with the residual, the first of equals; None if none goes with it."""

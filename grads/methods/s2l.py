@@ -43,7 +43,11 @@ def select(inputs: Inputs, parameters: SmallToLarge) -> Choice:
     """Choose from the clusters in turn."""
     import numpy as np
 
-    cluster = clusters_of(np.asarray(inputs.features["trajectory"]["losses"]), parameters.clusters, inputs.seed)
+    trajectories = np.asarray(inputs.features["trajectory"]["losses"])
+    unknown = np.isnan(trajectories).any(axis=1)
+    if unknown.any():  # Which the stage refuses.
+        return Choice(np.where(unknown, np.nan, 0.0))
+    cluster = clusters_of(trajectories, parameters.clusters, inputs.seed)
     place = {id_: index for index, id_ in enumerate(shuffled_ids(inputs.pool["id"], inputs.seed))}
     order = in_turn(cluster, np.array([place[id_] for id_ in inputs.pool["id"]]))
     score = np.empty(len(order))
