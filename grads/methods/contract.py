@@ -139,7 +139,8 @@ class Method:
         trains: whether there is anything to train.
         equal_steps: whether all records are kept at every ratio, and training stops after the optimiser steps that
             the ratio's subset would take.
-        uses_target: whether it sees examples of the target task, which tables mark.
+        uses_target: whether it sees examples of the target task, which tables mark; a function of the parameters where
+            it depends on them (see `sees_target`).
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
         example: values for parameters that have no default, as lists, docs and tests show them.
@@ -154,7 +155,7 @@ class Method:
     fixed_ratio: str | None = None
     trains: bool = True
     equal_steps: bool = False
-    uses_target: bool = False
+    uses_target: bool | Callable[[Any], bool] = False
     automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none
     example: Mapping[str, Any] = field(default_factory=dict)
 
@@ -162,3 +163,7 @@ class Method:
     def shown(self) -> Parameters:
         """The method's parameters where nothing is given but what must be."""
         return self.parameters(**self.example)
+
+    def sees_target(self, parameters: Any) -> bool:
+        """Return whether the method, with these parameters, sees examples of the target task."""
+        return self.uses_target if isinstance(self.uses_target, bool) else self.uses_target(parameters)

@@ -29,6 +29,7 @@ from pydantic import Field, model_validator
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.signals import Combination, Layer, Point, Reduction, gradient_measures
+from grads.study.seeds import gumbel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,10 +88,7 @@ def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
     dense = _density(statistics, parameters)
     if parameters.rule == "density":
         return Choice(dense)
-    from grads.study.seeds import uniform
-
-    noise = np.array([-np.log(-np.log(uniform(id_, inputs.seed))) for id_ in inputs.pool["id"]])
-    return Choice(np.log(dense) + noise)
+    return Choice(np.log(dense) + np.array([gumbel(id_, inputs.seed) for id_ in inputs.pool["id"]]))
 
 
 def combined(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:

@@ -37,6 +37,12 @@ def arm_needs(study: Study, arm: str) -> Needs:
         raise GradsError(f"arms.{arm}.parameters: {error}") from None
 
 
+def arm_uses_target(study: Study, arm: str) -> bool:
+    """Return whether the arm's method sees examples of the target task, which tables mark."""
+    method = arm_method(study, arm)
+    return method.sees_target(parse_parameters(method, study.arms[arm].parameters))
+
+
 def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
     """Return the arms whose selections the arm's method reads at a ratio."""
     return arm_needs(study, arm).references(ratio == AUTO)
@@ -114,7 +120,7 @@ def _check_texts(study: Study, arm: str) -> None:
 
 
 def _check_uses_target(study: Study, arm: str) -> None:
-    if not arm_method(study, arm).uses_target:
+    if not arm_uses_target(study, arm):
         raise GradsError(
             f"arms.{arm}.method: '{study.arms[arm].method}' reads validation records, and tables mark such methods: "
             "declare it with uses_target=True"

@@ -1,4 +1,7 @@
-"""Which gradient signals a method reads: where they are taken, of which layers, and how a layer becomes one number."""
+"""Which gradient signals a method reads: where they are taken, of which layers, and how a layer becomes one number.
+
+And which embeddings stand for the content.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Point = Literal["warm", "base", "during"]
+# Where projected gradients are taken.
+FeaturePoint = Literal["warm", "base"]
 Layer = Literal["embedding", "head", "adapter"]
 NormLayer = Literal["embedding", "head", "adapter", "weights"]
 Reduction = Literal["l2", "mean_abs", "std", "range", "vector"]
@@ -24,6 +29,11 @@ def gradient_measures(layers: Sequence[NormLayer], mean_abs: bool = False) -> fr
     """Return what a store must hold for statistics of the given layers' gradients."""
     measures = {"gradients"} | ({"adapter", "weights"} & set(layers)) | ({"mean_abs"} if mean_abs else set())
     return frozenset(measures)
+
+
+def content(encoder: str | None) -> tuple[str, str]:
+    """Return the store of the content's embeddings and what they are called in it: hidden states without an encoder."""
+    return ("base", "hidden") if encoder is None else (f"encoder-{encoder}", "sentences")
 
 
 def gradient_norm(statistics: pd.DataFrame, layers: Sequence[NormLayer]) -> np.ndarray:
