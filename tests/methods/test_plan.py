@@ -54,7 +54,10 @@ def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
 @pytest.mark.parametrize(
     ("arms", "sentence"),
     [
-        ({"a": {"method": "gradss", "ratios": [0.5]}}, r"arms\.a\.method: there is no .* 'gradss': did you mean 'grads'"),
+        (
+            {"a": {"method": "gradss", "ratios": [0.5]}},
+            r"arms\.a\.method: there is no .* 'gradss': did you mean 'grads'",
+        ),
         (
             {"a": {"method": "grads", "ratios": [0.5], "parameters": {"neighbors": 3}}},
             r"arms\.a\.parameters: .*no parameter 'neighbors': did you mean 'neighbours'",
