@@ -69,6 +69,7 @@ def _reads(method: Method) -> str:
     """Return what the method needs with its default parameters, beside the token counts that all get."""
     needs = method.needs(method.shown)
     names = [f"signals `{store}`" for store in sorted(needs.stores)] + [f"arm `{arm}`" for arm in needs.arms]
+    names += [f"texts `{split}`" for split in sorted(needs.texts)]
     return ", ".join(names + ["target examples"] * method.sees_target(method.shown)) or "-"
 
 

@@ -1,7 +1,7 @@
 """Made-up signal stores for the methods' tests."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grads.data.records import Record, make_record, write_records
 from grads.data.vectors import Vectors, split_lengths
+from grads.methods.contract import Inputs
 from grads.methods.registry import find_method, parse_parameters
 from grads.methods.stage import select_records
 
@@ -21,6 +23,7 @@ class MadeStore:
     signals: pd.DataFrame
     features: dict[str, Vectors] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
 
 
 def make_stores(count: int, seed: int = 0, constant: bool = False) -> dict[str, MadeStore]:
@@ -46,20 +49,50 @@ def make_stores(count: int, seed: int = 0, constant: bool = False) -> dict[str, 
         for name in ("std", "mean_abs"):
             warm[f"{matrix}_{name}"] = random.lognormal(size=size) * np.ones(count)
     features = (random.normal(size=(size, 5)) * np.ones((count, 1))).astype(np.float32)
+    ids = tokens["id"].tolist()
+    base = {"hidden": Vectors(*split_lengths(features))} | make_vectors(random, size, count)
     return {
-        "tokens": MadeStore(tokens),
-        "warm": MadeStore(warm),
-        "base": MadeStore(tokens, {"hidden": Vectors(*split_lengths(features))}),
+        "tokens": MadeStore(tokens, records=make_records(random, ids, size)),
+        "warm": MadeStore(warm, make_vectors(random, size, count)),
+        "base": MadeStore(tokens, base),
+        **{name: make_others(random) for name in ("base-validation", "warm-validation", "base-anchor")},
     }
 
 
+def make_vectors(random: np.random.Generator, size: int, count: int) -> dict[str, Vectors]:
+    """Return vectors of all kinds, around a mean as gradients are; `size` of them or one differ."""
+    kinds = ("weighted_hidden", "sgd_features", "adam_features")
+    return {
+        kind: Vectors(*split_lengths((random.normal(size=(size, 6)) + np.eye(6)[0]) * np.ones((count, 1))))
+        for kind in kinds
+    }
+
+
+def make_records(random: np.random.Generator, ids: Sequence[str], size: int) -> tuple[Record, ...]:
+    """Return records of the given ids with texts of ten words each; `size` of them or one differ."""
+    words = random.choice(["ash", "birch", "cedar", "elm", "fir", "oak", "pine", "yew"], size=(size, 10))
+    words = np.broadcast_to(words, (len(ids), 10))
+    made = (make_record(" ".join(row[:4]), "", " ".join(row[4:]), source=row[0]) for row in words)
+    return tuple(replace(record, id=id_) for id_, record in zip(ids, made, strict=True))
+
+
+def make_others(random: np.random.Generator) -> MadeStore:
+    """Return a store of eight records that are not the pool's."""
+    ids = [f"other{index}" for index in range(8)]
+    tokens = pd.DataFrame({"id": ids, "prompt_tokens": 20, "response_tokens": 9, "truncated": False})
+    return MadeStore(tokens, make_vectors(random, 8, 8), records=make_records(random, ids, 8))
+
+
 def reorder(stores: dict[str, MadeStore], order: Sequence[int]) -> dict[str, MadeStore]:
-    """Return the stores with their records in another order."""
+    """Return the stores with the pool's records in another order."""
     return {
         name: MadeStore(
             store.signals.iloc[order].reset_index(drop=True),
             {kind: vectors.ordered(order) for kind, vectors in store.features.items()},
+            records=store.records,
         )
+        if len(store.signals) == len(order)
+        else store
         for name, store in stores.items()
     }
 
@@ -72,6 +105,25 @@ def stores_of() -> Callable[..., dict[str, MadeStore]]:
 @pytest.fixture(scope="session")
 def reordered() -> Callable[..., dict[str, MadeStore]]:
     return reorder
+
+
+@pytest.fixture(scope="session")
+def inputs_of() -> Callable[..., Inputs]:
+    """Make a method's inputs of rows by store and kind; those of the pool have the ids r000, r001, ..."""
+
+    def make(
+        rows: dict[str, dict[str, Any]], count: int, seed: int = 0, texts: dict[str, pd.DataFrame] | None = None
+    ) -> Inputs:
+        signals, features = {}, {}
+        for store, kinds in rows.items():
+            letter = "v" if store.partition("-")[2] else "r"
+            size = len(next(iter(kinds.values())))
+            signals[store] = pd.DataFrame({"id": [f"{letter}{index:03}" for index in range(size)]})
+            features[store] = {kind: Vectors(*split_lengths(np.asarray(found, float))) for kind, found in kinds.items()}
+        pool = texts["train"][["id"]] if texts and "train" in texts else signals[next(iter(rows))]
+        return Inputs({"tokens": pool, **signals}, features, {}, count, seed, texts or {})
+
+    return make
 
 
 @pytest.fixture
@@ -88,7 +140,11 @@ def select(tmp_path: Path) -> Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
             references[arm] = tmp_path / arm / f"{seed}.parquet"
             select_records(arm, {}, ratio, seed, stores, {}, references[arm])
         out = tmp_path / name / f"{seed}.parquet"
-        meta = select_records(name, parameters, ratio, seed, stores, references, out)
+        texts = {}
+        for split in method.needs(parse_parameters(method, parameters)).texts:
+            texts[split] = tmp_path / f"{split}.parquet"
+            write_records(texts[split], stores["tokens" if split == "train" else "base-validation"].records)
+        meta = select_records(name, parameters, ratio, seed, stores, references, out, texts)
         return pd.read_parquet(out), meta
 
     return run
