@@ -68,4 +68,5 @@ METHOD = Method(
     select,
     ModerateGradient,
     needs,
+    may_fall_short=True,
 )

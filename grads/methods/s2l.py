@@ -86,4 +86,4 @@ def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:
     return np.lexsort((first[cluster], sizes[cluster], turn, sizes[cluster] <= OUTLIERS))
 
 
-METHOD = Method("s2l", "S2L", "arXiv 2403.07384, algorithm 1", select, SmallToLarge, needs)
+METHOD = Method("s2l", "S2L", "arXiv 2403.07384, algorithm 1", select, SmallToLarge, needs, draws=True)
