@@ -144,6 +144,9 @@ class Method:
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
         example: values for parameters that have no default, as lists, docs and tests show them.
+        draws: whether, by default, chance plays a part, so that another seed chooses otherwise.
+        nested: whether a smaller selection is the beginning of every larger one.
+        may_fall_short: whether it may choose fewer records than it is asked for, which tables mark.
     """
 
     name: str
@@ -158,6 +161,9 @@ class Method:
     uses_target: bool | Callable[[Any], bool] = False
     automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none
     example: Mapping[str, Any] = field(default_factory=dict)
+    draws: bool = False
+    nested: bool = True
+    may_fall_short: bool = False
 
     @property
     def shown(self) -> Parameters:

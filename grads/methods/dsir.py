@@ -87,4 +87,6 @@ def log_ratios(target: csr_matrix, pool: csr_matrix, smoothing: float) -> np.nda
     return np.where(there > 0, ratios, 0.0)
 
 
-METHOD = Method("dsir", "DSIR", "arXiv 2302.03169; code p-lambda/dsir @4802a1c", select, Dsir, needs, uses_target=True)
+METHOD = Method(
+    "dsir", "DSIR", "arXiv 2302.03169; code p-lambda/dsir @4802a1c", select, Dsir, needs, uses_target=True, draws=True
+)

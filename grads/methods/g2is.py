@@ -193,4 +193,14 @@ def walk(
         order.append(int(places[found.argmax()] if found.any() else np.where(able, toward, OWN).argmax()))
 
 
-METHOD = Method("g2is", "G2IS", "arXiv 2502.11062; code zy125413/G2IS @990409b", select, G2is, needs, uses_target=True)
+METHOD = Method(
+    "g2is",
+    "G2IS",
+    "arXiv 2502.11062; code zy125413/G2IS @990409b",
+    select,
+    G2is,
+    needs,
+    uses_target=True,
+    nested=False,
+    may_fall_short=True,
+)

@@ -8,9 +8,9 @@ Certain: the band, the median, the response's tokens alone, the trainable LoRA p
 them, and that the number asked for counts against the whole batch, floor(rho |B|) in Algorithm 1. All of this is known
 from readers' notes on the full text, not from the text itself.
 
-Ours: the batch is the whole training set (the paper allows it), and the number is rounded as for every method. At
-`base` a LoRA adapter's B is 0, so that its gradient is that of B alone. If fewer records lie in the band than are asked for,
-fewer are kept. With `counted: band` the ratio is one of the candidates, as one reader has it.
+Ours: the batch is the whole training set, which the paper allows, and the number is rounded as for every method. At
+`base` a LoRA adapter's B is 0, so that its gradient is that of B alone. If fewer records lie in the band than are asked
+for, fewer are kept. With `counted: band` the ratio is one of the candidates, as one reader has it.
 """
 
 from __future__ import annotations
@@ -68,4 +68,5 @@ METHOD = Method(
     select,
     ModerateGradient,
     needs,
+    may_fall_short=True,
 )

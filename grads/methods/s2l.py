@@ -44,9 +44,6 @@ def select(inputs: Inputs, parameters: SmallToLarge) -> Choice:
     import numpy as np
 
     trajectories = np.asarray(inputs.features["trajectory"]["losses"])
-    unknown = np.isnan(trajectories).any(axis=1)
-    if unknown.any():  # Which the stage refuses.
-        return Choice(np.where(unknown, np.nan, 0.0))
     cluster = clusters_of(trajectories, parameters.clusters, inputs.seed)
     place = {id_: index for index, id_ in enumerate(shuffled_ids(inputs.pool["id"], inputs.seed))}
     order = in_turn(cluster, np.array([place[id_] for id_ in inputs.pool["id"]]))
@@ -90,4 +87,4 @@ def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:
     return np.lexsort((first[cluster], sizes[cluster], turn, sizes[cluster] <= OUTLIERS))
 
 
-METHOD = Method("s2l", "S2L", "arXiv 2403.07384, algorithm 1", select, SmallToLarge, needs)
+METHOD = Method("s2l", "S2L", "arXiv 2403.07384, algorithm 1", select, SmallToLarge, needs, draws=True)

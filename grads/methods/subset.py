@@ -94,5 +94,6 @@ METHOD = Method(
     Subset,
     needs,
     automatic_count=automatic_count,
+    may_fall_short=True,
     example={"file": "subset.jsonl"},
 )

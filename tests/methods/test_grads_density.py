@@ -11,7 +11,6 @@ from scipy.stats import gaussian_kde
 from grads.methods.contract import Inputs
 from grads.methods.grads_density import METHOD, GradsDensity, combined
 from grads.methods.signals import Combination, Point
-from grads.runtime.errors import GradsError
 from grads.study.seeds import uniform
 
 Stores = Callable[..., Any]
@@ -135,14 +134,12 @@ def test_duplicates_of_a_record_make_its_neighbourhood_denser(stores_of: Stores)
     assert [*sizes, *[6.0] * 6][crowded[0]] == 6.0
 
 
-def test_a_vanishing_density_is_an_error_and_not_a_silent_last_place(stores_of: Stores, tmp_path: Any) -> None:
-    from grads.methods.stage import select_records
-
-    stores = stores_of(5)
-    broken = stores["warm"].signals.assign(head_l2=[1.0, np.nan, 2.0, 3.0, 4.0])
-    mixed = {**stores, "warm": type(stores["warm"])(broken)}
-    with pytest.raises(GradsError, match=r"method 'grads_density' scored \d of 5 records as NaN"):
-        select_records("grads_density", {}, "0.5", 0, mixed, {}, tmp_path / "s.parquet")
+def test_a_gradient_that_is_no_number_has_no_density(stores_of: Stores) -> None:
+    inputs = inputs_of(stores_of(5))
+    warm = inputs.signals["warm"].assign(head_l2=[1.0, np.nan, 2.0, 3.0, 4.0])
+    broken = Inputs({**inputs.signals, "warm": warm}, {}, {}, 5, 0)
+    for parameters in ({}, {"combination": "joint"}, {"rule": "sample"}, {"rule": "median"}, {"rule": "central"}):
+        assert np.isnan(METHOD.select(broken, GradsDensity(**parameters)).score).any()
 
 
 def test_combined_numbers_follow_the_layers_asked_for(stores_of: Stores) -> None:

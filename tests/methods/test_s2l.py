@@ -85,9 +85,3 @@ def test_more_clusters_than_different_trajectories() -> None:
     assert clusters_of(np.ones((6, 4)), 100, seed=0).tolist() == [0] * 6
     assert len(set(clusters_of(np.repeat(np.eye(3), 2, axis=0), 100, seed=0).tolist())) == 3
     assert sorted(chosen(choose(np.ones((6, 4)), 6, 100))) == list(range(6))
-
-
-def test_a_trajectory_that_is_no_number_has_no_score() -> None:
-    trajectories, _ = groups()
-    trajectories[7, 1] = np.nan
-    assert np.flatnonzero(np.isnan(choose(trajectories, 5, 3).score)).tolist() == [7]
