@@ -55,7 +55,7 @@ def _results(options: argparse.Namespace) -> dict[str, Any]:
     if "scale" in options.parts:
         for group, names in wanted.items():
             for name in names:
-                results["scale"].append(_scale(name, group, sizes[group], options.threads))
+                results["scale"].append(scale(name, group, sizes[group], options.threads))
                 _write(options.out, results)
     if "losses" in options.parts:
         for one in comparisons(options.quick):
@@ -68,7 +68,7 @@ def _results(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def _scale(name: str, group: str, sizes: Group, threads: int) -> dict[str, Any]:
+def scale(name: str, group: str, sizes: Group, threads: int) -> dict[str, Any]:
     """Return a method's runs over growing numbers of records, and whether the last meets the group's bars."""
     runs = [{"count": count} | run(Case(name, count, sizes.dimensions, RATIO), threads) for count in sizes.counts]
     last = runs[-1]

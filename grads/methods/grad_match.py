@@ -243,4 +243,6 @@ METHOD = Method(
     GradMatch,
     needs,
     uses_target=uses_target,
+    nested=False,
+    may_fall_short=True,
 )
