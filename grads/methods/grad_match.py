@@ -244,5 +244,4 @@ METHOD = Method(
     needs,
     uses_target=uses_target,
     nested=False,
-    may_fall_short=True,
 )

@@ -10,6 +10,7 @@ with job(snakemake):
     given.pop("files")  # The method reads them by name.
     references = {arm: Path(given.pop(name)) for name, arm in parameters.references.items()}
     texts = {split: Path(given.pop(name)) for name, split in parameters.texts.items()}
+    scorer = given.pop("scorer", None)
     select_records(
         parameters.method,
         parameters.parameters,
@@ -19,4 +20,5 @@ with job(snakemake):
         references,
         Path(snakemake.output.selection),
         texts,
+        scorer and read_store(scorer),
     )
