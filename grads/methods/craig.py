@@ -3,7 +3,11 @@
 Chooses S of k records to make F(S) = sum over i of max over j in S of (c - |g_i - g_j|) large, with c the largest
 distance: every record should have a chosen one with nearly its gradient. The greedy algorithm reaches at least 1 - 1/e
 of the largest F. A chosen record's weight is the number of records that are nearest to it; the strategy `weighted`
-trains with it (B. Mirzasoleiman, J. Bilmes and J. Leskovec, ICML 2020, algorithm 1). Ours:
+trains with it.
+
+Certain: function, greedy algorithm and weights (B. Mirzasoleiman, J. Bilmes and J. Leskovec, ICML 2020, algorithm 1).
+
+Ours:
 
 - g: the projected gradients of the adapter after the preliminary epoch, once, where the paper takes those of the last
   layer again and again during training.

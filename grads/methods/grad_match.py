@@ -4,8 +4,11 @@ Minimises |sum over S of w_i g_i - b|^2 + lambda |w|^2 over w >= 0 and |S| <= k,
 gradients, or of the validation gradients. Orthogonal matching pursuit: take the record whose gradient goes best with
 the residual, refit all weights by ridge regression, drop those that are negative (the most negative first, refitting
 each time), and again, until k are taken, the residual is below `epsilon` |b|, or no gradient goes with it. What is
-missing is filled with random records of weight 1. So far the paper and its code (CORDS), lambda and epsilon included;
-the strategy `weighted` trains with the weights. Ours:
+missing is filled with random records of weight 1. The strategy `weighted` trains with the weights.
+
+Certain: all of that is the paper and its code (CORDS), lambda and epsilon included.
+
+Ours:
 
 - g: the projected gradients of the adapter, once, where the paper takes the last layer's again and again during
   training; in units of the training gradients' root mean square length, so that lambda does not depend on their scale.

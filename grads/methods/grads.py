@@ -2,9 +2,13 @@
 
     score(i) = w_rep R(rep_i) + w_div R(div_i) - w_sim max cosine(i, j), j among those already chosen
 
-chosen greedily, with R = rank / N (average ranks for ties). What is known of the paper (arXiv 2511.08620) names the
-statistics of the gradients of input embedding and LM head after a preliminary epoch, content diversity, similarity
-reduction, and weighted coefficients; it gives neither formula nor coefficients. Everything below is ours:
+chosen greedily, with R = rank / N (average ranks for ties).
+
+Certain: what is known of the paper (arXiv 2511.08620) names the statistics of the gradients of input embedding and LM
+head after a preliminary epoch, content diversity, similarity reduction, and weighted coefficients; it gives neither
+formula nor coefficients.
+
+Ours: the formula, and everything below.
 
 - rep: mean of the one-dimensional log-densities of log l2, log max|g| and the asymmetry (max + min) / (max - min) of
   each matrix. Mean and standard deviation are left out: over the head they are 0 and l2 / sqrt(V d) by identity. A

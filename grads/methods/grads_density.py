@@ -1,9 +1,11 @@
 """`grads_density`: GrADS as independent readers describe it, the densest records by gradient magnitude.
 
-The gradient norms of input embedding and LM head after a preliminary epoch are combined and a kernel density is
-estimated; the records at high density are kept, not those with large gradients. What is known of the paper states
-neither the reduction of a gradient to a number nor the combination of the two: those are parameters, whose defaults (l2
-norm, sum) are ours, as are Gaussian kernel, Scott's bandwidth and taking the highest densities instead of sampling.
+Certain: the gradient norms of input embedding and LM head after a preliminary epoch are combined, a kernel density is
+estimated, and the records at high density are kept, not those with large gradients. Several readers of the paper say
+so; it states neither the reduction of a gradient to a number nor the combination of the two.
+
+Ours: those two are parameters, whose defaults (l2 norm, sum) are ours, as are Gaussian kernel, Scott's bandwidth and
+taking the highest densities instead of sampling.
 
 Combinations: `sum`; `zsum`, of z-scores; `product`; `joint`, the density in as many dimensions as there are layers;
 `embedding` or `head` alone. The reduction `vector` takes (max, min, mean, std) of each layer and their joint density.

@@ -57,7 +57,7 @@ def select(inputs: Inputs, parameters: Ifd) -> Choice:
 METHOD = Method(
     "ifd",
     "IFD",
-    "arXiv 2308.12032, equation 3; arXiv 2402.00530 for perplexities",
+    "arXiv 2308.12032; arXiv 2402.00530 for perplexities",
     select,
     Ifd,
     needs,

@@ -3,7 +3,11 @@
 Each record is the one farthest from those chosen so far; the largest distance of a record to its nearest centre is then
 at most twice the least possible (T. F. Gonzalez, Clustering to minimize the maximum intercluster distance, 1985). O.
 Sener and S. Savarese (arXiv 1708.00489) choose so what to label, in the space of a network's last layer. Outliers are
-chosen early: that is what the criterion asks for. Ours:
+chosen early: that is what the criterion asks for.
+
+Certain: the algorithm, and its bound.
+
+Ours:
 
 - the space: mean last hidden states of the untrained model, or the embeddings of a sentence encoder;
 - the first centre: the record closest to the mean (the paper starts from what is labelled already);

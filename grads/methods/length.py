@@ -33,4 +33,4 @@ def select(inputs: Inputs, parameters: Length) -> Choice:
     return Choice(tokens if parameters.order == "longest" else -tokens)
 
 
-METHOD = Method("length", "Length", "arXiv 2402.04833; a control for methods that prefer lengths", select, Length)
+METHOD = Method("length", "Length", "arXiv 2402.04833", select, Length)

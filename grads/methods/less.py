@@ -6,9 +6,12 @@ projection of the adapter's parameters. A record's score is the highest over the
 - `items`, the authors' code: the mean of the cosines with the gradients of a subtask's records.
 - `mean_gradient`, the paper: the cosine with the mean of a subtask's gradients, in which long ones weigh more.
 
-Subtasks are all validation records as one, or those of the same `source`. The authors warm up for four epochs on 5 % of
-the records, and sum over the four checkpoints by learning rate; here it is one checkpoint, that of the preliminary
-epoch on all records, which every method shares. Projection and its size are those of the study's `probe.features`.
+Certain: both, the highest over subtasks, and Adam's step against plain gradients.
+
+Ours: subtasks are all validation records as one, or those of the same `source`. The authors warm up for four epochs on
+5 % of the records, and sum over the four checkpoints by learning rate; here it is one checkpoint, that of the
+preliminary epoch on all records, which every method shares. Projection and its size are those of the study's
+`probe.features`.
 """
 
 from __future__ import annotations

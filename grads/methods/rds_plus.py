@@ -8,8 +8,10 @@ nearness is the cosine to each validation record.
 - `round_robin_pass`, as in the authors' code: in turn t each takes its t-th nearest, and passes if somebody took it.
 - `mean`: the highest mean cosine.
 
-In rounds the score is the largest cosine to a validation record, and ranks are the order of taking. Cosines count to
-six decimals. The authors' rounds over several target tasks are not there: all validation records are one task.
+Certain: the states and their weights, the cosine, and the rounds of the code.
+
+Ours: in rounds the score is the largest cosine to a validation record, and ranks are the order of taking. Cosines count
+to six decimals. The authors' rounds over several target tasks are not there: all validation records are one task.
 """
 
 from __future__ import annotations

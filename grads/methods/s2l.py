@@ -3,12 +3,15 @@
 A small model is trained on the whole pool, and each record's loss at its checkpoints is its trajectory. Records with
 similar trajectories have similar gradients, so trajectories are clustered (k-means) and every cluster gives the same
 number of records, small ones all they have; what they lack is shared among the larger. Clusters of at most two records,
-which are outliers, come last. Within a cluster the draw is random. So far the paper and its code.
+which are outliers, come last. Within a cluster the draw is random.
+
+Certain: all of that is the paper and its code.
 
 An equal share of every cluster is the same as going round: each cluster's first record, then each one's second, the
 smallest cluster first, and one that is exhausted is passed over. So a smaller selection lies inside every larger one.
-The paper does this in every source of the data, smallest first; here a domain is one source. The initial centres are
-those of k-means++ (scikit-learn), where the code draws records (faiss); 20 iterations as there.
+
+Ours: the paper does this in every source of the data, smallest first; here a domain is one source. The initial centres
+are those of k-means++ (scikit-learn), where the code draws records (faiss); 20 iterations as there.
 """
 
 from __future__ import annotations
