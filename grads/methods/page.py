@@ -26,8 +26,9 @@ All methods get the eligible training records with their token counts, and how m
 even, at least one. Scores are ordered from high to low and ties by record id; a score that is not a number is an error.
 Signals are measured once per model, domain and point, however many methods read them: `base` is the model as it came,
 `warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
-before the step of that epoch that it belongs to; `encoder-<name>` holds the embeddings of an entry of `encoders`. No
-method reads test records.
+before the step of that epoch that it belongs to; `encoder-<name>` holds the embeddings of an entry of `encoders`.
+`base-validation` and `warm-validation` are the same of validation records, the target's examples, and `base-anchor` and
+`warm-anchor` of general instructions. No method reads test records.
 
 The ratio `auto` keeps as many records as the method finds by itself: those whose combined gradient norm has a logarithm
 within one standard deviation of the mean. Controls take the number of their `reference` arm there.
