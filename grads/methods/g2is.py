@@ -137,35 +137,49 @@ class Walk:
         graph: N x d unit rows.
         toward: N cosines to the component.
         used: N, whether a record is chosen for any component; those added here are marked.
+
+    Attributes:
+        places: n positions of the records that are looked at, in order: all, until `shrink`. All that follows is of
+            these n.
+        near: cosines to the record added last.
     """
 
     def __init__(self, graph: np.ndarray, toward: np.ndarray, used: np.ndarray) -> None:
         import numpy as np
 
-        self.graph, self.toward, self.used = graph, toward, used
-        self.agrees = np.ones(len(graph), dtype=bool)
+        self.all_rows, self.used = graph, used
+        self.places, self.graph, self.toward = np.arange(len(graph)), graph, toward
+        self.agrees, self.near = np.ones(len(graph), dtype=bool), np.zeros(len(graph))
         self.lengths = graph.any(axis=1).astype(float)
         # Inner products with the sum of what was chosen: of all records, of the component, of the sum itself.
         self.with_sum, self.along, self.squared = np.zeros(len(graph)), 0.0, 0.0
 
-    def add(self, chosen: int) -> np.ndarray:
-        """Add a record and return the N cosines to it."""
-        near = cosines_to(self.graph, self.graph[chosen])
+    def add(self, chosen: int) -> None:
+        """Add the record at a position of the pool."""
+        place = int(self.places.searchsorted(chosen))
+        self.near = cosines_to(self.graph, self.all_rows[chosen])
         self.used[chosen] = True
-        self.agrees &= near >= 0
-        self.along += self.toward[chosen]
-        self.squared += 2 * self.with_sum[chosen] + self.lengths[chosen]
-        self.with_sum += near
-        return near
+        self.agrees &= self.near >= 0
+        self.along += float(self.toward[place])
+        self.squared += 2 * float(self.with_sum[place]) + float(self.lengths[place])
+        self.with_sum += self.near
+
+    def shrink(self) -> None:
+        """Look no more at records that are chosen or in conflict, once they are more than half."""
+        open_ = self.agrees & ~self.used[self.places]
+        if 2 * int(open_.sum()) < len(open_):
+            self.places, self.graph, self.toward = self.places[open_], self.graph[open_], self.toward[open_]
+            self.agrees, self.near = self.agrees[open_], self.near[open_]
+            self.lengths, self.with_sum = self.lengths[open_], self.with_sum[open_]
 
     def able(self, consistency: float) -> np.ndarray:
-        """Return which of N records are free, conflict with none chosen, and keep the direction of their sum."""
+        """Return which records are free, conflict with none chosen, and keep the direction of their sum."""
         import numpy as np
 
-        squared = np.maximum(self.squared + 2 * self.with_sum + self.lengths, 0.0)
+        squared = np.maximum(self.squared + 2 * self.with_sum + self.lengths, NOTHING)
         now = abs(self.along) / max(self.squared, NOTHING) ** 0.5
-        cosines = np.abs(self.along + self.toward) / np.sqrt(np.maximum(squared, NOTHING))
-        return ~self.used & self.agrees & (cosines >= consistency * now - 1e-9)
+        cosines = np.abs(self.along + self.toward) / np.sqrt(squared)
+        return ~self.used[self.places] & self.agrees & (cosines >= consistency * now - 1e-9)
 
 
 def walk(
@@ -178,18 +192,22 @@ def walk(
 
     if not share or used.all():
         return [], 0
+    others = len(graph) - 1
+    limit = min(parameters.neighbours or others, others)
     walked, beyond = Walk(graph, toward, used), 0
     order = [int(np.where(used, OWN, toward).argmax())]
     while True:
-        near = walked.add(order[-1])
+        walked.add(order[-1])
+        if limit == others:  # Otherwise records that cannot follow are neighbours still, and keep others from being.
+            walked.shrink()
         able = walked.able(parameters.consistency)
         if len(order) == share or not able.any():
             return order, beyond
-        if parameters.neighbours is None or parameters.neighbours >= len(graph) - 1:
-            order.append(int(np.where(able, near, OWN).argmax()))
+        if limit == others:
+            order.append(int(walked.places[np.where(able, walked.near, OWN).argmax()]))
             continue
-        near[order[-1]] = OWN
-        places = ranked(near[None], parameters.neighbours)[1][0]
+        walked.near[order[-1]] = OWN
+        places = ranked(walked.near[None], limit)[1][0]
         found = able[places]
         beyond += not found.any()
         order.append(int(places[found.argmax()] if found.any() else np.where(able, toward, OWN).argmax()))

@@ -27,8 +27,9 @@ All methods get the eligible training records with their token counts, and how m
 even, at least one. Scores are ordered from high to low and ties by record id; a score that is not a number is an error.
 Signals are measured once per model, domain and point, however many methods read them: `base` is the model as it came,
 `warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
-before the step of that epoch that it belongs to; `encoder-<name>` holds the embeddings of an entry of `encoders`. No
-method reads test records.
+before the step of that epoch that it belongs to; `encoder-<name>` holds the embeddings of an entry of `encoders`.
+`base-validation` and `warm-validation` are the same of validation records, the target's examples, and `base-anchor` and
+`warm-anchor` of general instructions. No method reads test records.
 
 What a method's signals cost, with its defaults, is given in passes over the training records: E is the preliminary
 epoch of training, F a pass forward, B one forward and backward. `during` is an epoch in which each step takes the

@@ -60,7 +60,7 @@ def select(inputs: Inputs, parameters: RdsPlus) -> Choice:
     passing = parameters.aggregate == "round_robin_pass"
     length = inputs.count if passing else min(inputs.count, max(1, LISTED // len(queries)))
     lists, largest = neighbour_lists(records, queries, length)
-    taken = take_or_pass(lists) if passing else take_turns(records, queries, lists, inputs.count)
+    taken = take_or_pass(lists, len(records)) if passing else take_turns(records, queries, lists, inputs.count)
     return Choice(largest, taken[: inputs.count])
 
 
@@ -105,12 +105,16 @@ def take_turns(records: np.ndarray, queries: np.ndarray, lists: np.ndarray, coun
     return order
 
 
-def take_or_pass(lists: np.ndarray) -> np.ndarray:
-    """Return all positions of Q x k lists, once each: the first column from top to bottom, then the second."""
+def take_or_pass(lists: np.ndarray, size: int) -> np.ndarray:
+    """Return the positions of Q x k lists, of `size` records, once each: all first ones by query, then on."""
     import numpy as np
 
-    positions, first = np.unique(lists.T, return_index=True)
-    return positions[np.argsort(first)]
+    number, length = lists.shape
+    # When a record is wanted first: turn x Q + query.
+    wanted = np.full(size, number * length)
+    for query, nearest in enumerate(lists):
+        wanted[nearest] = np.minimum(wanted[nearest], np.arange(length) * number + query)
+    return np.argsort(wanted)[: int((wanted < number * length).sum())]
 
 
 METHOD = Method(
