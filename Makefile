@@ -1,7 +1,8 @@
 # make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md and the JSON schema anew from the code
-# make bench   measure the probe beside its peers (benchmarks/README.md): hours, on a machine that does nothing else
+# make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
+#              that does nothing else
 # make setup   only set everything up: .venv with pinned versions, and the data that tests read
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all docs bench bench-attention bench-probe lint format clean
+.PHONY: setup demo demo-small test test-all docs bench bench-attention bench-probe bench-select lint format clean
 
 setup: $(VENV)/ready
 
@@ -38,7 +39,7 @@ test: setup
 test-all: ARGS := -m 'not gpu and not cluster'
 test-all: test
 
-bench: bench-attention bench-probe
+bench: bench-attention bench-probe bench-select
 
 # ARGS='--medquad FILE --encoder FOLDER' for the rows that need them; benchmarks/README.md has the other options.
 bench-probe: setup
@@ -47,6 +48,10 @@ bench-probe: setup
 # The backward pass of causal attention alone, in seconds.
 bench-attention: setup
 	python -m benchmarks.attention $(ARGS)
+
+# ARGS='--only grads kcenter' for some methods alone, ARGS=--quick to see that it runs.
+bench-select: setup
+	python -m benchmarks.select $(ARGS)
 
 lint: setup
 	ruff check

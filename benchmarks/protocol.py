@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+PEAK = "VmHWM"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -74,28 +76,34 @@ def _prepare(contestant: Contestant, path: str) -> dict[str, float]:
     with Path(path).open(encoding="utf-8") as lines:
         contestant.prepare([json.loads(line) for line in lines])
     gc.collect()
-    return {"loaded": _memory("VmRSS")}
+    return {"loaded": memory("VmRSS")}
 
 
 def _run(contestant: Contestant) -> dict[str, float]:
-    _release()
-    Path("/proc/self/clear_refs").write_text("5")  # Sets the peak to what is resident now.
+    release()
+    reset_peak()
     processor, started = time.process_time(), time.perf_counter()
     contestant.run()
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
-    peak = _memory("VmHWM")
-    _release()
+    peak = memory(PEAK)
+    release()
     return {"seconds": seconds, "processor_seconds": processor, "peak": peak}
 
 
-def _release() -> None:
+def reset_peak() -> None:
+    """Set the peak of resident memory to what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def release() -> None:
     """Give back what is free: the contestants share the machine's memory, and each run starts alike."""
     gc.collect()
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 
 
-def _memory(name: str) -> int:
+def memory(name: str) -> int:
+    """Return an entry of this process's status in bytes: VmRSS is what is resident, PEAK its highest value."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024

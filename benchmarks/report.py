@@ -66,23 +66,23 @@ def _times(table: Mapping[str, Any]) -> str:
         "Ratios are of median seconds, so less than 1 is faster. `compile s`: with an empty cache / from the cache, "
         "beyond a median run."
     )
-    return "\n\n".join([title, _table(header, rows), notes])
+    return "\n\n".join([title, pipe_table(header, rows), notes])
 
 
 def _bars(table: Mapping[str, Any]) -> str:
     titles = {name: row["title"] for name, row in table["rows"].items()}
     rows = [
-        (titles[bar["ours"]], titles[bar["peer"]], _number(bar["most"]), _number(bar["found"]), _met(bar["met"]))
+        (titles[bar["ours"]], titles[bar["peer"]], _number(bar["most"]), _number(bar["found"]), met(bar["met"]))
         for bar in table["bars"]
     ]
     rows += [
         (f"{titles[one['name']]}: peak memory", titles[one["peer"]], "1.10",
-         f"{one['whole']:.2f} ({one['above']:.2f} above load)", _met(one["met"]))
+         f"{one['whole']:.2f} ({one['above']:.2f} above load)", met(one["met"]))
         for one in table["memory"]
     ]  # fmt: skip
     if not rows:
         return "No bar applies: its contestants were not run."
-    return _table(("ours", "against", "at most", "found", "bar"), rows)
+    return pipe_table(("ours", "against", "at most", "found", "bar"), rows)
 
 
 def _series(series: Mapping[str, Any]) -> str:
@@ -92,9 +92,9 @@ def _series(series: Mapping[str, Any]) -> str:
     for parallel in zip(*series["points"].values(), strict=True):
         cells = [f"{point['seconds']:.2f} ({point['tokens'] / point['seconds']:.0f})" for point in parallel]
         rows.append((str(parallel[0]["size"]), str(parallel[0]["tokens"]), *cells))
-    exponents = [f"{series['slopes'][name]:.2f}, {_met(series['linear'][name])}" for name in names]
+    exponents = [f"{series['slopes'][name]:.2f}, {met(series['linear'][name])}" for name in names]
     rows.append(("exponent of tokens, linear", "", *exponents))
-    return "\n\n".join([f"## Time against {series['label']}", _table(header, rows)])
+    return "\n\n".join([f"## Time against {series['label']}", pipe_table(header, rows)])
 
 
 def _flatness(found: Sequence[Mapping[str, Any]]) -> str:
@@ -104,12 +104,13 @@ def _flatness(found: Sequence[Mapping[str, Any]]) -> str:
         cells = [
             f"{peak['peak'] / MEBIBYTE:.0f} ({(peak['peak'] - peak['loaded']) / MEBIBYTE:.0f})" for peak in one["peaks"]
         ]
-        rows.append((one["name"], *cells, f"{one['bytes_per_record']:.0f}", _met(one["flat"])))
+        rows.append((one["name"], *cells, f"{one['bytes_per_record']:.0f}", met(one["flat"])))
     header = ("", *(f"{count}, MiB (above load)" for count in counts), "bytes a record", "flat")
-    return "\n\n".join(["## Peak memory against the number of records (tiny model)", _table(header, rows)])
+    return "\n\n".join(["## Peak memory against the number of records (tiny model)", pipe_table(header, rows)])
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def pipe_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are numbers."""
     align = [":--", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, align, *rows))
 
@@ -118,7 +119,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _met(value: bool) -> str:
+def met(value: bool) -> str:
+    """Return how a bar is said to be met."""
     return "met" if value else "**not met**"
 
 

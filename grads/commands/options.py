@@ -205,6 +205,9 @@ def _check_needs(name: str, needs: "Needs", encoders: Collection[str]) -> None:
     """Refuse a method that reads what one file of records has not."""
     from grads.study.paths import TRAIN, store_point
 
+    for file in needs.files:
+        if not Path(file).is_file():
+            raise GradsError(f"--parameter: {file} is no file: name one, by its path from the working folder")
     for split in sorted(needs.texts - {TRAIN}):
         raise GradsError(f"method '{name}' reads texts of {split} records, which one file has not: use a study")
     for store in needs.stores:

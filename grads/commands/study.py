@@ -110,7 +110,7 @@ def _methods(_study: Any = None) -> "Table":
 
     table = _plain_table(["method", "title", "reads", "parameters", "source"])
     for name, method in methods().items():
-        defaults = method.parameters()
+        defaults = method.shown
         needs = method.needs(defaults)
         reads = " ".join([*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)])
         parameters = " ".join(f"{key}={value}" for key, value in defaults.model_dump().items())

@@ -247,6 +247,7 @@ class Workbench:
         others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
         key |= {"records": self.records.parent.name if needs.texts else None}
+        key |= {"files": {file: sha256_file(Path(file)) for file in needs.files}}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
         key |= {"code": code_version("grads.methods.stage", module_of(name))}

@@ -51,12 +51,14 @@ class Needs:
             `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds
             the vectors `losses`: response_nll at checkpoints of a training run, a column a checkpoint.
         texts: of `train` and `validation` (see TEXTS), those whose texts are read.
+        files: the user's own files that are read, by paths relative to the working folder.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """
 
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     texts: frozenset[str] = frozenset()
+    files: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
     count_of: str | None = None
 
@@ -137,9 +139,14 @@ class Method:
         trains: whether there is anything to train.
         equal_steps: whether all records are kept at every ratio, and training stops after the optimiser steps that
             the ratio's subset would take.
-        uses_target: whether it sees examples of the target task, which tables mark.
+        uses_target: whether it sees examples of the target task, which tables mark; a function of the parameters where
+            it depends on them (see `sees_target`).
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
+        example: values for parameters that have no default, as lists, docs and tests show them.
+        draws: whether, by default, chance plays a part, so that another seed chooses otherwise.
+        nested: whether a smaller selection is the beginning of every larger one.
+        may_fall_short: whether it may choose fewer records than it is asked for, which tables mark.
     """
 
     name: str
@@ -151,5 +158,18 @@ class Method:
     fixed_ratio: str | None = None
     trains: bool = True
     equal_steps: bool = False
-    uses_target: bool = False
+    uses_target: bool | Callable[[Any], bool] = False
     automatic_count: Callable[[Any], Callable[[Inputs], int] | None] = _none
+    example: Mapping[str, Any] = field(default_factory=dict)
+    draws: bool = False
+    nested: bool = True
+    may_fall_short: bool = False
+
+    @property
+    def shown(self) -> Parameters:
+        """The method's parameters where nothing is given but what must be."""
+        return self.parameters(**self.example)
+
+    def sees_target(self, parameters: Any) -> bool:
+        """Return whether the method, with these parameters, sees examples of the target task."""
+        return self.uses_target if isinstance(self.uses_target, bool) else self.uses_target(parameters)

@@ -2,9 +2,13 @@
 
     score(i) = w_rep R(rep_i) + w_div R(div_i) - w_sim max cosine(i, j), j among those already chosen
 
-chosen greedily, with R = rank / N (average ranks for ties). What is known of the paper (arXiv 2511.08620) names the
-statistics of the gradients of input embedding and LM head after a preliminary epoch, content diversity, similarity
-reduction, and weighted coefficients; it gives neither formula nor coefficients. Everything below is ours:
+chosen greedily, with R = rank / N (average ranks for ties).
+
+Certain: what is known of the paper (arXiv 2511.08620) names the statistics of the gradients of input embedding and LM
+head after a preliminary epoch, content diversity, similarity reduction, and weighted coefficients; it gives neither
+formula nor coefficients.
+
+Ours: the formula, and everything below.
 
 - rep: mean of the one-dimensional log-densities of log l2, log max|g| and the asymmetry (max + min) / (max - min) of
   each matrix. Mean and standard deviation are left out: over the head they are 0 and l2 / sqrt(V d) by identity. A
@@ -12,6 +16,8 @@ reduction, and weighted coefficients; it gives neither formula nor coefficients.
 - div: 1 - mean cosine to the 10 nearest neighbours, by the mean last hidden states of the untrained model, not centred,
   or by the embeddings of a sentence encoder.
 - weights 1, 0.5, 0.5.
+- More than 5,000 records have their densities estimated on a grid, and more than 20,000 their neighbours found by an
+  index, which may miss some, unless `exact`.
 
 Where the gradients are taken (`point`), of which layers, and what embeds the content (`encoder`) are parameters, too.
 """
@@ -24,20 +30,20 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.methods.signals import Layer, Point, gradient_measures
+from grads.methods.signals import Layer, Point, content, gradient_measures
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from grads.data.vectors import Vectors
+
 # A column that varies less is rounding of float32; all columns are logarithms or ratios, so of scale one.
 CONSTANT = 1e-6
 # Two columns whose squared correlation is nearer to one than this are one column.
 IDENTITY = 1e-9
-# Decimals of log-densities and cosines that count; what lies below is rounding, and must not decide between equals.
+# Decimals of log-densities and distances that count; what lies below is rounding, and must not decide between equals.
 DECIMALS = 6
-# Cosines that are held at once.
-CHUNK = 2**24
 
 
 class Grads(Parameters):
@@ -47,6 +53,7 @@ class Grads(Parameters):
     diversity: float = Field(0.5, ge=0, description="Weight of the distance to the nearest neighbours.")
     similarity: float = Field(0.5, ge=0, description="Weight of the largest cosine to a chosen record, subtracted.")
     neighbours: int = Field(10, ge=1, description="Nearest neighbours of the diversity; all others if fewer.")
+    exact: bool = Field(False, description="Densities and neighbours pair by pair however many records there are.")
     point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
     layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
     encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; hidden states if none.")
@@ -58,36 +65,38 @@ def needs(parameters: Grads) -> Needs:
     if parameters.representativeness:
         stores[parameters.point] = gradient_measures(parameters.layers)
     if parameters.diversity or parameters.similarity:
-        store, measure = _content(parameters)
+        store, measure = content(parameters.encoder)
         stores[store] = stores.get(store, frozenset()) | {measure}
     return Needs(stores)
-
-
-def _content(parameters: Grads) -> tuple[str, str]:
-    """Return the store of the content embeddings, and what they are called in it."""
-    return ("base", "hidden") if parameters.encoder is None else (f"encoder-{parameters.encoder}", "sentences")
 
 
 def select(inputs: Inputs, parameters: Grads) -> Choice:
     """Choose greedily; a chosen record's score is the one it was chosen by, the others' the one at the end."""
     import numpy as np
 
+    from grads.methods.lazy import lazy_greedy
+    from grads.methods.neighbours import unit_matrix
+
     fixed = np.zeros(len(inputs.pool))
     notes: dict[str, object] = {}
     if parameters.representativeness:
-        rep, notes = representativeness(inputs.signals[parameters.point], parameters.layers)
+        rep, notes = representativeness(inputs.signals[parameters.point], parameters.layers, parameters.exact)
         fixed += parameters.representativeness * rank_share(rep)
     directions = np.zeros((len(fixed), 1))
     if parameters.diversity or parameters.similarity:
-        store, kind = _content(parameters)
-        directions = unit_rows(np.asarray(inputs.features[store][kind]))
-    if parameters.diversity:
-        fixed += parameters.diversity * rank_share(diversity(directions, parameters.neighbours))
-    score, order = greedy(fixed, directions, parameters.similarity, inputs.count)
+        store, kind = content(parameters.encoder)
+        vectors = inputs.features[store][kind]
+        if parameters.diversity:
+            fixed += parameters.diversity * rank_share(diversity(vectors, parameters.neighbours, parameters.exact))
+        if parameters.similarity:
+            directions = unit_matrix(vectors)
+    score, order = lazy_greedy(fixed, directions, directions, parameters.similarity, inputs.count)
     return Choice(score, order, notes)
 
 
-def representativeness(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[np.ndarray, dict[str, object]]:
+def representativeness(
+    statistics: pd.DataFrame, layers: list[Layer], exact: bool = False
+) -> tuple[np.ndarray, dict[str, object]]:
     """Return N mean log-densities of the usable columns, and notes on which were used."""
     import numpy as np
 
@@ -95,7 +104,7 @@ def representativeness(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[n
 
     columns, zero = magnitude_columns(statistics, layers)
     used, dropped = usable_columns(columns)
-    logs = [np.log(density(columns[name])) for name in used]
+    logs = [np.log(density(columns[name], exact)) for name in used]
     notes = {"columns": used, "dropped_columns": dropped, "records_without_gradient": zero}
     return (np.mean(logs, axis=0) if logs else np.zeros(len(statistics))), notes
 
@@ -146,50 +155,14 @@ def rank_share(values: np.ndarray) -> np.ndarray:
     return rankdata(np.round(values, DECIMALS)) / len(values)
 
 
-def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Return N x d rows of length 1; a row of zeros stays and has cosine 0 with all."""
+def diversity(vectors: Vectors, neighbours: int, exact: bool) -> np.ndarray:
+    """Return 1 - mean cosine of each vector to its nearest others; 0 for a record that has no others."""
     import numpy as np
 
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(lengths > 0, lengths, 1.0)
+    from grads.methods.neighbours import nearest
 
-
-def diversity(directions: np.ndarray, neighbours: int) -> np.ndarray:
-    """Return 1 - mean cosine of each unit row to its nearest others; 0 for a record that has no others."""
-    import numpy as np
-
-    count = len(directions)
-    nearest = min(neighbours, count - 1)
-    if nearest < 1:
-        return np.zeros(count)
-    result = np.empty(count)
-    step = max(1, CHUNK // count)
-    for start in range(0, count, step):
-        cosines = directions[start : start + step] @ directions.T
-        rows = np.arange(len(cosines))
-        cosines[rows, start + rows] = -np.inf
-        result[start : start + step] = 1 - np.partition(cosines, -nearest, axis=1)[:, -nearest:].mean(axis=1)
-    return result
-
-
-def greedy(fixed: np.ndarray, directions: np.ndarray, weight: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose `count` records one by one by fixed score minus weight times the largest cosine to those chosen.
-
-    Returns:
-        N scores, and the positions of the chosen records in the order of their choice; ties go to the first position.
-    """
-    import numpy as np
-
-    score = fixed.copy()
-    open_ = np.ones(len(fixed), dtype=bool)
-    largest = np.full(len(fixed), -np.inf)
-    order = np.empty(count, dtype=int)
-    for step in range(count):
-        chosen = int(np.argmax(np.where(open_, score, -np.inf)))
-        order[step], open_[chosen] = chosen, False
-        np.maximum(largest, np.round(directions @ directions[chosen], DECIMALS), out=largest)
-        score[open_] = fixed[open_] - weight * largest[open_]
-    return score, order
+    cosines, _ = nearest(vectors, neighbours, exact)
+    return 1 - cosines.mean(axis=1) if cosines.shape[1] else np.zeros(len(cosines))
 
 
 def automatic_count(parameters: Grads) -> Callable[[Inputs], int] | None:

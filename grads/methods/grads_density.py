@@ -1,9 +1,11 @@
 """`grads_density`: GrADS as independent readers describe it, the densest records by gradient magnitude.
 
-The gradient norms of input embedding and LM head after a preliminary epoch are combined and a kernel density is
-estimated; the records at high density are kept, not those with large gradients. What is known of the paper states
-neither the reduction of a gradient to a number nor the combination of the two: those are parameters, whose defaults (l2
-norm, sum) are ours, as are Gaussian kernel, Scott's bandwidth and taking the highest densities instead of sampling.
+Certain: the gradient norms of input embedding and LM head after a preliminary epoch are combined, a kernel density is
+estimated, and the records at high density are kept, not those with large gradients. Several readers of the paper say
+so; it states neither the reduction of a gradient to a number nor the combination of the two.
+
+Ours: those two are parameters, whose defaults (l2 norm, sum) are ours, as are Gaussian kernel, Scott's bandwidth and
+taking the highest densities instead of sampling.
 
 Combinations: `sum`; `zsum`, of z-scores; `product`; `joint`, the density in as many dimensions as there are layers;
 `embedding` or `head` alone. The reduction `vector` takes (max, min, mean, std) of each layer and their joint density.
@@ -13,8 +15,11 @@ Rules, with p the density and s the combined number (all ours but the first):
 - `sample`: without replacement, each draw proportional to p among those left, as the largest of log p + Gumbel noise
   (P. S. Efraimidis and P. G. Spirakis, Information Processing Letters 97, 2006, in the form of the Gumbel trick). The
   noise depends on seed and id alone.
+- `median`: closest to the median of s, the smallest |s - m|, as `moderate_gradient` has it.
 - `central`: the middle of the distribution of s, by rank: the smallest |F(s) - 1/2|, F = (average rank - 1/2) / N.
 - `highest`: the largest s, a negative control.
+
+Densities of more than 5,000 records are estimated on a grid where they have one or two dimensions, unless `exact`.
 """
 
 from __future__ import annotations
@@ -26,10 +31,14 @@ from pydantic import Field, model_validator
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.signals import Combination, Layer, Point, Reduction, gradient_measures
+from grads.study.seeds import gumbel
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+Rule = Literal["density", "sample", "median", "central", "highest"]
 
 
 class GradsDensity(Parameters):
@@ -39,7 +48,8 @@ class GradsDensity(Parameters):
     layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
     reduction: Reduction = Field("l2", description="How a layer's gradient becomes a number.")
     combination: Combination = Field("sum", description="How the layers' numbers become one.")
-    rule: Literal["density", "sample", "central", "highest"] = Field("density", description="Which records are kept.")
+    rule: Rule = Field("density", description="Which records are kept.")
+    exact: bool = Field(False, description="Densities pair by pair however many records there are; takes N^2 steps.")
 
     @model_validator(mode="after")
     def _fit_together(self) -> GradsDensity:
@@ -47,7 +57,7 @@ class GradsDensity(Parameters):
             raise ValueError(f"combination '{self.combination}' is not among the layers {self.layers}: add it there")
         if self.reduction == "vector" and self.combination in ("sum", "zsum", "product"):
             raise ValueError("reduction 'vector' gives no single number: set combination to joint, embedding or head")
-        if self.rule in ("central", "highest") and not self.one_number:
+        if self.rule in ("median", "central", "highest") and not self.one_number:
             raise ValueError(f"rule '{self.rule}' needs one number a record: choose another reduction or combination")
         return self
 
@@ -63,12 +73,15 @@ def needs(parameters: GradsDensity) -> Needs:
 
 
 def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
-    """Choose by the rule; the score is density, log-density with noise, minus distance in rank, or magnitude."""
+    """Choose by the rule; the score is density, log-density with noise, minus distance (in rank, too), or magnitude."""
     import numpy as np
 
     statistics = inputs.signals[parameters.point]
     if parameters.rule == "highest":
         return Choice(combined(statistics, parameters))
+    if parameters.rule == "median":
+        number = combined(statistics, parameters)
+        return Choice(-np.abs(number - np.median(number)))
     if parameters.rule == "central":
         from scipy.stats import rankdata
 
@@ -77,10 +90,7 @@ def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
     dense = _density(statistics, parameters)
     if parameters.rule == "density":
         return Choice(dense)
-    from grads.study.seeds import uniform
-
-    noise = np.array([-np.log(-np.log(uniform(id_, inputs.seed))) for id_ in inputs.pool["id"]])
-    return Choice(np.log(dense) + noise)
+    return Choice(np.log(dense) + np.array([gumbel(id_, inputs.seed) for id_ in inputs.pool["id"]]))
 
 
 def combined(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
@@ -95,8 +105,9 @@ def _density(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
     from grads.methods.signals import points_of
 
     if parameters.one_number:
-        return density(combined(statistics, parameters))
-    return joint_density(points_of(statistics, parameters.layers, parameters.reduction, parameters.combination))
+        return density(combined(statistics, parameters), parameters.exact)
+    points = points_of(statistics, parameters.layers, parameters.reduction, parameters.combination)
+    return joint_density(points, parameters.exact)
 
 
 def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from grads.methods.contract import Method
+from grads.methods.contract import Method, Needs
 from grads.methods.registry import methods, module_of
 from grads.runtime.files import write_text
+from grads.study.measures import GRADIENTS
 
 PAGE = Path("docs/methods.md")
 HEAD = """\
@@ -27,24 +28,36 @@ even, at least one. Scores are ordered from high to low and ties by record id; a
 Signals are measured once per model, domain and point, however many methods read them: `base` is the model as it came,
 `warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
 before the step of that epoch that it belongs to; `trajectory` holds the losses of all records along a training run of
-its own, and `encoder-<name>` the embeddings of an entry of `encoders`. Those that end in `-validation` are of
-validation records, those in `-anchor` of the general instructions that `general.instructions` names. An arm with a
-`scorer` reads the signals of that model instead of those of the model that is trained. No method reads test records.
+its own, and `encoder-<name>` the embeddings of an entry of `encoders`. `base-validation` and `warm-validation` are the
+same of validation records, the target's examples, and `base-anchor` and `warm-anchor` of the general instructions that
+`general.instructions` names. An arm with a `scorer` reads the signals of that model instead of those of the model that
+is trained. No method reads test records.
+
+What a method's signals cost, with its defaults, is given in passes over the training records: E is the preliminary
+epoch of training, F a pass forward, B one forward and backward. `during` is an epoch in which each step takes the
+gradients beforehand, T the training run of a trajectory with a pass forward at each checkpoint. F(encoder) goes through
+a sentence encoder, F(answers) over the answers without their questions, and passes over other records say whose they
+are. Tables have what each arm took, alone and as it was shared.
+
+In each section, what is certain of a method comes first, then what in it is ours. Methods with a ‡ see examples of the
+target task. Those that "may keep fewer" than asked for are marked in tables where they do.
 
 The ratio `auto` keeps as many records as the method finds by itself: those whose combined gradient norm has a logarithm
-within one standard deviation of the mean. Controls take the number of their `reference` arm there.
+within one standard deviation of the mean, or those of a given file. Controls take the number of their `reference` arm
+there.
 
 This page is made from the methods' own files by `make docs`; how to write one: [adding a method](adding-a-method.md).
 
-| method | title | source | reads | ratio |
-| :-- | :-- | :-- | :-- | :-- |
+| method | title | source | reads | cost | ratio |
+| :-- | :-- | :-- | :-- | :-- | :-- |
 """
 
 
 def methods_page() -> str:
     """Return the Markdown page of all methods: what they declare, their module's docstring and their parameters."""
     rows = [
-        f"| [`{name}`](#{name}) | {method.title} | {method.source} | {_reads(method)} | {_ratio(method)} |"
+        f"| [`{name}`](#{name}){'‡' * method.sees_target(method.shown)} | {method.title} | {method.source} | "
+        f"{_reads(method)} | {cost(method.needs(method.shown))} | {_ratio(method)} |"
         for name, method in methods().items()
     ]
     return HEAD + "\n".join(rows) + "\n" + "".join(_section(method) for method in methods().values())
@@ -69,15 +82,36 @@ def _default(field: FieldInfo) -> str:
 
 def _reads(method: Method) -> str:
     """Return what the method needs with its default parameters, beside the token counts that all get."""
-    needs = method.needs(method.parameters())
+    needs = method.needs(method.shown)
     names = [f"signals `{store}`" for store in sorted(needs.stores)] + [f"arm `{arm}`" for arm in needs.arms]
-    return ", ".join(names + ["target examples"] * method.uses_target) or "-"
+    names += [f"texts `{split}`" for split in sorted(needs.texts)] + ["a file"] * bool(needs.files)
+    return ", ".join(names) or "-"
+
+
+def cost(needs: Needs) -> str:
+    """Return the passes that the signals take, by the letters that the page explains."""
+    points = {store.partition("-")[0] for store in needs.stores}
+    passes = [letter for point, letter in (("warm", "E"), ("during", "during"), ("trajectory", "T")) if point in points]
+    for store, held in sorted(needs.stores.items()):
+        point, _, other = store.partition("-")
+        if point == "encoder":
+            passes.append("F(encoder)")
+        elif point in ("base", "warm"):
+            passes.append(("B" if GRADIENTS & held else "F") + f"({other})" * bool(other))
+        passes += ["F(answers)"] * ("unconditional" in held)
+    return " + ".join(passes) or "-"
 
 
 def _ratio(method: Method) -> str:
     if method.fixed_ratio is not None:
         return f"always {method.fixed_ratio}"
-    return "listed; sets the steps, all records are kept" if method.equal_steps else "listed"
+    if method.equal_steps:
+        return "listed; sets the steps, all records are kept"
+    return (
+        "listed"
+        + ", auto" * (method.automatic_count(method.shown) is not None)
+        + ("; may keep fewer" * method.may_fall_short)
+    )
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """What a study's arms need before they can select: checked and known before any work."""
 
+from pathlib import Path
+
 from grads.methods.contract import TEXTS, Method, Needs
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
@@ -33,6 +35,12 @@ def arm_needs(study: Study, arm: str) -> Needs:
         return method.needs(parse_parameters(method, study.arms[arm].parameters))
     except GradsError as error:
         raise GradsError(f"arms.{arm}.parameters: {error}") from None
+
+
+def arm_uses_target(study: Study, arm: str) -> bool:
+    """Return whether the arm's method sees examples of the target task, which tables mark."""
+    method = arm_method(study, arm)
+    return method.sees_target(parse_parameters(method, study.arms[arm].parameters))
 
 
 def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
@@ -100,6 +108,7 @@ def check_arms(study: Study) -> None:
         _check_auto(study, arm)
         _check_scorer(study, arm)
         _check_texts(study, arm)
+        _check_files(study, arm)
         _check_signals(study, arm)
         if declared.start == "warm" and not arm_method(study, arm).trains:
             raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
@@ -116,6 +125,13 @@ def _check_auto(study: Study, arm: str) -> None:
             f"arms.{arm}.ratios: method '{declared.method}' with these parameters finds no number of records by "
             f"itself: give ratios instead of '{AUTO}'"
         )
+
+
+def _check_files(study: Study, arm: str) -> None:
+    for file in arm_needs(study, arm).files:
+        if not Path(file).is_file():
+            found = "is a folder" if Path(file).is_dir() else "is not there (paths are relative to the working folder)"
+            raise GradsError(f"arms.{arm}.parameters: {file} {found}: name a file")
 
 
 def _check_scorer(study: Study, arm: str) -> None:
@@ -140,7 +156,7 @@ def _check_texts(study: Study, arm: str) -> None:
 
 
 def _check_uses_target(study: Study, arm: str) -> None:
-    if not arm_method(study, arm).uses_target:
+    if not arm_uses_target(study, arm):
         raise GradsError(
             f"arms.{arm}.method: '{study.arms[arm].method}' reads validation records, and tables mark such methods: "
             "declare it with uses_target=True"

@@ -62,4 +62,6 @@ def select(inputs: Inputs, parameters: RandomLength) -> Choice:
     return Choice(1.0 - place / len(place), drawn, notes)
 
 
-METHOD = Method("random_length", "Random, length-matched", "control", select, RandomLength, needs)
+METHOD = Method(
+    "random_length", "Random, length-matched", "control", select, RandomLength, needs, draws=True, nested=False
+)

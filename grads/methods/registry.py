@@ -13,7 +13,7 @@ from grads.runtime.errors import GradsError, nearest
 
 # Modules of this package that declare no method. Named, so that a file that forgets its `METHOD` is noticed, and so
 # that the registry imports neither numpy nor pandas: the workflow reads it each time it is planned.
-HELPERS = ("contract", "density", "page", "plan", "registry", "signals", "stage")
+HELPERS = ("contract", "density", "lazy", "neighbours", "page", "partitions", "plan", "registry", "signals", "stage")
 
 
 @functools.cache

@@ -1,7 +1,11 @@
-"""Which gradient signals a method reads: where they are taken, of which layers, and how a layer becomes one number."""
+"""Which gradient signals a method reads: where they are taken, of which layers, and how a layer becomes one number.
+
+And which embeddings stand for the content.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
@@ -9,7 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Point = Literal["warm", "base", "during"]
+# Where projected gradients are taken.
+FeaturePoint = Literal["warm", "base"]
 Layer = Literal["embedding", "head", "adapter"]
+NormLayer = Literal["embedding", "head", "adapter", "weights"]
 Reduction = Literal["l2", "mean_abs", "std", "range", "vector"]
 Combination = Literal["sum", "zsum", "product", "joint", "embedding", "head"]
 
@@ -18,10 +25,22 @@ POINTS: tuple[str, ...] = get_args(Point)
 VECTOR = ("max", "min", "mean", "std")
 
 
-def gradient_measures(layers: list[Layer], mean_abs: bool = False) -> frozenset[str]:
+def gradient_measures(layers: Sequence[NormLayer], mean_abs: bool = False) -> frozenset[str]:
     """Return what a store must hold for statistics of the given layers' gradients."""
-    measures = {"gradients"} | ({"adapter"} & set(layers)) | ({"mean_abs"} if mean_abs else set())
+    measures = {"gradients"} | ({"adapter", "weights"} & set(layers)) | ({"mean_abs"} if mean_abs else set())
     return frozenset(measures)
+
+
+def content(encoder: str | None) -> tuple[str, str]:
+    """Return the store of the content's embeddings and what they are called in it: hidden states without an encoder."""
+    return ("base", "hidden") if encoder is None else (f"encoder-{encoder}", "sentences")
+
+
+def gradient_norm(statistics: pd.DataFrame, layers: Sequence[NormLayer]) -> np.ndarray:
+    """Return N l2 norms of the gradient with respect to all parameters of the given layers together."""
+    import numpy as np
+
+    return np.sqrt(np.square(statistics[[f"{layer}_l2" for layer in layers]].to_numpy(dtype=float)).sum(axis=1))
 
 
 def reduced(statistics: pd.DataFrame, layer: Layer, reduction: Reduction) -> np.ndarray:
@@ -73,3 +92,10 @@ def count_near_the_mean(norms: np.ndarray) -> int:
     # A rounding's width more, so that equal norms, whose deviation is rounding, all count.
     within = np.abs(logs - logs.mean()) <= logs.std() + 1e-9
     return max(1, int(within.sum()))
+
+
+def below(score: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """Return N scores in which those marked stand below all others; within each part the differences stay."""
+    import numpy as np
+
+    return np.where(marked, score - (np.ptp(score) + 1.0), score)

@@ -68,6 +68,7 @@ def select_records(
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
     made_by = {"ratio": ratio, "seed": seed, "method": method.name, "parameters": parsed.model_dump()}
+    made_by["source"] = method.source
     meta = _counts(table, requested) | given.counts() | made_by | {"notes": choice.notes}
     return _written(table, meta, started, Path(out))
 
@@ -176,6 +177,7 @@ def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
         position = given.positions(f"the signals '{name}'", ids) if of_pool else _by_id(ids)
         signals[name] = store.signals.iloc[position].reset_index(drop=True)
         features[name] = {kind: vectors.ordered(position) for kind, vectors in store.features.items()}
+        _check_numbers(name, signals[name], features[name])
     selections = {}
     for arm in needs.references(auto):
         if arm not in given.references:
@@ -185,6 +187,18 @@ def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
         selections[arm] = table.iloc[position].reset_index(drop=True)
     texts = _texts(needs, given.pool["id"], given.texts)
     return Inputs(signals, features, selections, count=0, seed=seed, texts=texts)
+
+
+def _check_numbers(name: str, signals: pd.DataFrame, features: Mapping[str, Vectors]) -> None:
+    """Refuse what the probe never writes, whether or not the method would notice."""
+    columns = {column: signals[column].to_numpy(dtype=float) for column in signals.select_dtypes("number")}
+    columns |= {kind: found.norms[found.rows] for kind, found in features.items() if found.norms is not None}
+    for column, values in columns.items():
+        if not np.isfinite(values).all():
+            raise GradsError(
+                f"the signals '{name}' have no number for '{column}' of record "
+                f"{signals['id'][int((~np.isfinite(values)).argmax())]}: measure them again"
+            )
 
 
 def _texts(needs: Needs, pool: pd.Series, texts: Mapping[str, Path]) -> dict[str, pd.DataFrame]:

@@ -23,6 +23,9 @@ LIBRARIES = (
     "nltk",
     "numpy",
     "pandas",
+    "scipy",
+    "scikit-learn",
+    "faiss-cpu",
     "snakemake",
 )
 

@@ -1,6 +1,7 @@
 """Seeds: one number per purpose, never derived from arm or ratio, so that arms differ in membership only."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 
 
@@ -18,6 +19,15 @@ def shuffled_ids(ids: Iterable[str], seed: int, round_: int = 0) -> list[str]:
 def uniform(id_: str, seed: int, round_: int = 0) -> float:
     """Return a number strictly between 0 and 1 that depends on seed, round and id alone, uniform over ids."""
     return (int.from_bytes(_digest(id_, seed, round_)[:6], "big") + 0.5) / 2**48
+
+
+def gumbel(id_: str, seed: int) -> float:
+    """Return noise of the standard Gumbel distribution that depends on seed and id alone.
+
+    The records of highest log-weight plus noise are a draw without replacement, proportional to the weights (P. S.
+    Efraimidis and P. G. Spirakis, Information Processing Letters 97, 2006, in the form of the Gumbel trick).
+    """
+    return -math.log(-math.log(uniform(id_, seed)))
 
 
 def _digest(id_: str, seed: int, round_: int) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
+from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note, method_note
 from grads.tables.estimates import Estimates, Quantity, runs
 from grads.tables.layout import Block, Entry, Table, places
 from grads.tables.measures import MEASURES
@@ -71,6 +71,7 @@ def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:
     signatures = [f"{MEASURES[m].title} {text}" for m, text in zip(signed["metric"], signed["signature"], strict=True)]
     return [
         "Best trained arm in bold, second underlined, compared as printed; the untuned model takes no part.",
+        *method_note(frame),
         f"Test items per domain: {_range(tests['n'])}. {interval_note(study)}",
         f"Answers cut at {study.generation.max_new_tokens} new tokens: at most {100 * capped:.0f} % in any row.",
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),

@@ -49,6 +49,17 @@ def interval_note(study: Study) -> str:
     )
 
 
+def method_note(frame: pd.DataFrame) -> list[str]:
+    """Return the sentence that says where the method of each arm comes from, if there are any."""
+    chosen = frame[(frame["part"] == "cost") & (frame["task"] == "selection") & (frame["metric"] == "requested")]
+    sources: dict[str, list[str]] = {}
+    for arm, source in chosen[["arm", "signature"]].drop_duplicates().itertuples(index=False):
+        sources.setdefault(source, []).append(arm)
+    if not sources:
+        return []
+    return ["Methods: " + "; ".join(f"{', '.join(arms)}: {source}" for source, arms in sources.items()) + "."]
+
+
 class Shortfalls:
     """Knows for which runs a method returned fewer records than the ratio asks for, and marks them."""
 

@@ -132,7 +132,11 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     rows = []
     for task, path, metrics in wanted:
         content = _Content(path, one.cell) if path else None
-        rows += [_row(content, "cost", task, name, {"value": content.at(name)}) for name in metrics if content]
+        # What was kept is signed by where its method comes from, so that tables can say so.
+        signature = {"signature": content.at("source")} if content and task == "selection" else {}
+        rows += [
+            _row(content, "cost", task, name, {"value": content.at(name)} | signature) for name in metrics if content
+        ]
     return rows
 
 

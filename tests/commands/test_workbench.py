@@ -1,5 +1,7 @@
 """What methods read beside signals, where the data are one file."""
 
+import json
+
 import pytest
 
 from grads.methods import registry
@@ -46,3 +48,15 @@ def test_texts_that_one_file_has_not_are_refused_before_any_work(on_data, regist
     found = on_data("select", "subset.jsonl", "--ratio", "0.1", "--method", "reading", status=2).output
     assert "reads texts of validation records, which one file has not: use a study" in " ".join(found.split())
     assert not (tmp_path / "grads-work").exists()
+
+
+def test_a_subset_is_taken_from_a_file_and_anew_when_the_file_changes(on_data, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ("select", "subset.jsonl", "--ratio", "auto", "--method", "subset", "--parameter", "file=mine.jsonl")
+    found = on_data(*asked, status=2).output
+    assert "--parameter: mine.jsonl is no file: name one" in " ".join(found.split())
+    all_rows = rows(data)
+    for chosen in (all_rows[3:5], all_rows[:1]):
+        (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen), encoding="utf-8")
+        on_data(*asked)
+        assert rows(tmp_path / "subset.jsonl") == chosen

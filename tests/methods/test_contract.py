@@ -1,6 +1,7 @@
 """The contract of a method: what it needs, and what parameters take."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
@@ -55,6 +56,17 @@ def test_a_method_declared_by_its_name_and_function_needs_nothing() -> None:
     assert (made.fixed_ratio, made.trains, made.equal_steps, made.uses_target) == (None, True, False, False)
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.name = "other"  # type: ignore[misc]
+
+
+def test_seeing_the_target_may_depend_on_the_parameters() -> None:
+    def made(uses_target: bool | Callable[[Made], bool]) -> Method:
+        return Method("made", "Made", "nowhere", lambda inputs, _: Choice(inputs.pool["id"].to_numpy()), Made,
+                      uses_target=uses_target)  # fmt: skip
+
+    assert made(True).sees_target(Made())
+    assert not made(False).sees_target(Made())
+    assert made(lambda parameters: parameters.number > 3).sees_target(Made(number=4))
+    assert not made(lambda parameters: parameters.number > 3).sees_target(Made())
 
 
 def test_the_pool_is_the_store_of_tokens() -> None:

@@ -53,3 +53,72 @@ def test_columns_that_say_nothing_new_do_not_change_the_joint_density() -> None:
     np.testing.assert_allclose(joint_density(more), joint_density(columns), rtol=1e-9)
     assert joint_density(np.ones((4, 3))).tolist() == [1.0] * 4
     assert joint_density(np.ones((1, 3))).tolist() == [1.0]
+
+
+def samples(count: int, dimensions: int) -> dict[str, np.ndarray]:
+    """Return points of several shapes: as gradient norms are, with far outliers, and in two narrow heaps."""
+    random = np.random.default_rng(count)
+    heaps = np.concatenate(
+        [random.normal(size=(count // 2, dimensions)), 50 + 0.01 * random.normal(size=(count - count // 2, dimensions))]
+    )
+    return {
+        "normal": random.normal(size=(count, dimensions)),
+        "lognormal": random.lognormal(size=(count, dimensions)),
+        "cauchy": random.standard_cauchy((count, dimensions)),
+        "heaps": heaps,
+    }
+
+
+@pytest.mark.parametrize(("name", "error"), [("normal", 1e-8), ("lognormal", 1e-6), ("cauchy", 1e-5), ("heaps", 1e-8)])
+def test_many_values_on_a_grid_are_nearly_exact(name: str, error: float) -> None:
+    values = samples(module.EXACT_UP_TO + 1, 1)[name][:, 0]
+    exact, binned = density(values, exact=True), density(values)
+    assert not np.array_equal(exact, binned)
+    np.testing.assert_allclose(binned, exact, rtol=error)
+    most = len(values) // 20
+    assert len(set(np.argsort(-binned)[:most]) & set(np.argsort(-exact)[:most])) >= 0.99 * most
+
+
+@pytest.mark.parametrize(("name", "error"), [("normal", 1e-3), ("lognormal", 0.01), ("cauchy", 0.05), ("heaps", 0.01)])
+def test_many_points_on_a_grid_are_nearly_exact(name: str, error: float) -> None:
+    points = samples(module.EXACT_UP_TO + 1, 2)[name]
+    np.testing.assert_allclose(joint_density(points), joint_density(points, exact=True), rtol=error)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_points_beyond_the_grid_are_summed_over_their_neighbours(
+    dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = samples(600, dimensions)["normal"] * 20
+    expected = module._exact_sums(points)
+    # A grid of 20 bandwidths to each side: most points lie outside, and there are some at every border.
+    monkeypatch.setitem(module.MOST, dimensions, int(2 * 28 / module.STEP[dimensions]))
+    assert 100 < (np.abs(points - points.mean(axis=0)).max(axis=1) > 20).sum() < 600
+    np.testing.assert_allclose(module._binned_sums(points), expected, rtol=0.01)
+
+
+def test_a_heap_of_equal_values_and_a_far_one() -> None:
+    values = np.zeros(module.EXACT_UP_TO + 1)
+    values[7] = 1.0
+    np.testing.assert_allclose(density(values), density(values, exact=True), rtol=1e-6)
+    both = np.column_stack([values, np.roll(values, 1)])
+    np.testing.assert_allclose(joint_density(both), joint_density(both, exact=True), rtol=0.01)
+
+
+def test_equal_values_have_equal_densities_on_a_grid_in_any_place() -> None:
+    values = np.repeat(samples(module.EXACT_UP_TO, 1)["lognormal"][:, 0], 2)
+    found = density(values)
+    assert (found[::2] == found[1::2]).all()
+
+
+def test_no_number_gives_no_density() -> None:
+    for count in (5, module.EXACT_UP_TO + 1):
+        values = np.arange(count, dtype=float)
+        values[2] = np.nan
+        assert np.isnan(density(values)).any()
+        assert np.isnan(joint_density(np.column_stack([values, values**2]))).any()
+
+
+def test_more_than_two_dimensions_stay_exact() -> None:
+    points = samples(module.EXACT_UP_TO + 1, 3)["normal"]
+    assert np.array_equal(joint_density(points), joint_density(points, exact=True))

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import gaussian_kde, rankdata
 
 from grads.data.vectors import Vectors, split_lengths
-from grads.methods import grads
+from grads.methods import neighbours as neighbours_module
 from grads.methods.grads import diversity, magnitude_columns, rank_share, usable_columns
 
 Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
@@ -95,7 +95,7 @@ def test_selection_equals_brute_force(
 ) -> None:
     stores = stores_of(count, seed=3)
     stores = reordered(stores, np.argsort(stores["tokens"].signals["id"].to_numpy()))
-    monkeypatch.setattr(grads, "CHUNK", 4 * count)
+    monkeypatch.setattr(neighbours_module, "CHUNK", 4 * count)
     names = ("representativeness", "diversity", "similarity")
     table, _ = select("grads", "0.5", stores, **dict(zip(names, weights, strict=True)))
     kept = int(table["kept"].sum())
@@ -103,23 +103,14 @@ def test_selection_equals_brute_force(
 
 
 def test_diversity_uses_all_others_when_there_are_fewer_than_asked() -> None:
-    directions = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    assert diversity(directions, 10).tolist() == [0.5, 1.0, 0.5]
-    assert diversity(directions, 1).tolist() == [0.0, 1.0, 0.0]
-    assert diversity(directions[:1], 10).tolist() == [0.0]
-
-
-def test_duplicates_are_chosen_last() -> None:
-    directions = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    _, order = grads.greedy(np.array([1.0, 0.99, 0.6]), directions, weight=0.5, count=3)
-    assert order.tolist() == [0, 2, 1]
+    vectors = Vectors(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]))
+    assert diversity(vectors, 10, exact=True).tolist() == [0.5, 1.0, 0.5]
+    assert diversity(vectors, 1, exact=True).tolist() == [0.0, 1.0, 0.0]
+    assert diversity(vectors.ordered([0]), 10, exact=True).tolist() == [0.0]
 
 
 def test_rounding_does_not_decide_between_equals() -> None:
     assert rank_share(np.array([1.0, 1.0 + 1e-9])).tolist() == [0.75, 0.75]
-    directions = np.array([[1.0, 0.0], [0.6 + 1e-9, 0.8], [0.6, 0.8]])
-    _, order = grads.greedy(np.array([1.0, 0.5, 0.5]), directions, weight=0.5, count=2)
-    assert order.tolist() == [0, 1]
 
 
 def test_rank_share_averages_ties() -> None:

@@ -11,7 +11,6 @@ from scipy.stats import gaussian_kde
 from grads.methods.contract import Inputs
 from grads.methods.grads_density import METHOD, GradsDensity, combined
 from grads.methods.signals import Combination, Point
-from grads.runtime.errors import GradsError
 from grads.study.seeds import uniform
 
 Stores = Callable[..., Any]
@@ -51,13 +50,27 @@ def test_the_middle_of_an_odd_number_is_its_median(stores_of: Stores) -> None:
     assert sizes[order[0]] == np.median(sizes)
 
 
+def test_the_nearest_to_the_median_by_hand(stores_of: Stores) -> None:
+    inputs = with_sizes(stores_of(5), [100.0, 1.0, 2.5, 3.0, 4.0])
+    # The median is 3: by value 2.5 comes before 4, by rank they tie.
+    assert METHOD.select(inputs, GradsDensity(rule="median")).score.tolist() == [-97.0, -2.0, -0.5, 0.0, -1.0]
+
+
+def test_exact_densities_are_those_of_scipy_however_many(stores_of: Stores) -> None:
+    inputs = inputs_of(stores_of(6_000))
+    total = combined(inputs.signals["warm"], GradsDensity())
+    exact = METHOD.select(inputs, GradsDensity(exact=True)).score
+    np.testing.assert_allclose(exact[:50], gaussian_kde(total)(total[:50]), rtol=1e-9)
+    assert not np.array_equal(METHOD.select(inputs, GradsDensity()).score, exact)
+
+
 def test_highest_is_the_order_of_the_numbers(stores_of: Stores) -> None:
     inputs = inputs_of(stores_of(40))
     total = inputs.signals["warm"]["embedding_l2"] + inputs.signals["warm"]["head_l2"]
     assert (METHOD.select(inputs, GradsDensity(rule="highest")).score == total).all()
 
 
-@pytest.mark.parametrize("rule", ["density", "central", "highest", "sample"])
+@pytest.mark.parametrize("rule", ["density", "median", "central", "highest", "sample"])
 @pytest.mark.parametrize("reduction", ["l2", "std", "range"])
 def test_the_unit_of_the_gradients_does_not_change_the_order(stores_of: Stores, rule: str, reduction: str) -> None:
     inputs = inputs_of(stores_of(50))
@@ -121,14 +134,12 @@ def test_duplicates_of_a_record_make_its_neighbourhood_denser(stores_of: Stores)
     assert [*sizes, *[6.0] * 6][crowded[0]] == 6.0
 
 
-def test_a_vanishing_density_is_an_error_and_not_a_silent_last_place(stores_of: Stores, tmp_path: Any) -> None:
-    from grads.methods.stage import select_records
-
-    stores = stores_of(5)
-    broken = stores["warm"].signals.assign(head_l2=[1.0, np.nan, 2.0, 3.0, 4.0])
-    mixed = {**stores, "warm": type(stores["warm"])(broken)}
-    with pytest.raises(GradsError, match=r"method 'grads_density' scored \d of 5 records as NaN"):
-        select_records("grads_density", {}, "0.5", 0, mixed, {}, tmp_path / "s.parquet")
+def test_a_gradient_that_is_no_number_has_no_density(stores_of: Stores) -> None:
+    inputs = inputs_of(stores_of(5))
+    warm = inputs.signals["warm"].assign(head_l2=[1.0, np.nan, 2.0, 3.0, 4.0])
+    broken = Inputs({**inputs.signals, "warm": warm}, {}, {}, 5, 0)
+    for parameters in ({}, {"combination": "joint"}, {"rule": "sample"}, {"rule": "median"}, {"rule": "central"}):
+        assert np.isnan(METHOD.select(broken, GradsDensity(**parameters)).score).any()
 
 
 def test_combined_numbers_follow_the_layers_asked_for(stores_of: Stores) -> None:

@@ -1,10 +1,12 @@
 """The methods' page against the registry."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from grads.methods.page import PAGE, main, methods_page
+from grads.methods.contract import Needs
+from grads.methods.page import PAGE, cost, main, methods_page
 from grads.methods.registry import methods, module_of
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +38,36 @@ def test_a_section_says_what_the_method_declares(name: str) -> None:
 def test_the_overview_says_what_is_read_and_at_which_ratios() -> None:
     rows = {line.split("`")[1]: line for line in methods_page().splitlines() if line.startswith("| [`")}
     assert list(rows) == list(methods())
-    assert "signals `base`, signals `warm`" in rows["grads"]
+    assert "signals `base`, signals `warm` | E + F + B | listed, auto |" in rows["grads"]
     assert "arm `grads`" in rows["random_length"]
-    assert rows["untuned"].endswith("| - | always 0 |")
-    assert rows["full"].endswith("| - | always 1 |")
+    assert rows["untuned"].endswith("| - | - | always 0 |")
+    assert rows["full"].endswith("| - | - | always 1 |")
+    assert rows["subset"].endswith("| a file | - | listed, auto; may keep fewer |")
+    assert rows["metadata"].endswith("| texts `train` | - | listed |")
+    for name, row in rows.items():
+        assert ("‡" in row) == methods()[name].sees_target(methods()[name].shown)
     assert "all records are kept" in rows["full_steps"]
+
+
+@pytest.mark.parametrize(
+    ("stores", "passes"),
+    [
+        ({}, "-"),
+        ({"base": {"losses"}}, "F"),
+        ({"base": {"losses", "unconditional"}}, "F + F(answers)"),
+        ({"base": {"adapter", "losses"}}, "B"),
+        ({"warm": {"adam_features"}, "warm-validation": {"sgd_features"}}, "E + B + B(validation)"),
+        ({"base": {"hidden"}, "base-anchor": {"hidden"}}, "F + F(anchor)"),
+        ({"during": {"gradients"}, "encoder-minilm": {"sentences"}}, "during + F(encoder)"),
+        ({"trajectory": {"losses"}}, "T"),
+    ],
+)
+def test_costs_follow_from_the_needs(stores: dict[str, set[str]], passes: str) -> None:
+    assert cost(Needs({name: frozenset(held) for name, held in stores.items()})) == passes
+
+
+@pytest.mark.parametrize("name", [name for name in methods() if "control" not in methods()[name].source])
+def test_a_section_says_what_is_certain_and_what_is_ours(name: str) -> None:
+    section = methods_page().partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    assert re.search(r"^Certain:", section, re.MULTILINE), "begin a paragraph of the docstring with 'Certain:'"
+    assert re.search(r"^Ours:", section, re.MULTILINE), "begin a paragraph of the docstring with 'Ours:'"

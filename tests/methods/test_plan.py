@@ -62,7 +62,10 @@ def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
 @pytest.mark.parametrize(
     ("arms", "sentence"),
     [
-        ({"a": {"method": "grad", "ratios": [0.5]}}, r"arms\.a\.method: there is no .* 'grad': did you mean 'grads'"),
+        (
+            {"a": {"method": "gradss", "ratios": [0.5]}},
+            r"arms\.a\.method: there is no .* 'gradss': did you mean 'grads'",
+        ),
         (
             {"a": {"method": "grads", "ratios": [0.5], "parameters": {"neighbors": 3}}},
             r"arms\.a\.parameters: .*no parameter 'neighbors': did you mean 'neighbours'",
@@ -100,6 +103,18 @@ def test_arms_that_could_not_run_are_refused(arms: dict[str, Any], sentence: str
 
 def test_a_reference_may_have_more_ratios_than_asked() -> None:
     check_arms(study(grads=GRADS, a={"method": "random_length", "ratios": ["0.5"]}))
+
+
+def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path) -> None:
+    asked = study(mine={"method": "subset", "ratios": ["auto"], "parameters": {"file": f"{tmp_path}/ids.csv"}})
+    with pytest.raises(GradsError, match=r"arms\.mine\.parameters: .*ids\.csv is not there"):
+        check_arms(asked)
+    (tmp_path / "ids.csv").write_text("id\n", encoding="utf-8")
+    check_arms(asked)
+    (tmp_path / "ids.csv").unlink()
+    (tmp_path / "ids.csv").mkdir()
+    with pytest.raises(GradsError, match=r"ids\.csv is a folder: name a file"):
+        check_arms(asked)
 
 
 def study_of_features(monkeypatch: pytest.MonkeyPatch, store: str, *held: str, weights: str = "lora") -> Study:

@@ -30,7 +30,12 @@ def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> No
     meta = select_records("grads", {"neighbours": 3}, "0.5", 11, stores_of(9), {}, out)
     assert read_json(out.with_suffix(".json")) == meta
     weights = {"representativeness": 1.0, "diversity": 0.5, "similarity": 0.5, "neighbours": 3}
-    assert meta["parameters"] == weights | {"point": "warm", "layers": ["embedding", "head"], "encoder": None}
+    assert meta["parameters"] == weights | {
+        "point": "warm",
+        "layers": ["embedding", "head"],
+        "encoder": None,
+        "exact": False,
+    }
     assert (meta["method"], meta["ratio"], meta["seed"], meta["requested"]) == ("grads", "0.5", 11, 4)
     assert sorted(path.name for path in out.parent.iterdir()) == ["0.json", "0.parquet"]
 

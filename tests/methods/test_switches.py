@@ -10,6 +10,7 @@ import pytest
 import yaml
 from scipy.stats import gaussian_kde, norm, zscore
 
+from grads.methods.grads_density import Rule
 from grads.methods.plan import arm_stores, check_arms, measures, references
 from grads.methods.signals import Combination, Reduction, count_near_the_mean
 from grads.runtime.errors import GradsError
@@ -232,5 +233,5 @@ def test_the_ablation_asks_for_every_switch() -> None:
         ["sentences"],
     ]
     given = [value for arm in study.arms.values() for value in arm.parameters.values()]
-    for values in (get_args(Reduction)[1:], get_args(Combination)[1:], ("sample", "central", "highest")):
+    for values in (get_args(Reduction)[1:], get_args(Combination)[1:], get_args(Rule)[1:]):
         assert set(values) <= {value for value in given if isinstance(value, str)}

@@ -4,6 +4,7 @@
 rule select:
     input:
         unpack(selection_input),
+        files=lambda wildcards: list(arm_needs(STUDY, wildcards.arm).files),
     output:
         selection=PATHS.selection(CELL),
         summary=PATHS.selection(CELL).with_suffix(".json"),

@@ -7,6 +7,7 @@ with job(snakemake):
     from grads.probe.store import read_store
 
     parameters, given = snakemake.params, dict(snakemake.input.items())
+    given.pop("files")  # The method reads them by name.
     references = {arm: Path(given.pop(name)) for name, arm in parameters.references.items()}
     texts = {split: Path(given.pop(name)) for name, split in parameters.texts.items()}
     scorer = given.pop("scorer", None)

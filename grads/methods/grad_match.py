@@ -1,0 +1,250 @@
+"""`grad_match`: a weighted subset whose gradients add up to those of all (GRAD-MATCH).
+
+Minimises |sum over S of w_i g_i - b|^2 + lambda |w|^2 over w >= 0 and |S| <= k, with b the sum of all training
+gradients, or of the validation gradients. Orthogonal matching pursuit: take the record whose gradient goes best with
+the residual, refit all weights by ridge regression, drop those that are negative (the most negative first, refitting
+each time), and again, until k are taken, the residual is below `epsilon` |b|, or no gradient goes with it. What is
+missing is filled with random records of weight 1. The strategy `weighted` trains with the weights.
+
+Certain: all of that is the paper and its code (CORDS), lambda and epsilon included.
+
+Ours:
+
+- g: the projected gradients of the adapter, once, where the paper takes the last layer's again and again during
+  training; in units of the training gradients' root mean square length, so that lambda does not depend on their scale.
+- Weights above `largest_weight` times the mean of the pursued ones are cut to that, so that no record rules an epoch.
+- The first weight is fitted by ridge regression, too (the code fits that one without lambda); a record is taken once
+  (the code can take it again, as another row of the fit); dropped ones may come back, in 2 k rounds at most. Records
+  that go equally well with the residual, to six digits, are taken by id.
+- Random parts of the pool as in PGM (arXiv 2210.16892): each matches its own sum, or the validation gradients' sum, and
+  gives its share; in the order of choice, the first of every part, then the second. `partitions: 1` is the paper's.
+
+The score is the product of gradient and residual that a record was chosen by, or has at the end, divided by |b|.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
+from grads.methods.partitions import Partitions
+from grads.methods.signals import FeaturePoint
+from grads.study.seeds import shuffled_ids
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from grads.data.vectors import Vectors
+
+# Records of a part at most, where `partitions` is `auto`.
+PART = 25_000
+# Products of gradients with the residual that differ by less, as a share of the largest, are equal.
+EQUAL = 1e-6
+# Decimals of the score of a record that was not taken; what lies below is rounding.
+DECIMALS = 6
+# Rank-one updates of the inverse before it is computed anew.
+UPDATES = 1000
+
+
+class GradMatch(Parameters):
+    """Parameters of `grad_match`; `ridge` and `epsilon` are those of the authors' code."""
+
+    target: Literal["train", "validation"] = Field("train", description="Whose gradients' sum is matched.")
+    point: FeaturePoint = Field("warm", description="Whose gradients: after the preliminary epoch, or untrained.")
+    ridge: float = Field(0.5, gt=0, description="Lambda, for gradients of length 1 in the root mean square.")
+    epsilon: float = Field(1e-100, ge=0, description="Residual at which to stop, as a share of the target.")
+    fill: bool = Field(True, description="Whether random records of weight 1 take the places that are left.")
+    largest_weight: float = Field(10.0, ge=1, description="In means of the weights found; larger ones are cut to it.")
+    partitions: Partitions = Field("auto", description=f"Parts of the pool; auto: of {PART} records at most.")
+
+
+def needs(parameters: GradMatch) -> Needs:
+    """Return the need of the training records' gradients, and of the validation records' if they are matched."""
+    stores = [parameters.point, f"{parameters.point}-validation"][: 1 + uses_target(parameters)]
+    return Needs({store: frozenset({"sgd_features"}) for store in stores})
+
+
+def uses_target(parameters: GradMatch) -> bool:
+    """Return whether validation records are seen."""
+    return parameters.target == "validation"
+
+
+def select(inputs: Inputs, parameters: GradMatch) -> Choice:
+    """Match in each part, then fill."""
+    import numpy as np
+
+    from grads.methods.partitions import interleaved, partition, quotas
+
+    vectors, ids = inputs.features[parameters.point]["sgd_features"], inputs.pool["id"].tolist()
+    unit = root_mean_square(vectors)
+    whole = _validation_sum(inputs, parameters) if uses_target(parameters) else None
+    parts = partition(ids, inputs.count, parameters.partitions, PART, inputs.seed)
+    score, weights, orders, residuals = np.zeros(len(ids)), np.zeros(len(ids)), [], []
+    for part, count in zip(parts, quotas(inputs.count, parts), strict=True):
+        gradients = vectors[part] / np.float32(unit)
+        target = gradients.sum(axis=0, dtype=np.float64) if whole is None else whole / unit
+        pursuit = Pursuit(gradients, target, parameters.ridge)
+        pursuit.run(count, parameters.epsilon)
+        score[part], weights[part] = pursuit.score, pursuit.weights
+        orders.append(part[pursuit.active])
+        residuals.append(pursuit.residual)
+    order = interleaved(orders)
+    notes = {"partitions": len(parts), "matched": len(order), "residual": round(float(np.mean(residuals)), 6)}
+    weights[order] = np.minimum(weights[order], parameters.largest_weight * weights[order].mean() if len(order) else 0)
+    filling = _filling(inputs, order) if parameters.fill else order[:0]
+    weights[filling] = 1.0
+    return Choice(score, np.concatenate([order, filling]), notes, weights)
+
+
+def root_mean_square(vectors: Vectors) -> float:
+    """Return the root mean square length of N vectors, 1 if all are 0."""
+    import numpy as np
+
+    squares = sum(float(np.square(chunk, dtype=np.float64).sum()) for chunk in vectors.chunks())
+    return float(np.sqrt(squares / len(vectors))) or 1.0
+
+
+def _validation_sum(inputs: Inputs, parameters: GradMatch) -> np.ndarray:
+    from grads.runtime.errors import GradsError
+
+    vectors = inputs.features[f"{parameters.point}-validation"]["sgd_features"]
+    if not len(vectors):
+        raise GradsError("method 'grad_match' has no validation record to match: set target to train, or add a split")
+    return vectors.mean() * len(vectors)
+
+
+def _filling(inputs: Inputs, order: np.ndarray) -> np.ndarray:
+    """Return positions of random records that are not chosen, as many as are missing."""
+    import numpy as np
+
+    place = {id_: position for position, id_ in enumerate(inputs.pool["id"])}
+    chosen = set(order.tolist())
+    drawn = [place[id_] for id_ in shuffled_ids(inputs.pool["id"], inputs.seed) if place[id_] not in chosen]
+    return np.array(drawn[: inputs.count - len(order)], dtype=int)
+
+
+class Pursuit:
+    """Orthogonal matching pursuit of a target by gradients of N records, with ridge regression and weights >= 0.
+
+    With A the gradients taken (one a row) and M = A^T A + lambda I, the ridge weights (A A^T + lambda I)^-1 A b are
+    A M^-1 b, and the residual b - A^T w is lambda M^-1 b. So one vector z = M^-1 b gives by g . z the weight of each
+    record that was taken, and of every other its product with the residual, but for the factor lambda. Taking or
+    dropping a record changes M by one outer product, and its inverse (d x d) by the formula of Sherman and Morrison: a
+    round costs N d + d^2, however many were taken.
+
+    Args:
+        gradients: N x d float32.
+        target: d float64.
+        ridge: lambda, above 0.
+    """
+
+    def __init__(self, gradients: np.ndarray, target: np.ndarray, ridge: float) -> None:
+        import numpy as np
+
+        self.gradients, self.target, self.ridge = gradients, target, ridge
+        self.length = float(np.linalg.norm(target)) or 1.0
+        self.active: list[int] = []
+        self.taken = np.zeros(len(gradients), dtype=bool)
+        self.updates = 0
+        self.inverse, self.solution = self._inverted()
+        self.score = self._products()
+
+    @property
+    def residual(self) -> float:
+        """Length of the residual as a share of the target's."""
+        import numpy as np
+
+        return self.ridge * float(np.linalg.norm(self.solution)) / self.length
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights of all N records, 0 of those not taken."""
+        import numpy as np
+
+        weights = np.zeros(len(self.gradients))
+        weights[self.active] = self.gradients[self.active] @ self.solution
+        return np.maximum(weights, 0.0)
+
+    def run(self, count: int, epsilon: float) -> None:
+        """Take up to `count` records, as long as there is something to gain, and in 2 x `count` rounds at most."""
+        import numpy as np
+
+        reasons = np.zeros(len(self.gradients))
+        for _ in range(2 * count):
+            best = self._best()
+            if best is None or len(self.active) == count or self.residual < epsilon:
+                break
+            reasons[best] = self.score[best]
+            self._change(best, 1.0)
+            self._drop_negative()
+            self.score = self._products()
+        self.inverse, self.solution = self._inverted()
+        self.score = np.where(self.taken, reasons, np.round(self._products(), DECIMALS))
+
+    def _best(self) -> int | None:
+        """Return the open record that goes best with the residual, the first of equals; None if none goes with it."""
+        import numpy as np
+
+        score = np.where(self.taken, 0.0, self.score)
+        largest = float(score.max(initial=0.0))
+        return int(np.argmax(score >= largest - EQUAL * largest)) if largest > 0 else None
+
+    def _drop_negative(self) -> None:
+        import numpy as np
+
+        while True:
+            weights = self.gradients[self.active] @ self.solution
+            worst = int(np.argmin(weights))
+            if weights[worst] >= 0:
+                return
+            self._change(self.active[worst], -1.0)
+
+    def _change(self, record: int, sign: float) -> None:
+        """Take (1) or drop (-1) a record."""
+        from scipy.linalg.blas import dger
+
+        if sign > 0:
+            self.active.append(record)
+        else:
+            self.active.remove(record)
+        self.taken[record] = sign > 0
+        self.updates += 1
+        if self.updates % UPDATES == 0:
+            self.inverse, self.solution = self._inverted()
+            return
+        gradient = self.gradients[record].astype(float)
+        turned = self.inverse @ gradient
+        factor = -sign / (1 + sign * float(gradient @ turned))
+        self.solution = self.solution + factor * float(gradient @ self.solution) * turned
+        self.inverse = dger(factor, turned, turned, a=self.inverse, overwrite_a=1)
+
+    def _inverted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return M^-1 and z, computed anew: updates add up rounding."""
+        import numpy as np
+
+        taken = self.gradients[self.active].astype(float)
+        matrix = taken.T @ taken
+        matrix[np.diag_indices_from(matrix)] += self.ridge
+        inverse = np.asfortranarray(np.linalg.inv(matrix))
+        return inverse, inverse @ self.target
+
+    def _products(self) -> np.ndarray:
+        """Return the product of each gradient with the residual, as a share of the target's length."""
+        import numpy as np
+
+        products = self.gradients @ self.solution.astype(np.float32)
+        return products.astype(float) * (self.ridge / self.length)
+
+
+METHOD = Method(
+    "grad_match",
+    "GRAD-MATCH",
+    "arXiv 2103.00123, algorithms 1 and 2",
+    select,
+    GradMatch,
+    needs,
+    uses_target=uses_target,
+    nested=False,
+)

@@ -1,0 +1,63 @@
+"""`ogs`: Orthogonal Gradient Selection in its static form, records whose gradients cross those of general data.
+
+g_ref is the mean gradient of general instructions (the anchor), and cos the cosine of a record's gradient with it,
+both of the adapter of the untrained model, in a random projection.
+
+- `orthogonal`: the highest 1 - |cos|, as the paper scores records.
+- `signed`: records with cos < 0, whose training steps would raise the loss on general data, are dropped, and the others
+  are taken by cos, the most aligned first; fewer are chosen than asked for where too many are dropped. Among many
+  dimensions nearly every |cos| is small, so that `orthogonal` ranks noise beside what helps both.
+
+Certain: the anchor's mean gradient, and 1 - |cos|, as two readers of the paper have them.
+
+Ours: the paper's full form lets a policy trained by reinforcement choose clusters; the static form is how others re-ran
+it. Order and dropping of `signed` are of our making. A LoRA adapter of an untrained model has B = 0, so that its
+gradient is that of B alone. The paper measures with a small model of the same family, its navigator.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
+from grads.runtime.errors import GradsError
+
+
+class Ogs(Parameters):
+    """Parameters of `ogs`."""
+
+    variant: Literal["orthogonal", "signed"] = Field(
+        "orthogonal", description="Rank by 1 - |cos|, or drop those with cos < 0 and rank by cos."
+    )
+
+
+def needs(_parameters: Ogs) -> Needs:
+    """Return the need of gradients of training records and of the anchor."""
+    return Needs({store: frozenset({"sgd_features"}) for store in ("base", "base-anchor")})
+
+
+def select(inputs: Inputs, parameters: Ogs) -> Choice:
+    """Choose the records most orthogonal to the anchor's mean gradient, or those least in conflict with it.
+
+    Raises:
+        GradsError: the anchor's mean gradient is zero.
+    """
+    import numpy as np
+
+    from grads.methods.neighbours import DECIMALS, unit_rows
+
+    reference = unit_rows(inputs.features["base-anchor"]["sgd_features"].mean()[None])[0]
+    if not reference.any():
+        raise GradsError("method 'ogs' finds the mean gradient of the anchor to be zero: use other anchor records")
+    gradients = inputs.features["base"]["sgd_features"].unit
+    cosines = np.concatenate([unit_rows(chunk.astype(float)) @ reference for chunk in gradients.chunks()])
+    # What lies below is rounding, and must not decide between equals; adding 0 makes -0 equal to 0.
+    cosines = np.round(cosines, DECIMALS) + 0.0
+    notes = {"in_conflict": int((cosines < 0).sum()), "mean_cosine": round(float(cosines.mean()), DECIMALS)}
+    if parameters.variant == "orthogonal":
+        return Choice(1 - np.abs(cosines), notes=notes)
+    order = np.argsort(-cosines, kind="stable")
+    return Choice(cosines, order[cosines[order] >= 0][: inputs.count], notes)
+
+
+METHOD = Method("ogs", "OGS (static)", "arXiv 2602.06359, as described by third parties", select, Ogs, needs)
