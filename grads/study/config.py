@@ -14,6 +14,7 @@ from grads.study.section import Precision, Section
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 LossTurns = Literal["last", "all"]
+Match = Literal["epochs", "steps", "tokens"]
 RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
 
 
@@ -236,6 +237,13 @@ class Arm(Section):
     parameters: dict[str, Any] = Field({}, description="Parameters of the method; see docs/methods.md.")
     start: Literal["base", "warm"] = Field(
         "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
+    )
+    strategy: str = Field("sft", description="How what is kept is trained on; docs/strategies.md describes them all.")
+    strategy_parameters: dict[str, Any] = Field({}, description="Parameters of the strategy; see docs/strategies.md.")
+    match: Match = Field(
+        "epochs",
+        description="What training has in common with the arm's other ratios and with the study's plain run on all "
+        "records: `training.epochs`, or what is kept repeated to that run's optimiser steps, or to its tokens.",
     )
 
 
