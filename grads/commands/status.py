@@ -59,7 +59,7 @@ def steps(study: "Study", cell: "Cell") -> list[Step]:
 
 
 def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
-    from grads.methods.plan import arm_stores
+    from grads.plan import arm_stores
     from grads.study.paths import DURING, WARM, Paths, store_folder, store_point, warm_cell
 
     paths, place = Paths(study.study), Path(cell.model) / cell.domain

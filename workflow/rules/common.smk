@@ -3,8 +3,9 @@ from dataclasses import replace
 
 from snakemake.exceptions import WorkflowError
 
-from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
+from grads.methods.plan import arm_method, arm_needs, needs_moments, references
 from grads.methods.registry import module_of
+from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.study.code import code_version
@@ -14,6 +15,8 @@ from grads.study.measures import FEATURES
 from grads.study.names import check_files
 from grads.study.paths import VALIDATION, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
+from grads.train.plan import strategy_needs
+from grads.train.strategies.registry import module_of as strategy_module
 
 try:
     for file in workflow.configfiles:
@@ -125,11 +128,15 @@ def selection_input(wildcards):
     return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
 
 
-def training_start(wildcards):
-    """Return the preliminary epoch's weights where the arm's training goes on from them."""
-    if STUDY.arms[wildcards.arm].start == "base":
-        return {}
-    return {"start": PATHS.run(warm_cell(wildcards.model, wildcards.domain, wildcards.seed)) / "adapter"}
+def training_input(wildcards):
+    """Return what the arm's strategy reads, and the preliminary epoch's weights where training goes on from them."""
+    cell, needs = cell_of(wildcards), strategy_needs(STUDY, wildcards.arm)
+    found = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)}
+    if needs.replay:
+        found["replay"] = PATHS.general("replay.parquet")
+    if STUDY.arms[cell.arm].start == "warm":
+        found["start"] = PATHS.run(warm_cell(cell.model, cell.domain, cell.seed)) / "adapter"
+    return found
 
 
 def shown(name, suffix, category):

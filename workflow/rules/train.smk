@@ -1,11 +1,17 @@
 # Training: the preliminary epoch that all arms share, and every arm.
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
+# How an arm departs from plain training; the preliminary epoch does not.
+PLAIN = {"strategy": "sft", "strategy_parameters": {}, "match": "epochs"}
+
+
+def arm_key(key):
+    return lambda wildcards: getattr(STUDY.arms[wildcards.arm], key)
 
 
 rule train:
     input:
-        unpack(training_start),
+        unpack(training_input),
         model=PATHS.model("{model}"),
         records=PATHS.records("{domain}", "train"),
         selection=PATHS.selection(CELL),
@@ -27,15 +33,17 @@ rule train:
         runtime=720,
         micro_batch=micro_batch,
     params:
+        **{key: arm_key(key) for key in PLAIN},
         label=lambda wildcards: f"train {cell_of(wildcards)}",
         scratch=str(PATHS.scratch("train") / str(CELL)),
         format=model_format,
         training=settings(STUDY.training),
         epochs=None,
         equal_steps=lambda wildcards: arm_method(STUDY, wildcards.arm).equal_steps,
+        stores=lambda wildcards: sorted(strategy_needs(STUDY, wildcards.arm).stores),
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=code_version("grads.train.stage"),
+        code=lambda wildcards: code_version("grads.train.stage", strategy_module(STUDY.arms[wildcards.arm].strategy)),
     script:
         "../scripts/train.py"
 
@@ -55,15 +63,17 @@ use rule train as train_warm with:
     # Everything that selects waits for it.
     priority: 20
     params:
+        **PLAIN,
         label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(WARM)),
         format=model_format,
         training=settings(STUDY.training),
         epochs=1,
         equal_steps=False,
+        stores=[],
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=code_version("grads.train.stage"),
+        code=code_version("grads.train.stage", strategy_module("sft")),
 
 
 # The preliminary epoch once more, with the gradients of each record taken before the step that it leads to.
@@ -83,14 +93,16 @@ use rule train_warm as train_during with:
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
+        **PLAIN,
         label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(DURING)),
         format=model_format,
         training=settings(STUDY.training),
         epochs=1,
         equal_steps=False,
+        stores=[],
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         probe=probe_settings("during"),
         measures=measures(STUDY, "during"),
-        code=code_version("grads.train.stage", "grads.probe.during"),
+        code=code_version("grads.train.stage", strategy_module("sft"), "grads.probe.during"),
