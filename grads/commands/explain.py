@@ -71,9 +71,11 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
 def _show_signals(study: "Study", model: str, domain: str, id_: str) -> None:
     import pandas as pd
 
-    from grads.study.paths import Paths
+    from grads.study.paths import OTHERS, Paths
 
     for store in sorted(Paths(study.study).store(model, domain, "tokens").parent.glob("*/signals.parquet")):
+        if store.parent.name.endswith(OTHERS):
+            continue
         frame = pd.read_parquet(store)
         rows = frame[frame["id"] == id_].drop(columns="id").to_dict("records")
         point = f"{model} {store.parent.name}"

@@ -45,18 +45,19 @@ class Work:
         return tokens + self.answers * speed.answer + self.jobs * speed.start
 
 
-def selection_work(study: "Study", domain_tokens: int, validation_tokens: int = 0) -> Work:
+def selection_work(study: "Study", domain_tokens: int, validation_tokens: int = 0, anchor_tokens: int = 0) -> Work:
     """Return what the signals of one model and domain take: the union of all arms' needs, each once.
 
-    Tokens are those of the eligible training records, and of the validation records.
+    Tokens are those of the eligible training records, of the validation records and of the anchor.
     """
     from grads.plan import arm_stores
-    from grads.study.paths import store_point
+    from grads.study.paths import ANCHOR, TRAIN, VALIDATION, store_point
 
+    sizes = {TRAIN: domain_tokens, VALIDATION: validation_tokens, ANCHOR: anchor_tokens}
     points = {store: store_point(store) for arm in study.arms for store in arm_stores(study, arm)}
     work = Work()
-    for store, (point, encoder, validation) in points.items():
-        tokens = validation_tokens if validation else domain_tokens
+    for store, (point, encoder, records) in points.items():
+        tokens = sizes[records]
         if encoder is not None:
             # It is charged like the model itself, which is never smaller.
             work += Work(forward=tokens, jobs=1)
@@ -184,6 +185,7 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
     torch.set_num_threads(1)
     parts = {name: (Work(), 0.0) for name in ("selection", "training", "evaluation")}
     paths, general, disk = Paths(study.study), _general_tokens(study), 0.0
+    anchor = study.general.instructions.anchor if study.general.instructions else 0
     for model in study.models:
         speed = calibrate(study, model, next(iter(study.domains)))
         disk += sum(file.stat().st_size for file in paths.model(model).iterdir())
@@ -193,8 +195,10 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
         works = {"evaluation": [untuned], "selection": [], "training": []}
         for domain in study.domains:
             tokens = _tokens(study, model, domain)
-            rows = _rows(paths.records(domain, "train")), _rows(paths.records(domain, "validation"))
-            works["selection"].append(selection_work(study, tokens, round(tokens / max(1, rows[0]) * rows[1])))
+            # What is not tokenised yet is taken to be as long as the training records are.
+            length = tokens / max(1, _rows(paths.records(domain, "train")))
+            others = (_rows(paths.records(domain, "validation")), anchor)
+            works["selection"].append(selection_work(study, tokens, *(round(rows * length) for rows in others)))
             works["training"].append(training_work(study, tokens))
             works["evaluation"].append(evaluation_work(study, tests[domain], general))
         for name, amounts in works.items():

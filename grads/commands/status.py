@@ -60,7 +60,8 @@ def steps(study: "Study", cell: "Cell") -> list[Step]:
 
 def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
     from grads.plan import arm_stores
-    from grads.study.paths import DURING, WARM, Paths, store_folder, store_point, warm_cell
+    from grads.study.paths import ANCHOR, DURING, WARM, Paths, store_folder, store_point, warm_cell
+    from grads.train.plan import strategy_needs
 
     paths, place = Paths(study.study), Path(cell.model) / cell.domain
     logs, warm = paths.root / "logs", warm_cell(cell.model, cell.domain, cell.seed)
@@ -69,6 +70,8 @@ def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
         Step("probe_tokens", paths.store(cell.model, cell.domain, "tokens"), logs / "probe_tokens" / f"{place}.log")
     ]
     train_warm = Step("train_warm", paths.run(warm) / "training.json", logs / "train" / f"{warm}.log")
+    if strategy_needs(study, cell.arm).replay or any(store_point(name)[2] == ANCHOR for name in stores):
+        found.append(Step("prepare_instructions", paths.general("anchor.parquet"), logs / "prepare_instructions.log"))
     for name in stores:
         point, folder = store_point(name)[0], store_folder(name, cell.seed)
         found += [train_warm] if point == WARM and train_warm not in found else []

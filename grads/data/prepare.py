@@ -100,17 +100,18 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
     Raises:
         GradsError: the source cannot be read.
     """
-    source, fields = domain.source, dict[str, str](domain.fields.items())
+    source = domain.source
+    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata)
     if isinstance(source, FileSource | HubDataSource):
         path = source.path if isinstance(source, FileSource) else hub_path(source)
-        return read_records(path, fields, domain.loss_turns)
+        return read_records(path, *how)
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
     archive = archives[source.archive]
     if not isinstance(source, GlossarySource):
         with open_member(archive, source.member) as handle:
             rows = parse_rows(handle, source.member, f"{archive}:{source.member}")
-            return collect_records(rows, fields, domain.loss_turns)
+            return collect_records(rows, *how)
     folder = scratch / digest([source.archive, source.member], 12)
     if not folder.exists():
         install_wordnet(archive, source.member, folder)

@@ -1,12 +1,12 @@
 """What a study's arms need before they can select: checked and known before any work."""
 
-from grads.methods.contract import Method, Needs
+from grads.methods.contract import TEXTS, Method, Needs
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
 from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES
-from grads.study.paths import VALIDATION, WARM, store_point
+from grads.study.paths import ANCHOR, OTHERS, VALIDATION, WARM, store_point
 from grads.study.ratios import AUTO
 
 
@@ -47,7 +47,7 @@ def measures(study: Study, store: str) -> list[str]:
 
 def needs_moments(study: Study) -> bool:
     """Return whether an arm measures by the moments of Adam, so that the preliminary epoch must keep them."""
-    return any(ADAM_FEATURES in measures(study, store) for store in (WARM, WARM + VALIDATION))
+    return any(ADAM_FEATURES in measures(study, WARM + other) for other in ("", *OTHERS))
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
@@ -76,6 +76,7 @@ def check_arms(study: Study) -> None:
         if len(set(declared.ratios)) < len(declared.ratios):
             raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
         _check_auto(study, arm)
+        _check_texts(study, arm)
         _check_signals(study, arm)
         if declared.start == "warm" and not arm_method(study, arm).trains:
             raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
@@ -94,9 +95,25 @@ def _check_auto(study: Study, arm: str) -> None:
         )
 
 
+def _check_texts(study: Study, arm: str) -> None:
+    wanted, method = arm_needs(study, arm).texts, study.arms[arm].method
+    for split in sorted(wanted - TEXTS):
+        raise GradsError(f"arms.{arm}.method: '{method}' reads texts of '{split}': {nearest(split, sorted(TEXTS))}")
+    if VALIDATION in wanted:
+        _check_uses_target(study, arm)
+
+
+def _check_uses_target(study: Study, arm: str) -> None:
+    if not arm_method(study, arm).uses_target:
+        raise GradsError(
+            f"arms.{arm}.method: '{study.arms[arm].method}' reads validation records, and tables mark such methods: "
+            "declare it with uses_target=True"
+        )
+
+
 def _check_signals(study: Study, arm: str) -> None:
     for store, held in arm_needs(study, arm).stores.items():
-        point, encoder, validation = store_point(store)
+        point, encoder, records = store_point(store)
         if encoder is not None and encoder not in study.encoders:
             raise GradsError(f"arms.{arm}.parameters.encoder is '{encoder}': {nearest(encoder, study.encoders)}")
         known = {SENTENCES} if encoder is not None else MEASURES
@@ -105,10 +122,12 @@ def _check_signals(study: Study, arm: str) -> None:
                 f"arms.{arm}.method: '{study.arms[arm].method}' asks the signals '{store}' for '{name}', which they "
                 f"cannot hold: {nearest(name, known)}"
             )
-        if validation and not arm_method(study, arm).uses_target:
+        if records == VALIDATION:
+            _check_uses_target(study, arm)
+        if records == ANCHOR and study.general.instructions is None:
             raise GradsError(
-                f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of validation records, and tables mark "
-                "such methods: declare it with uses_target=True"
+                f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of general instructions: add the section "
+                "'general.instructions', or remove the arm"
             )
         if "weights" in held and study.training.weights != "full":
             raise GradsError(f"arms.{arm}.method: the signal 'weights' needs training.weights to be full: remove one")

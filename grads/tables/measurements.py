@@ -14,7 +14,7 @@ from grads.runtime.files import atomic_path, read_json
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import VALIDATION, WARM
+from grads.study.paths import WARM, store_point
 from grads.tables.files import CellFiles
 from grads.tables.statistics import evaluate, interval, replicates
 
@@ -122,7 +122,7 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         ("preliminary", one.preliminary, ("epochs", "tokens", "seconds")),
         *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
     ]
-    if {WARM, WARM + VALIDATION} & one.stores.keys() and one.preliminary is None:
+    if any(store_point(store)[0] == WARM for store in one.stores) and one.preliminary is None:
         raise GradsError(f"{one.cell}: the summary of the preliminary epoch is not given; it is part of the cost")
     if one.cell.trained and one.training is None:
         raise GradsError(f"{one.cell}: the summary of the training is not given; every trained cell has one")

@@ -51,7 +51,7 @@ def check_strategies(study: Study) -> None:
 
 
 def _check_replay(study: Study, arm: str) -> None:
-    instructions = getattr(study.general, "instructions", None)
+    instructions = study.general.instructions
     if instructions is None or not instructions.replay:
         raise GradsError(
             f"arms.{arm}.strategy: '{study.arms[arm].strategy}' mixes in general records, and the study draws none: "

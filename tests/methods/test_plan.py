@@ -135,7 +135,7 @@ def test_features_that_could_not_be_taken_are_refused(monkeypatch: pytest.Monkey
         ("warn", "gradients", r"signals cannot be called 'warn': did you mean 'warm'"),
         ("during-validation", "gradients", r"signals cannot be called 'during-validation'"),
         ("encoder-none", "sentences", r"arms\.mine\.parameters\.encoder is 'none'"),
-        ("warm-validation", "losses", r"reads signals of validation records, .* declare it with uses_target=True"),
+        ("warm-validation", "losses", r"reads validation records, .* declare it with uses_target=True"),
         ("warm", "weights", r"the signal 'weights' needs training\.weights to be full"),
     ],
 )
@@ -151,3 +151,29 @@ def test_a_method_that_says_so_may_read_validation_records(monkeypatch: pytest.M
     monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), uses_target=True))
     check_arms(asked)
     assert needs_moments(asked)
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ("validation", r"arms\.mine\.method: 'vectors' reads validation records, .* uses_target=True"),
+        ("test", r"arms\.mine\.method: 'vectors' reads texts of 'test': valid names are 'train', 'validation'"),
+    ],
+)
+def test_texts_that_a_method_may_not_read_are_refused(
+    split: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = study_of_features(monkeypatch, "warm", "gradients")
+    change = {"needs": lambda _: Needs(texts=frozenset({split}))}
+    monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), **change))
+    with pytest.raises(GradsError, match=sentence):
+        check_arms(asked)
+
+
+def test_an_anchor_needs_general_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = study_of_features(monkeypatch, "warm-anchor", "adam_features")
+    check_arms(asked)
+    assert needs_moments(asked)
+    bare = asked.model_copy(update={"general": asked.general.model_copy(update={"instructions": None})})
+    with pytest.raises(GradsError, match=r"mine\.method: .* general instructions: add the section 'general\.in"):
+        check_arms(bare)

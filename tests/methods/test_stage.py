@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grads.data.records import make_record, write_records
 from grads.methods import registry, stage
 from grads.methods.contract import Choice, Inputs, Method, Needs
 from grads.methods.stage import select_records
@@ -169,3 +170,28 @@ def test_validation_records_have_rows_of_their_own(
     assert np.array_equal(
         seen[0].features["base-validation"]["hidden"][0:1], given.features["hidden"][first : first + 1]
     )
+
+
+def test_texts_are_those_of_the_pool_in_its_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    train = [make_record(f"Q{i}", "", "A", metadata={"quality": float(i)}) for i in range(8)]
+    files = {"train": tmp_path / "train.parquet", "validation": tmp_path / "validation.parquet"}
+    write_records(files["train"], train)
+    write_records(files["validation"], [make_record("V1", "", "A"), make_record("V0", "", "A")])
+    tokens = stores_of(6)["tokens"].signals.assign(id=[record.id for record in train[2:]])
+    seen: list[Inputs] = []
+    needs = Needs(texts=frozenset(files))
+    method = Method("made", "Made", "t", lambda i, _: seen.append(i) or Choice(np.zeros(6)), needs=lambda _: needs)
+    monkeypatch.setattr(stage, "find_method", lambda _name: method)
+    stores = {"tokens": replace(stores_of(6)["tokens"], signals=tokens)}
+    select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", files)
+    texts = seen[0].texts
+    assert texts["train"]["id"].tolist() == seen[0].pool["id"].tolist()
+    assert texts["train"].set_index("instruction")["quality"].to_dict() == {f"Q{i}": i for i in range(2, 8)}
+    assert sorted(texts["validation"]["instruction"]) == ["V0", "V1"]
+    with pytest.raises(GradsError, match="the texts of 'validation' are needed and not given"):
+        select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", {"train": files["train"]})
+    write_records(files["train"], train[:5])
+    with pytest.raises(GradsError, match=r"train\.parquet has 3 of the pool's 6 records: delete what is outdated"):
+        select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", files)

@@ -13,7 +13,7 @@ from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
-from grads.study.paths import VALIDATION, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 from grads.train.plan import strategy_needs
 from grads.train.strategies.registry import module_of as strategy_module
@@ -47,7 +47,7 @@ wildcard_constraints:
     split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",
     # Follows a store's name: nothing for training records.
-    other="|".join(["", VALIDATION]),
+    other="|".join(["", *OTHERS]),
     shard=r"\d+",
 
 
@@ -113,19 +113,21 @@ def files_of(*sources):
     return own + [hub_path(source) for source in sources if source.kind == "hub"]
 
 
-def hub_source(path):
-    """Return the source, as plain data, whose repository is fetched to a path."""
-    sources = [entry.source for entry in (*STUDY.models.values(), *STUDY.domains.values())]
-    return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
+def records_of(wildcards):
+    """Return the records that a signal store is of: training records, or what the end of its name says."""
+    if wildcards.other == f"-{ANCHOR}":
+        return PATHS.general("anchor.parquet")
+    return PATHS.records(wildcards.domain, wildcards.other.removeprefix("-") or "train")
 
 
 def selection_input(wildcards):
-    """Return the signal stores, and the other arms' selections, that the arm's method reads."""
-    cell = cell_of(wildcards)
-    names = ["tokens", *sorted(arm_needs(STUDY, cell.arm).stores)]
+    """Return the signal stores, the texts, and the other arms' selections, that the arm's method reads."""
+    cell, needs = cell_of(wildcards), arm_needs(STUDY, wildcards.arm)
+    names = ["tokens", *sorted(needs.stores)]
     stores = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in names}
+    texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
-    return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
 
 
 def training_input(wildcards):

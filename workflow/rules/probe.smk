@@ -1,5 +1,5 @@
 # Signals: what one pass measures of every training record, once for all methods that need it; and, where a method asks
-# for them, of the validation records.
+# for them, of validation records and of general instructions.
 RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
 # The untrained adapter is measured only where an arm asks for its gradients.
 OF_ADAPTER = FEATURES | {"adapter"}
@@ -33,7 +33,7 @@ rule probe_tokens:
 use rule probe_tokens as probe_base with:
     input:
         model=PATHS.model("{model}"),
-        records=lambda wildcards: PATHS.records(wildcards.domain, "validation" if wildcards.other else "train"),
+        records=records_of,
     output:
         probed("base{other}"),
     log:
@@ -63,7 +63,7 @@ use rule probe_tokens as probe_base with:
 use rule probe_base as probe_warm with:
     input:
         model=PATHS.model("{model}"),
-        records=lambda wildcards: PATHS.records(wildcards.domain, "validation" if wildcards.other else "train"),
+        records=records_of,
         trained=PATHS.run(warm_cell("{model}", "{domain}", "{seed}")) / "adapter",
         moments=moments(warm_cell("{model}", "{domain}", "{seed}")),
     output:
