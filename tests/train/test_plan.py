@@ -66,11 +66,6 @@ def test_what_a_strategy_needs_is_measured_in_the_one_pass():
             {"method": "full_steps", "ratios": ["0.5"], "match": "tokens", "parameters": {"reference": "a"}},
             r"arms\.a\.match: method 'full_steps' trains for the steps of its ratio's subset",
         ),
-        (
-            "a",
-            RANDOM | {"strategy": "replay"},
-            r"arms\.a\.strategy: 'replay' mixes in general .* general\.instructions",
-        ),
     ],
 )
 def test_arms_that_could_not_train_are_refused(name, arm, sentence):
@@ -85,6 +80,22 @@ def test_settings_that_do_not_go_with_a_strategy_are_refused():
     with pytest.raises(GradsError, match=r"arms\.a\.strategy: strategy 'weighted' .* training\.global_batch is 1"):
         check_arms(study({"global_batch": 1}, a=RANDOM | {"strategy": "weighted"}))
     check_arms(study(a=RANDOM | {"strategy": "dropout"}, b=RANDOM | {"strategy": "weighted"}))
+
+
+def test_general_records_must_be_drawn():
+    content = copy.deepcopy(SMOKE) | {"arms": {"a": RANDOM | {"strategy": "replay"}}}
+    content["general"].pop("instructions", None)
+    with pytest.raises(
+        GradsError, match=r"arms\.a\.strategy: 'replay' mixes in general records, and the study draws none"
+    ):
+        check_arms(parse_study(content))
+    content["general"]["instructions"] = {"source": {"kind": "file", "path": "g.jsonl"}}
+    with pytest.raises(
+        GradsError, match=r"arms\.a\.strategy: 'replay' .* set general\.instructions with replay above 0"
+    ):
+        check_arms(parse_study(content))
+    content["general"]["instructions"]["replay"] = 4
+    check_arms(parse_study(content))
 
 
 def test_an_unknown_match_is_refused_by_the_config():

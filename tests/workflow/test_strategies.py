@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -32,7 +33,9 @@ def finished(make_workspace):
     config = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text())
     config |= {"study": "strategies", "arms": ARMS}
     config["evaluation"] = config["evaluation"] | {"metrics": ["bleu"]}
-    del config["domains"]["plurals"]
+    # What is no longer a domain serves as general instructions.
+    source = config["domains"].pop("plurals")["source"]
+    config["general"]["instructions"] = {"source": source, "anchor": 2, "replay": 20}
     (workspace.folder / "strategies.yaml").write_text(yaml.safe_dump(config))
     workspace.results = workspace.folder / "results" / "strategies"
     workspace.snakemake(*CONFIG)
@@ -59,8 +62,6 @@ def test_the_pass_holds_token_losses_and_masks_by_them(finished):
     losses = pd.read_parquet(finished.results / "signals/tiny/sums/base/token_losses.parquet").set_index("id")["losses"]
     selection = pd.read_parquet(finished.results / "selections/tiny/sums/stm/0.5/0.parquet")
     kept = selection.loc[selection["kept"], "id"]
-    import numpy as np
-
     expected = sum(int((np.exp(losses[id_]) > 257.0).sum()) for id_ in kept)
     notes = summary(finished, "stm")["notes"]
     assert notes["masked_tokens"] == expected

@@ -15,8 +15,6 @@ from grads.study.measures import FEATURES
 from grads.study.names import check_files
 from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
-from grads.train.plan import strategy_needs
-from grads.train.strategies.registry import module_of as strategy_module
 
 try:
     for file in workflow.configfiles:
@@ -128,17 +126,6 @@ def selection_input(wildcards):
     texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
     return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
-
-
-def training_input(wildcards):
-    """Return what the arm's strategy reads, and the preliminary epoch's weights where training goes on from them."""
-    cell, needs = cell_of(wildcards), strategy_needs(STUDY, wildcards.arm)
-    found = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)}
-    if needs.replay:
-        found["replay"] = PATHS.general("replay.parquet")
-    if STUDY.arms[cell.arm].start == "warm":
-        found["start"] = PATHS.run(warm_cell(cell.model, cell.domain, cell.seed)) / "adapter"
-    return found
 
 
 def shown(name, suffix, category):
