@@ -103,7 +103,7 @@ class Adapter(Section):
 
 
 class Training(Section):
-    """Fine-tuning, shared by all arms; nothing is tuned per arm."""
+    """Fine-tuning, shared by all arms; nothing is tuned per arm, and only an arm's strategy departs from it."""
 
     weights: Literal["lora", "full"] = Field("lora", description="Train a LoRA adapter, or all weights.")
     adapter: Adapter = Field(Adapter(), description="Shape of the adapter; read when `weights` is `lora`.")
@@ -207,7 +207,7 @@ class Evaluation(Section):
 
 
 class Arm(Section):
-    """A way to train: a selection method with its parameters, and the ratios it runs at."""
+    """A way to train: a selection method with its parameters, its ratios, and how what is kept is trained on."""
 
     method: str = Field(description="Name of a selection method; docs/methods.md describes them all.")
     ratios: list[Ratio] = Field([], description="Keep ratios, or `auto`; none for `full` (1) and `untuned` (0).")

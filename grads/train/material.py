@@ -46,12 +46,13 @@ def prepare_material(cell: TrainingCell, formatter: Formatter, training: Trainin
     """
     strategy = find_strategy(cell.strategy)
     parameters = parse_parameters(strategy, cell.strategy_parameters)
-    records, kept = load_records(cell.records), _kept(cell.kept)
+    records, selection = load_records(cell.records), _selection(cell.kept)
+    kept = None if selection is None else set(selection["id"])
     chosen = records if kept is None else [record for record in records if record.id in kept]
     examples = _tokenized(chosen, formatter, training)
     if not examples:
         raise GradsError(f"{cell.label}: there is no record to train on; look at {cell.kept or cell.records}")
-    inputs = _inputs(cell, strategy.needs(parameters), records, kept, formatter, training)
+    inputs = _inputs(cell, strategy.needs(parameters), records, selection, formatter, training)
     prepared = strategy.prepare(examples, inputs, parameters)
     if not prepared.examples:
         raise GradsError(
@@ -71,14 +72,12 @@ def prepare_material(cell: TrainingCell, formatter: Formatter, training: Trainin
     return Material([prepared.examples[id_] for id_ in order], prepared.weights, prepared.notes)
 
 
-def _kept(path: Path | None) -> dict[str, float] | None:
-    """Return the weights of the kept records by id; None where all are kept. What has no weights is kept alike."""
+def _selection(path: Path | None) -> pd.DataFrame | None:
+    """Return the rows of the kept records; None where all are kept."""
     if path is None:
         return None
     selection = pd.read_parquet(path)
-    selection = selection[selection["kept"]]
-    weights = selection["weight"].tolist() if "weight" in selection else [1.0] * len(selection)
-    return dict(zip(selection["id"], weights, strict=True))
+    return selection[selection["kept"]]
 
 
 def _tokenized(records: list[Record], formatter: Formatter, training: Training) -> dict[str, Example]:
@@ -90,7 +89,7 @@ def _inputs(
     cell: TrainingCell,
     needs: Needs,
     records: list[Record],
-    kept: Mapping[str, float] | None,
+    selection: pd.DataFrame | None,
     formatter: Formatter,
     training: Training,
 ) -> Inputs:
@@ -100,8 +99,11 @@ def _inputs(
             raise GradsError(
                 f"strategy '{cell.strategy}' needs the signals '{name}' and they are not given: run that probe first"
             )
-    if needs.weights and kept is None:
-        raise GradsError(f"strategy '{cell.strategy}' reads a selection's weights and there is none: give a selection")
+    weights: dict[str, float] = {}
+    if needs.weights:
+        if selection is None or "weight" not in selection:
+            raise GradsError(f"strategy '{cell.strategy}' reads a selection's weights and there are none: select again")
+        weights = dict(zip(selection["id"], selection["weight"].tolist(), strict=True))
     replay: dict[str, Example] = {}
     if needs.replay:
         if cell.replay is None:
@@ -111,7 +113,7 @@ def _inputs(
         replay = _tokenized(general, formatter, training)
     return Inputs(
         stores={name: cell.stores[name] for name in needs.stores},
-        weights=kept if needs.weights and kept is not None else {},
+        weights=weights,
         replay=replay,
         seed=derive_seed(cell.order_seed, "", "", "strategy"),
     )

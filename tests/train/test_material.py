@@ -61,15 +61,18 @@ def test_matched_runs_are_as_long_as_the_plain_run_on_all_records(cell, formatte
     assert prepare_material(cell(kept=None, match="steps"), formatter, TRAINING).order == plain.order
 
 
-def test_weights_come_from_the_selection(cell, formatter):
+def test_weights_come_from_the_selection(cell, formatter, tmp_path):
     found = prepare_material(cell(strategy="weighted"), formatter, TRAINING)
     by_id = pd.read_parquet(cell().kept).set_index("id")["weight"]
     # Two of the ten weigh nothing.
     assert len(found.weights) == len(set(found.order)) == 8
     for example in found.visits:
         assert found.weights[example.id] == [by_id[example.id]] * example.response_tokens
-    with pytest.raises(GradsError, match="'weighted' reads a selection's weights and there is none"):
+    with pytest.raises(GradsError, match="'weighted' reads a selection's weights and there are none"):
         prepare_material(cell(strategy="weighted", kept=None), formatter, TRAINING)
+    pd.read_parquet(cell().kept)[["id", "kept"]].to_parquet(tmp_path / "bare.parquet")
+    with pytest.raises(GradsError, match="'weighted' reads a selection's weights and there are none"):
+        prepare_material(cell(strategy="weighted", kept=tmp_path / "bare.parquet"), formatter, TRAINING)
 
 
 def test_general_records_are_mixed_in_and_none_of_the_domain(cell, formatter, tmp_path):
