@@ -7,6 +7,7 @@ from typing import Any
 
 from grads.study.config import Match
 from grads.train.strategies.contract import Store
+from grads.train.strategies.sft import STRATEGY as SFT
 from grads.train.trainer import Observer
 
 
@@ -48,7 +49,7 @@ class TrainingCell:
     start: Path | None = None
     observer: Observer | None = None
     moments: Path | None = None
-    strategy: str = "sft"
+    strategy: str = SFT.name
     strategy_parameters: Mapping[str, Any] = field(default_factory=dict)
     match: Match = "epochs"
     stores: Mapping[str, Store] = field(default_factory=dict)

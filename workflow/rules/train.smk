@@ -5,7 +5,7 @@ from grads.train.strategies.registry import module_of as strategy_module
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
 # How an arm departs from plain training; the preliminary epoch does not.
-PLAIN = {"strategy": "sft", "strategy_parameters": {}, "match": "epochs"}
+DEPARTURES = ("strategy", "strategy_parameters", "match")
 
 
 def training_input(wildcards):
@@ -47,7 +47,7 @@ rule train:
         runtime=720,
         micro_batch=micro_batch,
     params:
-        **{key: arm_key(key) for key in PLAIN},
+        **{key: arm_key(key) for key in DEPARTURES},
         label=lambda wildcards: f"train {cell_of(wildcards)}",
         scratch=str(PATHS.scratch("train") / str(CELL)),
         format=model_format,
@@ -77,17 +77,15 @@ use rule train as train_warm with:
     # Everything that selects waits for it.
     priority: 20
     params:
-        **PLAIN,
         label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(WARM)),
         format=model_format,
         training=settings(STUDY.training),
         epochs=1,
         equal_steps=False,
-        stores=[],
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=code_version("grads.train.stage", strategy_module("sft")),
+        code=code_version("grads.train.stage"),
 
 
 # The preliminary epoch once more, with the gradients of each record taken before the step that it leads to.
@@ -107,16 +105,14 @@ use rule train_warm as train_during with:
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
-        **PLAIN,
         label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(DURING)),
         format=model_format,
         training=settings(STUDY.training),
         epochs=1,
         equal_steps=False,
-        stores=[],
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         probe=probe_settings("during"),
         measures=measures(STUDY, "during"),
-        code=code_version("grads.train.stage", strategy_module("sft"), "grads.probe.during"),
+        code=code_version("grads.train.stage", "grads.probe.during"),
