@@ -1,5 +1,8 @@
 """What a study's arms need as a whole, to select and to train: checked and known before any work."""
 
+from collections.abc import Mapping
+from itertools import chain
+
 from grads.methods import plan as selecting
 from grads.runtime.errors import GradsError
 from grads.study.config import Study
@@ -22,14 +25,24 @@ def check_arms(study: Study) -> None:
             )
 
 
-def measures(study: Study, store: str) -> list[str]:
-    """Return all that a signal store must hold for methods and strategies of the study, sorted: one pass serves all."""
-    found = set(selecting.measures(study, store))
-    for arm in study.arms:
-        found.update(training.strategy_needs(study, arm).stores.get(store, ()))
+def measures(study: Study, store: str, model: str) -> list[str]:
+    """Return all that a model's store must hold for methods and strategies, sorted: one pass serves them all."""
+    found = set(selecting.measures(study, store, model))
+    for stores in _strategy_stores(study, model):
+        found.update(stores.get(store, ()))
     return sorted(found)
+
+
+def model_stores(study: Study, model: str) -> list[str]:
+    """Return the signal stores that the study's arms need of a model, sorted."""
+    return sorted({*selecting.model_stores(study, model), *chain(*_strategy_stores(study, model))})
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
     """Return the signal stores that an arm needs to select and to train, those of its references included, sorted."""
     return sorted({*selecting.arm_stores(study, arm), *training.strategy_needs(study, arm).stores})
+
+
+def _strategy_stores(study: Study, model: str) -> list[Mapping[str, frozenset[str]]]:
+    """Return what each arm's strategy needs of a model: of one that is only a scorer, nothing."""
+    return [training.strategy_needs(study, arm).stores for arm in study.arms if model in study.models]

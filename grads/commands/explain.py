@@ -37,8 +37,9 @@ def explain(
     if split != "train":
         typer.echo(f"No method sees it: it is in the {split} split.")
         return
-    for model in study.models:
+    for model in study.every_model:
         _show_signals(study, model, domain, row["id"])
+    for model in study.models:
         _show_selections(study, model, domain, row["id"])
 
 

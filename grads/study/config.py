@@ -222,6 +222,11 @@ class Arm(Section):
         description="What training has in common with the arm's other ratios and with the study's plain run on all "
         "records: `training.epochs`, or what is kept repeated to that run's optimiser steps, or to its tokens.",
     )
+    scorer: Name | None = Field(
+        None,
+        description="Key of `models` or `scorers`: the model whose signals the method reads, where it is not the one "
+        "that is trained.",
+    )
 
 
 class Study(Section):
@@ -235,6 +240,7 @@ class Study(Section):
     )
     archives: dict[Name, Archive] = Field({}, description="Wheels and sdists that sources name, by their keys.")
     models: dict[Name, Model] = Field(min_length=1, description="Models by their keys, which appear in paths.")
+    scorers: dict[Name, Model] = Field({}, description="Models that only score records for arms, by keys in paths.")
     encoders: dict[Name, Encoder] = Field({}, description="Sentence encoders that arms name, by keys in paths.")
     domains: dict[Name, Domain] = Field(min_length=1, description="Domains by their keys, which appear in paths.")
     splits: Splits = Field(description="Sizes of training, validation and test data of every domain.")
@@ -249,6 +255,11 @@ class Study(Section):
         description="Training and validation records that share a question or 8 words in a row with test records or "
         "general items: reported only, refused, or removed.",
     )
+
+    @property
+    def every_model(self) -> dict[str, Model]:
+        """Models that are trained, and those that only score."""
+        return {**self.models, **self.scorers}
 
     @field_validator("seeds")
     @classmethod

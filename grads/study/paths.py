@@ -104,6 +104,12 @@ def store_point(store: str) -> tuple[str, str | None, str]:
     return point, None, other or TRAIN
 
 
+def split_label(label: str) -> tuple[str | None, str]:
+    """Return the model and the name of `<model>:<name>`, such as a signal store's; None where it is the cell's own."""
+    model, _, name = label.rpartition(":")
+    return model or None, name
+
+
 def store_folder(store: str, seed: int) -> str:
     """Return the folder name of a signal store; seeds share those that no training came before."""
     point, dash, kind = store.partition("-")

@@ -57,5 +57,5 @@ def test_general_records_count_beside_those_of_the_domain():
 
 
 def test_the_pass_that_a_strategy_reads_is_counted():
-    assert selection_work(with_arm(strategy="stm"), 1000) == Work(forward=1000, jobs=1)
-    assert selection_work(with_arm(), 1000) == Work()
+    assert selection_work(with_arm(strategy="stm"), "tiny", 1000) == Work(forward=1000, jobs=1)
+    assert selection_work(with_arm(), "tiny", 1000) == Work()

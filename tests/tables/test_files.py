@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from grads.methods.plan import arm_stores
 from grads.study.grid import cells
-from grads.study.load import read_study
+from grads.study.load import parse_study, read_study
 from grads.tables.files import cell_files, listed
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +54,21 @@ def test_stores_are_listed_as_folders_and_nothing_is_listed_twice():
 def test_files_of_two_cells_are_apart_but_for_what_they_share():
     own = [path for files in FILES for path in (files.metrics, files.training, files.selection) if path]
     assert len(set(own)) == len(own)
+
+
+def test_a_cell_waits_for_what_its_scorer_makes():
+    content = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    navigator = {"title": "Navigator", "source": {"kind": "tiny", "seed": 1}}
+    study = parse_study(content | {"scorers": {"navigator": navigator}})
+    points = {arm: ["navigator:warm", "tiny:base", "warm"] for arm in study.arms}
+    files = next(files for files in cell_files(study, points) if files.cell.arm == "grads")
+    signals = Path("results/smoke/signals")
+    assert {label: meta.parent for label, meta in files.stores.items()} == {
+        "navigator:warm": signals / "navigator/sums/warm-0",
+        # The trained model may be named as scorer: the store is its own.
+        "base": signals / "tiny/sums/base",
+        "warm": signals / "tiny/sums/warm-0",
+    }
+    assert list(files.scorers) == ["navigator"]
+    assert files.preliminary == Path("results/smoke/runs/tiny/sums/warm/1/0/training.json")
+    assert {files.preliminary, *files.scorers.values()} < set(listed(files))

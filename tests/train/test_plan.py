@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grads.plan import arm_stores, check_arms, measures
+from grads.plan import arm_stores, check_arms, measures, model_stores
 from grads.runtime.errors import GradsError
 from grads.study.load import parse_study
 from grads.train.plan import arm_strategy, strategy_needs
@@ -31,7 +31,7 @@ def test_shipped_arms_can_run(path):
 def test_arms_are_plain_unless_they_say_otherwise():
     plain = study(a=RANDOM)
     assert (arm_strategy(plain, "a")[0].name, plain.arms["a"].match) == ("sft", "epochs")
-    assert (arm_stores(plain, "a"), measures(plain, "base")) == ([], [])
+    assert (arm_stores(plain, "a"), measures(plain, "base", "tiny")) == ([], [])
 
 
 def test_what_a_strategy_needs_is_measured_in_the_one_pass():
@@ -41,8 +41,8 @@ def test_what_a_strategy_needs_is_measured_in_the_one_pass():
     )
     check_arms(mixed)
     assert strategy_needs(mixed, "a").stores == {"base": {"token_losses"}}
-    assert measures(mixed, "base") == ["hidden", "token_losses"]
-    assert measures(mixed, "warm") == ["gradients"]
+    assert measures(mixed, "base", "tiny") == ["hidden", "token_losses"]
+    assert measures(mixed, "warm", "tiny") == ["gradients"]
     assert (arm_stores(mixed, "a"), arm_stores(mixed, "grads")) == (["base"], ["base", "warm"])
 
 
@@ -101,3 +101,15 @@ def test_general_records_must_be_drawn():
 def test_an_unknown_match_is_refused_by_the_config():
     with pytest.raises(GradsError, match=r"arms\.a\.match"):
         study(a=RANDOM | {"match": "step"})
+
+
+def test_what_a_strategy_needs_is_of_the_model_that_is_trained_and_not_of_the_scorer():
+    content = copy.deepcopy(SMOKE)
+    content["scorers"] = {"small": content["models"]["tiny"] | {"title": "Small"}}
+    content["arms"] = {"a": {"method": "grads", "ratios": ["0.5"], "scorer": "small", "strategy": "stm"}}
+    content["arms"]["a"]["strategy_parameters"] = {"threshold": 3.0}
+    scored = parse_study(content)
+    check_arms(scored)
+    assert (measures(scored, "base", "tiny"), measures(scored, "base", "small")) == (["token_losses"], ["hidden"])
+    assert (model_stores(scored, "tiny"), model_stores(scored, "small")) == (["base"], ["base", "warm"])
+    assert arm_stores(scored, "a") == ["base", "small:base", "small:warm"]

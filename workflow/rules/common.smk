@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from snakemake.exceptions import WorkflowError
 
-from grads.methods.plan import arm_method, arm_needs, needs_moments, references
+from grads.methods.plan import arm_method, arm_needs, needs_moments, references, scorer_of
 from grads.methods.registry import module_of
 from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
@@ -36,7 +36,7 @@ SHARDS = STUDY.probe.shards
 
 
 wildcard_constraints:
-    model="|".join(STUDY.models),
+    model="|".join(STUDY.every_model),
     domain="|".join(STUDY.domains),
     arm="|".join(STUDY.arms),
     ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
@@ -62,9 +62,9 @@ def settings(section, *keys):
     return section.model_dump(include=set(keys) if keys else None)
 
 
-def probe_settings(store):
+def probe_settings(store, model):
     """Return the probe's settings, those of features only where an arm asks the store for some, the machine's never."""
-    unread = set() if FEATURES & set(measures(STUDY, store)) else {"features"}
+    unread = set() if FEATURES & set(measures(STUDY, store, model)) else {"features"}
     return STUDY.probe.model_dump(exclude=unread | {"token_budget", "shards"})
 
 
@@ -91,7 +91,7 @@ def moments(cell):
 
 
 def model_format(wildcards):
-    return settings(STUDY.models[wildcards.model].format)
+    return settings(STUDY.every_model[wildcards.model].format)
 
 
 def archives_of(*sources):
@@ -121,8 +121,10 @@ def records_of(wildcards):
 def selection_input(wildcards):
     """Return the signal stores, the texts, and the other arms' selections, that the arm's method reads."""
     cell, needs = cell_of(wildcards), arm_needs(STUDY, wildcards.arm)
-    names = ["tokens", *sorted(needs.stores)]
-    stores = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in names}
+    models = {name: scorer_of(STUDY, cell.arm, name) or cell.model for name in ["tokens", *sorted(needs.stores)]}
+    stores = {name: PATHS.store(model, cell.domain, store_folder(name, cell.seed)) for name, model in models.items()}
+    if scorer := STUDY.arms[cell.arm].scorer:
+        stores["scorer"] = PATHS.store(scorer, cell.domain, "tokens")
     texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
     return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}

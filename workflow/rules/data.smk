@@ -90,8 +90,8 @@ if INSTRUCTIONS:
 
 rule prepare_model:
     input:
-        archives=lambda wildcards: archives_of(STUDY.models[wildcards.model].source),
-        files=lambda wildcards: files_of(STUDY.models[wildcards.model].source),
+        archives=lambda wildcards: archives_of(STUDY.every_model[wildcards.model].source),
+        files=lambda wildcards: files_of(STUDY.every_model[wildcards.model].source),
     output:
         directory(PATHS.model("{model}")),
     log:
@@ -102,7 +102,7 @@ rule prepare_model:
         mem_mb=8000,
         runtime=60,
     params:
-        source=lambda wildcards: settings(STUDY.models[wildcards.model].source),
+        source=lambda wildcards: settings(STUDY.every_model[wildcards.model].source),
         code=code_version("grads.models.prepare"),
     script:
         "../scripts/prepare_model.py"

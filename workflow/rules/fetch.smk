@@ -3,7 +3,7 @@
 
 def hub_source(path):
     """Return the source, as plain data, whose repository is fetched to a path."""
-    entries = [*STUDY.models.values(), *STUDY.domains.values(), STUDY.general.instructions]
+    entries = [*STUDY.every_model.values(), *STUDY.domains.values(), STUDY.general.instructions]
     sources = [entry.source for entry in entries if entry]
     return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
 

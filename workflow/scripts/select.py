@@ -9,6 +9,7 @@ with job(snakemake):
     parameters, given = snakemake.params, dict(snakemake.input.items())
     references = {arm: Path(given.pop(name)) for name, arm in parameters.references.items()}
     texts = {split: Path(given.pop(name)) for name, split in parameters.texts.items()}
+    scorer = given.pop("scorer", None)
     select_records(
         parameters.method,
         parameters.parameters,
@@ -18,4 +19,5 @@ with job(snakemake):
         references,
         Path(snakemake.output.selection),
         texts,
+        scorer and read_store(scorer),
     )
