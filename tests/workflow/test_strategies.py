@@ -106,13 +106,16 @@ def test_the_pass_of_a_strategy_is_charged_to_its_arm(finished):
 
 def test_manifests_name_strategy_and_inputs(finished):
     manifest = json.loads((finished.results / "runs/tiny/sums/stm/0.5/0/adapter.manifest.json").read_text())
-    assert manifest["settings"]["params"]["strategy"] == "stm"
+    assert (manifest["settings"]["strategy"], manifest["settings"]["match"]) == ("stm", "epochs")
+    assert manifest["settings"]["strategy_parameters"] == {"threshold": 257.0}
     assert "results/strategies/signals/tiny/sums/base" in manifest["inputs"]
 
 
 def test_a_second_run_has_nothing_to_do_and_a_parameter_re_runs_its_arm_only(finished):
     assert finished.planned(*CONFIG) == {}
-    planned = finished.planned(*CONFIG, "--config", "arms={low_lr: {strategy_parameters: {factor: 0.2}}}")
+    slower = finished.folder / "slower.yaml"
+    slower.write_text("arms: {low_lr: {strategy_parameters: {factor: 0.2}}}")
+    planned = finished.planned(*CONFIG, slower.name)
     assert planned["train"] == planned["evaluate"] == 1
 
 

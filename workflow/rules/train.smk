@@ -4,8 +4,8 @@ from grads.train.strategies.registry import module_of as strategy_module
 
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
-# How an arm departs from plain training; the preliminary epoch does not.
-DEPARTURES = ("strategy", "strategy_parameters", "match")
+# Plain training, which arms may depart from, and what is no arm's run does not.
+PLAIN = {"strategy": "sft", "strategy_parameters": {}, "match": "epochs"}
 
 
 def training_input(wildcards):
@@ -47,7 +47,7 @@ rule train:
         runtime=720,
         micro_batch=micro_batch,
     params:
-        **{key: arm_key(key) for key in DEPARTURES},
+        **{key: arm_key(key) for key in PLAIN},
         label=lambda wildcards: f"train {cell_of(wildcards)}",
         scratch=str(PATHS.scratch("train") / str(CELL)),
         format=model_format,
@@ -77,6 +77,8 @@ use rule train as train_warm with:
     # Everything that selects waits for it.
     priority: 20
     params:
+        **PLAIN,
+        stores=[],
         label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(WARM)),
         format=model_format,

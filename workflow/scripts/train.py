@@ -22,8 +22,8 @@ with job(snakemake):
     files = {"records": Path(given.records), "kept": kept, "trained": Path(made.trained), "summary": Path(made.summary)}
     files["moments"] = Path(made.moments) if made.get("moments") else None
     names = ("label", "epochs", "initialisation_seed", "order_seed", "strategy", "strategy_parameters", "match")
-    asked = {name: value for name, value in parameters.items() if name in names}
-    stores, scratch = {name: read_store(given[name]) for name in parameters.get("stores", ())}, Path(parameters.scratch)
+    asked = {name: parameters[name] for name in names}
+    stores, scratch = {name: read_store(given[name]) for name in parameters.stores}, Path(parameters.scratch)
     more = {"scratch": scratch, "steps_of_records": records, "observer": observer, "stores": stores}
     cell = TrainingCell(**files, **asked, **paths, **more)
     form, training = Format(**parameters.format), Training(**parameters.training)
