@@ -274,4 +274,4 @@ def test_the_example_method_works_as_it_is_written(workspace):
     assert planned["train"] == 4
     assert not {"probe_base", "probe_warm", "train_warm"} & set(planned)
     assert run.stdout.strip() == "cdab", run.stderr
-    assert f" {EXAMPLE} " in listed.stdout
+    assert f"\n{EXAMPLE} " in listed.stdout
