@@ -44,6 +44,16 @@ The ratio `auto` keeps as many records as the method finds by itself: those whos
 within one standard deviation of the mean, or those of a given file. Controls take the number of their `reference` arm
 there.
 
+Densities of up to 5,000 records are summed over all pairs. Of more they are estimated on a grid, where they have one or
+two dimensions (`exact: true` has the sum of `grads_density` all the same). The largest relative error at any of 20,000
+points, and what both put among the densest 5 %:
+
+| points | in one dimension | shared | in two | shared |
+| :-- | :-- | :-- | :-- | :-- |
+| normal | 6e-10 | 100 % | 2e-4 | 100 % |
+| lognormal, as gradient norms are | 3e-8 | 100 % | 4e-3 | 99.7 % |
+| Cauchy, ruled by a few far outliers | 1e-6 | 99.9 % | 3e-2 | none |
+
 This page is made from the methods' own files by `make docs`; how to write one: [adding a method](adding-a-method.md).
 
 | method | title | source | reads | cost | ratio |

@@ -261,11 +261,20 @@ def test_the_example_method_works_as_it_is_written(workspace):
             "choice = method.select(Inputs({'tokens': pool}, {}, {}, 2, 0), method.parameters(least_tokens=3))\n"
             "print(pool['id'][choice.score.argsort()[::-1]].str.cat())"
         )
-        command = [sys.executable, "-c", code]
-        run = subprocess.run(command, cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True)
+        run, listed = (
+            subprocess.run(
+                [sys.executable, *command],
+                cwd=workspace.folder,
+                env=workspace.environment,
+                capture_output=True,
+                text=True,
+            )
+            for command in (["-c", code], ["-m", "grads.cli", "list", "methods"])
+        )
     finally:
         (workspace.folder / f"grads/methods/{EXAMPLE}.py").unlink()
     # Two ratios on two domains; the method needs no probe and no preliminary epoch.
     assert planned["train"] == 4
     assert not {"probe_base", "probe_warm", "train_warm"} & set(planned)
     assert run.stdout.strip() == "cdab", run.stderr
+    assert f"\n{EXAMPLE} " in listed.stdout
