@@ -11,15 +11,15 @@ neighbour of the last one follows that
 If none of the `neighbours` nearest does, the record nearest to k that fulfils both follows; if there is none, the
 component ends, and fewer records are chosen than asked for.
 
-Certain: all of that is the authors' code. `components: count_ratio` keeps that share of the components instead of the
-smallest number of them that explain it.
+Certain: all of that is the authors' code. It keeps the fewest components that explain `share` of the variance, or with
+`components: count_ratio` that share of the components.
 
-Ours: each component points to the side of the mean validation
-gradient, for a component has no side of its own, and the code looks for the nearest by the signed cosine; gradients of
-validation records have length 1, as in the pipeline of LESS that the authors use; the share of `count_ratio` is of the
-components that explain anything; equals go by id. PCA takes the mean away, which is the gradient of the target's
-loss: `centred: false` keeps it. The whole graph is never held: its rows are made as the walk comes to them, so that
-none are approximate. The score is the largest cosine to a component that was walked.
+Ours: each component points to the side of the mean validation gradient, for a component has no side of its own, and the
+code looks for the nearest by the signed cosine; gradients of validation records have length 1, as in the pipeline of
+LESS that the authors use; the share of `count_ratio` is of the components that explain anything; equals go by id. PCA
+takes the mean away, which is the gradient of the target's loss: `centred: false` keeps it. The whole graph is never
+held: its rows are made as the walk comes to them, so that none are approximate. The score is the largest cosine to a
+component that was walked.
 """
 
 from __future__ import annotations

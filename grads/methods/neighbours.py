@@ -22,6 +22,8 @@ LISTS = 4
 SEARCHED = 1 / 16
 # Records a list that its centre is computed from, taken at equal distances.
 SAMPLE = 64
+# Rounds of k-means for the centres, which need not be exact.
+ROUNDS = 10
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
@@ -131,6 +133,7 @@ def _index(vectors: Vectors) -> Any:
         faiss.IndexFlatIP(dimensions), dimensions, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
     index.by_residual = False
+    index.cp.niter = ROUNDS
     index.nprobe = max(1, round(SEARCHED * lists))
     index.train(unit_rows(vectors.unit[np.linspace(0, size - 1, min(size, SAMPLE * lists)).astype(int)]))
     for chunk in vectors.unit.chunks():

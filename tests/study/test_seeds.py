@@ -1,4 +1,8 @@
-from grads.study.seeds import derive_seed, shuffled_ids
+import statistics
+
+import pytest
+
+from grads.study.seeds import derive_seed, gumbel, shuffled_ids
 
 
 def test_a_seed_depends_on_each_of_its_parts():
@@ -25,3 +29,11 @@ def test_epochs_and_seeds_have_orders_of_their_own():
     orders = {tuple(shuffled_ids(ids, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
     assert len(orders) == 4
     assert all(sorted(order) == sorted(ids) for order in orders)
+
+
+def test_noise_is_that_of_gumbel_and_of_the_id_alone():
+    noise = [gumbel(str(id_), 3) for id_ in range(20_000)]
+    # Mean: Euler's constant; variance: pi^2 / 6. Their standard errors are 0.009 and 0.025.
+    assert statistics.mean(noise) == pytest.approx(0.5772, abs=0.04)
+    assert statistics.variance(noise) == pytest.approx(1.6449, abs=0.1)
+    assert noise[7] == gumbel("7", 3) != gumbel("7", 4)
