@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from grads.methods import registry
 from grads.methods.contract import Choice, Method, Needs
+from grads.probe.store import read_store
 
 from .conftest import rows
 
@@ -60,3 +62,20 @@ def test_a_subset_is_taken_from_a_file_and_anew_when_the_file_changes(on_data, d
         (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen), encoding="utf-8")
         on_data(*asked)
         assert rows(tmp_path / "subset.jsonl") == chosen
+
+
+def test_a_trajectory_is_made_once_for_its_settings(on_data, registered, tmp_path):
+    method = Method(
+        "reading",
+        "Reading",
+        "a test",
+        lambda inputs, _: Choice(np.asarray(inputs.features["trajectory"]["losses"])[:, -1]),
+        needs=lambda _: Needs({"trajectory": frozenset({"losses"})}),
+    )
+    registered(method)
+    asked = ("--method", "reading", "--probe", "trajectory.epochs=1", "--probe", "trajectory.checkpoints=2")
+    for name, ratio in (("one", "0.1"), ("two", "0.5")):
+        on_data("select", f"{name}.jsonl", "--ratio", ratio, *asked)
+    assert [len(rows(tmp_path / f"{name}.jsonl")) for name in ("one", "two")] == [2, 10]
+    (store,) = (path / "store" for path in (tmp_path / "grads-work").glob("trajectory-*") if path.is_dir())
+    assert read_store(store).features["losses"].shape == (20, 2)
