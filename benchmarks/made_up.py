@@ -11,10 +11,9 @@ import pandas as pd
 from grads.data.records import make_record, write_records
 from grads.data.vectors import Vectors, split_lengths
 from grads.methods.contract import Needs
-from grads.study.measures import LOSSES, SENTENCES, VECTORS
-from grads.study.paths import TRAIN, store_point
+from grads.study.measures import LOSSES, SENTENCES, TRAJECTORY_LOSSES, VECTORS
+from grads.study.paths import TRAIN, TRAJECTORY, store_point
 
-TRAJECTORY = "trajectory"
 CHECKPOINTS = 8
 # Records of a validation or an anchor set.
 OTHERS = 100
@@ -40,10 +39,9 @@ def made_up_stores(needs: Needs, count: int, dimensions: int, folder: Path) -> d
     stores = {"tokens": MadeUpStore(_tokens(np.random.default_rng(0), count, "r"))}
     for place, (name, measures) in enumerate(sorted(needs.stores.items())):
         random = np.random.default_rng(1 + place)
-        pool = name == TRAJECTORY or store_point(name)[2] == TRAIN
-        tokens = stores["tokens"].signals if pool else _tokens(random, OTHERS, "o")
+        tokens = stores["tokens"].signals if store_point(name)[2] == TRAIN else _tokens(random, OTHERS, "o")
         width = CHECKPOINTS if name == TRAJECTORY else dimensions
-        kinds = [kind for kind in (*VECTORS, SENTENCES) if kind in measures] + ["losses"] * (name == TRAJECTORY)
+        kinds = [kind for kind in (*VECTORS, SENTENCES) if kind in measures] + [TRAJECTORY_LOSSES] * (name == TRAJECTORY)
         features = {kind: _vectors(random, len(tokens), width, folder / f"{name}-{kind}.npy") for kind in kinds}
         stores[name] = MadeUpStore(_columns(random, tokens, measures), features)
     return stores

@@ -10,6 +10,7 @@ from typing import Any
 from grads.methods.contract import Method
 from grads.methods.registry import methods
 from grads.study.measures import FEATURES, SENTENCES, VECTORS
+from grads.study.paths import TRAJECTORY
 
 GIBIBYTE = 2**30
 # The share that is kept.
@@ -56,7 +57,7 @@ def chooses(method: Method) -> bool:
 def _group(method: Method) -> str:
     needs = method.needs(method.shown)
     measures = frozenset().union(*needs.stores.values())
-    if needs.texts or "trajectory" in needs.stores:
+    if needs.texts or TRAJECTORY in needs.stores:
         return "others"
     if method.name != PAIRWISE and measures & FEATURES:
         return "gradients"
