@@ -20,6 +20,7 @@ LETTERS = 160
 TEXTS = ("instruction", "input", "output")
 PLACE = ("study", "model", "domain", "arm", "ratio", "seed", "end", "rank", "id", "score", "kept")
 COUNTS = ("prompt_tokens", "response_tokens")
+COLUMNS = (*PLACE, *COUNTS, *TEXTS)
 
 
 def extreme_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
@@ -39,7 +40,7 @@ def extreme_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
                 what = (int(chosen.rank[position]), known.index[position], chosen.score[position])
                 fact = dict(zip(PLACE, (*where, *what, bool(chosen.kept[position])), strict=True))
                 found.append(fact | known.iloc[position].to_dict())
-    texts = _texts(pool, {fact["id"] for fact in found})
+    texts = _texts(pool, {fact["id"] for fact in found}) if found else {}
     return [fact | texts[fact["id"]] for fact in found]
 
 
@@ -79,7 +80,7 @@ def cut(text: str) -> str:
 
 def extreme_table(study: Study, facts: pd.DataFrame) -> Table:
     """Return the table of extremes from `extreme_facts`, two blocks for each model, domain and arm."""
-    signals = [name for name in facts if name not in (*PLACE, *COUNTS, *TEXTS)]
+    signals = [name for name in facts if name not in COLUMNS]
     blocks = []
     for (model, domain, arm, end), mine in facts.groupby(["model", "domain", "arm", "end"], sort=False):
         place = f"{study.models[model].title}, {study.domains[domain].title}"
@@ -98,7 +99,7 @@ def extreme_table(study: Study, facts: pd.DataFrame) -> Table:
             "reads another arm's selection shows none of that arm's signals.",
             "Arms that keep every record, or score all records alike, are left out.",
         ],
-        tidy=facts[[name for name in (*PLACE, *COUNTS, *signals, *TEXTS) if name in facts]],
+        tidy=facts[[*PLACE, *COUNTS, *signals, *TEXTS]],
     )
 
 

@@ -15,6 +15,7 @@ from grads.tables.estimates import Run
 from grads.tables.layout import Block, Entry, Table, number
 
 MEASURED = ("records", "other_records", "shared", "shared_by_chance", "jaccard", "jaccard_by_chance", "spearman")
+COLUMNS = ("study", "model", "domain", "ratio", "arm", "other", "comparisons", *MEASURED)
 
 
 def overlap_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
@@ -31,9 +32,8 @@ def overlap_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
             if one == other and len(study.seeds) < 2:
                 continue
             means = np.mean(found, axis=0).tolist() if found else [np.nan] * len(MEASURED)
-            place = {"study": study.study, "model": pool.model, "domain": pool.domain, "ratio": ratio}
-            of = {"arm": one.arm, "other": other.arm, "comparisons": len(found)}
-            facts.append(place | of | dict(zip(MEASURED, means, strict=True)))
+            place = (study.study, pool.model, pool.domain, ratio, one.arm, other.arm, len(found))
+            facts.append(dict(zip(COLUMNS, (*place, *means), strict=True)))
     return facts
 
 

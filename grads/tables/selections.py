@@ -1,24 +1,38 @@
 """The stage of selections: from what methods chose to the tables and the figure that look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 from grads.study.config import Study
-from grads.tables.chosen import pools
-from grads.tables.extremes import extreme_facts, extreme_table
+from grads.tables import extremes, overlap, subsets
+from grads.tables.chosen import Pool, pools
 from grads.tables.figures import write_figure
 from grads.tables.files import SelectionFiles
 from grads.tables.heatmap import overlap_figure
-from grads.tables.overlap import overlap_facts, overlap_table
+from grads.tables.layout import Table
 from grads.tables.render import write_table
-from grads.tables.subsets import subset_facts, subset_table
 
-_FACTS = {"overlap": overlap_facts, "subsets": subset_facts, "extremes": extreme_facts}
-_TABLES = {"overlap": overlap_table, "subsets": subset_table, "extremes": extreme_table}
+
+@dataclass(frozen=True)
+class _Look:
+    """What is found of a pool, the columns that all of it has, and the table of it."""
+
+    find: Callable[[Study, Pool], list[dict[str, Any]]]
+    columns: Sequence[str]
+    table: Callable[[Study, pd.DataFrame], Table]
+
+
+_LOOKS = {
+    "overlap": _Look(overlap.overlap_facts, overlap.COLUMNS, overlap.overlap_table),
+    "subsets": _Look(subsets.subset_facts, subsets.COLUMNS, subsets.subset_table),
+    "extremes": _Look(extremes.extreme_facts, extremes.COLUMNS, extremes.extreme_table),
+}
 
 
 def make_selection_tables(study: Study, files: Sequence[SelectionFiles], tables: Path, figures: Path) -> None:
@@ -47,11 +61,13 @@ def make_partial_selections(study: Study, files: Sequence[SelectionFiles], out: 
 
 
 def _make(study: Study, files: Sequence[SelectionFiles], tables: Path, figures: Path) -> None:
-    facts: dict[str, list[dict[str, object]]] = {name: [] for name in _FACTS}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in _LOOKS}
     for pool in pools(study, files):
         say(f"selections: {pool.model}/{pool.domain}")
-        for name, find in _FACTS.items():
-            facts[name] += find(study, pool)
-    for name, build in _TABLES.items():
-        write_table(build(study, pd.DataFrame(facts[name])), tables / name)
-    write_figure(overlap_figure(study, pd.DataFrame(facts["overlap"])), figures / "overlap")
+        for name, look in _LOOKS.items():
+            found[name] += look.find(study, pool)
+    for name, look in _LOOKS.items():
+        facts = pd.DataFrame(found[name], columns=None if found[name] else list(look.columns))
+        write_table(look.table(study, facts), tables / name)
+        if name == "overlap":
+            write_figure(overlap_figure(study, facts), figures / name)

@@ -15,6 +15,7 @@ TOKENS, LOSS = "response_tokens", "response_nll"
 DECILES = tuple(f"p{share}" for share in range(10, 100, 10))
 DESCRIBED = ("records", "mean", *DECILES)
 COMPARED = ("standardised_difference", "ks_distance")
+COLUMNS = ("study", "model", "domain", "arm", "ratio", "quantity", "point", *DESCRIBED, *COMPARED)
 POOL = "(pool)"
 """Stands for the name of an arm where all eligible records are meant; no arm can be called so."""
 _POINTS = {"base": "the untuned model", "warm": "the model after the preliminary epoch", "during": "the model then"}
@@ -35,10 +36,10 @@ def subset_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
                 points.add(point)
                 seeds.append(_fact(pool, run, number_, values))
             means = np.mean(seeds, axis=0).tolist()
-            of = {"arm": run.arm if run else POOL, "ratio": run.ratio if run else "1", "quantity": quantity}
-            place = {"study": study.study, "model": pool.model, "domain": pool.domain}
+            of = (run.arm, run.ratio) if run else (POOL, "1")
             point = "" if len(points) > 1 else points.pop()
-            facts.append(place | of | {"point": point} | dict(zip((*DESCRIBED, *COMPARED), means, strict=True)))
+            place = (study.study, pool.model, pool.domain, *of, quantity, point)
+            facts.append(dict(zip(COLUMNS, (*place, *means), strict=True)))
     return facts
 
 
