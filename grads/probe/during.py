@@ -53,10 +53,10 @@ class During:
             raise not_finite_error(rows, bad)
         self.journal.append(rows.to_bytes())
 
-    def close(self, seconds: float) -> None:
+    def close(self, seconds: float, tokens: int) -> None:
         """Write the store; steps that were repeated after a stop count as they were the last time."""
         ids = dict.fromkeys(id_ for rows in map(Rows.from_bytes, self.journal) for id_ in rows.signals["id"])
         meta = {"point": "during", "token_budget": self.probe.token_budget} | self.key
         # One pass to train, one to measure.
-        meta |= {"gradient_passes": 2} | spent(time.monotonic() - seconds, device())
+        meta |= {"gradient_passes": 2, "tokens": tokens} | spent(time.monotonic() - seconds, device())
         write_parts(self.out, map(Rows.from_bytes, self.journal), list(ids), meta)

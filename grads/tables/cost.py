@@ -10,41 +10,54 @@ from grads.tables.layout import Block, Entry, Table, number
 
 CELL = ["model", "domain", "arm", "ratio", "seed"]
 RUN = ["model", "domain", "arm", "ratio"]
+COLUMNS = (
+    *("records", "steps", "tokens", "training_seconds", "training_flops", "passes"),
+    *("standalone_seconds", "as_run_seconds", "standalone_flops", "as_run_flops"),
+)
 
 
 def cost_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of costs: what each arm trained on, and what its selection took, alone and as it was shared."""
     facts, short = cost_rows(study, estimates.frame), Shortfalls(estimates.frame)
-    columns = ["records", "steps", "tokens", "training_seconds", "passes", "standalone_seconds", "as_run_seconds"]
     blocks = []
     for model, entry in study.models.items():
         rows = []
         for run in runs(study):
             mine = facts[(facts["model"] == model) & (facts["arm"] == run.arm) & (facts["ratio"] == run.ratio)]
             # Without a domain there is no mean over domains.
-            average = mine[[*columns, "forward_passes", "evaluation_seconds"]].astype(float).mean(skipna=False)
-            passes = f"{number(average['passes'], 0)} + {number(average['forward_passes'], 0)}"
-            texts = [
-                passes if name == "passes" else number(average[name], 1 if "seconds" in name else 0) for name in columns
-            ]
-            texts = [run.title + short.mark(model, run), *texts, number(average["evaluation_seconds"], 1)]
-            rows.append([Entry(text) for text in texts])
+            average = mine[[*COLUMNS, "forward_passes", "evaluation_seconds"]].astype(float).mean(skipna=False)
+            texts = [*(_text(average, name) for name in COLUMNS), _text(average, "evaluation_seconds")]
+            rows.append([Entry(text) for text in (run.title + short.mark(model, run), *texts)])
         blocks.append(Block(entry.title, rows))
     return Table(
         name="cost",
         label=study.label,
         caption="What a run of each arm takes, as a mean over domains and seeds.",
-        groups=[("", 1), ("Training", 4), ("Selection", 3), ("", 1)],
-        header=["arm", "records", "steps", "tokens", "s", "passes", "s standalone", "s as run", "evaluation s"],
+        groups=[("", 1), ("Training", 5), ("Selection", 3), ("Selection FLOPs", 2), ("", 1)],
+        header=[
+            *("arm", "records", "steps", "tokens", "s", "FLOPs", "passes", "s standalone", "s as run"),
+            *("standalone", "as run", "evaluation s"),
+        ],
         blocks=blocks,
         notes=[
             "Passes over the training data that selecting needs: with gradients (preliminary epoch, probe) + forward.",
             "Standalone charges a run with all of these and the choosing; as run divides what is shared by its users.",
             "Seconds are wall time on the machine that made this table, other jobs beside.",
+            "FLOPs are counted by a rule: 2 a parameter and token forward, 2 for gradients of activations, 2 for the "
+            "gradient of a trained parameter. Attention, projections and the choosing itself are left out.",
             *short.notes(),
         ],
         tidy=facts,
     )
+
+
+def _text(average: pd.Series, name: str) -> str:
+    if name == "passes":
+        return f"{number(average['passes'], 0)} + {number(average['forward_passes'], 0)}"
+    if name.endswith("flops") and average[name] > 0:
+        mantissa, exponent = f"{average[name]:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return number(average[name], 1 if name.endswith("seconds") else 0)
 
 
 def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,6 +68,8 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     needs, and `as_run_seconds`, where the preliminary epoch and the signal stores are divided by the number of cells
     that used them, so that the column's sum is what was spent; `evaluation_seconds`. A store counts as it was made,
     for all arms of the study: one that holds gradients took a pass with gradients, whichever arm asked for them.
+    `training_flops`, `standalone_flops` and `as_run_flops` count operations in the same way (`grads.tables.flops`),
+    those of the choosing itself excepted.
     """
     per_cell = _per_cell(frame)
     stores = [name.partition(".")[0] for name in per_cell if name.endswith(".gradient_passes")]
@@ -64,16 +79,18 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     costs["steps"] = per_cell["training.steps"].fillna(0)
     costs["tokens"] = per_cell["training.tokens"].fillna(0)
     costs["training_seconds"] = per_cell["training.seconds"].fillna(0)
+    costs["training_flops"] = per_cell["training.flops"].fillna(0)
     passes = per_cell[[f"{store}.gradient_passes" for store in stores]]
     costs["passes"] = per_cell["preliminary.epochs"].fillna(0) + passes.sum(axis=1)
     costs["forward_passes"] = (passes == 0).sum(axis=1).astype(float)
-    costs["standalone_seconds"] = costs["as_run_seconds"] = choosing
-    for part in ("preliminary", *stores):
-        seconds = per_cell[f"{part}.seconds"]
-        by_seed = ["seed"] if part == "preliminary" or store_folder(part, 0) != part else []
-        users = seconds.groupby([per_cell[name] for name in ("model", "domain", *by_seed)]).transform("count")
-        costs["standalone_seconds"] = costs["standalone_seconds"] + seconds.fillna(0)
-        costs["as_run_seconds"] = costs["as_run_seconds"] + (seconds / users).fillna(0)
+    for unit, own in (("seconds", choosing), ("flops", 0 * choosing)):
+        costs[f"standalone_{unit}"] = costs[f"as_run_{unit}"] = own
+        for part in ("preliminary", *stores):
+            spent = per_cell[f"{part}.{unit}"]
+            by_seed = ["seed"] if part == "preliminary" or store_folder(part, 0) != part else []
+            users = spent.groupby([per_cell[name] for name in ("model", "domain", *by_seed)]).transform("count")
+            costs[f"standalone_{unit}"] += spent.fillna(0)
+            costs[f"as_run_{unit}"] += (spent / users).fillna(0)
     costs["evaluation_seconds"] = per_cell["evaluation.seconds"]
     return _ordered(study, costs.groupby(RUN, as_index=False).mean().drop(columns="seed"))
 
@@ -83,10 +100,11 @@ def _per_cell(frame: pd.DataFrame) -> pd.DataFrame:
     costs = frame[frame["part"] == "cost"].copy()
     costs["name"] = costs["task"] + "." + costs["metric"]
     wide = costs.pivot(index=CELL, columns="name", values="value").reset_index()
-    names = ["training.records", "training.steps", "training.tokens", "training.seconds", "selection.seconds"]
-    names += ["preliminary.epochs", "preliminary.seconds", "evaluation.seconds"]
-    names += [name for name in wide if name.endswith(".gradient_passes")]
-    names += [name.replace("gradient_passes", "seconds") for name in wide if name.endswith(".gradient_passes")]
+    names = [f"training.{name}" for name in ("records", "steps", "tokens", "seconds", "flops")]
+    names += ["selection.seconds", "preliminary.epochs", "preliminary.seconds", "preliminary.flops"]
+    names += ["evaluation.seconds"]
+    stores = [name.partition(".")[0] for name in wide if name.endswith(".gradient_passes")]
+    names += [f"{store}.{name}" for store in stores for name in ("gradient_passes", "seconds", "flops")]
     return wide.reindex(columns=[*CELL, *names])
 
 

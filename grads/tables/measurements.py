@@ -14,8 +14,9 @@ from grads.runtime.files import atomic_path, read_json
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import VALIDATION, WARM
+from grads.study.paths import VALIDATION, WARM, store_point
 from grads.tables.files import CellFiles
+from grads.tables.flops import probe_flops, training_flops
 from grads.tables.statistics import evaluate, interval, replicates
 
 COLUMNS = (
@@ -130,6 +131,23 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     for task, path, metrics in wanted:
         content = _Content(path, one.cell) if path else None
         rows += [_row(content, "cost", task, name, {"value": content.at(name)}) for name in metrics if content]
+    return rows + _flops_rows(one)
+
+
+def _flops_rows(one: CellFiles) -> list[dict[str, Any]]:
+    training, rows = _Content(one.training, one.cell) if one.training else None, []
+    for task, path in (("training", one.training), ("preliminary", one.preliminary)):
+        if path:
+            content = _Content(path, one.cell)
+            value = training_flops(*(content.at(name) for name in ("parameters", "trained_parameters", "tokens")))
+            rows.append(_row(content, "cost", task, "flops", {"value": value}))
+    for store, path in sorted(one.stores.items()):
+        content = _Content(path, one.cell)
+        # Only an encoder is another model than the one that is trained.
+        sized = content if store_point(store)[1] else training
+        if sized:
+            value = probe_flops(sized.at("parameters"), content.at("gradient_passes"), content.at("tokens"))
+            rows.append(_row(content, "cost", store, "flops", {"value": value}))
     return rows
 
 
