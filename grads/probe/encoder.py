@@ -15,8 +15,8 @@ import torch
 from grads.data.batches import token_budget_batches
 from grads.data.records import Record, load_records
 from grads.models.device import device, dtype
+from grads.models.flops import probe_flops, stored_parameters
 from grads.models.memory import spent
-from grads.models.size import parameter_counts
 from grads.probe.store import read_store, write_store
 from grads.runtime.progress import Progress
 from grads.study.config import Probe
@@ -51,7 +51,7 @@ def probe_encoder(
         model.to(device()).eval(), tokenizer, texts, probe.token_budget, progress
     )
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
-    meta |= {"tokens": tokens, "parameters": parameter_counts(model)["parameters"]}
+    meta["flops"] = probe_flops(stored_parameters(encoder_folder), 0, tokens)
     meta |= {"precision": probe.precision} | spent(started, device())
     write_store(out, pool, {SENTENCES: features}, meta)
 

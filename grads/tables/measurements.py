@@ -14,9 +14,8 @@ from grads.runtime.files import atomic_path, read_json
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import VALIDATION, WARM, store_point
+from grads.study.paths import VALIDATION, WARM
 from grads.tables.files import CellFiles
-from grads.tables.flops import probe_flops, training_flops
 from grads.tables.statistics import evaluate, interval, replicates
 
 COLUMNS = (
@@ -118,10 +117,10 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
 
 def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
-        ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
+        ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "flops", "final_loss")),
         ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
-        ("preliminary", one.preliminary, ("epochs", "tokens", "seconds")),
-        *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
+        ("preliminary", one.preliminary, ("epochs", "tokens", "seconds", "flops")),
+        *((store, path, ("seconds", "gradient_passes", "flops")) for store, path in sorted(one.stores.items())),
     ]
     if {WARM, WARM + VALIDATION} & one.stores.keys() and one.preliminary is None:
         raise GradsError(f"{one.cell}: the summary of the preliminary epoch is not given; it is part of the cost")
@@ -131,23 +130,6 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     for task, path, metrics in wanted:
         content = _Content(path, one.cell) if path else None
         rows += [_row(content, "cost", task, name, {"value": content.at(name)}) for name in metrics if content]
-    return rows + _flops_rows(one)
-
-
-def _flops_rows(one: CellFiles) -> list[dict[str, Any]]:
-    training, rows = _Content(one.training, one.cell) if one.training else None, []
-    for task, path in (("training", one.training), ("preliminary", one.preliminary)):
-        if path:
-            content = _Content(path, one.cell)
-            value = training_flops(*(content.at(name) for name in ("parameters", "trained_parameters", "tokens")))
-            rows.append(_row(content, "cost", task, "flops", {"value": value}))
-    for store, path in sorted(one.stores.items()):
-        content = _Content(path, one.cell)
-        # Only an encoder is another model than the one that is trained.
-        sized = content if store_point(store)[1] else training
-        if sized:
-            value = probe_flops(sized.at("parameters"), content.at("gradient_passes"), content.at("tokens"))
-            rows.append(_row(content, "cost", store, "flops", {"value": value}))
     return rows
 
 

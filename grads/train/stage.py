@@ -13,9 +13,9 @@ from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.causal import pad_right
 from grads.models.device import device
+from grads.models.flops import training_flops
 from grads.models.load import load_model, load_tokenizer
 from grads.models.moments import write_moments
-from grads.models.size import parameter_counts
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, remove, write_json
 from grads.runtime.locks import scratch_folder
@@ -114,11 +114,12 @@ def _train_cell(
             # The model card that PEFT adds names folders of this machine.
             remove(folder / "README.md")
             _check_effect(model_folder, folder, visits[0], training, cell.label)
-        summary = _summary(order, visits, history, training, size, clock.seconds) | parameter_counts(model)
+        summary = _summary(order, visits, history, training, size, clock.seconds)
+        summary["flops"] = training_flops(model, summary["tokens"])
         if cell.moments is not None:
             write_moments(cell.moments, model, optimizer)
         if cell.observer is not None:
-            cell.observer.close(clock.seconds, summary["tokens"])
+            cell.observer.close(clock.seconds, model, summary["tokens"])
         write_json(cell.summary, summary)
 
 

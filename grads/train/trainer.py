@@ -91,8 +91,8 @@ class Observer(Protocol):
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
         """Look at the model before the optimiser step that these examples lead to."""
 
-    def close(self, seconds: float, tokens: int) -> None:
-        """Keep what was seen; the run took so many seconds, the watching included, and visited so many tokens."""
+    def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
+        """Keep what was seen; the run took so many seconds, watching included, and its model saw so many tokens."""
 
 
 class BeforeStep(TrainerCallback):

