@@ -27,6 +27,7 @@ include: "workflow/rules/select.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/looked.smk"
 
 
 rule all:
@@ -34,6 +35,7 @@ rule all:
     input:
         rules.measurements.output,
         rules.tables.output,
+        rules.selection_tables.output,
         rules.overlap.output,
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from grads.data.formatting import Example
 from grads.models.device import device
+from grads.models.flops import probe_flops, training_flops
 from grads.models.memory import spent
 from grads.probe.measure import measure
 from grads.probe.rows import Rows, example_frame, make_rows
@@ -56,10 +57,12 @@ class During:
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
         """Nothing is seen after a step."""
 
-    def close(self, seconds: float) -> None:
+    def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
         """Write the store; steps that were repeated after a stop count as they were the last time."""
         ids = dict.fromkeys(id_ for rows in map(Rows.from_bytes, self.journal) for id_ in rows.signals["id"])
         meta = {"point": "during", "token_budget": self.probe.token_budget} | self.key
         # One pass to train, one to measure.
-        meta |= {"gradient_passes": 2} | spent(time.monotonic() - seconds, device())
+        measuring = probe_flops(sum(parameter.numel() for parameter in model.parameters()), 1, tokens)
+        meta |= {"gradient_passes": 2, "flops": training_flops(model, tokens) + measuring}
+        meta |= spent(time.monotonic() - seconds, device())
         write_parts(self.out, map(Rows.from_bytes, self.journal), list(ids), meta)

@@ -15,6 +15,7 @@ import torch
 from grads.data.batches import token_budget_batches
 from grads.data.records import Record, load_records
 from grads.models.device import device, dtype
+from grads.models.flops import probe_flops, stored_parameters
 from grads.models.memory import spent
 from grads.probe.store import read_store, write_store
 from grads.runtime.progress import Progress
@@ -46,8 +47,11 @@ def probe_encoder(
     )
     texts = [text_of(records[id_]) for id_ in pool["id"]]
     progress = Progress(label, len(texts))
-    features, cut = sentence_embeddings(model.to(device()).eval(), tokenizer, texts, probe.token_budget, progress)
+    features, cut, tokens = sentence_embeddings(
+        model.to(device()).eval(), tokenizer, texts, probe.token_budget, progress
+    )
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
+    meta["flops"] = probe_flops(stored_parameters(encoder_folder), 0, tokens)
     meta |= {"precision": probe.precision} | spent(started, device())
     write_store(out, pool, {SENTENCES: features}, meta)
 
@@ -61,13 +65,17 @@ def text_of(record: Record) -> str:
 @torch.inference_mode()
 def sentence_embeddings(
     model: Any, tokenizer: Any, texts: Sequence[str], token_budget: int, progress: Progress | None = None
-) -> tuple[np.ndarray, int]:
-    """Return N x width float32 vectors of length 1, and how many texts were cut to the encoder's longest input."""
+) -> tuple[np.ndarray, int, int]:
+    """Return N x width float32 vectors of length 1, how many texts were cut to the encoder's longest input, and tokens.
+
+    The tokens are those of all texts together, without what was cut.
+    """
     longest = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     whole = tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
     cut = sum(len(ids) > longest for ids in whole)
     features = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
-    for batch in token_budget_batches([min(len(ids), longest) for ids in whole], token_budget):
+    lengths = [min(len(ids), longest) for ids in whole]
+    for batch in token_budget_batches(lengths, token_budget):
         inputs = tokenizer(
             [texts[i] for i in batch], truncation=True, max_length=longest, padding=True, return_tensors="pt"
         ).to(model.device)
@@ -77,4 +85,4 @@ def sentence_embeddings(
         features[batch] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
         if progress is not None:
             progress.advance(len(batch))
-    return features, cut
+    return features, cut, sum(lengths)

@@ -48,7 +48,7 @@ def _mixed(store: Store) -> GradsError:
 
 def _meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     joined = {name: value for name, value in metas[0].items() if name not in ("shard", "records", "sha256")}
-    for name in ("over_length", "truncated", "tokens", "seconds", "seconds_measuring"):
+    for name in ("over_length", "truncated", "tokens", "flops", "seconds", "seconds_measuring"):
         joined[name] = round(sum(meta[name] for meta in metas), 3)
     for name in ("left_out", "deviations"):
         joined[name] = [value for meta in metas for value in meta[name]]

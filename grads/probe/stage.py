@@ -17,6 +17,7 @@ from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
 from grads.models.causal import context_length, decoder_layers, unwrap
 from grads.models.device import device
+from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
 from grads.models.memory import spent
 from grads.models.moments import load_moments
@@ -123,16 +124,14 @@ def probe_model(task: Task) -> None:
         budget = Budget(task.probe.token_budget)
         if left := finished.left:
             _measure(task, left, tokenizer.pad_token_id, budget, finished)
-        meta = made | counts | {"key": key, "shard": list(task.shard), "gradient_passes": int(_backward(task))}
+        passes, parameters = int(needs_gradients(task.measures)), stored_parameters(task.model)
+        meta = made | counts | {"key": key, "shard": list(task.shard), "gradient_passes": passes}
+        meta["flops"] = probe_flops(parameters, passes, counts["tokens"])
         meta |= {"token_budget": task.probe.token_budget, "deviations": finished.deviations}
         meta["seconds_measuring"] = round(finished.seconds, 3)
         if task.fresh_adapter:
             meta["adapter"] = "B only: A has no gradient while B is 0"
         finished.write(task.out, meta | spent(started - finished.seconds_before, device()))
-
-
-def _backward(task: Task) -> bool:
-    return needs_gradients(task.measures)
 
 
 def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from grads.data.formatting import Example
 from grads.models.device import device
+from grads.models.flops import probe_flops, training_flops
 from grads.models.memory import spent
 from grads.probe.measure import measure
 from grads.probe.rows import example_frame
@@ -67,7 +68,7 @@ class TrajectoryLosses:
         """Take one checkpoint's numbers: its step, the steps of the run, and the losses of all records."""
         self.steps, self.losses[int(row[0])] = int(row[1]), row[2:]
 
-    def close(self, seconds: float) -> None:
+    def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
         """Write the store.
 
         Raises:
@@ -80,5 +81,8 @@ class TrajectoryLosses:
         meta = {"point": "trajectory", "steps": steps, "token_budget": self.probe.token_budget} | self.key
         # Each epoch trains on every record once.
         meta |= {"gradient_passes": self.probe.trajectory.epochs, "forward_passes": len(steps)}
+        seen = len(steps) * sum(len(example.input_ids) for example in self.examples)
+        measuring = probe_flops(sum(parameter.numel() for parameter in model.parameters()), 0, seen)
+        meta["flops"] = training_flops(model, tokens) + measuring
         meta |= spent(time.monotonic() - seconds, device())
         write_store(self.out, example_frame(self.examples), {TRAJECTORY_LOSSES: vectors}, meta)

@@ -1,15 +1,17 @@
 """Which files the cells of a study leave, and where."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import WARM, Paths, split_label, store_folder, store_point, warm_cell
+from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, store_point, warm_cell
 
 TABLES = ("domain", "forgetting", "cost")
 FIGURES = ("ratio", "tradeoff")
+SELECTION_TABLES = ("overlap", "subsets")
+SELECTION_FIGURES = ("overlap",)
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,56 @@ def _single(files: CellFiles) -> list[Path]:
 def listed(files: CellFiles) -> list[Path]:
     """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
     return [*_single(files), *(meta.parent for meta in files.stores.values())]
+
+
+@dataclass(frozen=True)
+class SelectionFiles:
+    """A selection, and the files that say more of the records that it was made from.
+
+    Attributes:
+        cell: whose selection.
+        selection: Parquet of what the method chose.
+        records: Parquet of the domain's training records.
+        tokens: folder of the signal store that has a row for every eligible record.
+        stores: folders of the signal stores that the arm's method reads, by store.
+        reads: of each of them, the columns that the method reads; none of those that it reads vectors of.
+    """
+
+    cell: Cell
+    selection: Path
+    records: Path
+    tokens: Path
+    stores: Mapping[str, Path]
+    reads: Mapping[str, Sequence[str]]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of these files and folders."""
+        return [self.selection, self.records, self.tokens, *self.stores.values()]
+
+
+def selection_files(study: Study, reads: Mapping[str, Mapping[str, Sequence[str]]]) -> list[SelectionFiles]:
+    """Return the files of every selection, in the order of the grid.
+
+    Args:
+        study: the study.
+        reads: for each arm, the signal stores that its method itself reads, and the columns of each.
+    """
+    paths = Paths(study.study)
+    return [
+        SelectionFiles(
+            cell,
+            selection=paths.selection(cell),
+            records=paths.records(cell.domain, "train"),
+            tokens=paths.store(cell.model, cell.domain, TOKENS),
+            stores={
+                store: paths.store(
+                    study.arms[cell.arm].scorer or cell.model, cell.domain, store_folder(store, cell.seed)
+                )
+                for store in reads[cell.arm]
+            },
+            reads=reads[cell.arm],
+        )
+        for cell in cells(study)
+        if cell.trained
+    ]

@@ -17,11 +17,13 @@ class Entry:
         text: what stands there; a minus sign is U+2212.
         aside: what follows in smaller type, such as an interval.
         place: 1 for the best of its column, 2 for the second, 0 otherwise.
+        prose: whether the text is running text that may hold anything, which is set flush left and wrapped.
     """
 
     text: str
     aside: str = ""
     place: int = 0
+    prose: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ COLUMNS = (
     *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
 )
 ITEMS_ONLY = "items only"
-EPOCH = ("epochs", "tokens", "seconds")
+EPOCH = ("epochs", "tokens", "seconds", "flops")
 BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
 
@@ -118,7 +118,7 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
 
 def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
-        ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
+        ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "flops", "final_loss")),
         ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
         ("preliminary", one.preliminary, EPOCH),
         *((f"{model}:preliminary", path, EPOCH) for model, path in sorted(one.scorers.items())),
@@ -142,7 +142,7 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
 
 def _passes(label: str) -> tuple[str, ...]:
     """Return what a store says of its cost: a trajectory has passes of both kinds, others one pass of either."""
-    return ("seconds", "gradient_passes", *(["forward_passes"] if split_label(label)[1] == TRAJECTORY else []))
+    return ("seconds", "gradient_passes", "flops", *(["forward_passes"] if split_label(label)[1] == TRAJECTORY else []))
 
 
 def _row(

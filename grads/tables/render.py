@@ -1,6 +1,7 @@
 """Tables as files: CSV for machines, Markdown and HTML to read, LaTeX (booktabs) for a paper."""
 
 import html
+import re
 from pathlib import Path
 
 from grads.runtime.files import write_text
@@ -22,6 +23,9 @@ _LATEX = {
     "†": r"\textdagger{}",
 }
 
+# What has a meaning in Markdown, within a line.
+_MARKUP = re.compile(r"[\\`*_\[\]<>~#&$]")
+
 _STYLE = """
 body { font: 13.5px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
 .label { display: inline-block; padding: .2rem .6rem; background: #fdf3d8; border-left: 4px solid #d9a400; }
@@ -34,18 +38,17 @@ thead .group { text-align: center; border-bottom: 1px solid #999; border-left: .
 tbody th.block { text-align: left; padding-top: .8rem; font-style: italic; font-weight: normal; color: #555; }
 tbody tr:hover td { background: #f2f6fa; }
 small { color: #666; } .best { font-weight: 700; } .second { text-decoration: underline; }
+td.prose { text-align: left; white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; } .notes { max-width: 60rem; color: #444; padding-left: 1.2rem; }
 """
 
 
 def write_table(table: Table, stem: Path) -> None:
-    """Write `<stem>.csv`, `.md`, `.tex` and `.html`; equal tables give equal bytes."""
-    for suffix, text in {
-        ".csv": table.tidy.to_csv(index=False, lineterminator="\n"),
-        ".md": markdown(table),
-        ".tex": latex(table),
-        ".html": page(table),
-    }.items():
+    """Write `<stem>.csv`, `.md`, `.html` and, unless it holds running text, `.tex`; equal tables give equal bytes."""
+    texts = {".csv": table.tidy.to_csv(index=False, lineterminator="\n"), ".md": markdown(table), ".html": page(table)}
+    if not any(entry.prose for block in table.blocks for row in block.rows for entry in row):
+        texts[".tex"] = latex(table)
+    for suffix, text in texts.items():
         write_text(stem.parent / f"{stem.name}{suffix}", text)
 
 
@@ -121,6 +124,8 @@ def _line(cells: list[str]) -> str:
 
 
 def _markdown_entry(entry: Entry) -> str:
+    if entry.prose:
+        return _pipe(_MARKUP.sub(r"\\\g<0>", entry.text))
     marked = {1: f"**{entry.text}**", 2: f"<u>{entry.text}</u>"}.get(entry.place, entry.text)
     return _pipe(f"{marked} {entry.aside}".strip())
 
@@ -151,4 +156,5 @@ def _html_block(block: Block, columns: int) -> str:
 def _html_entry(entry: Entry) -> str:
     style = {1: ' class="best"', 2: ' class="second"'}.get(entry.place, "")
     aside = f" <small>{html.escape(entry.aside)}</small>" if entry.aside else ""
-    return f"<td><span{style}>{html.escape(entry.text)}</span>{aside}</td>"
+    kind = ' class="prose"' if entry.prose else ""
+    return f"<td{kind}><span{style}>{html.escape(entry.text)}</span>{aside}</td>"

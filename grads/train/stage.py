@@ -10,6 +10,7 @@ from grads.data.formatting import Example, Formatter
 from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.causal import pad_right
 from grads.models.device import device
+from grads.models.flops import training_flops
 from grads.models.load import load_model, load_tokenizer
 from grads.models.moments import write_moments
 from grads.runtime.errors import GradsError
@@ -83,10 +84,11 @@ def _train_cell(
             remove(folder / "README.md")
             _check_effect(model_folder, folder, visits[0], training, cell.label)
         summary = _summary(order, visits, history, training, size, clock.seconds) | _plan(cell, material)
+        summary["flops"] = training_flops(model, summary["tokens"])
         if cell.moments is not None:
             write_moments(cell.moments, model, optimizer)
         if cell.observer is not None:
-            cell.observer.close(clock.seconds)
+            cell.observer.close(clock.seconds, model, summary["tokens"])
         write_json(cell.summary, summary)
 
 

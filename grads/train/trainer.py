@@ -132,8 +132,8 @@ class Observer(Protocol):
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
         """Look at the model after an optimiser step, counted from 1, of so many."""
 
-    def close(self, seconds: float) -> None:
-        """Keep what was seen; the run took so many seconds, the watching included."""
+    def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
+        """Keep what was seen; the run took so many seconds, watching included, and its model saw so many tokens."""
 
 
 class Watch(TrainerCallback):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
 from grads.data.formatting import Example
@@ -47,9 +48,10 @@ def test_embeddings_are_means_over_the_tokens_of_length_one_whatever_the_batch(e
         mean = hidden[0].mean(dim=0)
         expected.append((mean / mean.norm()).numpy())
     for budget in (1, 30, 10_000):
-        found, cut = sentence_embeddings(model, tokenizer, TEXTS, budget)
+        found, cut, tokens = sentence_embeddings(model, tokenizer, TEXTS, budget)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         assert cut == 1
+        assert tokens == sum(len(ids) for ids in tokenizer(TEXTS, truncation=True)["input_ids"])
     assert found.dtype == np.float32
 
 
@@ -63,9 +65,11 @@ def test_store_holds_the_eligible_records(encoder_folder: Path, tmp_path: Path) 
     probe_encoder(*folders, probe, tmp_path / "out", "embeddings")
     store = read_store(tmp_path / "out")
     assert store.signals["id"].tolist() == [records[1].id]
-    expected, _ = sentence_embeddings(*loaded(encoder_folder), ["define law\nthe law"], 100)
+    expected, _, tokens = sentence_embeddings(*loaded(encoder_folder), ["define law\nthe law"], 100)
     np.testing.assert_allclose(store.features["sentences"][:], expected, rtol=2**-11, atol=1e-7)
     assert (store.meta["gradient_passes"], store.meta["cut_texts"]) == (0, 0)
+    weights = load_file(encoder_folder / "model.safetensors")
+    assert store.meta["flops"] == 2 * sum(one.size for one in weights.values()) * tokens
 
 
 def test_an_encoder_is_prepared_from_a_folder_or_an_archive(encoder_folder: Path, tmp_path: Path) -> None:

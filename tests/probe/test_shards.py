@@ -70,6 +70,7 @@ def test_joined_shards_are_the_store_of_one_job_to_the_last_bit_where_batches_ar
     joined, meta = read_store(tmp_path / "joined").meta, read_store(whole.out).meta
     assert (joined["shards"], joined["records"], joined["key"]) == (20, 17, meta["key"])
     assert joined["sha256"] == meta["sha256"]
+    assert joined["flops"] == meta["flops"]
 
 
 def test_joined_shards_with_other_batches_are_the_same_up_to_rounding(

@@ -100,6 +100,9 @@ def test_base_measures_gradients_only_where_they_are_asked_for(
     assert list(stores["adapter"].signals.columns)[4:] == [*columns(MORE), "sgd_features_norm"]
     assert list(stores["adapter"].features) == ["sgd_features"]
     assert [stores[name].meta["gradient_passes"] for name in stores] == [0, 1, 1]
+    parameters = sum(one.numel() for one in load_model(tiny_model_folder, "float32").parameters())
+    operations = [stores[name].meta["flops"] / (parameters * stores[name].meta["tokens"]) for name in stores]
+    assert operations == [2, 4, 4]
     both, plain = (np.asarray(stores[name].features["hidden"]) for name in ("both", "plain"))
     np.testing.assert_allclose(both, plain, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(stores["adapter"].signals["head_l2"], stores["both"].signals["head_l2"], rtol=1e-5)

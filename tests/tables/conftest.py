@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
@@ -12,7 +13,7 @@ from grads.runtime.files import write_json
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study
-from grads.tables.files import CellFiles
+from grads.tables.files import CellFiles, SelectionFiles
 
 WORDS = [
     "a",
@@ -134,7 +135,9 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
         return CellFiles(cell, folder / "metrics.json", general)
     records = max(1, round(share(cell) * 20))
     training = {"records": records, "epochs": 2, "steps": 2 * records, "tokens": 50 * records, "seconds": 3.0 * records}
-    write_json(folder / "training.json", training | {"final_loss": 1.25, "curve": []})
+    write_json(
+        folder / "training.json", training | {"final_loss": 1.25, "curve": [], "flops": 5e3 * training["tokens"]}
+    )
     selection = {"requested": records, "actual": records, "eligible": 20, "seconds": 0.5, "notes": []}
     selection["source"] = "arXiv 2511.08620" if cell.arm.startswith("grads") else "control"
     write_json(folder / "selection.json", selection)
@@ -142,9 +145,51 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     if cell.arm.startswith("grads"):
         stores = {store: root / "signals" / cell.domain / f"{store}.json" for store in ("warm", "base")}
         preliminary = root / "runs" / cell.domain / "warm.json"
-        write_json(stores["warm"], {"seconds": 8.0, "gradient_passes": 1})
-        write_json(stores["base"], {"seconds": 4.0, "gradient_passes": 0})
-        write_json(preliminary, {"epochs": 1, "tokens": 1000, "seconds": 30.0})
+        write_json(stores["warm"], {"seconds": 8.0, "gradient_passes": 1, "flops": 4e6})
+        write_json(stores["base"], {"seconds": 4.0, "gradient_passes": 0, "flops": 2e6})
+        write_json(preliminary, {"epochs": 1, "tokens": 1000, "seconds": 30.0, "flops": 5e6})
     return CellFiles(
         cell, folder / "metrics.json", general, folder / "training.json", folder / "selection.json", stores, preliminary
     )
+
+
+IDS = "abcdef"
+
+
+@pytest.fixture
+def choose(tmp_path: Path) -> Callable[..., list[SelectionFiles]]:
+    """Return a function that writes selections of six records, a to f, on the first domain of a study.
+
+    It takes the study, and by (arm, ratio, seed) the ids that are kept, first chosen first, and the scores by id; ids
+    without a score are not eligible. Record a has 1 response token, f has 6; the question of a is "What is a?".
+    The stores `warm` of both seeds hold the response losses 1 to 6 and 11 to 16, and the arm's method reads them.
+    """
+    records = [{"id": i, "instruction": f"What is {i}?", "input": "", "output": f"{i} | <b>\n" * 30} for i in IDS]
+    pd.DataFrame(records).to_parquet(tmp_path / "train.parquet")
+    tokens = pd.DataFrame({"id": list(IDS), "prompt_tokens": 9, "response_tokens": range(1, 7), "truncated": False})
+    _write_store(tmp_path / "tokens", tokens)
+    for seed in (0, 1):
+        losses = [10.0 * seed + place for place in range(1, 7)]
+        _write_store(tmp_path / f"warm-{seed}", tokens.assign(response_nll=losses, head_l2=2.0).iloc[::-1])
+
+    def write(study: Study, choices: dict[tuple[str, str, int], tuple[str, dict[str, float]]]) -> list[SelectionFiles]:
+        files = []
+        for cell in cells(study):
+            if cell.domain != next(iter(study.domains)) or (cell.arm, cell.ratio, cell.seed) not in choices:
+                continue
+            kept, scores = choices[cell.arm, cell.ratio, cell.seed]
+            order = [*kept, *sorted(set(scores) - set(kept), key=lambda id_: (-scores[id_], id_))]
+            table = {"id": order, "score": [scores[id_] for id_ in order], "rank": range(1, len(order) + 1)}
+            path = tmp_path / f"{cell.arm}-{cell.ratio}-{cell.seed}.parquet"
+            pd.DataFrame(table | {"kept": [id_ in kept for id_ in order], "weight": 1.0}).to_parquet(path)
+            stores = {"warm": tmp_path / f"warm-{cell.seed}"} if cell.arm.startswith("grads") else {}
+            reads = {name: ["head_l2", "response_nll"] for name in stores}
+            files.append(SelectionFiles(cell, path, tmp_path / "train.parquet", tmp_path / "tokens", stores, reads))
+        return files
+
+    return write
+
+
+def _write_store(folder: Path, signals: pd.DataFrame) -> None:
+    folder.mkdir()
+    signals.to_parquet(folder / "signals.parquet")

@@ -27,8 +27,11 @@ def test_shared_cost_is_charged_whole_and_divided(config, make_cells):
         assert costs.loc[run, "standalone_seconds"] == 30 + 8 + 4 + 0.5
         assert costs.loc[run, "as_run_seconds"] == (30 + 8 + 4) / 2 + 0.5
         assert costs.loc[run, ["passes", "forward_passes"]].tolist() == [2, 1]
+        assert costs.loc[run, ["standalone_flops", "as_run_flops"]].tolist() == [5e6 + 4e6 + 2e6, 11e6 / 2]
     assert costs.loc[("law", "random", "0.5"), "as_run_seconds"] == 0.5
     assert costs.loc[("law", "random", "0.5"), "passes"] == 0
+    assert costs.loc[("law", "random", "0.5"), ["standalone_flops", "as_run_flops"]].tolist() == [0, 0]
+    assert costs.loc[("law", "random", "0.5"), "training_flops"] == 5e3 * 500
     spent = 2 * (30 + 8 + 4) + 0.5 * 10
     assert costs["as_run_seconds"].sum() == pytest.approx(spent)
 
@@ -43,18 +46,19 @@ def test_seeds_share_the_base_pass_but_not_the_preliminary_epoch(config, make_ce
 def test_table_shows_training_and_selection(study, make_cells):
     table = cost_table(study, Estimates(collect(study, make_cells(study))))
     rows = {row[0].text: [entry.text for entry in row[1:]] for row in table.blocks[0].rows}
-    assert rows["untuned"] == ["0", "0", "0", "0.0", "0 + 0", "0.0", "0.0", "12.5"]
-    assert rows["full"] == ["20", "40", "1000", "60.0", "0 + 0", "0.5", "0.5", "12.5"]
-    assert rows["grads_density@0.5"] == ["10", "20", "500", "30.0", "2 + 1", "42.5", "42.5", "12.5"]
-    assert len(table.header) == 9 == sum(width for _, width in table.groups)
+    assert rows["untuned"] == ["0", "0", "0", "0.0", "0", "0 + 0", "0.0", "0.0", "0", "0", "12.5"]
+    assert rows["full"] == ["20", "40", "1000", "60.0", "5.0e6", "0 + 0", "0.5", "0.5", "0", "0", "12.5"]
+    density = ["10", "20", "500", "30.0", "2.5e6", "2 + 1", "42.5", "42.5", "1.1e7", "1.1e7", "12.5"]
+    assert rows["grads_density@0.5"] == density
+    assert len(table.header) == 12 == sum(width for _, width in table.groups)
 
 
 def test_other_stores_and_a_warm_start_are_charged(config, make_cells, tmp_path):
     """Random goes on from the preliminary epoch; grads_density reads gradients taken during it and an encoder."""
     study = parse_study(config)
     files = make_cells(study)
-    write_json(tmp_path / "during.json", {"seconds": 50.0, "gradient_passes": 2})
-    write_json(tmp_path / "encoder.json", {"seconds": 6.0, "gradient_passes": 0})
+    write_json(tmp_path / "during.json", {"seconds": 50.0, "gradient_passes": 2, "flops": 8e6})
+    write_json(tmp_path / "encoder.json", {"seconds": 6.0, "gradient_passes": 0, "flops": 3e6})
     stores = {"during": tmp_path / "during.json", "encoder-minilm": tmp_path / "encoder.json"}
     preliminary = next(one.preliminary for one in files if one.preliminary)
     files = [
@@ -68,6 +72,7 @@ def test_other_stores_and_a_warm_start_are_charged(config, make_cells, tmp_path)
     costs = cost_rows(study, collect(study, files)).set_index(["domain", "arm", "ratio"])
     density = costs.loc[("law", "grads_density", "0.5")]
     assert density[["passes", "forward_passes", "standalone_seconds"]].tolist() == [2, 1, 56.5]
+    assert density["standalone_flops"] == 8e6 + 3e6
     random = costs.loc[("law", "random", "0.5")]
     assert random[["passes", "standalone_seconds", "as_run_seconds"]].tolist() == [1, 30.5, 15.5]
 
@@ -95,6 +100,7 @@ def made_frame(study, uses):
             key = (cell.model, cell.domain, part, seed)
             made.setdefault(key, float(2 ** (len(made) % 7)))
             costs[(part, "seconds")] = made[key]
+            costs[(part, "flops")] = 1e9 * made[key]
             if part == "preliminary":
                 costs[(part, "epochs")] = 1.0
             else:
@@ -119,6 +125,8 @@ def test_as_run_sums_to_what_was_spent_and_never_exceeds_standalone(models, seed
     costs = cost_rows(study, frame)
     trained = costs[costs["ratio"] != "0"]
     assert trained["as_run_seconds"].sum() * seeds == pytest.approx(spent)
+    choosing = sum(0.5 + 0.01 * seed for seed in range(seeds)) * len(trained)
+    assert trained["as_run_flops"].sum() * seeds == pytest.approx(1e9 * (spent - choosing), abs=1)
     assert (costs["as_run_seconds"] <= costs["standalone_seconds"] + 1e-9).all()
     assert (costs.loc[costs["ratio"] == "0", ["as_run_seconds", "standalone_seconds", "passes"]] == 0).all(axis=None)
     for arm, parts in uses.items():

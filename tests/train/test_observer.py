@@ -63,6 +63,9 @@ def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
     store = read_store(tmp_path / "during")
     found = store.signals.set_index("id")
     assert (store.meta["records"], store.meta["point"], store.meta["gradient_passes"]) == (90, "during", 2)
+    summary = read_json(watched.summary)
+    assert store.meta["flops"] == pytest.approx(2 * summary["flops"], rel=0.1)
+    assert store.meta["flops"] < 2 * summary["flops"]
     order = shuffled_ids(found.index, 2)
     # The first step begins with untrained weights.
     tokenizer = load_tokenizer(tiny_model_folder)

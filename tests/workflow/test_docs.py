@@ -151,6 +151,7 @@ def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machin
         "overlap",
         "measurements",
         "tables",
+        "selection_tables",
         "all",
     }
     assert "Contracts" in (workspace.folder / "results/mine/tables/domain.md").read_text("utf-8")

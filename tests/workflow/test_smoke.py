@@ -34,7 +34,12 @@ def test_every_cell_is_in_the_tables(finished):
     for table in ("domain", "forgetting", "cost"):
         for suffix in ("csv", "md", "tex"):
             assert "SMOKE" in (finished.results / "tables" / f"{table}.{suffix}").read_text() or suffix == "csv"
-    for figure in ("ratio", "tradeoff"):
+    for name in ("overlap", "subsets", "extremes"):
+        assert "grads_density" in (finished.results / "tables" / f"{name}.md").read_text()
+    overlap = pd.read_csv(finished.results / "tables/overlap.csv")
+    assert len(overlap) == 6
+    assert overlap["jaccard"].between(0, 1).all()
+    for figure in ("ratio", "tradeoff", "overlap"):
         assert (finished.results / "figures" / f"{figure}.svg").read_text().count("<path") > 10
         assert (finished.results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
 
@@ -117,7 +122,7 @@ def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
 
 def test_the_wording_of_the_label_re_runs_tables_only(finished):
     planned = finished.planned(*CONFIG, "--config", "label=Another")
-    assert set(planned) == {"measurements", "tables"}
+    assert set(planned) == {"measurements", "tables", "selection_tables"}
 
 
 @pytest.mark.parametrize("config", [path.stem for path in sorted(Path("config").glob("*.yaml"))])

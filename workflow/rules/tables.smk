@@ -1,7 +1,14 @@
 # The long table of measurements, and the tables and figures made from it.
-from grads.tables.files import FIGURES, TABLES, cell_files, listed
+from grads.probe.measures import columns
+from grads.tables.files import FIGURES, SELECTION_FIGURES, SELECTION_TABLES, TABLES
+from grads.tables.files import cell_files, listed, selection_files
 
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
+# The signal stores that each arm's method itself reads, and which columns of them.
+READS = {
+    arm: {store: list(columns(held)) for store, held in sorted(arm_needs(STUDY, arm).stores.items())}
+    for arm in STUDY.arms
+}
 
 
 rule measurements:
@@ -57,6 +64,7 @@ rule partial:
     params:
         study=config,
         stores=STORES,
+        reads=READS,
         folder=str(PATHS.root / "partial"),
     script:
         "../scripts/partial.py"

@@ -1,0 +1,49 @@
+"""What passes over data cost in floating-point operations: counted by a rule, not measured.
+
+A parameter and a token take 2 operations forward, a multiplication and an addition; backward 2 for the gradients of
+activations, whatever is trained, and 2 more for its own gradient, where it is trained (Kaplan et al. 2020, section 2.1,
+for whom all are: 6). Attention's products of queries and keys, the optimiser, projections and closed forms of norms are
+left out, and so is the second forward pass, over answers alone, that measures `unconditional`.
+"""
+
+from math import prod
+from pathlib import Path
+
+from safetensors import safe_open
+from torch import nn
+
+FORWARD, ACTIVATIONS, WEIGHTS = 2, 2, 2
+
+
+def training_flops(model: nn.Module, tokens: int) -> float:
+    """Return what training takes: about 4 operations a parameter and token with an adapter, 6 with all weights.
+
+    Args:
+        model: as it is trained; weights that two layers share count once.
+        tokens: that the run visited, each as often as it did.
+    """
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    per_token = sum((FORWARD + ACTIVATIONS + WEIGHTS * trained) * size for size, trained in sizes)
+    return float(per_token * tokens)
+
+
+def probe_flops(parameters: int, gradient_passes: int, tokens: int) -> float:
+    """Return what measuring takes: 2 operations a parameter and token without gradients, 4 a pass with them.
+
+    Args:
+        parameters: of the model or the encoder.
+        gradient_passes: passes that took gradients; 0 stands for one forward pass.
+        tokens: of one pass.
+    """
+    per_token = (FORWARD + ACTIVATIONS) * gradient_passes if gradient_passes else FORWARD
+    return float(per_token * parameters * tokens)
+
+
+def stored_parameters(folder: Path) -> int:
+    """Return how many parameters a prepared model or encoder has, from the headers of its files alone."""
+    return sum(_entries(path) for path in sorted(folder.glob("*.safetensors")))
+
+
+def _entries(path: Path) -> int:
+    with safe_open(path, framework="numpy") as weights:
+        return sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118

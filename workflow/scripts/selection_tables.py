@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake):
+    from grads.study.load import parse_study
+    from grads.tables.files import selection_files
+    from grads.tables.selections import make_selection_tables
+
+    study, made = parse_study(snakemake.params.study), snakemake.output
+    folders = [Path(files[0]).parent for files in (made.tables, made.figures)]
+    make_selection_tables(study, selection_files(study, snakemake.params.reads), *folders)
