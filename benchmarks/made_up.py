@@ -41,9 +41,8 @@ def made_up_stores(needs: Needs, count: int, dimensions: int, folder: Path) -> d
         random = np.random.default_rng(1 + place)
         tokens = stores["tokens"].signals if store_point(name)[2] == TRAIN else _tokens(random, OTHERS, "o")
         width = CHECKPOINTS if name == TRAJECTORY else dimensions
-        kinds = [kind for kind in (*VECTORS, SENTENCES) if kind in measures] + [TRAJECTORY_LOSSES] * (
-            name == TRAJECTORY
-        )
+        known = (*VECTORS, SENTENCES) if name != TRAJECTORY else (TRAJECTORY_LOSSES,)
+        kinds = [kind for kind in known if kind in measures]
         features = {kind: _vectors(random, len(tokens), width, folder / f"{name}-{kind}.npy") for kind in kinds}
         stores[name] = MadeUpStore(_columns(random, tokens, measures), features)
     return stores

@@ -68,8 +68,7 @@ def select_records(
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
     made_by = {"ratio": ratio, "seed": seed, "method": method.name, "parameters": parsed.model_dump()}
-    made_by["source"] = method.source
-    meta = _counts(table, requested) | given.counts() | made_by | {"notes": choice.notes}
+    meta = _counts(table, requested) | given.counts() | made_by | {"source": method.source, "notes": choice.notes}
     return _written(table, meta, started, Path(out))
 
 
