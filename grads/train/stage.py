@@ -22,7 +22,7 @@ from grads.train.cell import TrainingCell
 from grads.train.material import Material, prepare_material
 from grads.train.schedule import micro_batch
 from grads.train.strategies.registry import find_strategy, parse_parameters
-from grads.train.trainer import BeforeStep, Collator, ProgressLines, ResponseTrainer
+from grads.train.trainer import Collator, ProgressLines, ResponseTrainer, Watch
 
 
 def train_cells(
@@ -74,8 +74,8 @@ def _train_cell(
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
-            cell.observer.open(scratch, padding)
-            callbacks.append(BeforeStep(visits, training.global_batch, cell.observer.before_step))
+            cell.observer.open(scratch, padding, visits)
+            callbacks.append(Watch(visits, training.global_batch, cell.observer))
         history, optimizer = _fit(model, material, padding, arguments, training.precision, callbacks)
         with atomic_path(cell.trained) as folder:
             model.save_pretrained(folder)
