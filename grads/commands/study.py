@@ -90,8 +90,9 @@ def _plain_table(columns: list[str]) -> "Table":
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        # Names are never broken: they are what is copied into a config.
+        table.add_column(column, overflow="fold", no_wrap=place == 0)
     return table
 
 

@@ -27,7 +27,7 @@ class TrainingCell:
         steps_of_records: see `training_order`.
         epochs: overrides the study's (the preliminary epoch is one).
         start: folder of the adapter or weights to go on from; the prepared model's own weights when not given.
-        observer: is shown the model before every optimiser step.
+        observer: is shown the model before and after every optimiser step.
         moments: safetensors file to write Adam's moments of the adapter to, for methods that measure by its geometry.
         strategy: name of the training strategy.
         strategy_parameters: those of its parameters that differ from its defaults.

@@ -63,7 +63,7 @@ def test_the_same_command_gives_the_same_subset_elsewhere(select, tmp_path):
     ("options", "sentence"),
     [
         (["--ratio", "2"], "--ratio: a ratio is above 0 and at most 1"),
-        (["--ratio", "0.5", "--method", "grad"], "there is no selection method 'grad': did you mean 'grads'?"),
+        (["--ratio", "0.5", "--method", "gradss"], "there is no selection method 'gradss': did you mean 'grads'?"),
         (["--ratio", "0.5", "--method", "full"], "method 'full' is a control that selects nothing"),
         (["--ratio", "0.5", "--method", "full_steps"], "is a control that selects nothing"),
         (["--ratio", "0.5", "--parameter", "diversty=1"], "--parameter: .*'diversity'"),

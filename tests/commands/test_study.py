@@ -23,7 +23,7 @@ def test_check_prints_the_grid_in_one_screen(grads):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("method: grads,", "method: grad,", "mine.yaml: arms.grads.method: .*did you mean 'grads'"),
+        ("method: grads,", "method: gradss,", "mine.yaml: arms.grads.method: .*did you mean 'grads'"),
         ("openbookqa.yaml", "openbooqa.yaml", "mine.yaml: 'general.tasks.products.yaml': .*'openbookqa.yaml'"),
         ("{method: full}", "{method: full, ratios: [0.5]}", "method 'full' has ratio 1 only: remove the list"),
     ],

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from grads.data.formatting import Example, Formatter
 from grads.data.records import load_records, make_record, write_records
@@ -112,7 +113,7 @@ def test_losses_that_are_gone_are_not_passed_over(tmp_path: Path) -> None:
     watch = TrajectoryLosses(tmp_path / "store", PROBE)
     watch.open(tmp_path, 0, [Example("a", [1, 2], 1)])
     with pytest.raises(GradsError, match="trajectory has lost losses of a stopped run: delete its folder"):
-        watch.close(0.0)
+        watch.close(0.0, nn.Linear(1, 1), 0)
 
 
 def test_small_losses_beside_large_ones_are_kept_exactly(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_notes_say_items_seeds_cap_and_signatures(study, frame):
         "(1 seed)",
         "at 64 new tokens: at most 12 %",
         "Signatures: BLEU nrefs:1|case:mixed.",
-        "grads, grads_density: arXiv 2511.08620",
+        "grads_density: arXiv 2511.08620",
     ):
         assert part in notes
     assert re.search(r"Methods: .*random.*: control", notes)

@@ -76,7 +76,14 @@ def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
         expected = measure(model, [examples[id_] for id_ in ids], ["gradients"], 300, 0).columns
         assert np.allclose(found.loc[ids, "head_l2"], expected["head_l2"], rtol=1e-4) == equal
 
-    # A run that is stopped after its checkpoint and in the middle of a line gives the same store.
+
+def test_a_stopped_run_gives_the_same_store(
+    tmp_path: Path, records: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = cell(tmp_path / "watched", records, observer=During(tmp_path / "during", PROBE, MEASURES))
+    train_cells([watched], tiny_model_folder, Format(), TRAINING, 2)
+    store = read_store(tmp_path / "during")
+    # Stopped after its checkpoint and in the middle of a line.
     original = stage.ResponseTrainer.training_step
 
     def step(self: Any, *arguments: Any) -> Any:
@@ -93,7 +100,7 @@ def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
     rows_file.write_bytes(rows_file.read_bytes()[:-30])
     train_cells([killed], tiny_model_folder, Format(), TRAINING, 2)
     again = read_store(tmp_path / "again")
-    assert again.signals.set_index("id").equals(found)
+    assert again.signals.equals(store.signals)
     assert np.array_equal(again.features["sgd_features"][:], store.features["sgd_features"][:])
 
 
