@@ -5,10 +5,9 @@ from typing import Any
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.estimates import Estimate, Estimates, Quantity, Run, untuned_run
+from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
 from grads.tables.layout import Entry, number, spread
-from grads.tables.measurements import ITEMS_ONLY
-from grads.tables.statistics import REPLICATES
+from grads.tables.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
 
 
 def estimate_entry(one: Estimate, decimals: int, place: int = 0) -> Entry:
@@ -32,8 +31,8 @@ def fact_columns(
     model, domain, run = of
     one = estimates.of(*of, quantity)
     fact = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio} | about
-    kind = ITEMS_ONLY if one.has_interval else "none"
-    fact |= {"value": one.value, "low": one.low, "high": one.high, "interval": kind, "items": one.n, "seeds": one.seeds}
+    fact |= {"value": one.value, "low": one.low, "high": one.high}
+    fact |= {"interval": one.kind, "items": one.n, "seeds": one.seeds}
     if untuned := untuned_run(study):
         gain = estimates.difference(*of, untuned, quantity)
         fact |= {change: gain.value, f"{change}_low": gain.low, f"{change}_high": gain.high}
@@ -42,10 +41,12 @@ def fact_columns(
 
 def interval_note(study: Study) -> str:
     """Return the sentence that says what the intervals hold, and what they do not."""
-    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+    if len(study.seeds) < LEAST_SEEDS:
+        seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+        return f"± is half the 95 % interval, {ITEMS_ONLY}: of the test items, not of the seeds ({seeds})."
     return (
-        f"± is half the 95 % interval of {REPLICATES:,} bootstrap resamples, {ITEMS_ONLY}: of the test items, "
-        f"not of the seeds ({seeds})."
+        f"± is half the 95 % interval over {CROSSED}, which are crossed ({len(study.seeds)} seeds; two-way random "
+        "effects, Satterthwaite's degrees of freedom); the untuned model has no seeds."
     )
 
 

@@ -16,13 +16,13 @@ from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.paths import VALIDATION, WARM
 from grads.tables.files import CellFiles
-from grads.tables.statistics import evaluate, interval, replicates
+from grads.tables.samples import ITEMS_ONLY, Sample
+from grads.tables.statistics import evaluate, replicates
 
 COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
     *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
 )
-ITEMS_ONLY = "items only"
 BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
 
@@ -31,7 +31,7 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     """Read the files of all cells into the long table; with `partial`, of those that are given.
 
     Returns:
-        A frame with COLUMNS. `low` and `high` bound the item bootstrap's 95 % interval where `interval` is `items only`
+        A frame with COLUMNS. `low` and `high` bound the 95 % interval over items where `interval` is `items only`
         and are NaN where it is `none`. `items` holds one row of sufficient statistics per item, in the order of the
         test set, which `statistic` turns into `value`.
 
@@ -159,7 +159,8 @@ def _row(
                 f"{content.path}: '{metric}' of '{task}' is {value}, its items give {recomputed}; make the file again"
             )
         row["n"], row["interval"] = len(items), ITEMS_ONLY
-        row["low"], row["high"] = interval(replicates(statistic, matrix, key))
+        drawn = replicates(statistic, matrix, key)
+        row["low"], row["high"] = Sample(np.array([float(value)]), drawn[None], len(items)).estimate().bounds()
     return row
 
 

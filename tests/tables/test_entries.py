@@ -7,11 +7,11 @@ import pytest
 
 from grads.study.load import parse_study
 from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
-from grads.tables.estimates import Estimate, Quantity, Run
+from grads.tables.estimates import Quantity, Run
 from grads.tables.layout import ABSENT, Entry
-from grads.tables.statistics import REPLICATES
+from grads.tables.samples import ITEMS_ONLY, Estimate
 
-SURE = Estimate(1.25, 1.0, 1.75, 40, 3)
+SURE = Estimate(1.25, 1.0, 1.75, 40, 3, kind=ITEMS_ONLY)
 BARE = Estimate(-0.004, math.nan, math.nan, 40, 1)
 
 
@@ -65,11 +65,16 @@ def test_columns_of_a_csv_file(config):
     assert not {"gain", "gain_low", "gain_high"} & set(alone)
 
 
-@pytest.mark.parametrize(("seeds", "said"), [([0], "(1 seed)"), ([0, 1], "(2 seeds)"), ([4, 5, 6], "(3 seeds)")])
-def test_the_note_says_what_the_intervals_leave_out(config, seeds, said):
-    note = interval_note(parse_study(config | {"seeds": seeds}))
-    assert said in note
-    assert f"{REPLICATES:,} bootstrap resamples, items only: of the test items, not of the seeds" in note
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([0], "items only: of the test items, not of the seeds (1 seed)"),
+        ([0, 1], "items only: of the test items, not of the seeds (2 seeds)"),
+        ([4, 5, 6], "over items and seeds, which are crossed (3 seeds;"),
+    ],
+)
+def test_the_note_says_what_the_intervals_hold(config, seeds, said):
+    assert said in interval_note(parse_study(config | {"seeds": seeds}))
 
 
 def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
