@@ -4,7 +4,7 @@ import pandas as pd
 
 from grads.study.config import Study
 from grads.study.paths import store_folder
-from grads.tables.entries import Shortfalls
+from grads.tables.entries import RunMarks
 from grads.tables.estimates import Estimates, runs
 from grads.tables.layout import Block, Entry, Table, number
 
@@ -14,7 +14,7 @@ RUN = ["model", "domain", "arm", "ratio"]
 
 def cost_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of costs: what each arm trained on, and what its selection took, alone and as it was shared."""
-    facts, short = cost_rows(study, estimates.frame), Shortfalls(estimates.frame)
+    facts, short = cost_rows(study, estimates.frame), RunMarks(estimates.frame)
     columns = ["records", "steps", "tokens", "training_seconds", "passes", "standalone_seconds", "as_run_seconds"]
     blocks = []
     for model, entry in study.models.items():

@@ -1,4 +1,4 @@
-"""What the tables share: entries, the columns of the CSV files, notes, and the mark of a selection that fell short."""
+"""What the tables share: entries, the columns of the CSV files, notes, and the marks of runs."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from grads.tables.layout import Entry, number, spread
 from grads.tables.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
 
 
-def estimate_entry(one: Estimate, decimals: int, place: int = 0) -> Entry:
-    """Return an estimate as it is printed: the value, then half the interval's width."""
-    return Entry(number(one.value, decimals), spread(one.half, decimals), place)
+def estimate_entry(one: Estimate, decimals: int, place: int = 0, marks: str = "") -> Entry:
+    """Return an estimate as it is printed: the value, then half the interval's width and the marks."""
+    return Entry(number(one.value, decimals), f"{spread(one.half, decimals)} {marks}".strip(), place)
 
 
 def fact_columns(
@@ -50,23 +50,31 @@ def interval_note(study: Study) -> str:
     )
 
 
-class Shortfalls:
-    """Knows for which runs a method returned fewer records than the ratio asks for, and marks them."""
+class RunMarks:
+    """Knows which runs a reader must be warned of, and marks them.
+
+    A dagger says that the method returned fewer records than the ratio asks for, a double dagger that it saw examples
+    of the target task.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         chosen = frame[(frame["part"] == "cost") & (frame["task"] == "selection")]
         cell = ["model", "domain", "arm", "ratio", "seed"]
         counts = chosen.pivot(index=cell, columns="metric", values="value")
-        short = counts[counts["actual"] < counts["requested"]].index if len(counts) else []
-        self._short = {key[:4] for key in short}
+        self._short = (
+            {key[:4] for key in counts[counts["actual"] < counts["requested"]].index} if len(counts) else set()
+        )
+        self._target = set(chosen[(chosen["metric"] == "uses_target") & (chosen["value"] > 0)]["arm"])
 
     def mark(self, model: str, run: Run, domain: str | None = None) -> str:
-        """Return a dagger where the run fell short on `domain`, or on any domain."""
-        found = any(
+        """Return the marks of a run; a shortfall counts on `domain`, or on any domain."""
+        short = any(
             (model, run.arm, run.ratio) == (key[0], *key[2:]) and domain in (None, key[1]) for key in self._short
         )
-        return "†" if found else ""
+        return "†" * short + "‡" * (run.arm in self._target)
 
     def notes(self) -> list[str]:
-        """Return the sentence that explains the mark, if it is used."""
-        return ["† The method returned fewer records than the ratio asks for."] if self._short else []
+        """Return the sentences that explain the marks that are used."""
+        short = "† The method returned fewer records than the ratio asks for."
+        target = "‡ The method sees examples of the target task (validation records) when it selects."
+        return [short] * bool(self._short) + [target] * bool(self._target)

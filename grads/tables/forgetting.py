@@ -6,14 +6,14 @@ import math
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
+from grads.tables.entries import RunMarks, estimate_entry, fact_columns, interval_note
 from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table, number, signed, spread
 
 
 def forgetting_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of general capability: a row per arm, ratio and domain tuned on, beside the untuned model."""
-    tasks, short = study.general.tasks, Shortfalls(estimates.frame)
+    tasks, short = study.general.tasks, RunMarks(estimates.frame)
     blocks, untuned = [], untuned_run(study)
     for model, entry in study.models.items():
         if untuned:
@@ -79,7 +79,7 @@ def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
     return facts
 
 
-def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:
+def _notes(study: Study, frame: pd.DataFrame, short: RunMarks) -> list[str]:
     items = frame[frame["part"] == "general"].drop_duplicates("task").set_index("task")["n"]
     parts = [f"{spec.title} {items[task]} ({spec.form}, {spec.metric})" for task, spec in study.general.tasks.items()]
     return [

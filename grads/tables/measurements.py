@@ -118,7 +118,7 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
 def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
         ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
-        ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
+        ("selection", one.selection, ("requested", "actual", "eligible", "seconds", "uses_target")),
         ("preliminary", one.preliminary, ("epochs", "tokens", "seconds")),
         *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
     ]

@@ -20,6 +20,7 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
 }
 
 _STYLE = """

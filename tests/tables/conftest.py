@@ -136,6 +136,7 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     training = {"records": records, "epochs": 2, "steps": 2 * records, "tokens": 50 * records, "seconds": 3.0 * records}
     write_json(folder / "training.json", training | {"final_loss": 1.25, "curve": []})
     selection = {"requested": records, "actual": records, "eligible": 20, "seconds": 0.5, "notes": []}
+    selection["uses_target"] = False
     write_json(folder / "selection.json", selection)
     stores, preliminary = {}, None
     if cell.arm.startswith("grads"):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
-from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
+from grads.tables.entries import RunMarks, estimate_entry, fact_columns, interval_note
 from grads.tables.estimates import Quantity, Run
 from grads.tables.layout import ABSENT, Entry
 from grads.tables.samples import ITEMS_ONLY, Estimate
@@ -86,7 +86,7 @@ def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
         ("m", "law", "random", "0.5", 0, 10, 10),
         ("n", "law", "grads", "0.5", 0, 10, 10),
     )
-    short = Shortfalls(frame)
+    short = RunMarks(frame)
     run = Run("grads", "0.5")
     assert short.mark("m", run, "law") == "†"
     assert short.mark("m", run) == "†"
@@ -99,12 +99,22 @@ def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
 
 def test_more_than_asked_is_no_shortfall():
     """The control of equal steps keeps all records and asks for fewer."""
-    short = Shortfalls(chosen(("m", "law", "full_steps", "0.05", 0, 5, 100)))
+    short = RunMarks(chosen(("m", "law", "full_steps", "0.05", 0, 5, 100)))
     assert short.mark("m", Run("full_steps", "0.05")) == ""
     assert short.notes() == []
 
 
 def test_without_selections_nothing_is_marked():
-    assert Shortfalls(chosen()).notes() == []
+    assert RunMarks(chosen()).notes() == []
     others = chosen(("m", "law", "grads", "0.5", 0, 10, 9)).assign(task="training")
-    assert Shortfalls(others).mark("m", Run("grads", "0.5")) == ""
+    assert RunMarks(others).mark("m", Run("grads", "0.5")) == ""
+
+
+def test_arms_that_see_target_examples_are_marked():
+    rows = chosen(("m", "law", "less", "0.5", 0, 10, 9), ("m", "law", "random", "0.5", 0, 10, 10))
+    seen = rows[rows["metric"] == "seconds"].assign(metric="uses_target")
+    seen["value"] = [1.0, 0.0]
+    marks = RunMarks(pd.concat([rows, seen]))
+    assert marks.mark("m", Run("less", "0.5")) == "†‡"
+    assert marks.mark("m", Run("random", "0.5")) == ""
+    assert [note[0] for note in marks.notes()] == ["†", "‡"]

@@ -47,6 +47,11 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
     whole, found = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
     hole = (found["domain"] == "law") & (found["arm"] == "random") & (found["ratio"] == 0.5)
     assert hole.sum() == 4
+    compared = [name for name in found if name.startswith("against_")]
+    others = found["domain"] == "tax"
+    pd.testing.assert_frame_equal(found.loc[others, compared], whole.loc[others, compared], check_dtype=False)
+    assert found.loc[hole | ((found["domain"] == "law") & (found["arm"] != "full")), "against_random"].isna().all()
+    whole, found = whole.drop(columns=compared), found.drop(columns=compared)
     assert found.loc[hole, ["value", "low", "high", "gain"]].isna().all(axis=None)
     pd.testing.assert_frame_equal(found[~hole], whole[~hole], check_dtype=False)
     cost = pd.read_csv(tmp_path / "partial/tables/cost.csv")
