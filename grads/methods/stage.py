@@ -66,9 +66,8 @@ def select_records(
     choice = method.select(inputs, parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
     meta = _counts(table, requested) | {"left_out": sorted(left_out), "ratio": ratio, "seed": seed}
-    meta |= {"method": method.name, "uses_target": method.uses_target, "parameters": parsed.model_dump()}
-    meta["notes"] = choice.notes
-    meta["seconds"] = round(time.monotonic() - started, 3)
+    meta |= {"method": method.name, "uses_target": method.uses_target, "notes": choice.notes}
+    meta |= {"parameters": parsed.model_dump(), "seconds": round(time.monotonic() - started, 3)}
     _write(table, meta, Path(out))
     return meta
 
