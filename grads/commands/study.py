@@ -29,6 +29,7 @@ def checked_study(config: Path) -> "Study":
         GradsError: the first thing that is wrong.
     """
     from grads.methods.plan import check_arms
+    from grads.study.claims import read_claims
     from grads.study.load import read_study
     from grads.study.names import check_files
 
@@ -36,6 +37,7 @@ def checked_study(config: Path) -> "Study":
     try:
         check_arms(study)
         check_files(study)
+        read_claims(study)
     except GradsError as error:
         raise GradsError(f"{config}: {error}") from None
     return study

@@ -239,6 +239,22 @@ class Arm(Section):
     )
 
 
+class Claim(Section):
+    """A sentence on how two arms compare, which `tables/claims` judges by what was measured."""
+
+    claim: str = Field(
+        description="`<arm>@<ratio> beats <arm> on <measure>`, the measure being a domain metric, a task or `general` "
+        "(mean accuracy over tasks); or `... forgets less than ... on ...` a task, `general`, `kl` or `nll` (drift)."
+    )
+    form: Literal["absolute", "relative"] = Field(
+        "absolute", description="Whether the difference is meant, or the difference in percent of the second arm's."
+    )
+    published: float | None = Field(
+        None, description="Published difference: the metric's units, accuracies in points, relative ones in percent."
+    )
+    source: str = Field("", description="Where it was published.")
+
+
 class Study(Section):
     """A whole study."""
 
@@ -259,6 +275,9 @@ class Study(Section):
     generation: Generation = Field(Generation(), description="How answers are generated.")
     evaluation: Evaluation = Field(Evaluation(), description="What is measured on the domain.")
     general: General = Field(description="What measures forgetting.")
+    claims: list[Claim] | str = Field(
+        [], description="Claims to judge: a list of them, or the path of a YAML file with one (see `config/claims`)."
+    )
     overlap: Literal["report", "refuse", "remove"] = Field(
         "report",
         description="Training and validation records that share a question or 8 words in a row with test records or "

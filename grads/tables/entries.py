@@ -39,15 +39,20 @@ def fact_columns(
     return fact
 
 
-def interval_note(study: Study) -> str:
-    """Return the sentence that says what the intervals hold, and what they do not."""
+def coverage(study: Study) -> str:
+    """Return what the study's intervals hold, and what they do not."""
     if len(study.seeds) < LEAST_SEEDS:
         seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-        return f"± is half the 95 % interval, {ITEMS_ONLY}: of the test items, not of the seeds ({seeds})."
+        return f"{ITEMS_ONLY}, of the test items and not of the seeds ({seeds})"
     return (
-        f"± is half the 95 % interval over {CROSSED}, which are crossed ({len(study.seeds)} seeds; two-way random "
-        "effects, Satterthwaite's degrees of freedom); the untuned model has no seeds."
+        f"{CROSSED}, which are crossed ({len(study.seeds)} seeds; two-way random effects, Satterthwaite's degrees of "
+        "freedom); the untuned model has no seeds"
     )
+
+
+def interval_note(study: Study) -> str:
+    """Return the sentence that says what stands after a value."""
+    return f"± is half the 95 % interval: {coverage(study)}."
 
 
 class RunMarks:

@@ -12,6 +12,11 @@ TABLES = ("domain", "forgetting", "cost")
 FIGURES = ("ratio", "tradeoff")
 
 
+def table_names(study: Study) -> list[str]:
+    """Return the tables of a study: those that every study has, and those that it gives reason for."""
+    return [*TABLES, *(["claims"] if study.claims else [])]
+
+
 @dataclass(frozen=True)
 class CellFiles:
     """A finished cell and the files that it left.

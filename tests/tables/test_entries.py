@@ -68,9 +68,9 @@ def test_columns_of_a_csv_file(config):
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [
-        ([0], "items only: of the test items, not of the seeds (1 seed)"),
-        ([0, 1], "items only: of the test items, not of the seeds (2 seeds)"),
-        ([4, 5, 6], "over items and seeds, which are crossed (3 seeds;"),
+        ([0], "items only, of the test items and not of the seeds (1 seed)"),
+        ([0, 1], "items only, of the test items and not of the seeds (2 seeds)"),
+        ([4, 5, 6], "items and seeds, which are crossed (3 seeds;"),
     ],
 )
 def test_the_note_says_what_the_intervals_hold(config, seeds, said):

@@ -7,6 +7,7 @@ from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, me
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
+from grads.study.claims import read_claims
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_yaml
@@ -21,6 +22,7 @@ try:
     STUDY = parse_study(config)
     check_arms(STUDY)
     check_files(STUDY)
+    read_claims(STUDY)
 except GradsError as error:
     raise WorkflowError(str(error))
 

@@ -1,6 +1,7 @@
 # The long table of measurements, and the tables and figures made from it.
-from grads.tables.files import FIGURES, TABLES, cell_files, listed
+from grads.tables.files import FIGURES, cell_files, listed, table_names
 
+TABLES = table_names(STUDY)
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
 
 
@@ -27,6 +28,7 @@ rule measurements:
 rule tables:
     input:
         PATHS.root / "measurements.parquet",
+        claims=[STUDY.claims] if isinstance(STUDY.claims, str) else [],
     output:
         tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=TABLES, suffix=[".csv", ".md", ".tex"]),
         pages=[shown(name, ".html", "Tables") for name in TABLES],
