@@ -28,6 +28,7 @@ def checked_study(config: Path) -> "Study":
     Raises:
         GradsError: the first thing that is wrong.
     """
+    from grads.evaluate.metrics.registry import check_metrics
     from grads.methods.plan import check_arms
     from grads.study.load import read_study
     from grads.study.names import check_files
@@ -35,6 +36,7 @@ def checked_study(config: Path) -> "Study":
     study = read_study(config)
     try:
         check_arms(study)
+        check_metrics(study)
         check_files(study)
     except GradsError as error:
         raise GradsError(f"{config}: {error}") from None
@@ -87,10 +89,10 @@ def _plain_table(columns: list[str]) -> "Table":
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, models, domains or tasks.")],
+    what: Annotated[str, typer.Argument(help="methods, metrics, models, domains or tasks.")],
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
-    """List the selection methods, or a study's models, domains or tasks.
+    """List the selection methods, the domain metrics, or a study's models, domains or tasks.
 
     \b
     Examples:
@@ -99,13 +101,23 @@ def list_(
     """
     from rich.console import Console
 
-    listed: dict[str, Any] = {"methods": _methods, "models": _models, "domains": _domains, "tasks": _tasks}
-    if what not in listed:
-        raise GradsError(f"there is no list of '{what}': {nearest(what, listed)}")
-    Console().print(_methods() if what == "methods" else listed[what](checked_study(config)))
+    known: dict[str, Any] = {"methods": _methods, "metrics": _metrics}
+    listed: dict[str, Any] = {"models": _models, "domains": _domains, "tasks": _tasks}
+    if what not in known | listed:
+        raise GradsError(f"there is no list of '{what}': {nearest(what, known | listed)}")
+    Console().print(known[what]() if what in known else listed[what](checked_study(config)))
 
 
-def _methods(_study: Any = None) -> "Table":
+def _metrics() -> "Table":
+    from grads.evaluate.metrics.registry import metrics
+
+    table = _plain_table(["metric", "title", "better", "source"])
+    for name, metric in metrics().items():
+        table.add_row(name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
+    return table
+
+
+def _methods() -> "Table":
     from grads.methods.registry import methods
 
     table = _plain_table(["method", "title", "reads", "parameters", "source"])

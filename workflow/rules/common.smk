@@ -3,6 +3,8 @@ from dataclasses import replace
 
 from snakemake.exceptions import WorkflowError
 
+from grads.evaluate.metrics.registry import check_metrics, find_metric
+from grads.evaluate.metrics.registry import module_of as metric_module
 from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
@@ -20,6 +22,7 @@ try:
         read_yaml(file)
     STUDY = parse_study(config)
     check_arms(STUDY)
+    check_metrics(STUDY)
     check_files(STUDY)
 except GradsError as error:
     raise WorkflowError(str(error))

@@ -67,10 +67,16 @@ use rule evaluate as evaluate_untuned with:
 ruleorder: evaluate_untuned > evaluate
 
 
+def metrics_wordnet(wildcards):
+    """Return WordNet where a metric reads it in the domain's language."""
+    language = STUDY.domains[wildcards.domain].language
+    return WORDNET if any(find_metric(name).needs_wordnet(language) for name in STUDY.evaluation.metrics) else []
+
+
 rule metrics:
     input:
         predictions=PATHS.run(CELL) / "predictions.jsonl",
-        wordnet=WORDNET if "meteor" in STUDY.evaluation.metrics else [],
+        wordnet=metrics_wordnet,
     output:
         PATHS.run(CELL) / "metrics.json",
     log:
@@ -82,6 +88,7 @@ rule metrics:
         runtime=60,
     params:
         metrics=STUDY.evaluation.metrics,
-        code=code_version("grads.evaluate.metrics"),
+        language=lambda wildcards: STUDY.domains[wildcards.domain].language,
+        code=code_version("grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics)),
     script:
         "../scripts/metrics.py"
