@@ -172,11 +172,15 @@ def run(
       grads run mine.yaml --arm grads --domain law
       grads run mine.yaml --arm grads --arm random --ratio 0.05 -- --dry-run
     """
+    from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
     study = checked_study(config)
     asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
-    targets = [str(Paths(study.study).run(cell) / "metrics.json") for cell in chosen_cells(study, asked)]
+    paths, chosen = Paths(study.study), chosen_cells(study, asked)
+    files = [paths.run(cell) / "metrics.json" for cell in chosen]
+    files += [paths.cross(cell, other) for cell in chosen for other in cross_domains(study, cell.domain)]
+    targets = list(dict.fromkeys(map(str, files)))
     if not Path("Snakefile").is_file():
         raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
     # Targets come first: --configfile would take them for config files.

@@ -232,6 +232,9 @@ class Evaluation(Section):
     wordnet: ArchiveSource | None = Field(
         None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
     )
+    cross_domain: bool = Field(
+        False, description="Test every model on the other domains too: what tuning on one does to another."
+    )
     precision: Precision = Field("bf16", description="Type of the frozen weights; adapters stay in float32.")
     token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
     task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")

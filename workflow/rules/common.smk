@@ -10,7 +10,7 @@ from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.study.code import code_version
-from grads.study.grid import Cell, cells
+from grads.study.grid import Cell, cells, cross_domains
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
@@ -43,6 +43,8 @@ wildcard_constraints:
     arm="|".join(STUDY.arms),
     ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
     seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
+    # A domain whose test set a model of another domain answers.
+    target="|".join(STUDY.domains),
     task="|".join(STUDY.general.tasks) or "none",
     split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",

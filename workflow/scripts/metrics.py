@@ -8,4 +8,7 @@ with job(snakemake):
 
     wordnet, parameters = snakemake.input.get("wordnet"), snakemake.params
     setting = Setting(parameters.language, Path(wordnet) if wordnet else None)
-    compute_metrics(Path(snakemake.input.predictions), parameters.metrics, Path(snakemake.output[0]), setting)
+    predictions = Path(snakemake.input.predictions)
+    if "target" in snakemake.wildcards.keys():  # noqa: SIM118 not a mapping
+        predictions = predictions / f"{snakemake.wildcards.target}.jsonl"
+    compute_metrics(predictions, parameters.metrics, Path(snakemake.output[0]), setting)
