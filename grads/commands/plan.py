@@ -172,7 +172,7 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
     import torch
 
     from grads.commands.calibration import calibrate
-    from grads.study.grid import cells
+    from grads.study.grid import cells, cross_domains
     from grads.study.paths import Paths
 
     # As in the workflow's jobs.
@@ -191,7 +191,8 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
             rows = _rows(paths.records(domain, "train")), _rows(paths.records(domain, "validation"))
             works["selection"].append(selection_work(study, tokens, round(tokens / max(1, rows[0]) * rows[1])))
             works["training"].append(training_work(study, tokens))
-            works["evaluation"].append(evaluation_work(study, tests[domain], general))
+            answers = tests[domain] + sum(tests[other] for other in cross_domains(study, domain))
+            works["evaluation"].append(evaluation_work(study, answers, general))
         for name, amounts in works.items():
             work = sum(amounts, Work())
             parts[name] = (parts[name][0] + work, parts[name][1] + work.seconds(speed))

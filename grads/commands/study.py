@@ -28,6 +28,7 @@ def checked_study(config: Path) -> "Study":
     Raises:
         GradsError: the first thing that is wrong.
     """
+    from grads.evaluate.metrics.registry import check_metrics
     from grads.methods.plan import check_arms
     from grads.study.claims import read_claims
     from grads.study.load import read_study
@@ -36,6 +37,7 @@ def checked_study(config: Path) -> "Study":
     study = read_study(config)
     try:
         check_arms(study)
+        check_metrics(study)
         check_files(study)
         read_claims(study)
     except GradsError as error:
@@ -89,10 +91,10 @@ def _plain_table(columns: list[str]) -> "Table":
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, models, domains or tasks.")],
+    what: Annotated[str, typer.Argument(help="methods, metrics, models, domains or tasks.")],
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
-    """List the selection methods, or a study's models, domains or tasks.
+    """List the selection methods, the domain metrics, or a study's models, domains or tasks.
 
     \b
     Examples:
@@ -101,13 +103,23 @@ def list_(
     """
     from rich.console import Console
 
-    listed: dict[str, Any] = {"methods": _methods, "models": _models, "domains": _domains, "tasks": _tasks}
-    if what not in listed:
-        raise GradsError(f"there is no list of '{what}': {nearest(what, listed)}")
-    Console().print(_methods() if what == "methods" else listed[what](checked_study(config)))
+    known: dict[str, Any] = {"methods": _methods, "metrics": _metrics}
+    listed: dict[str, Any] = {"models": _models, "domains": _domains, "tasks": _tasks}
+    if what not in known | listed:
+        raise GradsError(f"there is no list of '{what}': {nearest(what, known | listed)}")
+    Console().print(known[what]() if what in known else listed[what](checked_study(config)))
 
 
-def _methods(_study: Any = None) -> "Table":
+def _metrics() -> "Table":
+    from grads.evaluate.metrics.registry import metrics
+
+    table = _plain_table(["metric", "title", "better", "source"])
+    for name, metric in metrics().items():
+        table.add_row(name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
+    return table
+
+
+def _methods() -> "Table":
     from grads.methods.registry import methods
 
     table = _plain_table(["method", "title", "reads", "parameters", "source"])
@@ -162,11 +174,15 @@ def run(
       grads run mine.yaml --arm grads --domain law
       grads run mine.yaml --arm grads --arm random --ratio 0.05 -- --dry-run
     """
+    from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
     study = checked_study(config)
     asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
-    targets = [str(Paths(study.study).run(cell) / "metrics.json") for cell in chosen_cells(study, asked)]
+    paths, chosen = Paths(study.study), chosen_cells(study, asked)
+    files = [paths.run(cell) / "metrics.json" for cell in chosen]
+    files += [paths.cross(cell, other) for cell in chosen for other in cross_domains(study, cell.domain)]
+    targets = list(dict.fromkeys(map(str, files)))
     if not Path("Snakefile").is_file():
         raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
     # Targets come first: --configfile would take them for config files.

@@ -72,7 +72,7 @@ class Overlap:
 def record_item(record: Record) -> Item:
     """Return a record as an item; of a conversation, the first question counts, and all turns are looked into."""
     said = (turn.content for turn in record.turns)
-    return Item(record.id, record.opening, (*said, record.instruction, record.input, record.output))
+    return Item(record.id, record.opening, (*said, record.instruction, record.input, record.output, *record.references))
 
 
 def choice_item(number: int, row: Mapping[str, Any]) -> Item:

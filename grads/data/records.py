@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Record:
     `id` is a hash of the content, so that it is the same wherever and whenever the record is read. `group` names what
     must not be parted between training and test (a source document, a synset); empty when there is no such thing.
     `turns` are an optional system turn, then pairs of a user's and an assistant's turn; the answer always carries loss,
-    earlier ones as their `loss` says.
+    earlier ones as their `loss` says. `references` are further right answers, for metrics.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Record:
     source: str = ""
     group: str = ""
     turns: tuple[Turn, ...] = ()
+    references: tuple[str, ...] = ()
 
     @property
     def question(self) -> str:
@@ -56,22 +57,29 @@ COLUMNS = tuple(field.name for field in fields(Record))
 
 
 def make_record(
-    instruction: str, input: str, output: str, source: str = "", group: str = "", turns: Iterable[Turn] = ()
+    instruction: str,
+    input: str,
+    output: str,
+    source: str = "",
+    group: str = "",
+    turns: Iterable[Turn] = (),
+    references: Iterable[str] = (),
 ) -> Record:
     """Return a record with its content hash (16 hexadecimal digits of SHA-256) as id.
 
-    Which turns carry loss is no content: it changes what is learnt from a record and not which record it is.
+    Which turns carry loss, and which further answers are right, is no content: it changes what is learnt from a record,
+    or how its answers are judged, and not which record it is.
     """
     turns = tuple(turns)
     earlier = [f"{turn.role}\x1e{turn.content}" for turn in turns]
     content = "\x1f".join((instruction, input, output, *earlier))
     id_ = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return Record(id_, instruction, input, output, source, group, turns)
+    return Record(id_, instruction, input, output, source, group, turns, tuple(references))
 
 
 def write_records(path: Path | str, records: Iterable[Record]) -> None:
-    """Write records to Parquet, one column a field in the order of `Record`, `turns` as JSON or empty; atomically."""
-    rows = [(*astuple(record)[:-1], _turns_text(record.turns)) for record in records]
+    """Write records to Parquet, a column a field in the order of `Record`, lists as JSON or empty; atomically."""
+    rows = [_row(record) for record in records]
     columns = {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(COLUMNS)}
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
@@ -92,13 +100,19 @@ def load_records(path: Path | str) -> list[Record]:
         raise GradsError(
             f"{path} has columns {table.column_names}, not {list(COLUMNS)}: prepare the study's data again"
         )
-    return [Record(**row | {"turns": _turns(row["turns"])}) for row in table.to_pylist()]
+    return [_record(row) for row in table.to_pylist()]
 
 
-def _turns_text(turns: tuple[Turn, ...]) -> str:
-    return json.dumps([asdict(turn) for turn in turns], ensure_ascii=False) if turns else ""
+def _row(record: Record) -> tuple[str, ...]:
+    turns = [asdict(turn) for turn in record.turns]
+    return (*astuple(record)[:-2], _json_text(turns), _json_text(record.references))
 
 
-def _turns(text: str) -> tuple[Turn, ...]:
-    found: list[dict[str, Any]] = json.loads(text) if text else []
-    return tuple(Turn(**turn) for turn in found)
+def _json_text(values: Sequence[Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) if values else ""
+
+
+def _record(row: dict[str, str]) -> Record:
+    turns, references = (json.loads(row[name]) if row[name] else [] for name in ("turns", "references"))
+    texts = {name: text for name, text in row.items() if name not in ("turns", "references")}
+    return Record(**texts, turns=tuple(Turn(**turn) for turn in turns), references=tuple(references))

@@ -14,7 +14,9 @@ from grads.study.section import Precision, Section
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 LossTurns = Literal["last", "all"]
-RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
+RecordField = Literal[
+    "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"
+]
 
 
 class Archive(Section):
@@ -112,6 +114,11 @@ class Domain(Section):
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+    language: Literal["en", "zh", "other"] = Field(
+        "en",
+        description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
+        "other, whose words stand apart.",
+    )
 
     @model_validator(mode="after")
     def _glossary_has_its_own_fields(self) -> "Domain":
@@ -218,11 +225,16 @@ class General(Section):
 class Evaluation(Section):
     """Domain metrics and how the model is run for them."""
 
-    metrics: list[Literal["bleu", "meteor", "chrf", "response_nll"]] = Field(
+    metrics: list[str] = Field(
         ["bleu", "meteor", "chrf", "response_nll"],
-        description="Domain metrics of the tables, in their order; METEOR needs `wordnet`.",
+        description="Domain metrics of the tables, in their order; docs/metrics.md describes them all.",
     )
-    wordnet: ArchiveSource | None = Field(None, description="WordNet 3.0 for METEOR's synonyms; METEOR needs it.")
+    wordnet: ArchiveSource | None = Field(
+        None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
+    )
+    cross_domain: bool = Field(
+        False, description="Test every model on the other domains too: what tuning on one does to another."
+    )
     precision: Precision = Field("bf16", description="Type of the frozen weights; adapters stay in float32.")
     token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
     task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
@@ -290,9 +302,3 @@ class Study(Section):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed is listed twice")
         return seeds
-
-    @model_validator(mode="after")
-    def _meteor_has_wordnet(self) -> "Study":
-        if "meteor" in self.evaluation.metrics and self.evaluation.wordnet is None:
-            raise ValueError("metric 'meteor' needs 'evaluation.wordnet'; name an archive with WordNet 3.0 there")
-        return self

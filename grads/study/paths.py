@@ -1,6 +1,6 @@
 """Where everything of a study lies, relative to the working directory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grads.runtime.errors import GradsError, nearest
@@ -78,6 +78,16 @@ class Paths:
     def run(self, cell: Cell) -> Path:
         """Folder of a cell's training and evaluation; the preliminary epoch is the arm `warm` at ratio 1."""
         return self.root / "runs" / str(cell)
+
+    def cross(self, cell: Cell, other: str) -> Path:
+        """Metrics of a cell on the test set of another domain; those of an untuned cell are its own there."""
+        if cell.ratio == "0":
+            return self.run(replace(cell, domain=other)) / "metrics.json"
+        return self.run(cell) / "cross" / f"{other}.json"
+
+    def cross_predictions(self, cell: Cell) -> Path:
+        """Folder of a cell's answers to other domains' tests, one file a domain."""
+        return self.run(cell) / "cross" / "predictions"
 
     def untuned_general(self, model: str) -> Path:
         """General part of the untuned model, evaluated once per model."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grads.study.config import Study
-from grads.study.grid import Cell, cells
+from grads.study.grid import Cell, cells, cross_domains
 from grads.study.paths import WARM, Paths, store_folder, store_point, warm_cell
 
 TABLES = ("domain", "forgetting", "cost")
@@ -30,6 +30,7 @@ class CellFiles:
         stores: for each signal store that the method needed (such as `warm`, `base`) its meta.json.
         preliminary: summary of the preliminary epoch's training; needed with the store `warm`, or where the training
             goes on from there.
+        cross: by other domain, the metrics on its test set; empty unless the study asks for them.
     """
 
     cell: Cell
@@ -39,6 +40,7 @@ class CellFiles:
     selection: Path | None = None
     stores: dict[str, Path] = field(default_factory=dict)
     preliminary: Path | None = None
+    cross: dict[str, Path] = field(default_factory=dict)
 
 
 def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFiles]:
@@ -49,14 +51,14 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
         points: for each arm, the signal stores (such as `base`, `warm`) that its selection needs, other arms' that it
             refers to included.
     """
-    paths = Paths(study.study)
-    return [_files(paths, cell, set(points[cell.arm]), study.arms[cell.arm].start) for cell in cells(study)]
+    return [_files(study, cell, set(points[cell.arm])) for cell in cells(study)]
 
 
-def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
-    run = paths.run(cell)
+def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
+    paths, start = Paths(study.study), study.arms[cell.arm].start
+    run, cross = paths.run(cell), {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
-        return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model))
+        return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model), cross=cross)
     warm = paths.run(warm_cell(cell.model, cell.domain, cell.seed)) / "training.json"
     return CellFiles(
         cell,
@@ -69,16 +71,19 @@ def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
             for point in sorted(points)
         },
         preliminary=warm if start == WARM or any(store_point(point)[0] == WARM for point in points) else None,
+        cross=cross,
     )
 
 
 def missing_files(files: CellFiles) -> list[Path]:
     """Return which of a cell's files are not there; a finished cell lacks none."""
     own = (files.metrics, files.general, files.training, files.selection, files.preliminary)
-    return [path for path in (*own, *files.stores.values()) if path is not None and not path.is_file()]
+    needed = (*own, *files.stores.values(), *files.cross.values())
+    return [path for path in needed if path is not None and not path.is_file()]
 
 
 def listed(files: CellFiles) -> list[Path]:
     """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
     single = (files.metrics, files.general, files.training, files.selection, files.preliminary)
-    return [path for path in (*single, *(meta.parent for meta in files.stores.values())) if path is not None]
+    stores = (meta.parent for meta in files.stores.values())
+    return [path for path in (*single, *stores, *files.cross.values()) if path is not None]

@@ -75,12 +75,16 @@ def _cell_columns(cell: Cell) -> dict[str, Any]:
 
 
 def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
-    content = _Content(one.metrics, one.cell)
+    """Return the metrics on the cell's own test set (part `domain`) and on those of others (part `cross`)."""
+    places = [(one.metrics, "domain", "test", one.cell.domain)]
+    places += [(path, "cross", other, other) for other, path in one.cross.items()]
     rows = []
-    for metric in (*study.evaluation.metrics, *BESIDE):
-        entry = content.at(metric)
-        statistic, items = _domain_items(metric, entry)
-        rows.append(_row(content, "domain", "test", metric, entry, statistic, items, key=one.cell.domain))
+    for path, part, task, domain in places:
+        content = _Content(path, one.cell)
+        for metric in (*study.evaluation.metrics, *BESIDE):
+            entry = content.at(metric)
+            statistic, items = _domain_items(metric, entry)
+            rows.append(_row(content, part, task, metric, entry, statistic, items, key=domain))
     return rows
 
 

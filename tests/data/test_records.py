@@ -32,7 +32,12 @@ def test_an_id_counts_earlier_turns_and_not_their_loss() -> None:
 TURN = st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), TEXT, st.booleans())
 
 
-@given(st.lists(st.builds(make_record, TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3)), max_size=5))
+@given(
+    st.lists(
+        st.builds(make_record, TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), st.lists(TEXT, max_size=3)),
+        max_size=5,
+    )
+)
 def test_parquet_returns_the_same_records(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
     path = tmp_path_factory.mktemp("records") / "train.parquet"
     write_records(path, records)
@@ -43,7 +48,7 @@ def test_parquet_of_others_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "turns")
+    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "turns", "references")
     with pytest.raises(GradsError, match="is not there"):
         load_records(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")

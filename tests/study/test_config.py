@@ -84,7 +84,7 @@ def test_limits(section, others, key, taken, refused):
         (Training, "over_length", "cut"),
         (Adapter, "targets", "q_proj"),
         (Adapter, "targets", ["q_proj", 1]),
-        (Evaluation, "metrics", ["rouge"]),
+        (Evaluation, "metrics", [1]),
         (Evaluation, "metrics", "bleu"),
     ],
 )

@@ -3,13 +3,15 @@ from dataclasses import replace
 
 from snakemake.exceptions import WorkflowError
 
+from grads.evaluate.metrics.registry import check_metrics, find_metric
+from grads.evaluate.metrics.registry import module_of as metric_module
 from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.study.claims import read_claims
 from grads.study.code import code_version
-from grads.study.grid import Cell, cells
+from grads.study.grid import Cell, cells, cross_domains
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
@@ -21,6 +23,7 @@ try:
         read_yaml(file)
     STUDY = parse_study(config)
     check_arms(STUDY)
+    check_metrics(STUDY)
     check_files(STUDY)
     read_claims(STUDY)
 except GradsError as error:
@@ -42,6 +45,8 @@ wildcard_constraints:
     arm="|".join(STUDY.arms),
     ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
     seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
+    # A domain whose test set a model of another domain answers.
+    target="|".join(STUDY.domains),
     task="|".join(STUDY.general.tasks) or "none",
     split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",

@@ -23,7 +23,7 @@ rule prepare_domains:
         mem_mb=4000,
         runtime=60,
     params:
-        domains={name: settings(domain) for name, domain in STUDY.domains.items()},
+        domains={name: domain.model_dump(exclude={"language"}) for name, domain in STUDY.domains.items()},
         splits=settings(STUDY.splits),
         overlap=STUDY.overlap,
         archives=archive_map(*DOMAIN_SOURCES),

@@ -42,6 +42,24 @@ rule evaluate:
         "../scripts/evaluate.py"
 
 
+# What the model answers to the tests of other domains, where the study asks for that.
+use rule evaluate as evaluate_cross with:
+    input:
+        model=PATHS.model("{model}"),
+        records=lambda wildcards: [PATHS.records(other, "test") for other in cross_domains(STUDY, wildcards.domain)],
+        trained=PATHS.run(CELL) / "adapter",
+    output:
+        cross=directory(PATHS.cross_predictions(CELL)),
+    log:
+        PATHS.root / "logs" / "evaluate_cross" / f"{CELL}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "evaluate_cross" / f"{CELL}.tsv"
+    params:
+        **{**EVALUATION, "tasks": {}},
+        label=lambda wildcards: f"evaluate {cell_of(wildcards)} on other domains",
+        format=model_format,
+
+
 UNTUNED_RUNS = [PATHS.run(Cell("{model}", domain, "untuned", "0", 0)) for domain in STUDY.domains]
 
 
@@ -67,10 +85,19 @@ use rule evaluate as evaluate_untuned with:
 ruleorder: evaluate_untuned > evaluate
 
 
+METRICS_CODE = code_version("grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics))
+
+
+def metrics_wordnet(domain):
+    """Return WordNet where a metric reads it in a domain's language."""
+    language = STUDY.domains[domain].language
+    return WORDNET if any(find_metric(name).needs_wordnet(language) for name in STUDY.evaluation.metrics) else []
+
+
 rule metrics:
     input:
         predictions=PATHS.run(CELL) / "predictions.jsonl",
-        wordnet=WORDNET if "meteor" in STUDY.evaluation.metrics else [],
+        wordnet=lambda wildcards: metrics_wordnet(wildcards.domain),
     output:
         PATHS.run(CELL) / "metrics.json",
     log:
@@ -82,6 +109,21 @@ rule metrics:
         runtime=60,
     params:
         metrics=STUDY.evaluation.metrics,
-        code=code_version("grads.evaluate.metrics"),
+        language=lambda wildcards: STUDY.domains[wildcards.domain].language,
+        code=METRICS_CODE,
     script:
         "../scripts/metrics.py"
+
+
+use rule metrics as metrics_cross with:
+    input:
+        predictions=PATHS.cross_predictions(CELL),
+        wordnet=lambda wildcards: metrics_wordnet(wildcards.target),
+    output:
+        PATHS.cross(CELL, "{target}"),
+    log:
+        PATHS.root / "logs" / "metrics_cross" / f"{CELL}-{{target}}.log",
+    params:
+        metrics=STUDY.evaluation.metrics,
+        language=lambda wildcards: STUDY.domains[wildcards.target].language,
+        code=METRICS_CODE,
