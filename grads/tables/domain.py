@@ -14,9 +14,9 @@ from grads.tables.comparisons import (
     significance,
     significance_note,
 )
-from grads.tables.entries import RunMarks, estimate_entry, fact_columns, interval_note
+from grads.tables.entries import RunMarks, fact_columns, interval_note, ranked_column
 from grads.tables.estimates import Estimates, Quantity, Run, runs
-from grads.tables.layout import Block, Entry, Table, places
+from grads.tables.layout import Block, Entry, Table
 from grads.tables.measures import MEASURES
 
 LEAST_BLEU_BASELINE = 5.0
@@ -45,17 +45,15 @@ def domain_table(study: Study, estimates: Estimates) -> Table:
 
 
 def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, compared: _Compared) -> Block:
-    rows = [[Entry(run.title + marks.mark(model, run))] for run in runs(study)]
-    trained = [index for index, run in enumerate(runs(study)) if run.trained]
+    columns = [[Entry(run.title + marks.mark(model, run)) for run in runs(study)]]
+    trained = [run.trained for run in runs(study)]
     for domain, metric in itertools.product(study.domains, study.evaluation.metrics):
         measure = MEASURES[metric]
         found = [estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)]
-        ranked = places([found[index].value for index in trained], measure.decimals, measure.higher_is_better)
-        place = dict(zip(trained, ranked, strict=True))
-        for index, (row, run, one) in enumerate(zip(rows, runs(study), found, strict=True)):
-            signs = significance(compared[model, domain, metric][run], measure.higher_is_better)
-            row.append(estimate_entry(one, measure.decimals, place.get(index, 0), signs))
-    return Block(study.models[model].title, rows)
+        rows = compared[model, domain, metric]
+        signs = [significance(rows[run], measure.higher_is_better) for run in runs(study)]
+        columns.append(ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs))
+    return Block(study.models[model].title, [list(row) for row in zip(*columns, strict=True)])
 
 
 def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, object]]:

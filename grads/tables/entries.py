@@ -1,18 +1,14 @@
 """What the tables share: entries, the columns of the CSV files, notes, and the marks of runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from grads.study.config import Study
 from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
-from grads.tables.layout import Entry, number, spread
+from grads.tables.layout import Entry, number, places, signed, spread
 from grads.tables.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
-
-
-def estimate_entry(one: Estimate, decimals: int, place: int = 0, marks: str = "") -> Entry:
-    """Return an estimate as it is printed: the value, then half the interval's width and the marks."""
-    return Entry(number(one.value, decimals), f"{spread(one.half, decimals)} {marks}".strip(), place)
 
 
 def fact_columns(
@@ -31,11 +27,10 @@ def fact_columns(
     model, domain, run = of
     one = estimates.of(*of, quantity)
     fact = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio} | about
-    fact |= {"value": one.value, "low": one.low, "high": one.high}
-    fact |= {"interval": one.kind, "items": one.n, "seeds": one.seeds}
+    fact |= value_columns(one)
     if untuned := untuned_run(study):
         gain = estimates.difference(*of, untuned, quantity)
-        fact |= {change: gain.value, f"{change}_low": gain.low, f"{change}_high": gain.high}
+        fact |= estimate_columns(change, gain)
     return fact
 
 
@@ -53,6 +48,45 @@ def coverage(study: Study) -> str:
 def interval_note(study: Study) -> str:
     """Return the sentence that says what stands after a value."""
     return f"± is half the 95 % interval: {coverage(study)}."
+
+
+def ranked_column(
+    found: Sequence[Estimate],
+    decimals: int,
+    higher_is_better: bool,
+    ranks: Sequence[bool] | None = None,
+    marks: Sequence[str] | None = None,
+    signs: bool = False,
+) -> list[Entry]:
+    """Return a column of estimates as they are printed: values, then half the intervals' widths and the marks.
+
+    Args:
+        found: the estimates.
+        decimals: how many are printed.
+        higher_is_better: direction.
+        ranks: which of them are compared for the best and the second; all when not given.
+        marks: what stands after each interval.
+        signs: whether values bear their sign, as changes do.
+    """
+    picked = [index for index in range(len(found)) if ranks is None or ranks[index]]
+    ranking = places([found[index].value for index in picked], decimals, higher_is_better)
+    place, write = dict(zip(picked, ranking, strict=True)), signed if signs else number
+    asides = [f"{spread(one.half, decimals)} {marks[i] if marks else ''}".strip() for i, one in enumerate(found)]
+    return [
+        Entry(write(one.value, decimals), aside, place.get(index, 0))
+        for index, (one, aside) in enumerate(zip(found, asides, strict=True))
+    ]
+
+
+def value_columns(one: Estimate) -> dict[str, Any]:
+    """Return what is known of a value as columns of a CSV file."""
+    bounds = {"value": one.value, "low": one.low, "high": one.high}
+    return bounds | {"interval": one.kind, "items": one.n, "seeds": one.seeds}
+
+
+def estimate_columns(name: str, one: Estimate) -> dict[str, float]:
+    """Return value and bounds as columns of a CSV file."""
+    return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
 
 
 class RunMarks:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
-from grads.tables.entries import RunMarks, estimate_entry, fact_columns, interval_note
+from grads.tables.entries import RunMarks, fact_columns, interval_note, ranked_column
 from grads.tables.estimates import Quantity, Run
 from grads.tables.layout import ABSENT, Entry
 from grads.tables.samples import ITEMS_ONLY, Estimate
@@ -29,12 +29,13 @@ def chosen(*rows: tuple[str, str, str, str, int, int, int]) -> pd.DataFrame:
     )
 
 
-def test_an_entry_is_the_value_and_half_the_interval():
-    assert estimate_entry(SURE, 2) == Entry("1.25", "±0.38", 0)
-    assert estimate_entry(SURE, 1, place=2) == Entry("1.2", "±0.4", 2)
-    assert estimate_entry(BARE, 2) == Entry("0.00", "", 0)
+def test_an_entry_is_the_value_half_the_interval_and_the_marks():
     nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
-    assert estimate_entry(nothing, 2) == Entry(ABSENT, "", 0)
+    column = ranked_column([SURE, BARE, nothing], 2, True, marks=["f+", "r+", ""])
+    assert column == [Entry("1.25", "±0.38 f+", 1), Entry("0.00", "r+", 2), Entry(ABSENT, "", 0)]
+    assert ranked_column([SURE], 1, True) == [Entry("1.2", "±0.4", 1)]
+    assert ranked_column([SURE, BARE], 2, False, signs=True) == [Entry("+1.25", "±0.38", 2), Entry("0.00", "", 1)]
+    assert [one.place for one in ranked_column([SURE, BARE], 2, True, ranks=[False, True])] == [0, 1]
 
 
 class Estimates:
