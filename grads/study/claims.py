@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from grads.runtime.errors import GradsError, nearest
-from grads.study.config import Claim, Study
+from grads.study.claim import Claim
+from grads.study.config import Study
 from grads.study.grid import arm_ratios
 from grads.study.load import read_yaml
 from grads.study.ratios import canonical_ratio

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from grads.study.claim import Claim
 from grads.study.probe import Probe
 from grads.study.ratios import Ratio
 from grads.study.section import Precision, Section
@@ -249,22 +250,6 @@ class Arm(Section):
     start: Literal["base", "warm"] = Field(
         "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
     )
-
-
-class Claim(Section):
-    """A sentence on how two arms compare, which `tables/claims` judges by what was measured."""
-
-    claim: str = Field(
-        description="`<arm>@<ratio> beats <arm> on <measure>`, the measure being a domain metric, a task or `general` "
-        "(mean accuracy over tasks); or `... forgets less than ... on ...` a task, `general`, `kl` or `nll` (drift)."
-    )
-    form: Literal["absolute", "relative"] = Field(
-        "absolute", description="Whether the difference is meant, or the difference in percent of the second arm's."
-    )
-    published: float | None = Field(
-        None, description="Published difference: the metric's units, accuracies in points, relative ones in percent."
-    )
-    source: str = Field("", description="Where it was published.")
 
 
 class Study(Section):

@@ -7,6 +7,7 @@ from pathlib import Path
 from grads.study.config import Study
 from grads.study.grid import Cell, cells, cross_domains
 from grads.study.paths import WARM, Paths, store_folder, store_point, warm_cell
+from grads.study.switches import variants
 
 TABLES = ("domain", "forgetting", "cost")
 FIGURES = ("ratio", "tradeoff")
@@ -14,7 +15,12 @@ FIGURES = ("ratio", "tradeoff")
 
 def table_names(study: Study) -> list[str]:
     """Return the tables of a study: those that every study has, and those that it gives reason for."""
-    return [*TABLES, *(["claims"] if study.claims else [])]
+    reasons = {
+        "cross": study.evaluation.cross_domain and len(study.domains) > 1,
+        "ablation": bool(variants(study)),
+        "claims": bool(study.claims),
+    }
+    return [*TABLES, *(name for name, there in reasons.items() if there)]
 
 
 @dataclass(frozen=True)

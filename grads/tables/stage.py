@@ -5,8 +5,10 @@ from pathlib import Path
 
 from grads.runtime.progress import say
 from grads.study.config import Study
+from grads.tables.ablation import ablation_table
 from grads.tables.claims import claims_table
 from grads.tables.cost import cost_table
+from grads.tables.cross import cross_table
 from grads.tables.domain import domain_table
 from grads.tables.estimates import Estimates
 from grads.tables.figures import ratio_figure, tradeoff_figure, write_figure
@@ -16,7 +18,14 @@ from grads.tables.measurements import collect, read_measurements, write_measurem
 from grads.tables.render import write_table
 
 # The names are those that the workflow declares, in `grads.tables.files`, which imports nothing heavy.
-_BUILD_TABLE = {"domain": domain_table, "forgetting": forgetting_table, "cost": cost_table, "claims": claims_table}
+_BUILD_TABLE = {
+    "domain": domain_table,
+    "forgetting": forgetting_table,
+    "cost": cost_table,
+    "cross": cross_table,
+    "ablation": ablation_table,
+    "claims": claims_table,
+}
 _DRAW_FIGURE = {"ratio": ratio_figure, "tradeoff": tradeoff_figure}
 
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from grads.runtime.errors import GradsError
+from grads.study.claim import Claim
 from grads.study.claims import ParsedClaim, in_study, parse_claim, read_claims, run_titles
-from grads.study.config import Claim
 from grads.study.load import parse_study, read_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
