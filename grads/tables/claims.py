@@ -22,6 +22,8 @@ SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 NOT_IN_STUDY = "not in this study"
 NOT_MEASURED = "not measured yet"
 NO_BASELINE = "no baseline"
+ENOUGH_SEEDS = 10
+"""From so many seeds on the correction for several claims holds even where seeds differ much."""
 
 
 @dataclass(frozen=True)
@@ -209,12 +211,16 @@ def _said(claim: ParsedClaim) -> dict[str, str]:
 
 
 def _notes(study: Study, judged: Sequence[Judged]) -> list[str]:
-    few = f" With fewer than {LEAST_SEEDS} seeds no verdict covers what other seeds would give."
+    caution = ""
+    if len(study.seeds) < LEAST_SEEDS:
+        caution = f" With fewer than {LEAST_SEEDS} seeds no verdict covers what other seeds would give."
+    elif len(study.seeds) < ENOUGH_SEEDS:
+        caution = " With so few seeds, where these differ much, more than 5 % of true nulls fall (docs/statistics.md)."
     return [
         f"{SUPPORTED}: the corrected interval lies above 0; {REFUTED}: it lies below; else {UNDECIDED}.",
         f"Corrected by Holm's procedure over all {len(judged)} rows that were judged; bounds are those of the level at "
         "which a row was tested, so that an interval may be wider than another of equal error.",
         "Differences are in the metric's units, accuracies in points, relative ones in percent of the second arm's; "
         f"{NO_BASELINE}: the second arm's value is not above 0, or its BLEU is below {LEAST_BLEU_BASELINE:g}.",
-        f"Intervals: {coverage(study)}.{few * (len(study.seeds) < LEAST_SEEDS)}",
+        f"Intervals: {coverage(study)}.{caution}",
     ]
