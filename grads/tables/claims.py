@@ -169,7 +169,7 @@ def _row(study: Study, one: Judged) -> list[Entry]:
         Entry(domain),
         Entry(signed(value, decimals) + unit * (not math.isnan(value))),
         Entry(bounds),
-        Entry(number(one.p, 3)),
+        Entry("< 0.001" if one.p < 0.001 else number(one.p, 3)),
         Entry(one.verdict, place=1 if one.verdict in (SUPPORTED, REFUTED) else 0),
         *_published(one.claim),
     ]

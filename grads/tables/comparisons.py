@@ -136,4 +136,4 @@ def detectable_notes(parts: Sequence[str]) -> list[str]:
     said = "; ".join(part for part in parts if part)
     if not said:
         return []
-    return [f"Smallest true difference that is seen at 5 % (uncorrected) with {POWER:.0%} power: {said}."]
+    return [f"Smallest true difference that is seen at 5 % (uncorrected) with {100 * POWER:.0f} % power: {said}."]

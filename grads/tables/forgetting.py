@@ -11,6 +11,7 @@ import pandas as pd
 from grads.study.config import Study
 from grads.tables.comparisons import (
     Comparison,
+    baselines,
     compare,
     comparison_columns,
     detectable_note,
@@ -99,7 +100,9 @@ def _block(
     drift = [estimates.of(*of, run, Quantity.general("text", "kl")) for run in rows]
     columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False))
     if study.general.tasks:
-        columns += _means([mean_retained(list(parts[run].values())) for run in rows], trained)
+        compared_with_full = ["full" in baselines(study, run) for run in rows]
+        means = [mean_retained(list(parts[run].values())) for run in rows]
+        columns += _means(means, trained, compared_with_full)
     return Block(title, [list(row) for row in zip(*columns, strict=True)])
 
 
@@ -116,13 +119,14 @@ def _accuracies(
     return entries
 
 
-def _means(found: Sequence[Retained], trained: Sequence[bool]) -> list[list[Entry]]:
-    """Return the columns of means over tasks; of the untuned model only the accuracy is shown."""
+def _means(found: Sequence[Retained], trained: Sequence[bool], with_full: Sequence[bool]) -> list[list[Entry]]:
+    """Return the columns of means over tasks; ratios stay empty for runs that are what others are divided by."""
     columns = [ranked_column([_percent(one.accuracy) for one in found], 1, True, trained)]
     for name in RATIOS:
         values = [_percent(getattr(one, name)) for one in found]
         column = ranked_column(values, 1, True, signs=name == "relative_to_full")
-        columns.append([entry if one else Entry("") for entry, one in zip(column, trained, strict=True)])
+        shown = with_full if name == "relative_to_full" else trained
+        columns.append([entry if one else Entry("") for entry, one in zip(column, shown, strict=True)])
     return columns
 
 

@@ -115,7 +115,8 @@ def crossed_error(items: float, seeds: float, both: float, item_count: int, seed
 
     The two-way random effects model has mean squares A of items, B of seeds and E of the residual; the variance of the
     grand mean of I items and S seeds is (A + B - E) / (I S), with degrees of freedom by Satterthwaite (Biometrics
-    Bulletin 2, 1946). It is never taken to be less than that of the items or the seeds alone.
+    Bulletin 2, 1946). Where the residual exceeds one of the others, whose true component may then be none, the larger
+    of the two stands alone, with its own degrees of freedom.
 
     Args:
         items: A / (I S).
@@ -124,10 +125,12 @@ def crossed_error(items: float, seeds: float, both: float, item_count: int, seed
         item_count: I.
         seed_count: S.
     """
-    variance = max(items + seeds - both, items, seeds)
-    if variance == 0:
-        return 0.0, float(seed_count - 1)
     of_items, of_seeds = max(1, item_count - 1), seed_count - 1
+    if both > min(items, seeds):
+        return (math.sqrt(items), float(of_items)) if items >= seeds else (math.sqrt(seeds), float(of_seeds))
+    variance = items + seeds - both
+    if variance == 0:
+        return 0.0, float(of_seeds)
     spread = items**2 / of_items + seeds**2 / of_seeds + both**2 / (of_items * of_seeds)
     return math.sqrt(variance), variance**2 / spread
 

@@ -119,7 +119,7 @@ def test_notes_say_what_could_have_been_seen(study, config):
     smallest = f"{0.5 * (stats.t.ppf(0.975, 20) + stats.t.ppf(0.8, 20)):.2f}"
     assert detectable_note(found, "BLEU", 2) == f"BLEU {smallest} from full"
     (note,) = detectable_notes([detectable_note(found, "BLEU", 2), ""])
-    assert "80% power: BLEU" in note
+    assert "80 % power: BLEU" in note
     assert detectable_notes([detectable_note([], "BLEU", 2)]) == []
     (note,) = significance_note(study)
     assert "Holm's correction" in note

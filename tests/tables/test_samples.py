@@ -42,8 +42,12 @@ def crossed(generator, items, seeds, variances):
 def test_the_error_is_that_of_two_way_random_effects(seeds, variances):
     table = crossed(np.random.default_rng(4), 40, seeds, variances)
     rows, columns, both = mean_squares(table)
-    variance = max(rows + columns - both, rows, columns) / table.size
-    freedom = (variance * table.size) ** 2 / (rows**2 / 39 + columns**2 / (seeds - 1) + both**2 / 39 / (seeds - 1))
+    if both > min(rows, columns):
+        variance, freedom = (rows / table.size, 39) if rows > columns else (columns / table.size, seeds - 1)
+    else:
+        variance = (rows + columns - both) / table.size
+        spread = rows**2 / 39 + columns**2 / (seeds - 1) + both**2 / 39 / (seeds - 1)
+        freedom = (variance * table.size) ** 2 / spread
     found = of_table(table).estimate()
     assert found.value == pytest.approx(table.mean())
     assert (found.kind, found.seeds, found.n) == (CROSSED, seeds, 40)
