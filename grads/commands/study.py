@@ -54,6 +54,7 @@ def check(config: Config) -> None:
     """
     from rich.console import Console
 
+    from grads.study.claims import in_study, read_claims
     from grads.study.grid import cells
 
     study, console = checked_study(config), Console()
@@ -61,6 +62,9 @@ def check(config: Config) -> None:
     console.print(_grid(study))
     for name, entries in (("models", study.models), ("domains", study.domains), ("tasks", study.general.tasks)):
         console.print(f"{name:8} {', '.join(entries)}", highlight=False, soft_wrap=True)
+    if claims := read_claims(study):
+        known = sum(in_study(study, claim) for claim in claims)
+        console.print(f"{'claims':8} {len(claims)}, of which {known} are about this study", highlight=False)
     console.print(f"{'seeds':8} {', '.join(map(str, study.seeds))}", highlight=False, soft_wrap=True)
     grid = cells(study)
     trained = sum(cell.trained for cell in grid)
