@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from sacrebleu.metrics import BLEU
 from scipy import stats
 
 from grads.runtime.errors import GradsError
-from grads.tables import samples
+from grads.tables import samples, statistics
 from grads.tables.samples import CROSSED, ITEMS_ONLY, Sample, average, crossed_error, difference, ratio, scaled, shifted
 from grads.tables.statistics import REPLICATES, item_weights
 
@@ -176,3 +177,23 @@ def test_the_smallest_difference_is_seen_four_times_in_five():
 def test_draws_are_as_many_as_documented():
     assert of_table(np.ones((4, 3))).draws.shape == (3, REPLICATES)
     assert samples.LEAST_SEEDS == 3
+
+
+def test_corpus_bleu_has_the_error_of_its_jackknife():
+    """Pseudo-values I T - (I - 1) T(without i) turn a corpus metric into a table that textbooks' mean squares fit."""
+    luck = np.random.default_rng(6)
+    references = [" ".join(luck.choice(list("abcdef"), size=12)) for _ in range(60)]
+    counts = []
+    for _ in range(3):
+        answers = [" ".join(w if luck.random() < 0.85 else "z" for w in text.split()) for text in references]
+        counts.append(np.array(BLEU()._extract_corpus_statistics(answers, [references]), dtype=float))
+    values = np.array([statistics.evaluate("bleu", one) for one in counts])
+    sample = Sample(values, np.array([statistics.replicates("bleu", one, "law") for one in counts]), 60)
+    left_out = np.array([statistics.bleu(one.sum(axis=0) - one, 59) for one in counts]).T
+    rows, columns, both = mean_squares(60 * values - 59 * left_out)
+    seeds = values.var(ddof=1) / 3
+    error, freedom = crossed_error(rows / 180, seeds, both / 180, 60, 3)
+    found = sample.estimate()
+    assert columns / 180 == pytest.approx(seeds, rel=0.3)
+    assert found.error == pytest.approx(error, rel=0.1)
+    assert found.freedom == pytest.approx(freedom, rel=0.25)
