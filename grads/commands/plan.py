@@ -223,7 +223,8 @@ def _general_tokens(study: "Study") -> int:
     for task in study.general.tasks:
         for row in read_jsonl(Paths(study.study).general(f"{task}.jsonl")):
             question = len(row["question"]) + len(row.get("passage", ""))
-            tokens += sum(question + len(choice) for choice in row["choices"]) // CHARACTERS_PER_TOKEN
+            choices = row.get("choices", [row.get("answer", "")])
+            tokens += sum(question + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
     return tokens
 
 

@@ -177,16 +177,45 @@ class ChoiceData(Section):
     member: str = Field(description="Path of the JSON-lines file inside the archive.")
 
 
+class HarnessData(Section):
+    """A benchmark that lm-eval knows by name, such as `gsm8k` or `mmlu`; its data is fetched from the hub once."""
+
+    kind: Literal["harness"] = Field(description="A task or group of lm-eval, of the installed version.")
+    name: str = Field(pattern=r"^[\w.-]+$", description="lm-eval's name of the task or group.")
+    revision: str = Field("main", min_length=1, description="Commit (best), tag or branch of its data on the hub.")
+
+
 class Task(Section):
-    """A general benchmark: a local lm-eval task."""
+    """A general benchmark of lm-eval: a task file over local items, or one that lm-eval knows by name."""
 
     title: str = Field(description="How tables call the task.")
-    yaml: str = Field(description="Path of the lm-eval task file; `DATA` in it stands for the sampled items.")
-    data: FileSource | ChoiceData = Field(discriminator="kind", description="Where its items come from.")
-    metric: str = Field("acc", description="The lm-eval metric that tables show.")
+    yaml: str | None = Field(
+        None,
+        description="Path of the lm-eval task file; `DATA` in it is the sampled items. Not for `kind: harness`.",
+    )
+    data: FileSource | ChoiceData | HarnessData = Field(discriminator="kind", description="Where its items come from.")
+    metric: str = Field(
+        "acc", description="lm-eval's metric that tables show; with its filter where it has some: `exact_match,none`."
+    )
     form: Literal["plain", "chat"] = Field("plain", description="Whether the chat template is applied.")
-    sample: int = Field(ge=1, description="Items, drawn with `general.seed`.")
-    chance: float = Field(ge=0, lt=1, description="Accuracy of guessing.")
+    few_shot: int | None = Field(
+        None, ge=0, description="`kind: harness`: examples in a prompt; the task's own number."
+    )
+    sample: int | None = Field(
+        None, ge=1, description="Items, drawn with `general.seed`; all of a `kind: harness` when not given."
+    )
+    chance: float = Field(ge=0, lt=1, description="Accuracy of guessing; 0 where the answer is written freely.")
+
+    @model_validator(mode="after")
+    def _keys_belong_to_the_kind(self) -> "Task":
+        named = isinstance(self.data, HarnessData)
+        for key, is_for in (("yaml", False), ("sample", False), ("few_shot", True)):
+            given = getattr(self, key) is not None
+            if given and key != "sample" and named != is_for:
+                raise ValueError(f"'{key}' is {'' if is_for else 'not '}for data of kind 'harness': take it away")
+            if not given and not named and key != "few_shot":
+                raise ValueError(f"'{key}' is missing")
+        return self
 
 
 class TextData(Section):
@@ -219,7 +248,11 @@ class General(Section):
 
     tasks: dict[Name, Task] = Field({}, description="General benchmarks by their keys.")
     text: GeneralText = Field(description="General text on which drift is measured.")
-    seed: int = Field(0, description="Draws the samples of all tasks and of the text.")
+    seed: int = Field(0, description="Draws the samples of all tasks and of the text, and few-shot examples.")
+    allow_code: bool = Field(
+        False,
+        description="Run the code that models write (`humaneval`, `mbpp`): with your rights, in no sandbox.",
+    )
 
 
 class Evaluation(Section):

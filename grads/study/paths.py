@@ -1,11 +1,12 @@
 """Where everything of a study lies, relative to the working directory."""
 
+import importlib.metadata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
-from grads.study.config import HubDataSource, HubSource
+from grads.study.config import HarnessData, HubDataSource, HubSource
 from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
@@ -26,6 +27,17 @@ def hub_path(source: HubSource) -> Path:
     name = source.id.replace("/", "--")
     kind, suffix = ("datasets", ".parquet") if isinstance(source, HubDataSource) else ("models", "")
     return RESOURCES / "hub" / kind / f"{name}-{digest(source.model_dump(), 12)}{suffix}"
+
+
+def harness_path(source: HarnessData) -> Path:
+    """Return where the data of a benchmark that lm-eval knows by name lies, by the installed lm-eval's version."""
+    version = importlib.metadata.version("lm-eval")
+    return RESOURCES / "hub" / "tasks" / f"{source.name}-{digest([source.model_dump(), version], 12)}"
+
+
+def documents_path(general: Path) -> Path:
+    """Return what lies beside a file of general results: a line for each document of each task."""
+    return general.with_name(f"{general.stem}-documents.jsonl")
 
 
 WORDNET = RESOURCES / "wordnet"

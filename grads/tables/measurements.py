@@ -105,7 +105,10 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     rows = []
     for task in study.general.tasks:
         entry = content.at("tasks", task)
-        for metric, name in ((study.general.tasks[task].metric, "correct"), ("gold_logprob", "gold_logprob")):
+        kinds = [(study.general.tasks[task].metric, "correct")]
+        # Answers that are written freely have none.
+        kinds += [("gold_logprob", "gold_logprob")] if "gold_logprob" in entry else []
+        for metric, name in kinds:
             items = [[item[name]] for item in content.at("tasks", task, "items")]
             # The task's hash covers its items and prompts: only equal hashes may be compared.
             value = {"value": entry["value"] if name == "correct" else content.at("tasks", task, name)}

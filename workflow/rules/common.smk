@@ -14,7 +14,17 @@ from grads.study.grid import Cell, cells, cross_domains
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
-from grads.study.paths import VALIDATION, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.paths import (
+    VALIDATION,
+    WORDNET,
+    Paths,
+    archive_path,
+    documents_path,
+    harness_path,
+    hub_path,
+    store_folder,
+    warm_cell,
+)
 from grads.study.seeds import derive_seed
 
 try:
@@ -112,7 +122,14 @@ def archive_map(*sources):
 def files_of(*sources):
     """Return the user's own files, and what the hub gave, that the given sources read."""
     own = [source.path for source in sources if source.kind == "file"]
-    return own + [hub_path(source) for source in sources if source.kind == "hub"]
+    named = [harness_path(source) for source in sources if source.kind == "harness"]
+    return own + named + [hub_path(source) for source in sources if source.kind == "hub"]
+
+
+def task_source(path):
+    """Return the source, as plain data, of the benchmark whose data is fetched to a path."""
+    sources = [task.data for task in STUDY.general.tasks.values() if task.data.kind == "harness"]
+    return next(settings(source) for source in sources if str(harness_path(source)) == path)
 
 
 def hub_source(path):

@@ -51,6 +51,23 @@ rule prefetch_data:
         "../scripts/prefetch.py"
 
 
+rule prefetch_task:
+    output:
+        directory("resources/hub/tasks/{benchmark}"),
+    log:
+        "logs/prefetch/tasks/{benchmark}.log",
+    wildcard_constraints:
+        benchmark="[^/]+",
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
+    params:
+        source=lambda wildcards, output: task_source(output[0]),
+        allow_code=STUDY.general.allow_code,
+    script:
+        "../scripts/prefetch.py"
+
+
 rule install_wordnet:
     input:
         archives_of(STUDY.evaluation.wordnet),
