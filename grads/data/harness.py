@@ -19,7 +19,8 @@ from grads.data.hub import fetch_splits
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import atomic_path, read_json, write_json, write_text
 from grads.runtime.progress import say
-from grads.study.config import HarnessData, HubSource
+from grads.study.general import HarnessData
+from grads.study.sources import HubSource
 
 TASKS = "tasks.json"
 # What a task of lm-eval says of its data.

@@ -20,8 +20,9 @@ from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
-from grads.study.config import Domain, FileSource, General, GlossarySource, HarnessData, HubDataSource, Splits
-from grads.study.paths import harness_path, hub_path
+from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
+from grads.study.general import HarnessData
+from grads.study.paths import hub_path
 
 DATA_TOKEN = re.compile(r"""(["']?)\bDATA\b\1""")
 
@@ -101,17 +102,18 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
     Raises:
         GradsError: the source cannot be read.
     """
-    source, fields = domain.source, dict[str, str](domain.fields.items())
+    source = domain.source
+    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata)
     if isinstance(source, FileSource | HubDataSource):
         path = source.path if isinstance(source, FileSource) else hub_path(source)
-        return read_records(path, fields, domain.loss_turns)
+        return read_records(path, *how)
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
     archive = archives[source.archive]
     if not isinstance(source, GlossarySource):
         with open_member(archive, source.member) as handle:
             rows = parse_rows(handle, source.member, f"{archive}:{source.member}")
-            return collect_records(rows, fields, domain.loss_turns)
+            return collect_records(rows, *how)
     folder = scratch / digest([source.archive, source.member], 12)
     if not folder.exists():
         install_wordnet(archive, source.member, folder)
@@ -135,7 +137,7 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
         label = f"general.tasks.{name}"
         if isinstance(task.data, HarnessData):
             with temporary_cache():
-                loaded = load_harness(harness_path(task.data), task.few_shot, general.allow_code)
+                loaded = load_harness(hub_path(task.data), task.few_shot, general.allow_code)
                 rows, read = sample_harness(loaded, task.sample, general.seed, label)
             dropped = {"read": read}
         else:

@@ -14,7 +14,7 @@ from grads.runtime.files import atomic_path, read_json
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import VALIDATION, WARM
+from grads.study.paths import WARM, split_label, store_point
 from grads.tables.files import CellFiles
 from grads.tables.statistics import evaluate, interval, replicates
 
@@ -23,6 +23,7 @@ COLUMNS = (
     *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
 )
 ITEMS_ONLY = "items only"
+EPOCH = ("epochs", "tokens", "seconds")
 BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
 
@@ -126,10 +127,12 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
         ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
         ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
-        ("preliminary", one.preliminary, ("epochs", "tokens", "seconds")),
+        ("preliminary", one.preliminary, EPOCH),
+        *((f"{model}:preliminary", path, EPOCH) for model, path in sorted(one.scorers.items())),
         *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
     ]
-    if {WARM, WARM + VALIDATION} & one.stores.keys() and one.preliminary is None:
+    warm = {model for model, store in map(split_label, one.stores) if store_point(store)[0] == WARM}
+    if warm - {*one.scorers, *([None] if one.preliminary else [])}:
         raise GradsError(f"{one.cell}: the summary of the preliminary epoch is not given; it is part of the cost")
     if one.cell.trained and one.training is None:
         raise GradsError(f"{one.cell}: the summary of the training is not given; every trained cell has one")

@@ -12,8 +12,8 @@ import pytest
 from grads.data.harness import TASKS, _index, _leaves, check_code, fetch_task, load_harness, sample_harness
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
-from grads.study.config import HarnessData
-from grads.study.paths import harness_path
+from grads.study.general import HarnessData
+from grads.study.paths import hub_path
 
 HASH = "0123456789abcdef0123456789abcdef01234567"
 
@@ -179,4 +179,4 @@ def test_data_of_another_lm_eval_is_refused(cache: Path, tmp_path: Path) -> None
 
 def test_every_benchmark_and_revision_has_a_place_of_its_own() -> None:
     sources = [source("gsm8k"), source("gsm8k", "v1"), source("mmlu")]
-    assert len({harness_path(one) for one in sources}) == 3
+    assert len({hub_path(one) for one in sources}) == 3

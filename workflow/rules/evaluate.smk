@@ -1,4 +1,9 @@
 # Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
+from grads.evaluate.metrics.registry import find_metric
+from grads.evaluate.metrics.registry import module_of as metric_module
+from grads.study.paths import documents_path
+
+
 def task_settings(task):
     """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
     if task.yaml:
@@ -18,7 +23,7 @@ EVALUATION = {
 GENERAL_FILES = {
     "samples": [PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
     "tasks": [
-        PATHS.general(f"{name}.yaml") if task.yaml else harness_path(task.data)
+        PATHS.general(f"{name}.yaml") if task.yaml else hub_path(task.data)
         for name, task in STUDY.general.tasks.items()
     ],
     "text": PATHS.general("text.jsonl"),
@@ -136,6 +141,8 @@ use rule metrics as metrics_cross with:
         PATHS.cross(CELL, "{target}"),
     log:
         PATHS.root / "logs" / "metrics_cross" / f"{CELL}-{{target}}.log",
+    wildcard_constraints:
+        target="|".join(STUDY.domains),
     params:
         metrics=STUDY.evaluation.metrics,
         language=lambda wildcards: STUDY.domains[wildcards.target].language,

@@ -2,7 +2,8 @@ from grads.runtime.process import job
 
 with job(snakemake, hub=True):
     from grads.data.hub import fetch_data, fetch_model
-    from grads.study.config import HarnessData, HubDataSource, HubSource
+    from grads.study.config import HubDataSource, HubSource
+    from grads.study.general import HarnessData
 
     source = snakemake.params.source
     if source["kind"] == "harness":
