@@ -41,7 +41,7 @@ def calibrate(study: Study, model: str, domain: str) -> Calibration:
     Model and records must be prepared. Another device, model or training setting is measured anew.
     """
     machine = environment()["machine"]
-    settings = (study.training, study.probe, study.generation, study.evaluation, study.models[model])
+    settings = (study.training, study.probe, study.generation, study.evaluation, study.every_model[model])
     key = digest([model, machine["device"], machine["processor"], *(part.model_dump() for part in settings)], 16)
     path = Paths(study.study).root / "calibration.json"
     known: dict[str, Any] = read_json(path) if path.is_file() else {}
@@ -55,7 +55,7 @@ def calibrate(study: Study, model: str, domain: str) -> Calibration:
 def _measure(study: Study, model: str, domain: str) -> Calibration:
     paths = Paths(study.study)
     folder = paths.model(model)
-    formatter = Formatter(load_tokenizer(folder), study.models[model].format)
+    formatter = Formatter(load_tokenizer(folder), study.every_model[model].format)
     records = load_records(paths.records(domain, "train"))[: 4 * RECORDS]
     examples = formatter.tokenize(records, study.training.max_length, study.training.over_length).examples[:RECORDS]
     tokens = sum(len(example.input_ids) for example in examples)
@@ -100,7 +100,7 @@ def _training(study: Study, model: str, folder: Path, records: list[Record]) -> 
             order_seed=0,
             epochs=1,
         )
-        train_cells([cell], folder, study.models[model].format, study.training, MICRO_BATCH)
+        train_cells([cell], folder, study.every_model[model].format, study.training, MICRO_BATCH)
         summary = read_json(place / "training.json")
         size = sum(file.stat().st_size for file in (place / "adapter").iterdir())
     return summary["seconds"] / summary["tokens"], size, time.monotonic() - started - summary["seconds"]

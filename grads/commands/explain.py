@@ -37,8 +37,9 @@ def explain(
     if split != "train":
         typer.echo(f"No method sees it: it is in the {split} split.")
         return
-    for model in study.models:
+    for model in study.every_model:
         _show_signals(study, model, domain, row["id"])
+    for model in study.models:
         _show_selections(study, model, domain, row["id"])
 
 
@@ -71,9 +72,11 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
 def _show_signals(study: "Study", model: str, domain: str, id_: str) -> None:
     import pandas as pd
 
-    from grads.study.paths import Paths
+    from grads.study.paths import OTHERS, Paths
 
     for store in sorted(Paths(study.study).store(model, domain, "tokens").parent.glob("*/signals.parquet")):
+        if store.parent.name.endswith(OTHERS):
+            continue
         frame = pd.read_parquet(store)
         rows = frame[frame["id"] == id_].drop(columns="id").to_dict("records")
         point = f"{model} {store.parent.name}"

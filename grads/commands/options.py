@@ -12,6 +12,7 @@ from grads.runtime.errors import GradsError, nearest
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from grads.methods.contract import Needs
     from grads.study.config import FileSource, HubSource
 
     Section = TypeVar("Section", bound=BaseModel)
@@ -175,7 +176,8 @@ def check_method(
 
     Raises:
         GradsError: no such method or parameter, a control that selects nothing, methods that refer to each other in a
-            circle, an encoder that is not given, or `auto` for a method that finds no number of records.
+            circle, an encoder that is not given, records that one file has not, or `auto` for a method that finds no
+            number of records.
     """
     from grads.methods.registry import find_method, parse_parameters
     from grads.study.ratios import AUTO
@@ -194,12 +196,23 @@ def check_method(
         raise GradsError(
             f"--ratio {AUTO}: method '{name}' with these parameters finds no number of records by itself: give a ratio"
         )
+    _check_needs(name, needs, encoders)
+    for other in needs.references(ratio == AUTO):
+        check_method(other, {}, ratio, encoders, (*chain, name))
+
+
+def _check_needs(name: str, needs: "Needs", encoders: Collection[str]) -> None:
+    """Refuse a method that reads what one file of records has not."""
+    from grads.study.paths import TRAIN, store_point
+
+    for split in sorted(needs.texts - {TRAIN}):
+        raise GradsError(f"method '{name}' reads texts of {split} records, which one file has not: use a study")
     for store in needs.stores:
-        kind, _, encoder = store.partition("-")
-        if kind == "encoder" and encoder not in encoders:
+        _point, encoder, records = store_point(store)
+        if records != TRAIN:
+            raise GradsError(f"method '{name}' reads signals of {records} records, which one file has not: use a study")
+        if encoder is not None and encoder not in encoders:
             raise GradsError(
                 f"--parameter encoder={encoder}: no encoder has that name: add --encoder {encoder}=FOLDER, the folder "
                 "of a sentence encoder"
             )
-    for other in needs.references(ratio == AUTO):
-        check_method(other, {}, ratio, encoders, (*chain, name))

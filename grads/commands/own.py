@@ -32,7 +32,7 @@ Language = Annotated[
 WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs; a study's run installs it here.")]
 
 
-@on_own_files("seed", "encoder", "probe", "dtype", "token_budget", "micro_batch")
+@on_own_files("seed", "metadata", "encoder", "probe", "dtype", "token_budget", "micro_batch")
 def select(
     given: Own,
     ratio: Annotated[str, typer.Option(help="Share of the records to keep, such as 0.05; or `auto`.")],

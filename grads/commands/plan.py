@@ -45,38 +45,42 @@ class Work:
         return tokens + self.answers * speed.answer + self.jobs * speed.start
 
 
-def selection_work(study: "Study", domain_tokens: int, validation_tokens: int = 0) -> Work:
-    """Return what the signals of one model and domain take: the union of all arms' needs, each once.
+def selection_work(
+    study: "Study", model: str, domain_tokens: int, validation_tokens: int = 0, anchor_tokens: int = 0
+) -> Work:
+    """Return what the signals of one model and domain take: the union of the needs of all arms that read it, each once.
 
-    Tokens are those of the eligible training records, and of the validation records.
+    Tokens are those of the eligible training records, of the validation records and of the anchor.
     """
-    from grads.methods.plan import arm_stores
-    from grads.study.paths import store_point
+    from grads.methods.plan import model_stores
+    from grads.study.paths import ANCHOR, TRAIN, VALIDATION, store_point
 
-    points = {store: store_point(store) for arm in study.arms for store in arm_stores(study, arm)}
+    sizes = {TRAIN: domain_tokens, VALIDATION: validation_tokens, ANCHOR: anchor_tokens}
+    points = {store: store_point(store) for store in model_stores(study, model)}
     work = Work()
-    for store, (point, encoder, validation) in points.items():
-        tokens = validation_tokens if validation else domain_tokens
+    for store, (point, encoder, records) in points.items():
+        tokens = sizes[records]
         if encoder is not None:
             # It is charged like the model itself, which is never smaller.
             work += Work(forward=tokens, jobs=1)
         elif point != "tokens":
             for _ in study.seeds if point in ("warm", "during") else [None]:
-                work += _pass_work(study, store, tokens)
+                work += _pass_work(study, model, store, tokens)
     warm = any(point == "warm" for point, *_ in points.values())
-    epochs = int(warm or any(arm.start == "warm" for arm in study.arms.values()))
+    trained = model in study.models
+    epochs = int(warm or (trained and any(arm.start == "warm" for arm in study.arms.values())))
     for _ in study.seeds:
         work += Work(train=epochs * domain_tokens, jobs=epochs)
         work += Work(train=domain_tokens if "during" in points else 0)
     return work
 
 
-def _pass_work(study: "Study", store: str, tokens: int) -> Work:
+def _pass_work(study: "Study", model: str, store: str, tokens: int) -> Work:
     """Return what one pass over the records of a store takes, with all that the arms ask of it."""
     from grads.methods.plan import measures
     from grads.probe.measures import needs_gradients
 
-    held = measures(study, store)
+    held = measures(study, store, model)
     # The response without its prompt is a forward pass of its own, over hardly more than the response.
     work = Work(forward=tokens) if "unconditional" in held else Work()
     kind = "probe" if needs_gradients(held) else "forward"
@@ -151,11 +155,17 @@ def _prepare(study: "Study", config: Path) -> None:
     from grads.study.paths import Paths
 
     paths = Paths(study.study)
-    wanted = [paths.store(model, domain, "tokens") for model in study.models for domain in study.domains]
+    wanted = [paths.store(model, domain, "tokens") for model in _used_models(study) for domain in study.domains]
     wanted.append(paths.general("text.jsonl"))
     if not all(path.exists() for path in wanted):
         say("plan: preparing data and models")
         _snakemake(config, *map(str, wanted))
+
+
+def _used_models(study: "Study") -> list[str]:
+    """Return the models that are trained, and those that arms score with."""
+    scoring = {arm.scorer for arm in study.arms.values()}
+    return [model for model in study.every_model if model in study.models or model in scoring]
 
 
 def _remaining_jobs(config: Path) -> int:
@@ -172,31 +182,43 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
     import torch
 
     from grads.commands.calibration import calibrate
-    from grads.study.grid import cells, cross_domains
+    from grads.study.grid import cells
     from grads.study.paths import Paths
 
     # As in the workflow's jobs.
     torch.set_num_threads(1)
     parts = {name: (Work(), 0.0) for name in ("selection", "training", "evaluation")}
     paths, general, disk = Paths(study.study), _general_tokens(study), 0.0
-    for model in study.models:
+    for model in _used_models(study):
         speed = calibrate(study, model, next(iter(study.domains)))
         disk += sum(file.stat().st_size for file in paths.model(model).iterdir())
         disk += speed.adapter_bytes * sum(cell.model == model and cell.trained for cell in cells(study))
-        tests = {domain: _rows(paths.records(domain, "test")) for domain in study.domains}
-        untuned = Work(forward=general, answers=sum(tests.values()), jobs=1) if "untuned" in study.arms else Work()
-        works = {"evaluation": [untuned], "selection": [], "training": []}
-        for domain in study.domains:
-            tokens = _tokens(study, model, domain)
-            rows = _rows(paths.records(domain, "train")), _rows(paths.records(domain, "validation"))
-            works["selection"].append(selection_work(study, tokens, round(tokens / max(1, rows[0]) * rows[1])))
-            works["training"].append(training_work(study, tokens))
-            answers = tests[domain] + sum(tests[other] for other in cross_domains(study, domain))
-            works["evaluation"].append(evaluation_work(study, answers, general))
-        for name, amounts in works.items():
-            work = sum(amounts, Work())
+        for name, work in _works(study, model, general).items():
             parts[name] = (parts[name][0] + work, parts[name][1] + work.seconds(speed))
     return parts, disk
+
+
+def _works(study: "Study", model: str, general: int) -> dict[str, Work]:
+    """Return the work of each part of the study that one model has to do."""
+    from grads.study.grid import cross_domains
+    from grads.study.paths import Paths
+
+    paths, selection, training, evaluation = Paths(study.study), Work(), Work(), Work()
+    anchor = study.general.instructions.anchor if study.general.instructions else 0
+    tests = {domain: _rows(paths.records(domain, "test")) for domain in study.domains}
+    for domain in study.domains:
+        tokens = _tokens(study, model, domain)
+        # What is not tokenised yet is taken to be as long as the training records are.
+        length = tokens / max(1, _rows(paths.records(domain, "train")))
+        others = (_rows(paths.records(domain, "validation")), anchor)
+        selection += selection_work(study, model, tokens, *(round(rows * length) for rows in others))
+        if model in study.models:
+            training += training_work(study, tokens)
+            answers = tests[domain] + sum(tests[other] for other in cross_domains(study, domain))
+            evaluation += evaluation_work(study, answers, general)
+    if model in study.models and "untuned" in study.arms:
+        evaluation += Work(forward=general, answers=sum(tests.values()), jobs=1)
+    return {"selection": selection, "training": training, "evaluation": evaluation}
 
 
 def _rows(path: Path) -> int:
@@ -223,7 +245,8 @@ def _general_tokens(study: "Study") -> int:
     for task in study.general.tasks:
         for row in read_jsonl(Paths(study.study).general(f"{task}.jsonl")):
             question = len(row["question"]) + len(row.get("passage", ""))
-            tokens += sum(question + len(choice) for choice in row["choices"]) // CHARACTERS_PER_TOKEN
+            choices = row.get("choices", [row.get("answer", "")])
+            tokens += sum(question + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
     return tokens
 
 

@@ -44,6 +44,9 @@ class Own:
     loss_turns: Annotated[
         str, typer.Option(help="Of `messages`: `last`, only the last answer carries loss, or `all`.")
     ] = "last"
+    metadata: Annotated[
+        Texts, typer.Option(help="A further field of the records, which the method reads; repeat.", metavar="FIELD")
+    ] = None
     template: Annotated[
         str | None, typer.Option(help="`chat` or `plain`; the model's chat template where it has one, if not given.")
     ] = None
@@ -140,7 +143,7 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     from grads.commands.parts import Parts, fetched_model
     from grads.runtime.locks import take_device_slot
     from grads.runtime.process import settle_libraries
-    from grads.study.config import HubSource, LossTurns, RecordField, Training
+    from grads.study.config import TEXT_COLUMNS, HubSource, LossTurns, RecordField, Training
 
     if given.template is not None:
         check_choice(given.template, ("chat", "plain"), "--template")
@@ -148,6 +151,9 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     names, encoders = texts(given.field or [], "--field", "OURS=YOURS"), encoders_of(given)
     for name in names:
         check_choice(name, get_args(RecordField), "--field")
+    for name in given.metadata or []:
+        if name in TEXT_COLUMNS:
+            raise GradsError(f"--metadata {name}: every record has such a field of its own: remove it")
     training = section(Training, assignments(given.training or [], "--training"), "--training")
     probe = _probe(given, training)
     source = model_source(given.model)
@@ -161,7 +167,8 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     from grads.commands.workbench import Settings, Workbench
 
     loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
-    settings = Settings(training, given.template, names, loss_turns, encoders, given.seed, probe, given.micro_batch)
+    how = (training, given.template, names, loss_turns, given.metadata or [], encoders)
+    settings = Settings(*how, given.seed, probe, given.micro_batch)
     return Workbench(parts, source, fetched, given.data, settings)
 
 

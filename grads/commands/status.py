@@ -65,25 +65,43 @@ def steps(study: "Study", cell: "Cell") -> list[Step]:
 
 def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
     from grads.methods.plan import arm_stores
-    from grads.study.paths import DURING, WARM, Paths, store_folder, store_point, warm_cell
+    from grads.study.paths import ANCHOR, Paths, split_label, store_point, warm_cell
 
-    paths, place = Paths(study.study), Path(cell.model) / cell.domain
-    logs, warm = paths.root / "logs", warm_cell(cell.model, cell.domain, cell.seed)
-    stores = arm_stores(study, cell.arm)
-    found = [
-        Step("probe_tokens", paths.store(cell.model, cell.domain, "tokens"), logs / "probe_tokens" / f"{place}.log")
-    ]
-    train_warm = Step("train_warm", paths.run(warm) / "training.json", logs / "train" / f"{warm}.log")
-    for name in stores:
-        point, folder = store_point(name)[0], store_folder(name, cell.seed)
-        found += [train_warm] if point == WARM and train_warm not in found else []
-        rule = "train_during" if point == DURING else f"probe_{point}"
-        log = logs / rule / place / f"{folder}.log"
-        log = logs / "train" / f"{replace(warm, arm=DURING)}.log" if point == DURING else log
-        found.append(Step(rule, paths.store(cell.model, cell.domain, folder), log))
-    if study.arms[cell.arm].start == "warm" and train_warm not in found:
-        found.append(train_warm)
-    return found
+    paths = Paths(study.study)
+    logs = paths.root / "logs"
+    labels = [split_label(label) for label in arm_stores(study, cell.arm)]
+    found = []
+    if any(store_point(store)[2] == ANCHOR for _model, store in labels):
+        found.append(Step("prepare_instructions", paths.general("anchor.parquet"), logs / "prepare_instructions.log"))
+    scorers = sorted({model for model, _store in labels if model} - {cell.model})
+    found += [Step("prepare_model", paths.model(name), logs / "prepare_model" / f"{name}.log") for name in scorers]
+    for model in (cell.model, *scorers):
+        log = logs / "probe_tokens" / model / f"{cell.domain}.log"
+        found.append(Step("probe_tokens", paths.store(model, cell.domain, "tokens"), log))
+    for scorer, store in labels:
+        found += _store_steps(study, warm_cell(scorer or cell.model, cell.domain, cell.seed), store)
+    if study.arms[cell.arm].start == "warm":
+        found.append(_warm_step(study, warm_cell(cell.model, cell.domain, cell.seed)))
+    return list(dict.fromkeys(found))
+
+
+def _store_steps(study: "Study", warm: "Cell", store: str) -> list[Step]:
+    """Return the jobs that make a signal store of the model, domain and seed of a preliminary epoch."""
+    from grads.study.paths import DURING, WARM, Paths, store_folder, store_point
+
+    paths, point, folder = Paths(study.study), store_point(store)[0], store_folder(store, warm.seed)
+    made, logs = paths.store(warm.model, warm.domain, folder), paths.root / "logs"
+    if point == DURING:
+        return [Step("train_during", made, logs / "train" / f"{replace(warm, arm=point)}.log")]
+    log = logs / f"probe_{point}" / warm.model / warm.domain / f"{folder}.log"
+    return [*([_warm_step(study, warm)] if point == WARM else []), Step(f"probe_{point}", made, log)]
+
+
+def _warm_step(study: "Study", warm: "Cell") -> Step:
+    from grads.study.paths import Paths
+
+    paths = Paths(study.study)
+    return Step("train_warm", paths.run(warm) / "training.json", paths.root / "logs" / "train" / f"{warm}.log")
 
 
 def _selection_steps(study: "Study", cell: "Cell") -> list[Step]:

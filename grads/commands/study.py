@@ -147,7 +147,8 @@ def _domains(study: "Study") -> "Table":
 def _tasks(study: "Study") -> "Table":
     table = _plain_table(["task", "title", "metric", "form", "items", "chance", "file"])
     for name, task in study.general.tasks.items():
-        table.add_row(name, task.title, task.metric, task.form, str(task.sample), str(task.chance), task.yaml)
+        place = task.yaml or f"lm-eval {getattr(task.data, 'name', '')}"
+        table.add_row(name, task.title, task.metric, task.form, str(task.sample or "all"), str(task.chance), place)
     return table
 
 

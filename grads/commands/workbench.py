@@ -40,6 +40,7 @@ class Settings:
     template: str | None
     fields: Mapping[str, str]
     loss_turns: LossTurns
+    metadata: list[str]
     encoders: Mapping[str, str]
     seed: int
     probe: Probe
@@ -72,6 +73,7 @@ class Workbench:
         settings = self.settings
         asked = {"model": self.origin, "seed": settings.seed, "micro_batch": settings.micro_batch}
         asked |= {"fields": dict(settings.fields), "loss_turns": settings.loss_turns, "encoders": settings.encoders}
+        asked["metadata"] = settings.metadata
         parts = {name: getattr(settings, name).model_dump() for name in ("training", "probe")}
         return {**asked, "format": self.form.model_dump(), **parts}
 
@@ -95,10 +97,12 @@ class Workbench:
         # Equal bytes are not equal rows: the suffix says how they are read.
         key: dict[str, Any] = {"data": sha256_file(self.data), "suffix": self.data.suffix.lower(), "code": code}
         key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
+        key["metadata"] = self.settings.metadata
         return self.parts.part("records", key, self._write_records) / "records.parquet"
 
     def _write_records(self, out: Path) -> None:
-        records, counts = read_records(self.data, self.settings.fields, self.settings.loss_turns)
+        settings = self.settings
+        records, counts = read_records(self.data, settings.fields, settings.loss_turns, settings.metadata)
         if not counts["read"]:
             raise GradsError(f"{self.data} holds no record: give a file with some")
         if not records:
@@ -128,11 +132,9 @@ class Workbench:
         """
         if "adapter" in measures and self.settings.training.weights != "lora":
             raise GradsError("--training weights: the gradients of an adapter are asked for, which needs lora: set it")
-        point, encoder, validation = store_point(name)
+        point, encoder, _records = store_point(name)
         if point == "during" and self.settings.probe.precision != self.settings.training.precision:
             raise GradsError("--dtype: at 'during' the weights are those in training: set --training precision instead")
-        if validation:
-            raise GradsError(f"the signals '{name}' are of validation records, which one file has not: use a study")
         if encoder is not None:
             return self._encoder(encoder) / "store"
         made = {"tokens": self._tokens, "base": self._base, "warm": self._warm, "during": self._during}
@@ -232,6 +234,7 @@ class Workbench:
         stores |= {store: self.store(store, measures) for store, measures in sorted(needs.stores.items())}
         others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
+        key |= {"records": self.records.parent.name if needs.texts else None}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
         key |= {"code": code_version("grads.methods.stage", module_of(name))}
@@ -240,7 +243,8 @@ class Workbench:
             say(f"select: {method.title} at {ratio}")
             read = {store: read_store(path) for store, path in stores.items()}
             seed = self.seed("selection")
-            select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet")
+            files = dict.fromkeys(needs.texts, self.records)
+            select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet", files)
 
         return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
 

@@ -5,11 +5,12 @@
     messages: [{role: system | user | assistant, content: ...}, ...], from user to assistant in turn
 
 All may have `source`, `group` and `references`, a list of further right answers; what is optional may also be null. A
-mapping gives our names to columns that are called otherwise.
+mapping gives our names to columns that are called otherwise. Further columns are kept as metadata where they are named.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,19 @@ LOSS_KEYS = ("weight", "train")
 
 
 def read_records(
-    path: Path | str, names: Mapping[str, str] | None = None, loss_turns: LossTurns = "last"
+    path: Path | str,
+    names: Mapping[str, str] | None = None,
+    loss_turns: LossTurns = "last",
+    metadata: Sequence[str] = (),
 ) -> tuple[list[Record], dict[str, int]]:
     """Read the records of a JSON-lines, JSON, CSV or Parquet file; the rest is as in `collect_records`."""
-    return collect_records(read_rows(path), names, loss_turns)
+    return collect_records(read_rows(path), names, loss_turns, metadata)
 
 
 def collect_records(
-    rows: Rows, names: Mapping[str, str] | None = None, loss_turns: LossTurns = "last"
+    rows: Rows, names: Mapping[str, str] | None = None, loss_turns: LossTurns = "last", metadata: Sequence[str] = ()
 ) -> tuple[list[Record], dict[str, int]]:
-    """Return the records of rows, in their order; `names` and `loss_turns` are those of `to_record`.
+    """Return the records of rows, in their order; `names`, `loss_turns` and `metadata` are those of `to_record`.
 
     Returns:
         The records without those that have a blank question or answer (or earlier turn), and without repetitions of
@@ -49,7 +53,7 @@ def collect_records(
     for place, row in rows:
         counts["read"] += 1
         columns.update(row)
-        record = to_record(row, place, names, loss_turns)
+        record = to_record(row, place, names, loss_turns, metadata)
         said = [turn.content for turn in record.turns if turn.role != "system"]
         if not all(text.strip() for text in (*said, record.instruction, record.output)):
             counts["empty"] += 1
@@ -62,6 +66,9 @@ def collect_records(
             raise GradsError(
                 f"'fields' (or --field) names '{column}' for {name}, but no row has it: {nearest(column, columns)}"
             )
+    for column in metadata:
+        if counts["read"] and column not in columns:
+            raise GradsError(f"'metadata' names '{column}', but no row has it: {nearest(column, columns)}")
     return list(found.values()), dict(counts)
 
 
@@ -77,7 +84,11 @@ def rows_by_id(path: Path | str, names: Mapping[str, str] | None = None) -> dict
 
 
 def to_record(
-    row: Mapping[str, Any], place: str, names: Mapping[str, str] | None = None, loss_turns: LossTurns = "last"
+    row: Mapping[str, Any],
+    place: str,
+    names: Mapping[str, str] | None = None,
+    loss_turns: LossTurns = "last",
+    metadata: Sequence[str] = (),
 ) -> Record:
     """Return the record that a row holds; other keys are left alone, an `id` too: ids are made from the content.
 
@@ -88,6 +99,7 @@ def to_record(
             layout is looked for.
         loss_turns: of `messages`, whether the last answer carries loss or all do. A `weight` of 0 or 1, or a `train` of
             true or false, in an assistant's turn counts for that turn instead.
+        metadata: further columns to keep: numbers and texts; what is not there, and NaN, is kept as null.
 
     Raises:
         GradsError: the row has none of the layouts, or several, or a value of another type.
@@ -105,9 +117,20 @@ def to_record(
         extra = _text(row, place, "input", names, "") if layout == "instruction" else ""
         parts = (_text(row, place, question_key, names), extra, _text(row, place, answer_key, names))
     try:
-        return make_record(*parts, source, group, earlier, _references(row, place, names))
+        further = {name: _kept(row, place, name) for name in metadata}
+        return make_record(*parts, source, group, earlier, further, _references(row, place, names))
     except UnicodeEncodeError:
         raise GradsError(f"{place}: half of a surrogate pair stands in a text: mend what wrote the file") from None
+
+
+def _kept(row: Mapping[str, Any], place: str, column: str) -> float | str | None:
+    """Return a further column's value, null where it says nothing."""
+    value = row.get(column)
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise GradsError(
+            f"{place}: '{column}' is a {type(value).__name__}: metadata are numbers or texts; leave it out"
+        )
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _layout(row: Mapping[str, Any], place: str, names: Mapping[str, str]) -> str:

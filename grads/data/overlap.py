@@ -76,9 +76,11 @@ def record_item(record: Record) -> Item:
 
 
 def choice_item(number: int, row: Mapping[str, Any]) -> Item:
-    """Return a sampled multiple-choice item: question below its passage, and the right choice."""
+    """Return a sampled item: question below its passage, and the right choice or written answer."""
     question = f"{row.get('passage', '')}\n{row['question']}"
-    return Item(f"item {number}", question, (question, row["choices"][row["gold"]]))
+    return Item(
+        f"item {number}", question, (question, row["answer"] if "answer" in row else row["choices"][row["gold"]])
+    )
 
 
 def text_item(number: int, row: Mapping[str, Any]) -> Item:

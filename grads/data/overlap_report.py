@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from grads.data.instructions import instruction_collection
 from grads.data.overlap import (
     MOST_ITEMS,
     WORDS_IN_A_ROW,
@@ -18,7 +19,11 @@ from grads.runtime.progress import say
 
 
 def report_overlap(
-    records: Mapping[str, Mapping[str, Path]], general: Iterable[Path], mode: str, out: Path | str
+    records: Mapping[str, Mapping[str, Path]],
+    general: Iterable[Path],
+    mode: str,
+    out: Path | str,
+    instructions: Iterable[Path] = (),
 ) -> None:
     """Write `out`, JSON with all pairs of collections, and beside it the same as a Markdown table (`.md`).
 
@@ -27,12 +32,14 @@ def report_overlap(
         general: files of sampled items and text, as `prepare_general` leaves them.
         mode: `overlap` of the config, for the reader.
         out: path of the JSON file.
+        instructions: files of general instructions, as `prepare_instructions` leaves them.
     """
     collections = [
         Collection(f"{domain}/{split}", split, [record_item(record) for record in load_records(path)])
         for domain, splits in records.items()
         for split, path in splits.items()
     ]
+    collections += [instruction_collection(f"general/{path.stem}", load_records(path)) for path in instructions]
     overlaps = find_overlaps([*collections, *general_collections(general)])
     pairs = [_pair(overlap) for overlap in overlaps]
     content = {"overlap": mode, "words_in_a_row": WORDS_IN_A_ROW, "most_items": MOST_ITEMS, "pairs": pairs}

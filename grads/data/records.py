@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ class Record:
 
     `id` is a hash of the content, so that it is the same wherever and whenever the record is read. `group` names what
     must not be parted between training and test (a source document, a synset); empty when there is no such thing.
-    `turns` are an optional system turn, then pairs of a user's and an assistant's turn; the answer always carries loss,
-    earlier ones as their `loss` says. `references` are further right answers, for metrics.
+    `metadata` is a JSON object of the further fields that methods may read; empty when there are none. `turns` are an
+    optional system turn, then pairs of a user's and an assistant's turn; the answer always carries loss, earlier ones
+    as their `loss` says. `references` are further right answers, for metrics.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Record:
     output: str
     source: str = ""
     group: str = ""
+    metadata: str = ""
     turns: tuple[Turn, ...] = ()
     references: tuple[str, ...] = ()
 
@@ -63,18 +65,20 @@ def make_record(
     source: str = "",
     group: str = "",
     turns: Iterable[Turn] = (),
+    metadata: Mapping[str, float | str | None] | None = None,
     references: Iterable[str] = (),
 ) -> Record:
     """Return a record with its content hash (16 hexadecimal digits of SHA-256) as id.
 
-    Which turns carry loss, and which further answers are right, is no content: it changes what is learnt from a record,
-    or how its answers are judged, and not which record it is.
+    Which turns carry loss, and which further answers are right, is no content, and metadata are none: they change what
+    is learnt from a record, how its answers are judged or what is said of it, and not which record it is.
     """
     turns = tuple(turns)
     earlier = [f"{turn.role}\x1e{turn.content}" for turn in turns]
     content = "\x1f".join((instruction, input, output, *earlier))
     id_ = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return Record(id_, instruction, input, output, source, group, turns, tuple(references))
+    kept = json.dumps(dict(metadata), ensure_ascii=False) if metadata else ""
+    return Record(id_, instruction, input, output, source, group, kept, turns, tuple(references))
 
 
 def write_records(path: Path | str, records: Iterable[Record]) -> None:

@@ -24,6 +24,10 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+# Splits whose texts a method may read; never those of test.
+TEXTS = frozenset({"train", "validation"})
+
+
 @dataclass(frozen=True)
 class Needs:
     """What must be there before a method can select.
@@ -46,7 +50,7 @@ class Needs:
             `base-validation` and `warm-validation` hold the same of the validation records, `base-anchor` and
             `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds
             the vectors `losses`: response_nll at checkpoints of a training run, a column a checkpoint.
-        texts: of `train` and `validation`, those whose texts are read.
+        texts: of `train` and `validation` (see TEXTS), those whose texts are read.
         arms: arms whose selection at the same ratio and seed is read.
         count_of: arm whose number of records is taken where the ratio is `auto`.
     """

@@ -1,12 +1,12 @@
 """What a study's arms need before they can select: checked and known before any work."""
 
-from grads.methods.contract import Method, Needs
+from grads.methods.contract import TEXTS, Method, Needs
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
 from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES
-from grads.study.paths import VALIDATION, WARM, store_point
+from grads.study.paths import ANCHOR, OTHERS, TOKENS, VALIDATION, WARM, store_point
 from grads.study.ratios import AUTO
 
 
@@ -40,20 +40,42 @@ def references(study: Study, arm: str, ratio: str) -> tuple[str, ...]:
     return arm_needs(study, arm).references(ratio == AUTO)
 
 
-def measures(study: Study, store: str) -> list[str]:
-    """Return all that a signal store must hold for the arms of the study, sorted: one pass serves them all."""
-    return sorted(set().union(*(arm_needs(study, arm).stores.get(store, ()) for arm in study.arms)))
+def scorer_of(study: Study, arm: str, store: str) -> str | None:
+    """Return the model that a store of the arm's needs is of, None where it is the one that is trained.
+
+    The pool is that of the model that is trained, and sentence encoders are the same for all.
+    """
+    point, encoder, _records = store_point(store)
+    return None if point == TOKENS or encoder is not None else study.arms[arm].scorer
+
+
+def measures(study: Study, store: str, model: str) -> list[str]:
+    """Return all that a signal store of a model must hold for the study's arms, sorted: one pass serves them all."""
+    asking = [arm for arm in study.arms if (scorer_of(study, arm, store) or model) == model]
+    asking = [arm for arm in asking if study.arms[arm].scorer == model or model in study.models]
+    return sorted(set().union(*(arm_needs(study, arm).stores.get(store, ()) for arm in asking)))
+
+
+def model_stores(study: Study, model: str) -> list[str]:
+    """Return the signal stores that the study's arms need of a model, sorted."""
+    named = {store for arm in study.arms for store in arm_needs(study, arm).stores}
+    return sorted(store for store in named if measures(study, store, model))
 
 
 def needs_moments(study: Study) -> bool:
-    """Return whether an arm measures by the moments of Adam, so that the preliminary epoch must keep them."""
-    return any(ADAM_FEATURES in measures(study, store) for store in (WARM, WARM + VALIDATION))
+    """Return whether an arm measures by the moments of Adam, so that preliminary epochs must keep them."""
+    stores = [WARM + other for other in ("", *OTHERS)]
+    return any(ADAM_FEATURES in measures(study, store, model) for store in stores for model in study.every_model)
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
-    """Return the signal stores that the arm needs, those of the arms whose selections it reads included, sorted."""
+    """Return the signal stores that the arm needs, those of the arms whose selections it reads included, sorted.
+
+    Those of its scorer are called `<scorer>:<store>`.
+    """
     needs = arm_needs(study, arm)
-    stores = set(needs.stores)
+    scorers = {store: scorer_of(study, arm, store) for store in needs.stores}
+    stores = {f"{scorer}:{store}" if scorer else store for store, scorer in scorers.items()}
     for other in needs.arms:
         stores.update(arm_stores(study, other))
     return sorted(stores)
@@ -76,6 +98,8 @@ def check_arms(study: Study) -> None:
         if len(set(declared.ratios)) < len(declared.ratios):
             raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
         _check_auto(study, arm)
+        _check_scorer(study, arm)
+        _check_texts(study, arm)
         _check_signals(study, arm)
         if declared.start == "warm" and not arm_method(study, arm).trains:
             raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
@@ -94,9 +118,38 @@ def _check_auto(study: Study, arm: str) -> None:
         )
 
 
+def _check_scorer(study: Study, arm: str) -> None:
+    scorer = study.arms[arm].scorer
+    if scorer is None:
+        return
+    if scorer not in study.every_model:
+        raise GradsError(f"arms.{arm}.scorer is '{scorer}': {nearest(scorer, study.every_model)}")
+    if not any(scorer_of(study, arm, store) for store in arm_needs(study, arm).stores):
+        raise GradsError(
+            f"arms.{arm}.scorer: method '{study.arms[arm].method}' with these parameters reads no signals of a model: "
+            "remove the key"
+        )
+
+
+def _check_texts(study: Study, arm: str) -> None:
+    wanted, method = arm_needs(study, arm).texts, study.arms[arm].method
+    for split in sorted(wanted - TEXTS):
+        raise GradsError(f"arms.{arm}.method: '{method}' reads texts of '{split}': {nearest(split, sorted(TEXTS))}")
+    if VALIDATION in wanted:
+        _check_uses_target(study, arm)
+
+
+def _check_uses_target(study: Study, arm: str) -> None:
+    if not arm_method(study, arm).uses_target:
+        raise GradsError(
+            f"arms.{arm}.method: '{study.arms[arm].method}' reads validation records, and tables mark such methods: "
+            "declare it with uses_target=True"
+        )
+
+
 def _check_signals(study: Study, arm: str) -> None:
     for store, held in arm_needs(study, arm).stores.items():
-        point, encoder, validation = store_point(store)
+        point, encoder, records = store_point(store)
         if encoder is not None and encoder not in study.encoders:
             raise GradsError(f"arms.{arm}.parameters.encoder is '{encoder}': {nearest(encoder, study.encoders)}")
         known = {SENTENCES} if encoder is not None else MEASURES
@@ -105,10 +158,12 @@ def _check_signals(study: Study, arm: str) -> None:
                 f"arms.{arm}.method: '{study.arms[arm].method}' asks the signals '{store}' for '{name}', which they "
                 f"cannot hold: {nearest(name, known)}"
             )
-        if validation and not arm_method(study, arm).uses_target:
+        if records == VALIDATION:
+            _check_uses_target(study, arm)
+        if records == ANCHOR and study.general.instructions is None:
             raise GradsError(
-                f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of validation records, and tables mark "
-                "such methods: declare it with uses_target=True"
+                f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of general instructions: add the section "
+                "'general.instructions', or remove the arm"
             )
         if "weights" in held and study.training.weights != "full":
             raise GradsError(f"arms.{arm}.method: the signal 'weights' needs training.weights to be full: remove one")

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from grads.data.texts import text_table
 from grads.data.vectors import Vectors
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, write_json
-from grads.study.paths import store_point
+from grads.study.paths import TRAIN, store_point
 from grads.study.ratios import AUTO, keep_count
 
 
@@ -37,12 +38,13 @@ def select_records(
     stores: Mapping[str, Store],
     references: Mapping[str, Path],
     out: Path,
+    texts: Mapping[str, Path] | None = None,
+    scorer: Store | None = None,
 ) -> dict[str, Any]:
     """Select records and write the selection with its meta beside it (`<stem>.json`); return the meta.
 
     The Parquet file has a row for every eligible record, ordered by rank: id, score (the higher the better), rank (1 is
-    chosen first; records not kept follow by score, then id), kept, and weight (of mean 1 over those kept, else 0). The
-    meta has counts and what made them.
+    chosen first; records not kept follow by score, then id), kept, and weight (of mean 1 over those kept, else 0).
 
     Args:
         method_name: a name of the registry.
@@ -52,30 +54,77 @@ def select_records(
         stores: `tokens`, and by name those that the method needs.
         references: selections of the arms that the method needs, by arm.
         out: path of the Parquet file.
+        texts: by split, the records (Parquet) of those that the method reads.
+        scorer: `tokens` of the model that the signals are of, where that is another than the one that is trained.
 
     Raises:
         GradsError: a parameter is wrong, an input is missing or belongs to other records, or a score is NaN.
     """
     started = time.monotonic()
-    method = find_method(method_name)
+    method, given = find_method(method_name), _Given(stores, references, texts or {}, scorer)
     parsed = parse_parameters(method, parameters)
-    left_out = _left_out(stores, references)
-    inputs = _inputs(method.needs(parsed), _pool(stores, left_out), left_out, stores, references, seed, ratio == AUTO)
+    inputs = _inputs(method.needs(parsed), given, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
-    inputs = replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
-    choice = method.select(inputs, parsed)
+    choice = method.select(inputs := _counted(method, inputs, requested), parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
-    meta = _counts(table, requested) | {"left_out": sorted(left_out), "ratio": ratio, "seed": seed}
-    meta |= {"method": method.name, "uses_target": method.uses_target, "notes": choice.notes}
-    meta |= {"parameters": parsed.model_dump(), "seconds": round(time.monotonic() - started, 3)}
-    _write(table, meta, Path(out))
-    return meta
+    made_by = {"ratio": ratio, "seed": seed, "method": method.name, "uses_target": method.uses_target}
+    meta = _counts(table, requested) | given.counts() | made_by | {"parameters": parsed.model_dump()}
+    return _written(table, meta | {"notes": choice.notes}, started, Path(out))
 
 
-def _write(table: pd.DataFrame, meta: dict[str, Any], out: Path) -> None:
+class _Given:
+    """What is given to select from, and the pool that all of it has in common.
+
+    Attributes:
+        left_out: ids that are not in the pool though the trained model could learn them: a probe left them out for
+            signals that are no numbers (of a reference's stores too), or the scorer cannot read them. They are in no
+            pool of what builds on those signals; arms that read none of them keep them.
+        unread: ids that the scorer can read and the trained model cannot.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[str, Store],
+        references: Mapping[str, Path],
+        texts: Mapping[str, Path],
+        scorer: Store | None,
+    ) -> None:
+        self.stores, self.references, self.texts = stores, references, texts
+        tokens = stores["tokens"].signals
+        scored = set(tokens["id"] if scorer is None else scorer.signals["id"])
+        self.not_scored, self.unread = set(tokens["id"]) - scored, scored - set(tokens["id"])
+        self.left_out = self.not_scored.copy()
+        for name, store in stores.items():
+            if store_point(name)[2] == TRAIN:
+                self.left_out.update(set(store.left_out) - self.unread)
+        for path in references.values():
+            self.left_out.update(read_json(path.with_suffix(".json"))["left_out"])
+        self.pool = _pool(tokens, self.left_out)
+
+    def counts(self) -> dict[str, Any]:
+        """Return which records were left out, and how many of them for the scorer cannot read them."""
+        return {"left_out": sorted(self.left_out), "left_out_by_scorer": len(self.not_scored)}
+
+    def positions(self, what: str, ids: pd.Series) -> list[int]:
+        """Return where each of the pool's ids stands in `ids`, which must hold the same ids once each, or ids that the
+        pool is without.
+        """
+        names, absent = ids.tolist(), self.left_out | self.unread
+        positions = [place for place in _by_id(ids) if names[place] not in absent]
+        if [names[place] for place in positions] != self.pool["id"].tolist():
+            raise GradsError(
+                f"{what} has {len(ids)} records that are not the pool's {len(self.pool)}: delete what is outdated, run "
+                "again"
+            )
+        return positions
+
+
+def _written(table: pd.DataFrame, meta: dict[str, Any], started: float, out: Path) -> dict[str, Any]:
+    meta["seconds"] = round(time.monotonic() - started, 3)
     with atomic_path(out) as temporary:
         table.to_parquet(temporary, index=False)
     write_json(out.with_suffix(".json"), meta)
+    return meta
 
 
 def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:
@@ -88,22 +137,8 @@ def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:
     }
 
 
-def _left_out(stores: Mapping[str, Store], references: Mapping[str, Path]) -> frozenset[str]:
-    """Return the ids that a probe left out for signals that are no numbers, of a reference's stores too.
-
-    They are in no pool of what builds on those signals; arms that read none of them keep them.
-    """
-    found: set[str] = set()
-    for name, store in stores.items():
-        if not store_point(name)[2]:
-            found.update(store.left_out)
-    for path in references.values():
-        found.update(read_json(path.with_suffix(".json"))["left_out"])
-    return frozenset(found)
-
-
-def _pool(stores: Mapping[str, Store], left_out: Collection[str]) -> pd.DataFrame:
-    pool = stores["tokens"].signals.sort_values("id", ignore_index=True)
+def _pool(tokens: pd.DataFrame, left_out: Collection[str]) -> pd.DataFrame:
+    pool = tokens.sort_values("id", ignore_index=True)
     pool = pool[~pool["id"].isin(left_out)].reset_index(drop=True)
     if pool.empty:
         raise GradsError("there is no eligible training record to select from: look at the counts of the domain's data")
@@ -126,49 +161,53 @@ def _requested(method: Method, parameters: Parameters, ratio: str, inputs: Input
     return 0 if ratio == "0" else keep_count(ratio, len(inputs.pool))
 
 
-def _inputs(
-    needs: Needs,
-    pool: pd.DataFrame,
-    left_out: Collection[str],
-    stores: Mapping[str, Store],
-    references: Mapping[str, Path],
-    seed: int,
-    auto: bool,
-) -> Inputs:
+def _counted(method: Method, inputs: Inputs, requested: int) -> Inputs:
+    return replace(inputs, count=len(inputs.pool) if method.equal_steps else requested)
+
+
+def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
     """Return what the method selects from, except for the count."""
-    signals, features = {"tokens": pool}, {}
+    signals, features = {"tokens": given.pool}, {}
     for name in sorted(needs.stores):
-        if name not in stores:
+        if name not in given.stores:
             raise GradsError(f"the signals '{name}' are needed and not given: run that probe first")
-        ids = stores[name].signals["id"]
-        validation = store_point(name)[2]
-        position = _by_id(ids) if validation else _positions(f"the signals '{name}'", ids, pool["id"], left_out)
-        signals[name] = stores[name].signals.iloc[position].reset_index(drop=True)
-        features[name] = {kind: vectors.ordered(position) for kind, vectors in stores[name].features.items()}
+        store = given.stores[name]
+        ids, of_pool = store.signals["id"], store_point(name)[2] == TRAIN
+        position = given.positions(f"the signals '{name}'", ids) if of_pool else _by_id(ids)
+        signals[name] = store.signals.iloc[position].reset_index(drop=True)
+        features[name] = {kind: vectors.ordered(position) for kind, vectors in store.features.items()}
     selections = {}
     for arm in needs.references(auto):
-        if arm not in references:
+        if arm not in given.references:
             raise GradsError(f"the selection of arm '{arm}' is needed and not given: add the arm at this ratio")
-        table = pd.read_parquet(references[arm])
-        position = _positions(f"the selection of arm '{arm}'", table["id"], pool["id"], left_out)
+        table = pd.read_parquet(given.references[arm])
+        position = given.positions(f"the selection of arm '{arm}'", table["id"])
         selections[arm] = table.iloc[position].reset_index(drop=True)
-    return Inputs(signals, features, selections, count=0, seed=seed)
+    texts = _texts(needs, given.pool["id"], given.texts)
+    return Inputs(signals, features, selections, count=0, seed=seed, texts=texts)
+
+
+def _texts(needs: Needs, pool: pd.Series, texts: Mapping[str, Path]) -> dict[str, pd.DataFrame]:
+    """Return the tables of texts that the method reads; of training records those of the pool, in its order."""
+    tables = {}
+    for split in sorted(needs.texts):
+        if split not in texts:
+            raise GradsError(f"the texts of '{split}' are needed and not given: prepare the domain's data first")
+        table = text_table(texts[split])
+        if split == TRAIN:
+            table = table[table["id"].isin(pool)].reset_index(drop=True)
+            if table["id"].tolist() != pool.tolist():
+                raise GradsError(
+                    f"{texts[split]} has {len(table)} of the pool's {len(pool)} records: delete what is outdated, run "
+                    "again"
+                )
+        tables[split] = table
+    return tables
 
 
 def _by_id(ids: pd.Series) -> list[int]:
     names = ids.tolist()
     return sorted(range(len(names)), key=names.__getitem__)
-
-
-def _positions(what: str, ids: pd.Series, pool: pd.Series, left_out: Collection[str]) -> list[int]:
-    """Return where each of the pool's ids stands in `ids`, which must hold the same ids once each, or ids left out."""
-    names = ids.tolist()
-    positions = [position for position in _by_id(ids) if names[position] not in left_out]
-    if [names[position] for position in positions] != pool.tolist():
-        raise GradsError(
-            f"{what} has {len(ids)} records that are not the pool's {len(pool)}: delete what is outdated, run again"
-        )
-    return positions
 
 
 def _table(method: Method, ids: pd.Series, choice: Choice, count: int) -> pd.DataFrame:

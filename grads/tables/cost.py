@@ -3,13 +3,16 @@
 import pandas as pd
 
 from grads.study.config import Study
-from grads.study.paths import store_folder
+from grads.study.paths import split_label, store_folder
 from grads.tables.entries import RunMarks
 from grads.tables.estimates import Estimates, runs
 from grads.tables.layout import Block, Entry, Table, number
 
 CELL = ["model", "domain", "arm", "ratio", "seed"]
 RUN = ["model", "domain", "arm", "ratio"]
+# Costs of a cell alone; all others are of runs that cells share.
+OWN = ("training", "selection", "evaluation")
+PRELIMINARY = "preliminary"
 
 
 def cost_table(study: Study, estimates: Estimates) -> Table:
@@ -56,38 +59,51 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     that used them, so that the column's sum is what was spent; `evaluation_seconds`. A store counts as it was made,
     for all arms of the study: one that holds gradients took a pass with gradients, whichever arm asked for them.
     """
-    per_cell = _per_cell(frame)
-    stores = [name.partition(".")[0] for name in per_cell if name.endswith(".gradient_passes")]
-    choosing = per_cell["selection.seconds"].fillna(0)
+    per_cell, runs_used = _per_cell(frame), _shared(frame)
     costs = per_cell[CELL].copy()
-    costs["records"] = per_cell["training.records"].fillna(0)
-    costs["steps"] = per_cell["training.steps"].fillna(0)
-    costs["tokens"] = per_cell["training.tokens"].fillna(0)
-    costs["training_seconds"] = per_cell["training.seconds"].fillna(0)
-    passes = per_cell[[f"{store}.gradient_passes" for store in stores]]
-    costs["passes"] = per_cell["preliminary.epochs"].fillna(0) + passes.sum(axis=1)
-    costs["forward_passes"] = (passes == 0).sum(axis=1).astype(float)
-    costs["standalone_seconds"] = costs["as_run_seconds"] = choosing
-    for part in ("preliminary", *stores):
-        seconds = per_cell[f"{part}.seconds"]
-        by_seed = ["seed"] if part == "preliminary" or store_folder(part, 0) != part else []
-        users = seconds.groupby([per_cell[name] for name in ("model", "domain", *by_seed)]).transform("count")
-        costs["standalone_seconds"] = costs["standalone_seconds"] + seconds.fillna(0)
-        costs["as_run_seconds"] = costs["as_run_seconds"] + (seconds / users).fillna(0)
+    for name in ("records", "steps", "tokens", "seconds"):
+        costs[f"training_{name}" if name == "seconds" else name] = per_cell[f"training.{name}"].fillna(0)
+    used = runs_used.groupby(CELL)[["passes", "forward_passes", "seconds", "share"]].sum()
+    used = used.reindex(pd.MultiIndex.from_frame(costs[CELL])).fillna(0).reset_index(drop=True)
+    choosing = per_cell["selection.seconds"].fillna(0)
+    costs["passes"], costs["forward_passes"] = used["passes"], used["forward_passes"]
+    costs["standalone_seconds"] = choosing + used["seconds"]
+    costs["as_run_seconds"] = choosing + used["share"]
     costs["evaluation_seconds"] = per_cell["evaluation.seconds"]
     return _ordered(study, costs.groupby(RUN, as_index=False).mean().drop(columns="seed"))
 
 
+def _costs(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[frame["part"] == "cost"]
+
+
 def _per_cell(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per cell, with a column `task.metric` per cost; NaN where a cell has no such cost."""
-    costs = frame[frame["part"] == "cost"].copy()
-    costs["name"] = costs["task"] + "." + costs["metric"]
-    wide = costs.pivot(index=CELL, columns="name", values="value").reset_index()
+    """Return one row per cell, with a column `task.metric` per cost of its own; NaN where it has no such cost."""
+    costs = _costs(frame)
+    wide = costs.assign(name=costs["task"] + "." + costs["metric"]).pivot(index=CELL, columns="name", values="value")
     names = ["training.records", "training.steps", "training.tokens", "training.seconds", "selection.seconds"]
-    names += ["preliminary.epochs", "preliminary.seconds", "evaluation.seconds"]
-    names += [name for name in wide if name.endswith(".gradient_passes")]
-    names += [name.replace("gradient_passes", "seconds") for name in wide if name.endswith(".gradient_passes")]
-    return wide.reindex(columns=[*CELL, *names])
+    return wide.reset_index().reindex(columns=[*CELL, *names, "evaluation.seconds"])
+
+
+def _shared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per cell and run that its selection used: preliminary epochs and signal stores.
+
+    Columns after those of the cell: `passes` with gradients, `forward_passes`, `seconds`, and `share`, the seconds
+    divided by the cells that used the run, whichever model of them it is of.
+    """
+    costs = _costs(frame)
+    costs = costs[~costs["task"].isin(OWN)]
+    runs_used = costs.pivot(index=[*CELL, "task"], columns="metric", values="value").reset_index()
+    runs_used = runs_used.reindex(columns=[*CELL, "task", "epochs", "gradient_passes", "seconds"])
+    labels = runs_used["task"].map(split_label)
+    runs_used["of"] = [label[0] or model for label, model in zip(labels, runs_used["model"], strict=True)]
+    runs_used["run"] = [label[1] for label in labels]
+    by_seed = [run == PRELIMINARY or store_folder(run, 0) != run for run in runs_used["run"]]
+    runs_used["once"] = runs_used["seed"].where(by_seed, -1)
+    runs_used["passes"] = runs_used["gradient_passes"].fillna(runs_used["epochs"])
+    runs_used["forward_passes"] = (runs_used["gradient_passes"] == 0).astype(float)
+    users = runs_used.groupby(["of", "domain", "run", "once"])["seconds"].transform("count")
+    return runs_used.assign(share=runs_used["seconds"] / users)
 
 
 def _ordered(study: Study, costs: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grads.study.config import Study
 from grads.study.grid import Cell, cells, cross_domains
-from grads.study.paths import WARM, Paths, store_folder, store_point, warm_cell
+from grads.study.paths import WARM, Paths, split_label, store_folder, store_point, warm_cell
 from grads.study.switches import variants
 
 TABLES = ("domain", "forgetting", "cost")
@@ -33,10 +33,12 @@ class CellFiles:
         general: general benchmarks and drift; cells of the untuned model share one file.
         training: summary of the training; none for the untuned model.
         selection: what the method chose and what that took; none where nothing was selected.
-        stores: for each signal store that the method needed (such as `warm`, `base`) its meta.json.
+        stores: for each signal store that the method needed (such as `warm`, `base`) its meta.json; those of another
+            model that scored are called `<model>:<store>`.
         preliminary: summary of the preliminary epoch's training; needed with the store `warm`, or where the training
             goes on from there.
         cross: by other domain, the metrics on its test set; empty unless the study asks for them.
+        scorers: summaries of the preliminary epochs of other models that scored, by model.
     """
 
     cell: Cell
@@ -47,6 +49,7 @@ class CellFiles:
     stores: dict[str, Path] = field(default_factory=dict)
     preliminary: Path | None = None
     cross: dict[str, Path] = field(default_factory=dict)
+    scorers: dict[str, Path] = field(default_factory=dict)
 
 
 def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFiles]:
@@ -54,8 +57,8 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
 
     Args:
         study: the study.
-        points: for each arm, the signal stores (such as `base`, `warm`) that its selection needs, other arms' that it
-            refers to included.
+        points: for each arm, the signal stores (such as `base` or `<scorer>:warm`) that its selection needs, those of
+            other arms that it refers to included.
     """
     return [_files(study, cell, set(points[cell.arm])) for cell in cells(study)]
 
@@ -65,31 +68,41 @@ def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
     run, cross = paths.run(cell), {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
         return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model), cross=cross)
-    warm = paths.run(warm_cell(cell.model, cell.domain, cell.seed)) / "training.json"
+    # A scorer may be the cell's own model.
+    stores = {(model or cell.model, store) for model, store in map(split_label, points)}
+    warm = {model for model, store in stores if store_point(store)[0] == WARM}
+    warm |= {cell.model} if start == WARM else set()
+    epochs = {model: paths.run(warm_cell(model, cell.domain, cell.seed)) / "training.json" for model in sorted(warm)}
+    folders = {
+        store if model == cell.model else f"{model}:{store}": paths.store(
+            model, cell.domain, store_folder(store, cell.seed)
+        )
+        for model, store in sorted(stores)
+    }
     return CellFiles(
         cell,
         run / "metrics.json",
         run / "general.json",
         training=run / "training.json",
         selection=paths.selection(cell).with_suffix(".json"),
-        stores={
-            point: paths.store(cell.model, cell.domain, store_folder(point, cell.seed)) / "meta.json"
-            for point in sorted(points)
-        },
-        preliminary=warm if start == WARM or any(store_point(point)[0] == WARM for point in points) else None,
+        stores={label: folder / "meta.json" for label, folder in folders.items()},
+        preliminary=epochs.pop(cell.model, None),
+        scorers=epochs,
         cross=cross,
     )
 
 
 def missing_files(files: CellFiles) -> list[Path]:
     """Return which of a cell's files are not there; a finished cell lacks none."""
+    return [path for path in (*_single(files), *files.stores.values()) if not path.is_file()]
+
+
+def _single(files: CellFiles) -> list[Path]:
+    """Return the files that are not in signal stores."""
     own = (files.metrics, files.general, files.training, files.selection, files.preliminary)
-    needed = (*own, *files.stores.values(), *files.cross.values())
-    return [path for path in needed if path is not None and not path.is_file()]
+    return [path for path in (*own, *files.scorers.values(), *files.cross.values()) if path is not None]
 
 
 def listed(files: CellFiles) -> list[Path]:
     """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
-    single = (files.metrics, files.general, files.training, files.selection, files.preliminary)
-    stores = (meta.parent for meta in files.stores.values())
-    return [path for path in (*single, *stores, *files.cross.values()) if path is not None]
+    return [*_single(files), *(meta.parent for meta in files.stores.values())]

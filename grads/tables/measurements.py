@@ -14,7 +14,7 @@ from grads.runtime.files import atomic_path, read_json
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import VALIDATION, WARM
+from grads.study.paths import WARM, split_label, store_point
 from grads.tables.files import CellFiles
 from grads.tables.samples import ITEMS_ONLY, Sample
 from grads.tables.statistics import evaluate, replicates
@@ -23,6 +23,7 @@ COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
     *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
 )
+EPOCH = ("epochs", "tokens", "seconds")
 BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
 
@@ -105,7 +106,10 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     rows = []
     for task in study.general.tasks:
         entry = content.at("tasks", task)
-        for metric, name in ((study.general.tasks[task].metric, "correct"), ("gold_logprob", "gold_logprob")):
+        kinds = [(study.general.tasks[task].metric, "correct")]
+        # Answers that are written freely have none.
+        kinds += [("gold_logprob", "gold_logprob")] if "gold_logprob" in entry else []
+        for metric, name in kinds:
             items = [[item[name]] for item in content.at("tasks", task, "items")]
             # The task's hash covers its items and prompts: only equal hashes may be compared.
             value = {"value": entry["value"] if name == "correct" else content.at("tasks", task, name)}
@@ -123,10 +127,12 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
         ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "final_loss")),
         ("selection", one.selection, ("requested", "actual", "eligible", "seconds", "uses_target")),
-        ("preliminary", one.preliminary, ("epochs", "tokens", "seconds")),
+        ("preliminary", one.preliminary, EPOCH),
+        *((f"{model}:preliminary", path, EPOCH) for model, path in sorted(one.scorers.items())),
         *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
     ]
-    if {WARM, WARM + VALIDATION} & one.stores.keys() and one.preliminary is None:
+    warm = {model for model, store in map(split_label, one.stores) if store_point(store)[0] == WARM}
+    if warm - {*one.scorers, *([None] if one.preliminary else [])}:
         raise GradsError(f"{one.cell}: the summary of the preliminary epoch is not given; it is part of the cost")
     if one.cell.trained and one.training is None:
         raise GradsError(f"{one.cell}: the summary of the training is not given; every trained cell has one")

@@ -18,11 +18,11 @@ def test_work_adds_up():
 
 def test_one_pass_serves_all_arms():
     # One base pass; for each seed the preliminary epoch and one probe, whatever the number of arms that need them.
-    assert selection_work(SMOKE, 1000) == Work(forward=1000, probe=1000, train=1000, jobs=3)
+    assert selection_work(SMOKE, "tiny", 1000) == Work(forward=1000, probe=1000, train=1000, jobs=3)
     content = yaml.safe_load(Path("config/smoke.yaml").read_text()) | {"seeds": [0, 1, 2]}
-    assert selection_work(parse_study(content), 1000) == Work(forward=1000, probe=3000, train=3000, jobs=7)
+    assert selection_work(parse_study(content), "tiny", 1000) == Work(forward=1000, probe=3000, train=3000, jobs=7)
     content["arms"] = {name: content["arms"][name] for name in ("untuned", "full", "random")}
-    assert selection_work(parse_study(content), 1000) == Work()
+    assert selection_work(parse_study(content), "tiny", 1000) == Work()
 
 
 def with_arms(**arms):
@@ -36,33 +36,35 @@ DENSITY = {"method": "grads_density"}
 
 
 def test_more_methods_of_the_same_signals_take_no_more_passes():
-    one = selection_work(with_arms(grads=GRADS), 1000)
+    one = selection_work(with_arms(grads=GRADS), "tiny", 1000)
     assert one == Work(forward=1000, probe=1000, train=1000, jobs=3)
     central = DENSITY | {"parameters": {"rule": "central"}}
-    assert selection_work(with_arms(grads=GRADS, density=DENSITY, central=central), 1000) == one
-    assert selection_work(with_arms(density=DENSITY, central=central), 1000) == Work(probe=1000, train=1000, jobs=2)
+    assert selection_work(with_arms(grads=GRADS, density=DENSITY, central=central), "tiny", 1000) == one
+    assert selection_work(with_arms(density=DENSITY, central=central), "tiny", 1000) == Work(
+        probe=1000, train=1000, jobs=2
+    )
 
 
 def test_what_needs_a_backward_pass_is_a_probe(monkeypatch):
     base = {"method": "grads_density", "parameters": {"point": "base"}}
-    assert selection_work(with_arms(density=base), 1000) == Work(probe=1000, jobs=1)
+    assert selection_work(with_arms(density=base), "tiny", 1000) == Work(probe=1000, jobs=1)
     for held, work in (
         (["hidden", "losses"], Work(forward=1000, jobs=1)),
         (["unconditional"], Work(forward=2000, jobs=1)),
         (["sgd_features"], Work(probe=1000, jobs=1)),
         (["adapter", "unconditional"], Work(forward=1000, probe=1000, jobs=1)),
     ):
-        monkeypatch.setattr("grads.methods.plan.measures", lambda _study, _store, held=held: held)
-        assert selection_work(with_arms(density=base), 1000) == work
+        monkeypatch.setattr("grads.methods.plan.measures", lambda *_, held=held: held)
+        assert selection_work(with_arms(density=base), "tiny", 1000) == work
 
 
 def test_passes_over_validation_records_and_during_the_epoch(monkeypatch):
     study = with_arms(density=DENSITY)
-    monkeypatch.setattr("grads.methods.plan.arm_stores", lambda *_: ["tokens", "warm", "warm-validation"])
+    monkeypatch.setattr("grads.methods.plan.model_stores", lambda *_: ["tokens", "warm", "warm-validation"])
     monkeypatch.setattr("grads.methods.plan.measures", lambda *_: ["sgd_features"])
-    assert selection_work(study, 1000, 100) == Work(probe=1100, train=1000, jobs=3)
-    monkeypatch.setattr("grads.methods.plan.arm_stores", lambda *_: ["during", "encoder-x"])
-    assert selection_work(study, 1000) == Work(forward=1000, probe=1000, train=1000, jobs=2)
+    assert selection_work(study, "tiny", 1000, 100) == Work(probe=1100, train=1000, jobs=3)
+    monkeypatch.setattr("grads.methods.plan.model_stores", lambda *_: ["during", "encoder-x"])
+    assert selection_work(study, "tiny", 1000) == Work(forward=1000, probe=1000, train=1000, jobs=2)
 
 
 def test_training_takes_each_arms_share():

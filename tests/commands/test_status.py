@@ -47,6 +47,20 @@ def test_the_way_to_a_cell_leads_over_what_its_arm_refers_to():
     assert untuned == ["prepare_domains", "prepare_general", "prepare_model", "evaluate", "metrics"]
 
 
+def test_the_way_to_a_cell_leads_over_its_scorer():
+    arm = STUDY.arms["grads_density"].model_copy(update={"scorer": "navigator"})
+    scorers = {"navigator": STUDY.models["tiny"]}
+    study = STUDY.model_copy(update={"arms": STUDY.arms | {"near": arm}, "scorers": scorers})
+    found = steps(study, Cell("tiny", "sums", "near", "0.5", 0))
+    places = [(step.rule, step.output.parts[3]) for step in found[3:]]
+    assert places[:5] == [
+        ("prepare_model", "navigator"),
+        *(("probe_tokens", "tiny"), ("probe_tokens", "navigator"), ("train_warm", "navigator")),
+        ("probe_warm", "navigator"),
+    ]
+    assert [rule for rule, _model in places[5:]] == ["select", "train", "evaluate", "metrics"]
+
+
 def test_a_study_that_never_ran_waits(grads, tmp_path, monkeypatch):
     content = Path("config/smoke.yaml").read_text()
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from grads.data.overlap_report import report_overlap
 from grads.data.prepare import prepare_domains
-from grads.data.records import load_records
+from grads.data.records import load_records, make_record, write_records
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_jsonl
 from grads.study.config import Domain, FileSource, Splits
@@ -95,3 +95,15 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path: Path, study: Any) -> Non
     write_jsonl(general[0], rows)
     with pytest.raises(GradsError, match="domain 'own': all training records overlap"):
         prepared(tmp_path / "out", (domains, general), "remove")
+
+
+def test_general_instructions_have_rows_of_their_own(tmp_path: Path, study: Any) -> None:
+    _, general = study
+    prepared(tmp_path / "out", study, "report")
+    write_records(tmp_path / "anchor.parquet", [make_record("Say it.", "", LEAKS[3]), make_record("Else?", "", "No")])
+    records = {"own": {part: tmp_path / "out" / "own" / f"{part}.parquet" for part in PARTS}}
+    report_overlap(records, general, "report", tmp_path / "overlap.json", [tmp_path / "anchor.parquet"])
+    found = {(pair["of"], pair["against"]): pair["any"] for pair in read_json(tmp_path / "overlap.json")["pairs"]}
+    assert found["general/anchor", "general/task"] == 1
+    assert found["general/anchor", "general/text"] == 0
+    assert ("own/train", "general/anchor") not in found

@@ -15,7 +15,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 def test_an_id_is_the_content_and_no_more() -> None:
     record = make_record("Q", "I", "A")
-    assert record.id == make_record("Q", "I", "A", "source", "group").id
+    assert record.id == make_record("Q", "I", "A", "source", "group", metadata={"quality": 3.5}).id
     assert len({record.id, make_record("QI", "", "A").id, make_record("Q", "", "IA").id}) == 3
     # Ids are in results of earlier versions: they stay.
     assert record.id == hashlib.sha256(b"Q\x1fI\x1fA").hexdigest()[:16]
@@ -30,14 +30,13 @@ def test_an_id_counts_earlier_turns_and_not_their_loss() -> None:
 
 
 TURN = st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), TEXT, st.booleans())
+METADATA = st.dictionaries(TEXT, st.none() | TEXT | st.floats(allow_nan=False, allow_infinity=False))
 
 
-@given(
-    st.lists(
-        st.builds(make_record, TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), st.lists(TEXT, max_size=3)),
-        max_size=5,
-    )
-)
+FIELDS = (TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), METADATA, st.lists(TEXT, max_size=3))
+
+
+@given(st.lists(st.builds(make_record, *FIELDS), max_size=5))
 def test_parquet_returns_the_same_records(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
     path = tmp_path_factory.mktemp("records") / "train.parquet"
     write_records(path, records)
@@ -48,7 +47,7 @@ def test_parquet_of_others_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "turns", "references")
+    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "metadata", "turns", "references")
     with pytest.raises(GradsError, match="is not there"):
         load_records(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")

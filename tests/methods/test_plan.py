@@ -10,7 +10,15 @@ import yaml
 
 from grads.methods import plan
 from grads.methods.contract import Choice, Method, Needs
-from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments
+from grads.methods.plan import (
+    arm_method,
+    arm_needs,
+    arm_stores,
+    check_arms,
+    measures,
+    model_stores,
+    needs_moments,
+)
 from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.load import parse_study
@@ -111,7 +119,7 @@ def test_the_preliminary_epoch_keeps_moments_only_where_an_arm_measures_by_them(
     asked = study_of_features(monkeypatch, "warm", "adam_features")
     check_arms(asked)
     assert needs_moments(asked)
-    assert measures(asked, "warm") == ["adam_features"]
+    assert measures(asked, "warm", "tiny") == ["adam_features"]
 
 
 def test_features_that_could_not_be_taken_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +143,7 @@ def test_features_that_could_not_be_taken_are_refused(monkeypatch: pytest.Monkey
         ("warn", "gradients", r"signals cannot be called 'warn': did you mean 'warm'"),
         ("during-validation", "gradients", r"signals cannot be called 'during-validation'"),
         ("encoder-none", "sentences", r"arms\.mine\.parameters\.encoder is 'none'"),
-        ("warm-validation", "losses", r"reads signals of validation records, .* declare it with uses_target=True"),
+        ("warm-validation", "losses", r"reads validation records, .* declare it with uses_target=True"),
         ("warm", "weights", r"the signal 'weights' needs training\.weights to be full"),
     ],
 )
@@ -151,3 +159,78 @@ def test_a_method_that_says_so_may_read_validation_records(monkeypatch: pytest.M
     monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), uses_target=True))
     check_arms(asked)
     assert needs_moments(asked)
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ("validation", r"arms\.mine\.method: 'vectors' reads validation records, .* uses_target=True"),
+        ("test", r"arms\.mine\.method: 'vectors' reads texts of 'test': valid names are 'train', 'validation'"),
+    ],
+)
+def test_texts_that_a_method_may_not_read_are_refused(
+    split: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = study_of_features(monkeypatch, "warm", "gradients")
+    change = {"needs": lambda _: Needs(texts=frozenset({split}))}
+    monkeypatch.setattr(plan, "find_method", lambda name, real=plan.find_method: replace(real(name), **change))
+    with pytest.raises(GradsError, match=sentence):
+        check_arms(asked)
+
+
+def test_an_anchor_needs_general_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = study_of_features(monkeypatch, "warm-anchor", "adam_features")
+    check_arms(asked)
+    assert needs_moments(asked)
+    bare = asked.model_copy(update={"general": asked.general.model_copy(update={"instructions": None})})
+    with pytest.raises(GradsError, match=r"mine\.method: .* general instructions: add the section 'general\.in"):
+        check_arms(bare)
+
+
+TINY = {"title": "Navigator", "source": {"kind": "tiny", "seed": 1}}
+
+
+def scored(**arms: dict[str, Any]) -> Study:
+    """Return the smoke study with arms of one's own, another model `big` and a model that only scores."""
+    models = SMOKE["models"] | {"big": TINY | {"title": "Big"}}
+    return parse_study(copy.deepcopy(SMOKE) | {"models": models, "scorers": {"navigator": TINY}, "arms": arms})
+
+
+def test_a_model_is_probed_for_what_arms_read_of_it_alone() -> None:
+    density = {"method": "grads_density", "ratios": ["0.5"]}
+    study = scored(
+        near=density | {"scorer": "navigator", "parameters": {"point": "base"}},
+        tiny_s=density | {"scorer": "tiny", "parameters": {"reduction": "mean_abs"}},
+        own=density,
+        drawn={"method": "random_length", "ratios": ["0.5"], "parameters": {"reference": "near"}},
+    )
+    check_arms(study)
+    assert measures(study, "warm", "tiny") == ["gradients", "mean_abs"]
+    assert measures(study, "warm", "big") == ["gradients"]
+    assert {model: model_stores(study, model) for model in study.every_model} == {
+        "tiny": ["warm"],
+        "big": ["warm"],
+        "navigator": ["base"],
+    }
+    # What refers to an arm reads what its scorer said.
+    assert (arm_stores(study, "drawn"), arm_stores(study, "own")) == (["navigator:base"], ["warm"])
+
+
+@pytest.mark.parametrize(
+    ("arm", "sentence"),
+    [
+        (GRADS | {"scorer": "navigater"}, r"arms\.a\.scorer is 'navigater': did you mean 'navigator'"),
+        (
+            {"method": "random", "ratios": ["0.5"], "scorer": "navigator"},
+            r"arms\.a\.scorer: method 'random' with these parameters reads no signals of a model: remove",
+        ),
+    ],
+)
+def test_scorers_that_could_score_nothing_are_refused(arm: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(GradsError, match=sentence):
+        check_arms(scored(a=arm))
+
+
+def test_a_model_is_trained_or_only_scores() -> None:
+    with pytest.raises(GradsError, match=r"'scorers\.tiny': this is also a key of 'models'"):
+        parse_study(copy.deepcopy(SMOKE) | {"scorers": {"tiny": TINY}})

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from grads.data.records import make_record, write_records
 from grads.methods import registry, stage
 from grads.methods.contract import Choice, Inputs, Method, Needs
 from grads.methods.stage import select_records
@@ -169,3 +170,54 @@ def test_validation_records_have_rows_of_their_own(
     assert np.array_equal(
         seen[0].features["base-validation"]["hidden"][0:1], given.features["hidden"][first : first + 1]
     )
+
+
+def test_texts_are_those_of_the_pool_in_its_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    train = [make_record(f"Q{i}", "", "A", metadata={"quality": float(i)}) for i in range(8)]
+    files = {"train": tmp_path / "train.parquet", "validation": tmp_path / "validation.parquet"}
+    write_records(files["train"], train)
+    write_records(files["validation"], [make_record("V1", "", "A"), make_record("V0", "", "A")])
+    tokens = stores_of(6)["tokens"].signals.assign(id=[record.id for record in train[2:]])
+    seen: list[Inputs] = []
+    needs = Needs(texts=frozenset(files))
+    method = Method("made", "Made", "t", lambda i, _: seen.append(i) or Choice(np.zeros(6)), needs=lambda _: needs)
+    monkeypatch.setattr(stage, "find_method", lambda _name: method)
+    stores = {"tokens": replace(stores_of(6)["tokens"], signals=tokens)}
+    select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", files)
+    texts = seen[0].texts
+    assert texts["train"]["id"].tolist() == seen[0].pool["id"].tolist()
+    assert texts["train"].set_index("instruction")["quality"].to_dict() == {f"Q{i}": i for i in range(2, 8)}
+    assert sorted(texts["validation"]["instruction"]) == ["V0", "V1"]
+    with pytest.raises(GradsError, match="the texts of 'validation' are needed and not given"):
+        select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", {"train": files["train"]})
+    write_records(files["train"], train[:5])
+    with pytest.raises(GradsError, match=r"train\.parquet has 3 of the pool's 6 records: delete what is outdated"):
+        select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", files)
+
+
+def test_the_pool_is_what_both_the_trained_model_and_the_scorer_can_read(tmp_path: Path, stores_of: Stores) -> None:
+    whole = stores_of(10)
+    ids = sorted(whole["tokens"].signals["id"])
+
+    def of(name: str, kept: list[str], **changes: Any) -> Any:
+        table = whole[name].signals
+        return replace(
+            whole[name], signals=table[table["id"].isin(kept)].reset_index(drop=True), features={}, **changes
+        )
+
+    # The trained model cannot read the last record, the scorer not the first two; its probe left out the third.
+    stores = {"tokens": of("tokens", ids[:9]), "warm": of("warm", ids[3:], left_out=(ids[2],))}
+    given = ("grads_density", {}, "0.5", 0, stores, {})
+    meta = select_records(*given, tmp_path / "scored.parquet", scorer=of("tokens", ids[2:]))
+    assert (meta["eligible"], meta["left_out"], meta["left_out_by_scorer"]) == (6, ids[:3], 2)
+    assert sorted(pd.read_parquet(tmp_path / "scored.parquet")["id"]) == ids[3:9]
+    with pytest.raises(GradsError, match="the signals 'warm' has 7 records that are not the pool's 8"):
+        select_records(*given, tmp_path / "s.parquet")
+    # An arm of the trained model's own signals that refers to it has its pool.
+    references = {"grads": tmp_path / "scored.parquet"}
+    meta = select_records(
+        "random_length", {}, "0.5", 0, {"tokens": stores["tokens"]}, references, tmp_path / "r.parquet"
+    )
+    assert (meta["eligible"], meta["left_out_by_scorer"]) == (6, 0)

@@ -171,16 +171,16 @@ def with_arms(**arms: dict[str, Any]) -> Study:
 
 
 def test_one_pass_serves_all_arms_with_what_any_of_them_needs() -> None:
-    assert (measures(with_arms(), "base"), measures(with_arms(), "warm")) == (["hidden"], ["gradients"])
+    assert (measures(with_arms(), "base", "tiny"), measures(with_arms(), "warm", "tiny")) == (["hidden"], ["gradients"])
     study = with_arms(
         a={"method": "grads", "ratios": ["0.5"], "parameters": {"point": "base", "layers": ["adapter"]}},
         b={"method": "grads_density", "ratios": ["0.5"], "parameters": {"reduction": "mean_abs"}},
         c={"method": "grads_density", "ratios": ["0.5"], "parameters": {"point": "during"}},
     )
     check_arms(study)
-    assert measures(study, "base") == ["adapter", "gradients", "hidden"]
-    assert measures(study, "warm") == ["gradients", "mean_abs"]
-    assert measures(study, "during") == ["gradients"]
+    assert measures(study, "base", "tiny") == ["adapter", "gradients", "hidden"]
+    assert measures(study, "warm", "tiny") == ["gradients", "mean_abs"]
+    assert measures(study, "during", "tiny") == ["gradients"]
     assert arm_stores(study, "a") == ["base"]
 
 
@@ -223,7 +223,9 @@ def test_the_adapter_needs_an_adapter() -> None:
 def test_the_ablation_asks_for_every_switch() -> None:
     study = read_study("config/ablation_grads.yaml")
     check_arms(study)
-    assert [measures(study, store) for store in ("base", "warm", "during", "encoder-minilm")] == [
+    assert [
+        measures(study, store, next(iter(study.models))) for store in ("base", "warm", "during", "encoder-minilm")
+    ] == [
         ["gradients", "hidden"],
         ["adapter", "gradients", "mean_abs"],
         ["gradients"],

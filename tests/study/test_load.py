@@ -234,6 +234,18 @@ def test_broken_yaml_is_one_line(tmp_path, text):
         (["models", "tiny", "format"], {"templat": "x"}, "'models.tiny.format.templat': did you mean 'template'"),
         (["general", "text", "source", "feld"], "x", "'general.text.source.feld': did you mean 'field'"),
         (["general", "tasks", "products", "data", "pat"], "x", "tasks.products.data.pat': did you mean 'path'"),
+        (["general", "tasks", "products", "sample"], None, "'general.tasks.products': 'sample' is missing"),
+        (["general", "tasks", "products", "few_shot"], 3, "'few_shot' is for data of kind 'harness': take it away"),
+        (
+            ["general", "tasks", "products", "data"],
+            {"kind": "harness", "name": "gsm8k"},
+            "'yaml' is not for data of kind 'harness': take it away",
+        ),
+        (
+            ["general", "tasks", "products", "data"],
+            {"kind": "harness", "name": "gsm8k", "revison": "main"},
+            "unknown key 'general.tasks.products.data.revison': did you mean 'revision'",
+        ),
         (["archives", "wn", "sha"], "x", "unknown key 'archives.wn.sha': did you mean 'sha256'"),
         (["archives", "wn", "sha256"], "0" * 63, "'archives.wn.sha256': .*found '0+'"),
         (["seeds"], [-1], "'seeds.0': .*greater than or equal to 0; found -1"),

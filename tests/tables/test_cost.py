@@ -138,3 +138,25 @@ def test_costs_come_in_the_order_of_the_config_and_a_missing_run_stays_empty():
     assert costs["domain"].tolist() == ["sums"] * 5 + ["plurals"] * 5
     assert costs["records"].isna().tolist() == [False] * 3 + [True] + [False] * 6
     assert set(costs["study"]) == {"smoke"}
+
+
+def test_models_that_share_a_scorer_share_its_cost(config):
+    """Model m scores for itself; for other, m scores one arm. The preliminary epoch and the pass are m's, made once."""
+    tiny = {"title": "Other", "source": {"kind": "tiny", "seed": 9}}
+    study = parse_study(config | {"models": config["models"] | {"other": tiny}, "arms": ARMS})
+    first = next(iter(study.models))
+    rows = []
+    for cell in cells(study):
+        label = "" if cell.model == first else f"{first}:"
+        costs = {("evaluation", "seconds"): 1.0, ("selection", "seconds"): 0.5}
+        if cell.arm == "two":
+            costs |= {(f"{label}preliminary", "epochs"): 1.0, (f"{label}preliminary", "seconds"): 30.0}
+            costs |= {(f"{label}warm", "gradient_passes"): 1.0, (f"{label}warm", "seconds"): 8.0}
+        place = {name: getattr(cell, name) for name in ("model", "domain", "arm", "ratio", "seed")}
+        rows += [place | {"part": "cost", "task": t, "metric": m, "value": v} for (t, m), v in costs.items()]
+    costs = cost_rows(study, pd.DataFrame(rows)).set_index(["arm", "model"])
+    two = costs.loc["two"]
+    assert two["standalone_seconds"].tolist() == [38.5] * len(two)
+    assert two["as_run_seconds"].tolist() == [19.5] * len(two)
+    assert two["passes"].tolist() == [2] * len(two)
+    assert set(costs.loc["random", "standalone_seconds"]) == {0.5}

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from grads.methods.plan import arm_stores
 from grads.study.grid import cells
-from grads.study.load import read_study
+from grads.study.load import parse_study, read_study
 from grads.tables.files import cell_files, listed, missing_files
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +67,21 @@ def test_other_domains_are_tested_where_the_study_asks_for_it():
         assert (files.cross[other] == own) == (files.cell.arm == "untuned")
         assert files.cross[other] in listed(files)
         assert files.cross[other] in missing_files(files)
+
+
+def test_a_cell_waits_for_what_its_scorer_makes():
+    content = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    navigator = {"title": "Navigator", "source": {"kind": "tiny", "seed": 1}}
+    study = parse_study(content | {"scorers": {"navigator": navigator}})
+    points = {arm: ["navigator:warm", "tiny:base", "warm"] for arm in study.arms}
+    files = next(files for files in cell_files(study, points) if files.cell.arm == "grads")
+    signals = Path("results/smoke/signals")
+    assert {label: meta.parent for label, meta in files.stores.items()} == {
+        "navigator:warm": signals / "navigator/sums/warm-0",
+        # The trained model may be named as scorer: the store is its own.
+        "base": signals / "tiny/sums/base",
+        "warm": signals / "tiny/sums/warm-0",
+    }
+    assert list(files.scorers) == ["navigator"]
+    assert files.preliminary == Path("results/smoke/runs/tiny/sums/warm/1/0/training.json")
+    assert {files.preliminary, *files.scorers.values()} < set(listed(files))

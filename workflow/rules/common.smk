@@ -3,9 +3,9 @@ from dataclasses import replace
 
 from snakemake.exceptions import WorkflowError
 
-from grads.evaluate.metrics.registry import check_metrics, find_metric
-from grads.evaluate.metrics.registry import module_of as metric_module
-from grads.methods.plan import arm_method, arm_needs, arm_stores, check_arms, measures, needs_moments, references
+from grads.evaluate.metrics.registry import check_metrics
+from grads.methods import plan
+from grads.methods.plan import arm_method, arm_needs, check_arms, measures, references, scorer_of
 from grads.methods.registry import module_of
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
@@ -15,7 +15,7 @@ from grads.study.grid import Cell, cells, cross_domains
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
-from grads.study.paths import VALIDATION, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
 
 try:
@@ -40,18 +40,16 @@ SHARDS = STUDY.probe.shards
 
 
 wildcard_constraints:
-    model="|".join(STUDY.models),
+    model="|".join(STUDY.every_model),
     domain="|".join(STUDY.domains),
     arm="|".join(STUDY.arms),
     ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
     seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
-    # A domain whose test set a model of another domain answers.
-    target="|".join(STUDY.domains),
     task="|".join(STUDY.general.tasks) or "none",
     split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",
     # Follows a store's name: nothing for training records.
-    other="|".join(["", VALIDATION]),
+    other="|".join(["", *OTHERS]),
     shard=r"\d+",
 
 
@@ -68,9 +66,9 @@ def settings(section, *keys):
     return section.model_dump(include=set(keys) if keys else None)
 
 
-def probe_settings(store):
+def probe_settings(store, model):
     """Return the probe's settings, those of features only where an arm asks the store for some, the machine's never."""
-    unread = set() if FEATURES & set(measures(STUDY, store)) else {"features"}
+    unread = set() if FEATURES & set(measures(STUDY, store, model)) else {"features"}
     return STUDY.probe.model_dump(exclude=unread | {"token_budget", "shards"})
 
 
@@ -93,11 +91,11 @@ def probed(store):
 
 def moments(cell):
     """Return the file of what Adam remembers at the end of a preliminary epoch; none where no arm measures by it."""
-    return PATHS.run(cell) / "moments.safetensors" if needs_moments(STUDY) else []
+    return PATHS.run(cell) / "moments.safetensors" if plan.needs_moments(STUDY) else []
 
 
 def model_format(wildcards):
-    return settings(STUDY.models[wildcards.model].format)
+    return settings(STUDY.every_model[wildcards.model].format)
 
 
 def archives_of(*sources):
@@ -114,22 +112,26 @@ def archive_map(*sources):
 def files_of(*sources):
     """Return the user's own files, and what the hub gave, that the given sources read."""
     own = [source.path for source in sources if source.kind == "file"]
-    return own + [hub_path(source) for source in sources if source.kind == "hub"]
+    return own + [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
 
 
-def hub_source(path):
-    """Return the source, as plain data, whose repository is fetched to a path."""
-    sources = [entry.source for entry in (*STUDY.models.values(), *STUDY.domains.values())]
-    return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
+def records_of(wildcards):
+    """Return the records that a signal store is of: training records, or what the end of its name says."""
+    if wildcards.other == f"-{ANCHOR}":
+        return PATHS.general("anchor.parquet")
+    return PATHS.records(wildcards.domain, wildcards.other.removeprefix("-") or "train")
 
 
 def selection_input(wildcards):
-    """Return the signal stores, and the other arms' selections, that the arm's method reads."""
-    cell = cell_of(wildcards)
-    names = ["tokens", *sorted(arm_needs(STUDY, cell.arm).stores)]
-    stores = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in names}
+    """Return the signal stores, the texts, and the other arms' selections, that the arm's method reads."""
+    cell, needs = cell_of(wildcards), arm_needs(STUDY, wildcards.arm)
+    models = {name: scorer_of(STUDY, cell.arm, name) or cell.model for name in ["tokens", *sorted(needs.stores)]}
+    stores = {name: PATHS.store(model, cell.domain, store_folder(name, cell.seed)) for name, model in models.items()}
+    if scorer := STUDY.arms[cell.arm].scorer:
+        stores["scorer"] = PATHS.store(scorer, cell.domain, "tokens")
+    texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
-    return stores | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
 
 
 def training_start(wildcards):
@@ -137,14 +139,3 @@ def training_start(wildcards):
     if STUDY.arms[wildcards.arm].start == "base":
         return {}
     return {"start": PATHS.run(warm_cell(wildcards.model, wildcards.domain, wildcards.seed)) / "adapter"}
-
-
-def shown(name, suffix, category):
-    """Return a table or figure as an item of the report."""
-    folder = "tables" if category == "Tables" else "figures"
-    return report(
-        PATHS.root / folder / f"{name}{suffix}",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"show": name.capitalize()},
-    )

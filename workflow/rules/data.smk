@@ -3,6 +3,10 @@ DOMAIN_SOURCES = [domain.source for domain in STUDY.domains.values()]
 GENERAL_SOURCES = [task.data for task in STUDY.general.tasks.values()] + [STUDY.general.text.source]
 
 GENERAL_ITEMS = [PATHS.general(f"{name}.jsonl") for name in [*STUDY.general.tasks, "text"]]
+# General instructions, where the study has some: their source, and what is drawn of them.
+INSTRUCTIONS = STUDY.general.instructions
+INSTRUCTION_SOURCES = [INSTRUCTIONS.source] if INSTRUCTIONS else []
+DRAWN = [PATHS.general("anchor.parquet"), PATHS.general("replay.parquet")] if INSTRUCTIONS else []
 
 
 rule prepare_domains:
@@ -36,6 +40,7 @@ rule overlap:
     input:
         records=rules.prepare_domains.output.records,
         general=GENERAL_ITEMS,
+        instructions=DRAWN,
     output:
         PATHS.overlap,
         PATHS.overlap.with_suffix(".md"),
@@ -57,10 +62,10 @@ rule prepare_general:
     input:
         archives=archives_of(*GENERAL_SOURCES),
         files=files_of(*GENERAL_SOURCES),
-        tasks=[task.yaml for task in STUDY.general.tasks.values()],
+        tasks=[task.yaml for task in STUDY.general.tasks.values() if task.yaml],
     output:
         samples=[PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
-        tasks=[PATHS.general(f"{task}.yaml") for task in STUDY.general.tasks],
+        tasks=[PATHS.general(f"{name}.yaml") for name, task in STUDY.general.tasks.items() if task.yaml],
         text=PATHS.general("text.jsonl"),
         counts=PATHS.general("counts.json"),
     log:
@@ -71,17 +76,22 @@ rule prepare_general:
         mem_mb=4000,
         runtime=60,
     params:
-        general=settings(STUDY.general),
+        general=settings(STUDY.general, "tasks", "text", "seed"),
         archives=archive_map(*GENERAL_SOURCES),
         code=code_version("grads.data.prepare"),
     script:
         "../scripts/prepare_general.py"
 
 
+if INSTRUCTIONS:
+
+    include: "instructions.smk"
+
+
 rule prepare_model:
     input:
-        archives=lambda wildcards: archives_of(STUDY.models[wildcards.model].source),
-        files=lambda wildcards: files_of(STUDY.models[wildcards.model].source),
+        archives=lambda wildcards: archives_of(STUDY.every_model[wildcards.model].source),
+        files=lambda wildcards: files_of(STUDY.every_model[wildcards.model].source),
     output:
         directory(PATHS.model("{model}")),
     log:
@@ -92,7 +102,7 @@ rule prepare_model:
         mem_mb=8000,
         runtime=60,
     params:
-        source=lambda wildcards: settings(STUDY.models[wildcards.model].source),
+        source=lambda wildcards: settings(STUDY.every_model[wildcards.model].source),
         code=code_version("grads.models.prepare"),
     script:
         "../scripts/prepare_model.py"

@@ -1,15 +1,31 @@
 # Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
+from grads.evaluate.metrics.registry import find_metric
+from grads.evaluate.metrics.registry import module_of as metric_module
+from grads.study.paths import documents_path
+
+
+def task_settings(task):
+    """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
+    if task.yaml:
+        return settings(task, "metric", "form")
+    seeded = {"seed": STUDY.general.seed, "allow_code": STUDY.general.allow_code}
+    return settings(task, "metric", "form", "few_shot") | seeded
+
+
 EVALUATION = {
     "generation": settings(STUDY.generation),
     "evaluation": settings(STUDY.evaluation, "precision", "token_budget", "task_batch"),
-    "tasks": {name: settings(task, "metric", "form") for name, task in STUDY.general.tasks.items()},
+    "tasks": {name: task_settings(task) for name, task in STUDY.general.tasks.items()},
     "text_tokens": STUDY.general.text.max_tokens,
     "max_length": STUDY.training.max_length,
     "code": code_version("grads.evaluate.stage"),
 }
 GENERAL_FILES = {
     "samples": [PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
-    "tasks": [PATHS.general(f"{task}.yaml") for task in STUDY.general.tasks],
+    "tasks": [
+        PATHS.general(f"{name}.yaml") if task.yaml else hub_path(task.data)
+        for name, task in STUDY.general.tasks.items()
+    ],
     "text": PATHS.general("text.jsonl"),
 }
 
@@ -23,6 +39,7 @@ rule evaluate:
     output:
         predictions=PATHS.run(CELL) / "predictions.jsonl",
         general=PATHS.run(CELL) / "general.json",
+        documents=documents_path(PATHS.run(CELL) / "general.json"),
     log:
         PATHS.root / "logs" / "evaluate" / f"{CELL}.log",
     benchmark:
@@ -72,6 +89,7 @@ use rule evaluate as evaluate_untuned with:
     output:
         predictions=[run / "predictions.jsonl" for run in UNTUNED_RUNS],
         general=PATHS.untuned_general("{model}"),
+        documents=documents_path(PATHS.untuned_general("{model}")),
     log:
         PATHS.root / "logs" / "evaluate" / "{model}-untuned.log",
     benchmark:
@@ -123,6 +141,8 @@ use rule metrics as metrics_cross with:
         PATHS.cross(CELL, "{target}"),
     log:
         PATHS.root / "logs" / "metrics_cross" / f"{CELL}-{{target}}.log",
+    wildcard_constraints:
+        target="|".join(STUDY.domains),
     params:
         metrics=STUDY.evaluation.metrics,
         language=lambda wildcards: STUDY.domains[wildcards.target].language,

@@ -1,4 +1,13 @@
 # Downloads: the only jobs that use the network; they run where Snakemake does.
+
+
+def hub_source(path):
+    """Return the source, as plain data, whose repository is fetched to a path."""
+    entries = [*STUDY.every_model.values(), *STUDY.domains.values(), STUDY.general.instructions]
+    sources = [entry.source for entry in entries if entry]
+    return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
+
+
 rule fetch_archive:
     output:
         archive_path("{file}"),
@@ -47,6 +56,29 @@ rule prefetch_data:
         "../../envs/grads.yaml"
     params:
         source=lambda wildcards, output: hub_source(output.records),
+    script:
+        "../scripts/prefetch.py"
+
+
+def task_source(path):
+    """Return the source, as plain data, of the benchmark whose data is fetched to a path."""
+    sources = [task.data for task in STUDY.general.tasks.values() if task.data.kind == "harness"]
+    return next(settings(source) for source in sources if str(hub_path(source)) == path)
+
+
+rule prefetch_task:
+    output:
+        directory("resources/hub/tasks/{benchmark}"),
+    log:
+        "logs/prefetch/tasks/{benchmark}.log",
+    wildcard_constraints:
+        benchmark="[^/]+",
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
+    params:
+        source=lambda wildcards, output: task_source(output[0]),
+        allow_code=STUDY.general.allow_code,
     script:
         "../scripts/prefetch.py"
 

@@ -1,5 +1,5 @@
 # Signals: what one pass measures of every training record, once for all methods that need it; and, where a method asks
-# for them, of the validation records.
+# for them, of validation records and of general instructions.
 RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
 # The untrained adapter is measured only where an arm asks for its gradients.
 OF_ADAPTER = FEATURES | {"adapter"}
@@ -33,7 +33,7 @@ rule probe_tokens:
 use rule probe_tokens as probe_base with:
     input:
         model=PATHS.model("{model}"),
-        records=lambda wildcards: PATHS.records(wildcards.domain, "validation" if wildcards.other else "train"),
+        records=records_of,
     output:
         probed("base{other}"),
     log:
@@ -47,14 +47,14 @@ use rule probe_tokens as probe_base with:
         token_budget=token_budget,
     params:
         point="base",
-        measures=lambda wildcards: measures(STUDY, f"base{wildcards.other}"),
+        measures=lambda wildcards: measures(STUDY, f"base{wildcards.other}", wildcards.model),
         # All seeds share this pass, so the adapter whose gradients it may take is that of the first.
         adapter_seed=lambda wildcards: derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation"),
         label=lambda wildcards: f"probe base{wildcards.other} {wildcards.model}/{wildcards.domain}",
         format=model_format,
         limits=lambda wildcards: RECORD_LIMITS
-        | (ADAPTER if OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}")) else {}),
-        probe=lambda wildcards: probe_settings(f"base{wildcards.other}"),
+        | (ADAPTER if OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}", wildcards.model)) else {}),
+        probe=lambda wildcards: probe_settings(f"base{wildcards.other}", wildcards.model),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"base{{other}}{SHARD}"),
         code=code_version("grads.probe.stage"),
@@ -63,7 +63,7 @@ use rule probe_tokens as probe_base with:
 use rule probe_base as probe_warm with:
     input:
         model=PATHS.model("{model}"),
-        records=lambda wildcards: PATHS.records(wildcards.domain, "validation" if wildcards.other else "train"),
+        records=records_of,
         trained=PATHS.run(warm_cell("{model}", "{domain}", "{seed}")) / "adapter",
         moments=moments(warm_cell("{model}", "{domain}", "{seed}")),
     output:
@@ -75,11 +75,11 @@ use rule probe_base as probe_warm with:
     priority: 10
     params:
         point="warm",
-        measures=lambda wildcards: measures(STUDY, f"warm{wildcards.other}"),
+        measures=lambda wildcards: measures(STUDY, f"warm{wildcards.other}", wildcards.model),
         label=lambda wildcards: f"probe warm{wildcards.other} {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         format=model_format,
         limits=RECORD_LIMITS,
-        probe=lambda wildcards: probe_settings(f"warm{wildcards.other}"),
+        probe=lambda wildcards: probe_settings(f"warm{wildcards.other}", wildcards.model),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}"),
         code=code_version("grads.probe.stage"),

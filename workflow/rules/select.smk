@@ -22,6 +22,7 @@ rule select:
         references=lambda wildcards: {
             f"arm_{other}": other for other in references(STUDY, wildcards.arm, wildcards.ratio)
         },
+        texts=lambda wildcards: {f"texts_{split}": split for split in sorted(arm_needs(STUDY, wildcards.arm).texts)},
         code=lambda wildcards: code_version(
             "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
         ),

@@ -9,7 +9,7 @@ rule probe_shards:
     log:
         PATHS.root / "logs" / "probe_shards" / "{model}" / "{domain}" / "{store}.log",
     wildcard_constraints:
-        store=rf"(base|warm-\d+)({VALIDATION})?",
+        store=rf"(base|warm-\d+)({'|'.join(OTHERS)})?",
     conda:
         "../../envs/grads.yaml"
     resources:

@@ -2,7 +2,18 @@
 from grads.tables.files import FIGURES, cell_files, listed, table_names
 
 TABLES = table_names(STUDY)
-STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
+STORES = {arm: plan.arm_stores(STUDY, arm) for arm in STUDY.arms}
+
+
+def shown(name, suffix, category):
+    """Return a table or figure as an item of the report."""
+    folder = "tables" if category == "Tables" else "figures"
+    return report(
+        PATHS.root / folder / f"{name}{suffix}",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"show": name.capitalize()},
+    )
 
 
 rule measurements:

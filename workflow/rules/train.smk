@@ -91,6 +91,6 @@ use rule train_warm as train_during with:
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        probe=probe_settings("during"),
-        measures=measures(STUDY, "during"),
+        probe=lambda wildcards: probe_settings("during", wildcards.model),
+        measures=lambda wildcards: measures(STUDY, "during", wildcards.model),
         code=code_version("grads.train.stage", "grads.probe.during"),

@@ -20,8 +20,8 @@ with job(snakemake):
         EvaluationCell(parameters.label, trained, Path(test), Path(answer), general and Path(general))
         for test, answer, general in zip(tests, answers, generals, strict=True)
     ]
-    files = dict(zip(parameters.tasks, given.get("tasks", []), strict=True))
-    tasks = {name: TaskSpec(Path(files[name]), **task) for name, task in parameters.tasks.items()}
+    files = zip(parameters.tasks.items(), given.get("tasks", []), given.get("samples", []), strict=True)
+    tasks = {name: TaskSpec(Path(file), sample=Path(sample), **task) for (name, task), file, sample in files}
     form, generation = Format(**parameters.format), Generation(**parameters.generation)
     evaluation, texts = Evaluation(metrics=[], **parameters.evaluation), Path(given.get("text", ""))
     limits = (parameters.text_tokens, parameters.max_length)

@@ -9,4 +9,5 @@ with job(snakemake):
     for path in map(Path, snakemake.input.records):
         records.setdefault(path.parent.name, {})[path.stem] = path
     general = [Path(path) for path in snakemake.input.general]
-    report_overlap(records, general, snakemake.params.overlap, snakemake.output[0])
+    instructions = [Path(path) for path in snakemake.input.instructions]
+    report_overlap(records, general, snakemake.params.overlap, snakemake.output[0], instructions)

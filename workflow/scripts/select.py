@@ -6,14 +6,18 @@ with job(snakemake):
     from grads.methods.stage import select_records
     from grads.probe.store import read_store
 
-    parameters, references = snakemake.params, snakemake.params.references
-    inputs = dict(snakemake.input.items())
+    parameters, given = snakemake.params, dict(snakemake.input.items())
+    references = {arm: Path(given.pop(name)) for name, arm in parameters.references.items()}
+    texts = {split: Path(given.pop(name)) for name, split in parameters.texts.items()}
+    scorer = given.pop("scorer", None)
     select_records(
         parameters.method,
         parameters.parameters,
         parameters.ratio,
         parameters.seed,
-        {name: read_store(path) for name, path in inputs.items() if name not in references},
-        {references[name]: Path(path) for name, path in inputs.items() if name in references},
+        {name: read_store(path) for name, path in given.items()},
+        references,
         Path(snakemake.output.selection),
+        texts,
+        scorer and read_store(scorer),
     )
