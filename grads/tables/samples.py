@@ -63,8 +63,11 @@ class Estimate:
     def detectable(self) -> float:
         """Return the smallest true difference that a test at 5 % sees with 80 % power: (t_.975 + t_.8) standard errors.
 
-        Source: Bloom, Evaluation Review 19(5), 1995, "Minimum detectable effects".
+        NaN where all items agree, which leaves no error to judge by. Source: Bloom, Evaluation Review 19(5), 1995,
+        "Minimum detectable effects".
         """
+        if self.error == 0:
+            return math.nan
         return (_quantile(self.freedom, (1 + CONFIDENCE) / 2) + _quantile(self.freedom, POWER)) * self.error
 
     def bounds(self, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -111,6 +111,7 @@ def test_differences_are_paired():
     assert found.half < 0.1 < one.estimate().half / 3
     same = difference(one, one).estimate()
     assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
+    assert math.isnan(same.detectable)
 
 
 def test_the_untuned_model_has_one_value_for_all_seeds():
