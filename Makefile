@@ -1,6 +1,7 @@
 # make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md and the JSON schema anew from the code
+# make golden  write the tables that the golden study is compared with anew
 # make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
 #              that does nothing else
 # make setup   only set everything up: .venv with pinned versions, and the data that tests read
@@ -12,7 +13,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all docs bench bench-attention bench-probe bench-select lint format clean
+.PHONY: setup demo demo-small test test-all docs golden bench bench-attention bench-probe bench-select lint format clean
 
 setup: $(VENV)/ready
 
@@ -38,6 +39,11 @@ test: setup
 
 test-all: ARGS := -m 'not gpu and not cluster'
 test-all: test
+
+# Look at the differences before you commit them: each is a number that a user would see change.
+golden: setup
+	snakemake --configfile tests/golden/study.yaml --cores $(CORES)
+	cp results/golden/tables/*.csv tests/golden/
 
 bench: bench-attention bench-probe bench-select
 

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,9 +20,15 @@ from grads.commands.shared import Own, encoders_of, on_own_files, open_workbench
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
+if TYPE_CHECKING:
+    from grads.evaluate.metrics.contract import Setting
+
 MetricOption = Annotated[
     list[str] | None,
-    typer.Option("--metric", help="bleu, chrf, meteor or response_nll; repeat for several.", show_default="bleu, chrf"),
+    typer.Option("--metric", help="As `grads list metrics` shows; repeat for several.", show_default="bleu, chrf"),
+]
+Language = Annotated[
+    str, typer.Option(help="Of the answers: `en`, `zh`, or `other` for one that parts words by spaces.")
 ]
 WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs; a study's run installs it here.")]
 
@@ -108,6 +114,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="JSON lines to write: prompt, reference and prediction of each record.")],
     trained: Annotated[Path | None, typer.Option(help="Adapter or weights that `grads train` wrote.")] = None,
     metric: MetricOption = None,
+    language: Language = "en",
     wordnet: WordNet = Path("resources/wordnet"),
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
     precision: Annotated[str, typer.Option(help="`bf16` or `float32`.")] = "bf16",
@@ -128,19 +135,22 @@ def evaluate(
     check_out(out, ".jsonl", given.data)
     if trained is not None and not trained.is_dir():
         raise GradsError(f"--trained {trained} is not there: give the folder that `grads train` wrote")
-    metrics = _metrics(metric, wordnet)
+    measured = _metrics(metric, language, wordnet)
     bench = open_workbench(given, out)
     from grads.commands.answers import write_predictions
     from grads.study.config import Evaluation
 
     evaluation = Evaluation.model_validate({"metrics": [], "precision": precision, "token_budget": token_budget})
     write_predictions(bench, trained, evaluation, max_new_tokens, out)
-    _measure(out, metrics, wordnet, out.with_suffix(".metrics.json"))
+    _measure(out, *measured, out.with_suffix(".metrics.json"))
 
 
 def metrics(
-    predictions: Annotated[Path, typer.Argument(help="JSON lines with `reference` and `prediction`.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="JSON lines with `reference` and `prediction`, if need be `references`.")
+    ],
     metric: MetricOption = None,
+    language: Language = "en",
     wordnet: WordNet = Path("resources/wordnet"),
     out: Annotated[
         Path | None, typer.Option(help="JSON to write; `.metrics.json` beside the file if not given.")
@@ -155,11 +165,11 @@ def metrics(
     if not predictions.is_file():
         found = "is a folder" if predictions.is_dir() else "is not there"
         raise GradsError(f"{predictions} {found}: give a file with one JSON object a line")
-    names, out = _metrics(metric, wordnet), out or predictions.with_suffix(".metrics.json")
+    measured, out = _metrics(metric, language, wordnet), out or predictions.with_suffix(".metrics.json")
     check_out(out, ".json", predictions)
     check_folder(out.parent, f"--out {out}")
     _check_predictions(predictions)
-    _measure(predictions, names, wordnet, out)
+    _measure(predictions, *measured, out)
 
 
 def _check_predictions(predictions: Path) -> None:
@@ -171,25 +181,35 @@ def _check_predictions(predictions: Path) -> None:
             for key in ("reference", "prediction"):
                 if not isinstance(row.get(key), str):
                     raise GradsError(f"{place}: there is no text '{key}': give each line a reference and a prediction")
+            further = row.get("references", [])
+            if not isinstance(further, list) or not all(isinstance(text, str) for text in further):
+                raise GradsError(
+                    f"{place}: 'references' is no list of texts: write further right answers as [text, ...]"
+                )
 
 
-def _metrics(asked: list[str] | None, wordnet: Path) -> list[str]:
+def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[list[str], Setting]":
+    from grads.evaluate.metrics.contract import LANGUAGES, Setting
+    from grads.evaluate.metrics.registry import find_metric, metrics
+
+    check_choice(language, LANGUAGES, "--language")
     names = asked or ["bleu", "chrf"]
     for name in names:
-        check_choice(name, ("bleu", "chrf", "meteor", "response_nll"), "--metric")
-    if "meteor" in names and not wordnet.is_dir():
+        check_choice(name, tuple(metrics()), "--metric")
+    needed = any(find_metric(name).needs_wordnet(language) for name in names)
+    if needed and not wordnet.is_dir():
         raise GradsError(f"--wordnet {wordnet} is not there, and METEOR needs it: name a folder with WordNet 3.0")
-    return names
+    return names, Setting(language, wordnet if needed else None)
 
 
-def _measure(predictions: Path, names: list[str], wordnet: Path, out: Path) -> None:
+def _measure(predictions: Path, names: list[str], setting: "Setting", out: Path) -> None:
     """Compute metrics, write them, and print one line each."""
-    from grads.evaluate.metrics import LENGTHS, compute_metrics
+    from grads.evaluate.metrics.compute import LENGTHS, compute_metrics
     from grads.runtime.files import read_json, read_jsonl
 
     rows = read_jsonl(predictions)
     beside = [name for name in LENGTHS if rows and all(name in row for row in rows)]
-    compute_metrics(predictions, names, wordnet if "meteor" in names else None, out, beside)
+    compute_metrics(predictions, names, out, setting, beside)
     found = read_json(out)
     for name in names:
         signature = found[name].get("signature", "")

@@ -209,6 +209,7 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
 
 def _works(study: "Study", model: str, general: int) -> dict[str, Work]:
     """Return the work of each part of the study that one model has to do."""
+    from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
     paths, selection, training, evaluation = Paths(study.study), Work(), Work(), Work()
@@ -222,7 +223,8 @@ def _works(study: "Study", model: str, general: int) -> dict[str, Work]:
         selection += selection_work(study, model, tokens, *(round(rows * length) for rows in others))
         if model in study.models:
             training += training_work(study, tokens)
-            evaluation += evaluation_work(study, tests[domain], general)
+            answers = tests[domain] + sum(tests[other] for other in cross_domains(study, domain))
+            evaluation += evaluation_work(study, answers, general)
     if model in study.models and "untuned" in study.arms:
         evaluation += Work(forward=general, answers=sum(tests.values()), jobs=1)
     return {"selection": selection, "training": training, "evaluation": evaluation}
@@ -252,7 +254,8 @@ def _general_tokens(study: "Study") -> int:
     for task in study.general.tasks:
         for row in read_jsonl(Paths(study.study).general(f"{task}.jsonl")):
             question = len(row["question"]) + len(row.get("passage", ""))
-            tokens += sum(question + len(choice) for choice in row["choices"]) // CHARACTERS_PER_TOKEN
+            choices = row.get("choices", [row.get("answer", "")])
+            tokens += sum(question + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
     return tokens
 
 

@@ -36,6 +36,7 @@ class State:
 def steps(study: "Study", cell: "Cell") -> list[Step]:
     """Return the jobs on the way to a cell, in the order in which they run."""
     from grads.methods.plan import references
+    from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
     paths = Paths(study.study)
@@ -55,7 +56,11 @@ def steps(study: "Study", cell: "Cell") -> list[Step]:
         found += _selection_steps(study, cell)
         found.append(Step("train", run / "training.json", logs / "train" / f"{cell}.log"))
         found.append(Step("evaluate", run / "predictions.jsonl", logs / "evaluate" / f"{cell}.log"))
-    return [*found, Step("metrics", run / "metrics.json", logs / "metrics" / f"{cell}.log")]
+    found.append(Step("metrics", run / "metrics.json", logs / "metrics" / f"{cell}.log"))
+    for other in cross_domains(study, cell.domain) if cell.trained else []:
+        found.append(Step("evaluate_cross", paths.cross_predictions(cell), logs / "evaluate_cross" / f"{cell}.log"))
+        found.append(Step("metrics_cross", paths.cross(cell, other), logs / "metrics_cross" / f"{cell}-{other}.log"))
+    return found
 
 
 def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:

@@ -28,14 +28,18 @@ def checked_study(config: Path) -> "Study":
     Raises:
         GradsError: the first thing that is wrong.
     """
+    from grads.evaluate.metrics.registry import check_metrics
     from grads.plan import check_arms
+    from grads.study.claims import read_claims
     from grads.study.load import read_study
     from grads.study.names import check_files
 
     study = read_study(config)
     try:
         check_arms(study)
+        check_metrics(study)
         check_files(study)
+        read_claims(study)
     except GradsError as error:
         raise GradsError(f"{config}: {error}") from None
     return study
@@ -50,6 +54,7 @@ def check(config: Config) -> None:
     """
     from rich.console import Console
 
+    from grads.study.claims import in_study, read_claims
     from grads.study.grid import cells
 
     study, console = checked_study(config), Console()
@@ -57,6 +62,9 @@ def check(config: Config) -> None:
     console.print(_grid(study))
     for name, entries in (("models", study.models), ("domains", study.domains), ("tasks", study.general.tasks)):
         console.print(f"{name:8} {', '.join(entries)}", highlight=False, soft_wrap=True)
+    if claims := read_claims(study):
+        known = sum(in_study(study, claim) for claim in claims)
+        console.print(f"{'claims':8} {len(claims)}, of which {known} are about this study", highlight=False)
     console.print(f"{'seeds':8} {', '.join(map(str, study.seeds))}", highlight=False, soft_wrap=True)
     grid = cells(study)
     trained = sum(cell.trained for cell in grid)
@@ -97,10 +105,10 @@ def _plain_table(columns: list[str]) -> "Table":
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, strategies, models, domains or tasks.")],
+    what: Annotated[str, typer.Argument(help="methods, strategies, metrics, models, domains or tasks.")],
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
-    """List the selection methods, the training strategies, or a study's models, domains or tasks.
+    """List the selection methods, the training strategies, the domain metrics, or a study's models, domains or tasks.
 
     \b
     Examples:
@@ -109,11 +117,20 @@ def list_(
     """
     from rich.console import Console
 
-    ours = {"methods": _methods, "strategies": _strategies}
+    ours = {"methods": _methods, "strategies": _strategies, "metrics": _metrics}
     studys = {"models": _models, "domains": _domains, "tasks": _tasks}
     if what not in (*ours, *studys):
         raise GradsError(f"there is no list of '{what}': {nearest(what, [*ours, *studys])}")
     Console().print(ours[what]() if what in ours else studys[what](checked_study(config)))
+
+
+def _metrics() -> "Table":
+    from grads.evaluate.metrics.registry import metrics
+
+    table = _plain_table(["metric", "title", "better", "source"])
+    for name, metric in metrics().items():
+        table.add_row(name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
+    return table
 
 
 def _methods() -> "Table":
@@ -150,7 +167,8 @@ def _domains(study: "Study") -> "Table":
 def _tasks(study: "Study") -> "Table":
     table = _plain_table(["task", "title", "metric", "form", "items", "chance", "file"])
     for name, task in study.general.tasks.items():
-        table.add_row(name, task.title, task.metric, task.form, str(task.sample), str(task.chance), task.yaml)
+        place = task.yaml or f"lm-eval {getattr(task.data, 'name', '')}"
+        table.add_row(name, task.title, task.metric, task.form, str(task.sample or "all"), str(task.chance), place)
     return table
 
 
@@ -181,11 +199,15 @@ def run(
       grads run mine.yaml --arm grads --domain law
       grads run mine.yaml --arm grads --arm random --ratio 0.05 -- --dry-run
     """
+    from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
     study = checked_study(config)
     asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
-    targets = [str(Paths(study.study).run(cell) / "metrics.json") for cell in chosen_cells(study, asked)]
+    paths, chosen = Paths(study.study), chosen_cells(study, asked)
+    files = [paths.run(cell) / "metrics.json" for cell in chosen]
+    files += [paths.cross(cell, other) for cell in chosen for other in cross_domains(study, cell.domain)]
+    targets = list(dict.fromkeys(map(str, files)))
     if not Path("Snakefile").is_file():
         raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
     # Targets come first: --configfile would take them for config files.

@@ -10,7 +10,8 @@ from grads.data.archives import open_member
 from grads.data.rows import Rows, parse_rows, read_rows
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest
-from grads.study.config import ChoiceData, FileSource, TextData, TextFile
+from grads.study.general import ChoiceData, TextData, TextFile
+from grads.study.sources import FileSource
 
 LETTERED = re.compile(r"([A-Z])\. (.*)", re.DOTALL)
 

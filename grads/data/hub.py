@@ -59,6 +59,28 @@ def fetch_data(source: HubDataSource, out: Path | str) -> str:
     return snapshot.name
 
 
+def fetch_splits(source: HubSource, name: str | None, out: Path | str) -> str:
+    """Write all splits of a data set to the new folder `out`, as `<split>.parquet`; return the commit that it is of.
+
+    Raises:
+        GradsError: the hub cannot be reached, or has no such repository, revision or configuration.
+    """
+    from datasets import load_dataset
+
+    snapshot, out = _snapshot(source, "dataset", (*DATA_FILES, "README.md")), Path(out)
+    with tempfile.TemporaryDirectory(prefix="grads-hub-") as cache:
+        try:
+            splits = load_dataset(str(snapshot), name=name, cache_dir=cache)
+        except (ValueError, OSError) as error:
+            raise GradsError(
+                f"data set {source.id} cannot be loaded ({_first_line(error)}): try another 'revision'"
+            ) from None
+        out.mkdir()
+        for split, rows in splits.items():
+            rows.to_parquet(str(out / f"{split}.parquet"))
+    return snapshot.name
+
+
 def _load_split(source: HubDataSource, snapshot: Path, cache: str) -> Any:
     from datasets import DatasetDict, load_dataset
 

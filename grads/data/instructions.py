@@ -9,7 +9,8 @@ from grads.data.records import Record, load_records, write_records
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, write_json
 from grads.runtime.progress import say
-from grads.study.config import Domain, Instructions
+from grads.study.config import Domain
+from grads.study.general import Instructions
 
 
 def prepare_instructions(

@@ -4,8 +4,8 @@
     prompt, completion
     messages: [{role: system | user | assistant, content: ...}, ...], from user to assistant in turn
 
-All may have `source` and `group`; what is optional may also be null. A mapping gives our names to columns that are
-called otherwise. Further columns are kept as metadata where they are named.
+All may have `source`, `group` and `references`, a list of further right answers; what is optional may also be null. A
+mapping gives our names to columns that are called otherwise. Further columns are kept as metadata where they are named.
 """
 
 import math
@@ -117,7 +117,8 @@ def to_record(
         extra = _text(row, place, "input", names, "") if layout == "instruction" else ""
         parts = (_text(row, place, question_key, names), extra, _text(row, place, answer_key, names))
     try:
-        return make_record(*parts, source, group, earlier, {name: _kept(row, place, name) for name in metadata})
+        further = {name: _kept(row, place, name) for name in metadata}
+        return make_record(*parts, source, group, earlier, further, _references(row, place, names))
     except UnicodeEncodeError:
         raise GradsError(f"{place}: half of a surrogate pair stands in a text: mend what wrote the file") from None
 
@@ -163,6 +164,16 @@ def _text(row: Mapping[str, Any], place: str, name: str, names: Mapping[str, str
     if not isinstance(value, str):
         raise GradsError(f"{place}: '{column}' is a {type(value).__name__}: make it a text in double quotes")
     return value
+
+
+def _references(row: Mapping[str, Any], place: str, names: Mapping[str, str]) -> list[str]:
+    column = names.get("references", "references")
+    found = row.get(column)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(text, str) and text.strip() for text in found):
+        raise GradsError(f"{place}: '{column}' is no list of texts: write the further right answers as [text, ...]")
+    return found
 
 
 def _turns(messages: Any, place: str, loss_turns: LossTurns) -> list[Turn]:

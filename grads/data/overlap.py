@@ -72,13 +72,15 @@ class Overlap:
 def record_item(record: Record) -> Item:
     """Return a record as an item; of a conversation, the first question counts, and all turns are looked into."""
     said = (turn.content for turn in record.turns)
-    return Item(record.id, record.opening, (*said, record.instruction, record.input, record.output))
+    return Item(record.id, record.opening, (*said, record.instruction, record.input, record.output, *record.references))
 
 
 def choice_item(number: int, row: Mapping[str, Any]) -> Item:
-    """Return a sampled multiple-choice item: question below its passage, and the right choice."""
+    """Return a sampled item: question below its passage, and the right choice or written answer."""
     question = f"{row.get('passage', '')}\n{row['question']}"
-    return Item(f"item {number}", question, (question, row["choices"][row["gold"]]))
+    return Item(
+        f"item {number}", question, (question, row["answer"] if "answer" in row else row["choices"][row["gold"]])
+    )
 
 
 def text_item(number: int, row: Mapping[str, Any]) -> Item:

@@ -10,6 +10,7 @@ from typing import Literal
 from grads.data.archives import open_member
 from grads.data.general import choice_items, sample_rows, text_passages
 from grads.data.glossary import glossary_records
+from grads.data.harness import load_harness, sample_harness, temporary_cache
 from grads.data.layouts import collect_records, read_records
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.records import Record, write_records
@@ -20,6 +21,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
 from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
+from grads.study.general import HarnessData
 from grads.study.paths import hub_path
 
 DATA_TOKEN = re.compile(r"""(["']?)\bDATA\b\1""")
@@ -123,7 +125,8 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
     """Write what measures forgetting: `out/<task>.{jsonl,yaml}` for each task, `out/text.jsonl` and `out/counts.json`.
 
     Rows are `{question, choices, gold}`, with `passage` where the source has one, and `{text}`. In the task file the
-    word DATA becomes the path of its rows, relative when `out` is.
+    word DATA becomes the path of its rows, relative when `out` is. A task that lm-eval knows by name has no task file
+    here, and rows `{task, doc_id, question, answer}` that say which of its items are asked.
 
     Raises:
         GradsError: a source or task file cannot be read, or has too few items.
@@ -131,10 +134,17 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
     out = Path(out)
     counts = {}
     for name, task in general.tasks.items():
-        items, dropped = choice_items(task.data, archives)
-        rows = sample_rows(items, task.sample, general.seed, f"general.tasks.{name}")
+        label = f"general.tasks.{name}"
+        if isinstance(task.data, HarnessData):
+            with temporary_cache():
+                loaded = load_harness(hub_path(task.data), task.few_shot, general.allow_code)
+                rows, read = sample_harness(loaded, task.sample, general.seed, label)
+            dropped = {"read": read}
+        else:
+            items, dropped = choice_items(task.data, archives)
+            rows = sample_rows(items, task.sample or len(items), general.seed, label)
+            write_text(out / f"{name}.yaml", _task_file(Path(task.yaml or ""), out / f"{name}.jsonl"))
         write_jsonl(out / f"{name}.jsonl", rows)
-        write_text(out / f"{name}.yaml", _task_file(Path(task.yaml), out / f"{name}.jsonl"))
         counts[name] = dropped | {"sample": len(rows)}
         say(f"{task.title}: {len(rows)} of {dropped['read']} items")
     passages, dropped = text_passages(general.text.source, archives)

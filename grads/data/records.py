@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Record:
     must not be parted between training and test (a source document, a synset); empty when there is no such thing.
     `metadata` is a JSON object of the further fields that methods may read; empty when there are none. `turns` are an
     optional system turn, then pairs of a user's and an assistant's turn; the answer always carries loss, earlier ones
-    as their `loss` says.
+    as their `loss` says. `references` are further right answers, for metrics.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Record:
     group: str = ""
     metadata: str = ""
     turns: tuple[Turn, ...] = ()
+    references: tuple[str, ...] = ()
 
     @property
     def question(self) -> str:
@@ -65,23 +66,24 @@ def make_record(
     group: str = "",
     turns: Iterable[Turn] = (),
     metadata: Mapping[str, float | str | None] | None = None,
+    references: Iterable[str] = (),
 ) -> Record:
     """Return a record with its content hash (16 hexadecimal digits of SHA-256) as id.
 
-    Which turns carry loss is no content, and metadata are none: they change what is learnt from a record or said of it,
-    and not which record it is.
+    Which turns carry loss, and which further answers are right, is no content, and metadata are none: they change what
+    is learnt from a record, how its answers are judged or what is said of it, and not which record it is.
     """
     turns = tuple(turns)
     earlier = [f"{turn.role}\x1e{turn.content}" for turn in turns]
     content = "\x1f".join((instruction, input, output, *earlier))
     id_ = hashlib.sha256(content.encode()).hexdigest()[:16]
     kept = json.dumps(dict(metadata), ensure_ascii=False) if metadata else ""
-    return Record(id_, instruction, input, output, source, group, kept, turns)
+    return Record(id_, instruction, input, output, source, group, kept, turns, tuple(references))
 
 
 def write_records(path: Path | str, records: Iterable[Record]) -> None:
-    """Write records to Parquet, one column a field in the order of `Record`, `turns` as JSON or empty; atomically."""
-    rows = [(*astuple(record)[:-1], _turns_text(record.turns)) for record in records]
+    """Write records to Parquet, a column a field in the order of `Record`, lists as JSON or empty; atomically."""
+    rows = [_row(record) for record in records]
     columns = {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(COLUMNS)}
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
@@ -102,13 +104,19 @@ def load_records(path: Path | str) -> list[Record]:
         raise GradsError(
             f"{path} has columns {table.column_names}, not {list(COLUMNS)}: prepare the study's data again"
         )
-    return [Record(**row | {"turns": _turns(row["turns"])}) for row in table.to_pylist()]
+    return [_record(row) for row in table.to_pylist()]
 
 
-def _turns_text(turns: tuple[Turn, ...]) -> str:
-    return json.dumps([asdict(turn) for turn in turns], ensure_ascii=False) if turns else ""
+def _row(record: Record) -> tuple[str, ...]:
+    turns = [asdict(turn) for turn in record.turns]
+    return (*astuple(record)[:-2], _json_text(turns), _json_text(record.references))
 
 
-def _turns(text: str) -> tuple[Turn, ...]:
-    found: list[dict[str, Any]] = json.loads(text) if text else []
-    return tuple(Turn(**turn) for turn in found)
+def _json_text(values: Sequence[Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) if values else ""
+
+
+def _record(row: dict[str, str]) -> Record:
+    turns, references = (json.loads(row[name]) if row[name] else [] for name in ("turns", "references"))
+    texts = {name: text for name, text in row.items() if name not in ("turns", "references")}
+    return Record(**texts, turns=tuple(Turn(**turn) for turn in turns), references=tuple(references))

@@ -93,6 +93,7 @@ def _links(record: Record) -> list[tuple[str, str]]:
     # How a conversation begins, and all its answers: last words such as 'go on' and 'you are welcome' say nothing.
     answers = [*(turn.content for turn in record.turns if turn.role == "assistant"), record.output]
     links = [("prompt", _plain(record.opening)), ("answer", _plain("\n".join(answers)))]
+    links += [("answer", _plain(text)) for text in record.references]
     return [*links, ("group", record.group)] if record.group else links
 
 

@@ -1,7 +1,8 @@
 """General benchmarks through lm-eval, on a model in memory and tasks in local files."""
 
 import logging
-import tempfile
+import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,86 +10,53 @@ from pathlib import Path
 from typing import Any, Literal
 
 import datasets
-import torch
 from lm_eval import evaluate
-from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import Collator
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import hash_string
 from torch import nn
 
+from grads.data.harness import load_harness, temporary_cache
+from grads.evaluate.benchmark_model import BenchmarkModel
+from grads.evaluate.documents import Place, find_items
 from grads.evaluate.inference import autocast_dtype, inference
-from grads.models.causal import pad_right, unwrap
+from grads.models.causal import unwrap
 from grads.runtime.errors import GradsError
+from grads.runtime.files import read_jsonl
 from grads.runtime.progress import Progress
+
+OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "generate_until")
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """A benchmark to run: a prepared lm-eval task file, its prompts' form, and the metric that tables show."""
+    """A benchmark to run.
+
+    Attributes:
+        yaml: a prepared lm-eval task file, or the folder of a benchmark that lm-eval knows by name.
+        form: of its prompts.
+        metric: what tables show, with its filter where there are some, as `exact_match,strict-match`.
+        sample: of a benchmark known by name, the items that are asked, as JSON lines `{task, doc_id}`.
+        few_shot: of a benchmark known by name, examples in front of each question; None for its own number.
+        seed: draws those examples, anew for every model.
+        allow_code: whether code that the model writes may be run.
+    """
 
     yaml: Path
     form: Literal["plain", "chat"]
     metric: str
+    sample: Path | None = None
+    few_shot: int | None = None
+    seed: int = 0
+    allow_code: bool = False
 
 
 @dataclass(frozen=True)
 class LoadedTask:
-    """A task with its data read, ready to be run on any number of models."""
+    """A task with its data read, ready to be run on any number of models; `chosen` items by lm-eval's task, or all."""
 
     spec: TaskSpec
     loaded: dict[str, Any]
-
-
-class BenchmarkModel(HFLM):
-    """lm-eval's model, with float32 log-probabilities taken at the continuations' positions only.
-
-    Batches and forward passes are lm-eval's own, so with the same threads the numbers are too, to the last bit. (Its
-    command line batches the requests of all its tasks together: to compare, give it one task at a time.) Left out is
-    the softmax over the vocabulary at the positions of prompts and padding, which costs up to as much as the rest.
-    """
-
-    progress: Progress
-
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
-        """Return log-probability and greediness of each request's continuation, reporting to `progress`."""
-        return super().loglikelihood(requests, disable_tqdm=True)
-
-    def _loglikelihood_tokens(
-        self, requests: list[Any], disable_tqdm: bool = True, override_bs: int | None = None
-    ) -> list[tuple[float, bool]]:
-        collator = Collator(
-            requests,
-            sort_fn=lambda request: (-len(request[1] + request[2]), tuple(request[1] + request[2])),
-            group_by="contexts",
-            group_fn=lambda request: request[1] + request[2][:-1],
-        )
-        answers: list[tuple[float, bool]] = []
-        for chunk in collator.get_batched(n=self.batch_size):
-            self._check_room(max(len(continuation) for _, _, continuation in chunk))
-            inputs = [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in chunk]
-            logits = self._model_call(pad_right(inputs, 0).to(self.device))
-            for (text, context, continuation), row, ids in zip(chunk, logits, inputs, strict=True):
-                rows = row[len(ids) - len(continuation) : len(ids)].log_softmax(-1, dtype=torch.float32)
-                # Continuations of one token after one context share a row: the collator hands them out together.
-                for _, tokens, found in collator.get_cache(text, context, continuation, rows.unsqueeze(0)):
-                    answers.append(_score(found[0, -len(tokens) :], tokens))
-                    self.progress.advance()
-        return collator.get_original(answers)
-
-    def _check_room(self, longest: int) -> None:
-        # A context is cut on the left to make room; a choice has to be whole.
-        if longest > self.max_length:
-            raise GradsError(
-                f"{self.progress.label}: a choice has {longest} tokens, but the model has room for {self.max_length}: "
-                "leave such items out of the task's data"
-            )
-
-
-def _score(log_probabilities: torch.Tensor, tokens: list[int]) -> tuple[float, bool]:
-    wanted = torch.tensor(tokens, device=log_probabilities.device)
-    total = log_probabilities.gather(1, wanted.unsqueeze(1)).sum().item()
-    return total, bool((log_probabilities.argmax(-1) == wanted).all())
+    chosen: dict[str, list[int]] | None = None
 
 
 @contextmanager
@@ -101,31 +69,33 @@ def load_tasks(specs: Mapping[str, TaskSpec]) -> Iterator[dict[str, LoadedTask]]
         GradsError: a task file cannot be read, or holds more than one task.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    datasets.disable_progress_bars()
     manager = TaskManager(include_defaults=False)
-    stored = datasets.config.HF_DATASETS_CACHE
-    with tempfile.TemporaryDirectory(prefix="grads-tasks-") as cache:
-        datasets.config.HF_DATASETS_CACHE = Path(cache)
-        try:
-            yield {name: LoadedTask(spec, _load(manager, spec.yaml)) for name, spec in specs.items()}
-        finally:
-            datasets.config.HF_DATASETS_CACHE = stored
+    with temporary_cache():
+        yield {name: _load(manager, spec) for name, spec in specs.items()}
 
 
-def _load(manager: TaskManager, path: Path) -> dict[str, Any]:
+def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
+    if spec.sample is not None and spec.yaml.is_dir():
+        chosen: dict[str, list[int]] = {}
+        for row in read_jsonl(spec.sample):
+            chosen.setdefault(row["task"], []).append(row["doc_id"])
+        loaded = load_harness(spec.yaml, spec.few_shot, spec.allow_code)
+        # lm-eval numbers what it is told to ask in the order of its data.
+        return LoadedTask(spec, {"tasks": {name: loaded["tasks"][name] for name in chosen}},
+                          {name: sorted(ids) for name, ids in chosen.items()})  # fmt: skip
     try:
-        loaded = manager.load([str(path)])
+        loaded = dict(manager.load([str(spec.yaml)]))
     except (KeyError, ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
-        raise GradsError(f"{path}: lm-eval cannot load this task ({error}); mend the file or its data") from error
+        raise GradsError(f"{spec.yaml}: lm-eval cannot load this task ({error}); mend the file or its data") from error
     if len(loaded["tasks"]) != 1:
-        raise GradsError(f"{path}: holds {len(loaded['tasks'])} tasks; give each its own file")
-    return loaded
+        raise GradsError(f"{spec.yaml}: holds {len(loaded['tasks'])} tasks; give each its own file")
+    return LoadedTask(spec, loaded)
 
 
 def run_tasks(
     model: nn.Module, tokenizer: Any, tasks: Mapping[str, LoadedTask], batch_size: int, label: str
 ) -> dict[str, dict[str, Any]]:
-    """Run multiple-choice tasks on a model in memory.
+    """Run benchmarks on a model in memory; answers that are written freely are decoded greedily.
 
     Args:
         model: a causal language model in evaluation mode, with or without adapters.
@@ -136,12 +106,13 @@ def run_tasks(
         label: what progress lines call this model.
 
     Returns:
-        For each task: `metric`, its `value`, `n`, `gold_logprob` (mean log-probability of the right choice in nats),
-        `form`, `shots`, `version`, `hash` (lm-eval's task hash over items and prompts), and `items` with `doc_id`,
-        `correct` (the metric, per item), `gold_logprob` and `choice_logprobs`.
+        For each task: `metric`, its `value` (mean over items), `n`, `gold_logprob` (mean log-probability of the right
+        choice or continuation in nats; not of answers that are written freely), `form`, `shots`, `seed` (of few-shot
+        examples), `version`, `hash` (lm-eval's task hash over items and prompts), and `items` as `find_items` returns.
 
     Raises:
-        GradsError: a task is not multiple-choice, lacks its metric, or `chat` is asked of a tokenizer without template.
+        GradsError: a task is of a kind that is not supported, lacks its metric, has no number for each item, leaves no
+            room for answers, or `chat` is asked of a tokenizer without template.
     """
     chosen = autocast_dtype(model)
     with inference(model):
@@ -156,47 +127,79 @@ def run_tasks(
 
 
 def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> dict[str, Any]:
-    spec = task.spec
-    (definition,) = task.loaded["tasks"].values()
-    if definition.OUTPUT_TYPE != "multiple_choice":
-        raise GradsError(f"{spec.yaml}: output_type is '{definition.OUTPUT_TYPE}'; only 'multiple_choice' is supported")
+    spec, definitions = task.spec, task.loaded["tasks"]
+    for definition in definitions.values():
+        _settle(benchmark, spec, definition)
     if spec.form == "chat" and not benchmark.tokenizer.chat_template:
         raise GradsError(f"general.tasks.{name}.form is 'chat', but the model has no chat template: set it to 'plain'")
-    choices = sum(len(definition.doc_to_choice(doc)) for doc in definition.eval_docs)
-    benchmark.progress = Progress(label, choices, "choices")
-    results = evaluate(benchmark, task.loaded, bootstrap_iters=0, apply_chat_template=spec.form == "chat")
-    (samples,) = results["samples"].values()
-    if spec.metric not in samples[0]:
-        raise GradsError(f"general.tasks.{name}.metric is '{spec.metric}': {spec.yaml} does not list it; add it there")
-    return _summary(spec, definition, samples)
+    requests = sum(_requests(definition, (task.chosen or {}).get(key)) for key, definition in definitions.items())
+    benchmark.progress = Progress(label, requests, "requests")
+    if spec.allow_code:
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
+    results = evaluate(
+        benchmark,
+        {"tasks": definitions},
+        samples=task.chosen,
+        bootstrap_iters=0,
+        apply_chat_template=spec.form == "chat",
+        confirm_run_unsafe_code=spec.allow_code,
+    )
+    return _summary(Place(name, spec.yaml, spec.metric), spec, definitions, results)
 
 
-def _summary(spec: TaskSpec, definition: Any, samples: list[dict[str, Any]]) -> dict[str, Any]:
-    samples = sorted(samples, key=lambda sample: sample["doc_id"])
-    items = [_item(spec, sample) for sample in samples]
-    hashes = "".join(sample["doc_hash"] + sample["prompt_hash"] + sample["target_hash"] for sample in samples)
-    return {
-        "metric": spec.metric,
-        "value": sum(item["correct"] for item in items) / len(items),
-        "n": len(items),
-        "gold_logprob": sum(item["gold_logprob"] for item in items) / len(items),
+def _settle(benchmark: BenchmarkModel, spec: TaskSpec, definition: Any) -> None:
+    """Make a task the same for every model: few-shot examples drawn anew, greedy answers with room for them."""
+    if definition.OUTPUT_TYPE not in OUTPUT_TYPES:
+        raise GradsError(
+            f"{spec.yaml}: output_type is '{definition.OUTPUT_TYPE}'; supported are {', '.join(OUTPUT_TYPES)}"
+        )
+    definition.set_fewshot_seed(spec.seed)
+    if definition.OUTPUT_TYPE == "generate_until":
+        kept = {
+            key: value for key, value in definition.config.generation_kwargs.items() if key in ("until", "max_gen_toks")
+        }
+        definition.config.generation_kwargs = kept | {"do_sample": False, "temperature": 0.0}
+        longest = kept.get("max_gen_toks", benchmark.max_gen_toks)
+        if longest >= benchmark.max_length:
+            raise GradsError(
+                f"{spec.yaml}: answers may have {longest} tokens, but the model has room for {benchmark.max_length}, "
+                "question and all: leave this task out for this model"
+            )
+
+
+def _requests(definition: Any, chosen: list[int] | None) -> int:
+    """Return how many choices, or answers, a task asks for."""
+    docs = definition.eval_docs
+    numbers = range(len(docs)) if chosen is None else chosen
+    if definition.OUTPUT_TYPE != "multiple_choice":
+        return len(numbers)
+    return sum(len(definition.doc_to_choice(docs[number])) for number in numbers)
+
+
+def _summary(
+    place: Place, spec: TaskSpec, definitions: Mapping[str, Any], results: Mapping[str, Any]
+) -> dict[str, Any]:
+    items, hashes = [], ""
+    for task, definition in definitions.items():
+        found, hashed = find_items(place, definition, results["samples"][task])
+        mean, stated = sum(item["correct"] for item in found) / len(found), results["results"][task].get(place.key)
+        if stated is None or not math.isclose(mean, stated, rel_tol=1e-9, abs_tol=1e-12):
+            raise GradsError(
+                f"general.tasks.{place.name}.metric is '{spec.metric}', which is no mean over items of '{task}' "
+                f"({mean} by items, {stated} by lm-eval): choose another metric"
+            )
+        items += [({"task": task} if len(definitions) > 1 else {}) | item for item in found]
+        hashes += hashed
+    summary = {"metric": spec.metric, "value": sum(item["correct"] for item in items) / len(items), "n": len(items)}
+    if all("gold_logprob" in item for item in items):
+        summary["gold_logprob"] = sum(item["gold_logprob"] for item in items) / len(items)
+    shots = sorted({definition.config.num_fewshot or 0 for definition in definitions.values()})
+    versions = sorted({str(definition.VERSION) for definition in definitions.values()})
+    return summary | {
         "form": spec.form,
-        "shots": definition.config.num_fewshot or 0,
-        "version": definition.VERSION,
+        "shots": shots[0] if len(shots) == 1 else shots,
+        "seed": spec.seed,
+        "version": ", ".join(versions),
         "hash": hash_string(hashes),
         "items": items,
-    }
-
-
-def _item(spec: TaskSpec, sample: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(sample["target"], int):
-        raise GradsError(
-            f"{spec.yaml}: doc_to_target gives {sample['target']!r}: make it the index of the right choice"
-        )
-    log_probabilities = [response[0] for response in sample["filtered_resps"]]
-    return {
-        "doc_id": sample["doc_id"],
-        "correct": sample[spec.metric],
-        "gold_logprob": log_probabilities[sample["target"]],
-        "choice_logprobs": log_probabilities,
     }

@@ -38,7 +38,8 @@ def generate(
 
     Returns:
         For each record, in order: `id`, `prompt` (with its template), `reference`, `prediction` (end token and outer
-        white space removed), `new_tokens` (without the end token) and `capped` (no end token came).
+        white space removed), `new_tokens` (without the end token), `capped` (no end token came), and `references` where
+        the record has further right answers.
 
     Raises:
         GradsError: a prompt and its answer may be longer than the model's positions.
@@ -99,4 +100,4 @@ def _row(formatter: Formatter, record: Record, answer: list[int]) -> dict[str, A
         "prediction": formatter.tokenizer.decode(kept, skip_special_tokens=True).strip(),
         "new_tokens": len(kept),
         "capped": capped,
-    }
+    } | ({"references": list(record.references)} if record.references else {})

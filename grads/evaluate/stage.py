@@ -23,6 +23,10 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, write_json, write_jsonl
 from grads.runtime.progress import Progress, say
 from grads.study.config import Evaluation, Format, Generation
+from grads.study.paths import documents_path
+
+# What tables read of each item of a general task.
+READ = ("task", "doc_id", "correct", "gold_logprob")
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class EvaluationCell:
         trained: folder of its adapter or weights; none for the untuned model.
         test: Parquet file of the domain's test records; goes with `predictions`.
         predictions: file for the domain answers, or none to leave the domain out.
-        general: file for general tasks and drift, or none to leave them out.
+        general: file for general tasks and drift, or none to leave them out; each task's documents go beside it.
     """
 
     label: str
@@ -118,7 +122,9 @@ class _Evaluator:
         if cell.predictions is not None:
             write_jsonl(cell.predictions, rows)
         if cell.general is not None:
-            write_json(cell.general, general | {"seconds": time.monotonic() - started})
+            summary, documents = _apart(general)
+            write_jsonl(documents_path(cell.general), documents)
+            write_json(cell.general, summary | {"seconds": time.monotonic() - started})
 
     @contextmanager
     def _tuned(self, trained: Path | None) -> Iterator[nn.Module]:
@@ -165,6 +171,17 @@ class _Evaluator:
         progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
         drift = measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress)
         return {"tasks": tasks, "drift": _drift_summary(drift)}
+
+
+def _apart(general: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return general results with what tables read of each item, and a row for each item with all that is known."""
+    tasks = general["tasks"]
+    documents = [{"benchmark": name, **item} for name, task in tasks.items() for item in task["items"]]
+    kept = {
+        name: task | {"items": [{key: item[key] for key in READ if key in item} for item in task["items"]]}
+        for name, task in tasks.items()
+    }
+    return general | {"tasks": kept}, documents
 
 
 def _drift_summary(drift: Sequence[Drift]) -> dict[str, Any]:

@@ -67,8 +67,9 @@ def select_records(
     requested = _requested(method, parsed, ratio, inputs)
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)
-    made_by = {"ratio": ratio, "seed": seed, "method": method.name, "parameters": parsed.model_dump()}
-    meta = _counts(table, requested) | given.counts() | made_by | {"source": method.source, "notes": choice.notes}
+    made_by = {"method": method.name, "source": method.source, "uses_target": method.sees_target(parsed)}
+    asked = {"ratio": ratio, "seed": seed, "parameters": parsed.model_dump()}
+    meta = _counts(table, requested) | given.counts() | asked | made_by | {"notes": choice.notes}
     return _written(table, meta, started, Path(out))
 
 

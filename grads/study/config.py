@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from grads.study.claim import Claim
+from grads.study.general import General
 from grads.study.probe import Probe
 from grads.study.ratios import Ratio
-from grads.study.section import Precision, Section
+from grads.study.section import LossTurns, Name, Precision, RecordField, Section
 from grads.study.sources import (
     Archive,
     ArchiveSource,
@@ -20,10 +22,7 @@ from grads.study.sources import (
     TinySource,
 )
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-LossTurns = Literal["last", "all"]
 Match = Literal["epochs", "steps", "tokens"]
-RecordField = Literal["instruction", "input", "output", "prompt", "completion", "messages", "source", "group"]
 # What every record has as a column of its own in a table of texts, before its metadata.
 TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
@@ -63,6 +62,11 @@ class Domain(Section):
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+    language: Literal["en", "zh", "other"] = Field(
+        "en",
+        description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
+        "other, whose words stand apart.",
+    )
     metadata: list[str] = Field([], description="Further fields of the data, numbers or texts, that methods may read.")
 
     @field_validator("metadata")
@@ -124,83 +128,19 @@ class Generation(Section):
     max_new_tokens: int = Field(64, ge=1, description="Longest answer in tokens; the share cut off is reported.")
 
 
-class ChoiceData(Section):
-    """Multiple-choice items inside an archive, as `{question, options: "A. ...\\nB. ...", answer: "B. ..."}`."""
-
-    kind: Literal["lettered"] = Field(description="Items with lettered options in one text, in an archive.")
-    archive: str = Field(description="Key of an entry of `archives`.")
-    member: str = Field(description="Path of the JSON-lines file inside the archive.")
-
-
-class Task(Section):
-    """A general benchmark: a local lm-eval task."""
-
-    title: str = Field(description="How tables call the task.")
-    yaml: str = Field(description="Path of the lm-eval task file; `DATA` in it stands for the sampled items.")
-    data: FileSource | ChoiceData = Field(discriminator="kind", description="Where its items come from.")
-    metric: str = Field("acc", description="The lm-eval metric that tables show.")
-    form: Literal["plain", "chat"] = Field("plain", description="Whether the chat template is applied.")
-    sample: int = Field(ge=1, description="Items, drawn with `general.seed`.")
-    chance: float = Field(ge=0, lt=1, description="Accuracy of guessing.")
-
-
-class TextData(Section):
-    """Passages inside a JSON-lines member of an archive."""
-
-    kind: Literal["pypi"] = Field(description="A JSON-lines file inside an archive.")
-    archive: str = Field(description="Key of an entry of `archives`.")
-    member: str = Field(description="Path of the JSON-lines file inside the archive.")
-    field: str = Field(description="Field of each line that holds the text.")
-
-
-class TextFile(Section):
-    """Passages in one's own JSON-lines file."""
-
-    kind: Literal["file"] = Field(description="A JSON-lines file of one's own.")
-    path: str = Field(description="Path of the file, relative to the working directory.")
-    field: str = Field("text", description="Field of each line that holds the text.")
-
-
-class GeneralText(Section):
-    """Fixed general text, on which NLL and KL against the untuned model measure drift."""
-
-    source: TextData | TextFile = Field(discriminator="kind", description="Where the passages come from.")
-    sample: int = Field(48, ge=1, description="Passages, drawn with the seed of `general`.")
-    max_tokens: int = Field(128, ge=8, description="Tokens taken from the head of each passage.")
-
-
-class Instructions(Section):
-    """General instruction records, which methods compare a domain's with and strategies mix in.
-
-    Those that share a question or 8 words in a row with test records or general items are left out; then `anchor` and
-    `replay` records are drawn with the seed of `general`, none for both.
-    """
-
-    source: FileSource | ArchiveSource | HubDataSource = Field(
-        discriminator="kind", description="Where the records come from."
-    )
-    fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
-    anchor: int = Field(300, ge=1, description="Records that methods may read signals of.")
-    replay: int = Field(0, ge=0, description="Records that training strategies may mix in.")
-
-
-class General(Section):
-    """What measures forgetting, and what general instructions there are."""
-
-    tasks: dict[Name, Task] = Field({}, description="General benchmarks by their keys.")
-    text: GeneralText = Field(description="General text on which drift is measured.")
-    instructions: Instructions | None = Field(None, description="General instructions, for arms that need some.")
-    seed: int = Field(0, description="Draws the samples of all tasks, of the text and of the instructions.")
-
-
 class Evaluation(Section):
     """Domain metrics and how the model is run for them."""
 
-    metrics: list[Literal["bleu", "meteor", "chrf", "response_nll"]] = Field(
+    metrics: list[str] = Field(
         ["bleu", "meteor", "chrf", "response_nll"],
-        description="Domain metrics of the tables, in their order; METEOR needs `wordnet`.",
+        description="Domain metrics of the tables, in their order; docs/metrics.md describes them all.",
     )
-    wordnet: ArchiveSource | None = Field(None, description="WordNet 3.0 for METEOR's synonyms; METEOR needs it.")
+    wordnet: ArchiveSource | None = Field(
+        None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
+    )
+    cross_domain: bool = Field(
+        False, description="Test every model on the other domains too: what tuning on one does to another."
+    )
     precision: Precision = Field("bf16", description="Type of the frozen weights; adapters stay in float32.")
     token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
     task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
@@ -250,6 +190,9 @@ class Study(Section):
     generation: Generation = Field(Generation(), description="How answers are generated.")
     evaluation: Evaluation = Field(Evaluation(), description="What is measured on the domain.")
     general: General = Field(description="What measures forgetting.")
+    claims: list[Claim] | str = Field(
+        [], description="Claims to judge: a list of them, or the path of a YAML file with one (see `config/claims`)."
+    )
     overlap: Literal["report", "refuse", "remove"] = Field(
         "report",
         description="Training and validation records that share a question or 8 words in a row with test records or "
@@ -267,9 +210,3 @@ class Study(Section):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed is listed twice")
         return seeds
-
-    @model_validator(mode="after")
-    def _meteor_has_wordnet(self) -> "Study":
-        if "meteor" in self.evaluation.metrics and self.evaluation.wordnet is None:
-            raise ValueError("metric 'meteor' needs 'evaluation.wordnet'; name an archive with WordNet 3.0 there")
-        return self

@@ -36,6 +36,11 @@ def arm_ratios(study: Study, arm: str) -> list[str]:
     return [fixed] if fixed is not None else list(declared.ratios)
 
 
+def cross_domains(study: Study, domain: str) -> list[str]:
+    """Return the other domains that models tuned on a domain are tested on, none unless the config asks for them."""
+    return [other for other in study.domains if other != domain] if study.evaluation.cross_domain else []
+
+
 def cells(study: Study) -> list[Cell]:
     """Return every cell of the study: models x domains x arms x the arm's ratios x seeds; untuned has seed 0 only."""
     return [

@@ -1,7 +1,7 @@
 """Reading a study's config, and saying in one sentence what is wrong with it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -86,11 +86,13 @@ def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
 
 def _location(parts: tuple[Any, ...]) -> list[Any]:
     """Return the keys of the YAML file that lead to an error, without the marks that Pydantic adds."""
-    marks = {"file", "pypi", "tiny", "glossary", "lettered", "hub"}
+    marks = {"file", "pypi", "tiny", "glossary", "lettered", "hub", "harness"}
     return [
         part
         for before, part in zip((None, *parts), parts, strict=False)
-        if part != "[key]" and not (before in {"source", "data"} and part in marks)
+        if part != "[key]"
+        and not str(part).startswith("list[")
+        and not (before in {"source", "data"} and part in marks)
     ]
 
 
@@ -101,8 +103,9 @@ def _valid_keys(location: list[Any]) -> set[str]:
         if isinstance(section, type) and issubclass(section, BaseModel):
             section = section.model_fields[part].annotation if part in section.model_fields else None
             continue
-        section = next((a for a in getattr(section, "__args__", ()) if isinstance(a, type) and a is not str), None)
-        section = getattr(section, "__origin__", section)
+        inner = getattr(section, "__args__", ())
+        section = next((a for a in inner if get_origin(a) is list or (isinstance(a, type) and a is not str)), None)
+        section = section if get_origin(section) is list else getattr(section, "__origin__", section)
     if isinstance(section, type) and issubclass(section, BaseModel):
         return set(section.model_fields)
     members = [a for a in getattr(section, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]

@@ -41,6 +41,7 @@ def check_files(study: Study) -> None:
         **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
         "general.text.source.path": getattr(study.general.text.source, "path", None),
         "general.instructions.source.path": getattr(_instructions(study), "path", None),
+        "claims": study.claims if isinstance(study.claims, str) else None,
     }
     for key, path in paths.items():
         if path is not None and not Path(path).exists():

@@ -1,12 +1,14 @@
 """Where everything of a study lies, relative to the working directory."""
 
-from dataclasses import dataclass
+import importlib.metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
-from grads.study.config import HubDataSource, HubSource
+from grads.study.general import HarnessData
 from grads.study.grid import Cell
+from grads.study.sources import HubDataSource, HubSource
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
@@ -24,11 +26,21 @@ def archive_path(file: str) -> Path:
     return RESOURCES / "pypi" / file
 
 
-def hub_path(source: HubSource) -> Path:
-    """Return where what the hub holds lies once it is fetched: a model's folder, or a data set's split as Parquet."""
+def hub_path(source: HubSource | HarnessData) -> Path:
+    """Return where what the hub holds lies once it is fetched: a model's folder, a data set's split as Parquet, or the
+    folder of a benchmark that lm-eval knows by name, by the installed lm-eval's version.
+    """
+    if isinstance(source, HarnessData):
+        version = importlib.metadata.version("lm-eval")
+        return RESOURCES / "hub" / "tasks" / f"{source.name}-{digest([source.model_dump(), version], 12)}"
     name = source.id.replace("/", "--")
     kind, suffix = ("datasets", ".parquet") if isinstance(source, HubDataSource) else ("models", "")
     return RESOURCES / "hub" / kind / f"{name}-{digest(source.model_dump(), 12)}{suffix}"
+
+
+def documents_path(general: Path) -> Path:
+    """Return what lies beside a file of general results: a line for each document of each task."""
+    return general.with_name(f"{general.stem}-documents.jsonl")
 
 
 WORDNET = RESOURCES / "wordnet"
@@ -81,6 +93,16 @@ class Paths:
     def run(self, cell: Cell) -> Path:
         """Folder of a cell's training and evaluation; the preliminary epoch is the arm `warm` at ratio 1."""
         return self.root / "runs" / str(cell)
+
+    def cross(self, cell: Cell, other: str) -> Path:
+        """Metrics of a cell on the test set of another domain; those of an untuned cell are its own there."""
+        if cell.ratio == "0":
+            return self.run(replace(cell, domain=other)) / "metrics.json"
+        return self.run(cell) / "cross" / f"{other}.json"
+
+    def cross_predictions(self, cell: Cell) -> Path:
+        """Folder of a cell's answers to other domains' tests, one file a domain."""
+        return self.run(cell) / "cross" / "predictions"
 
     def untuned_general(self, model: str) -> Path:
         """General part of the untuned model, evaluated once per model."""

@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from grads.runtime.files import write_text
-from grads.study.config import Name, Study
+from grads.study.config import Study
 from grads.study.ratios import Ratio
+from grads.study.section import Name
 
 SCHEMA = Path("workflow/schemas/study.schema.json")
 REFERENCE = Path("config/README.md")

@@ -1,10 +1,15 @@
 """What every part of the config is built on."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["bf16", "float32"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+LossTurns = Literal["last", "all"]
+RecordField = Literal[
+    "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"
+]
 
 
 class Section(BaseModel):

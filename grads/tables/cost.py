@@ -4,7 +4,7 @@ import pandas as pd
 
 from grads.study.config import Study
 from grads.study.paths import split_label, store_folder
-from grads.tables.entries import Shortfalls
+from grads.tables.entries import RunMarks
 from grads.tables.estimates import Estimates, runs
 from grads.tables.layout import Block, Entry, Table, number
 
@@ -22,7 +22,7 @@ COLUMNS = (
 
 def cost_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of costs: what each arm trained on, and what its selection took, alone and as it was shared."""
-    facts, short = cost_rows(study, estimates.frame), Shortfalls(estimates.frame)
+    facts, short = cost_rows(study, estimates.frame), RunMarks(estimates.frame)
     blocks = []
     for model, entry in study.models.items():
         rows = []

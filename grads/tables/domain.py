@@ -1,52 +1,62 @@
 """The table of what was learnt: domain metrics on held-out test records."""
 
 import itertools
-from collections.abc import Sequence
 
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note, method_note
-from grads.tables.estimates import Estimates, Quantity, runs
-from grads.tables.layout import Block, Entry, Table, places
+from grads.tables.comparisons import (
+    Comparison,
+    compare,
+    comparison_columns,
+    detectable_note,
+    detectable_notes,
+    significance,
+    significance_note,
+)
+from grads.tables.entries import RunMarks, fact_columns, interval_note, method_note, ranked_column
+from grads.tables.estimates import Estimates, Quantity, Run, runs
+from grads.tables.layout import Block, Entry, Table
 from grads.tables.measures import MEASURES
 
 LEAST_BLEU_BASELINE = 5.0
 """Below this BLEU a relative gain says nothing: 0.2 to 1.0 would be +400 %."""
 
+_Compared = dict[tuple[str, str, str], dict[Run, list[Comparison]]]
+
 
 def domain_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of the domain metrics: a row per arm and ratio, columns domain x metric."""
-    metrics, short = study.evaluation.metrics, Shortfalls(estimates.frame)
-    columns = [(domain, metric) for domain in study.domains for metric in metrics]
+    metrics, marks = study.evaluation.metrics, RunMarks(estimates.frame)
+    compared: _Compared = {
+        (model, domain, metric): compare(study, estimates, model, domain, Quantity.domain(metric))
+        for model, domain, metric in itertools.product(study.models, study.domains, metrics)
+    }
     return Table(
         name="domain",
         label=study.label,
         caption="Domain metrics on the test set of the domain that the model was tuned on.",
         groups=[("", 1), *((domain.title, len(metrics)) for domain in study.domains.values())],
-        header=["arm", *(MEASURES[metric].arrow for _, metric in columns)],
-        blocks=[_block(study, estimates, short, model, columns) for model in study.models],
-        notes=_notes(study, estimates.frame, short),
-        tidy=pd.DataFrame(_facts(study, estimates)),
+        header=["arm", *(MEASURES[metric].arrow for _ in study.domains for metric in metrics)],
+        blocks=[_block(study, estimates, marks, model, compared) for model in study.models],
+        notes=_notes(study, estimates.frame, compared) + marks.notes(),
+        tidy=pd.DataFrame(_facts(study, estimates, compared)),
     )
 
 
-def _block(
-    study: Study, estimates: Estimates, short: Shortfalls, model: str, columns: Sequence[tuple[str, str]]
-) -> Block:
-    rows = [[Entry(run.title + short.mark(model, run))] for run in runs(study)]
-    trained = [index for index, run in enumerate(runs(study)) if run.trained]
-    for domain, metric in columns:
+def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, compared: _Compared) -> Block:
+    columns = [[Entry(run.title + marks.mark(model, run)) for run in runs(study)]]
+    trained = [run.trained for run in runs(study)]
+    for domain, metric in itertools.product(study.domains, study.evaluation.metrics):
         measure = MEASURES[metric]
         found = [estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)]
-        ranked = places([found[index].value for index in trained], measure.decimals, measure.higher_is_better)
-        place = dict(zip(trained, ranked, strict=True))
-        for index, (row, one) in enumerate(zip(rows, found, strict=True)):
-            row.append(estimate_entry(one, measure.decimals, place.get(index, 0)))
-    return Block(study.models[model].title, rows)
+        rows = compared[model, domain, metric]
+        signs = [significance(rows[run], measure.higher_is_better) for run in runs(study)]
+        columns.append(ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs))
+    return Block(study.models[model].title, [list(row) for row in zip(*columns, strict=True)])
 
 
-def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
+def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, object]]:
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
         for metric in study.evaluation.metrics:
@@ -54,6 +64,7 @@ def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
             fact = fact_columns(study, estimates, of, quantity, {"metric": metric}, "gain")
             if "gain" in fact:
                 fact["relative_gain"] = _relative(metric, fact["value"], fact["gain"])
+            fact |= comparison_columns(compared[model, domain, metric][run])
             facts.append(fact | {"signature": estimates.signature(*of, quantity)})
     return facts
 
@@ -64,7 +75,7 @@ def _relative(metric: str, value: float, gain: float) -> float | None:
     return gain / baseline if metric == "bleu" and baseline >= LEAST_BLEU_BASELINE else None
 
 
-def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:
+def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
     tests = frame[(frame["part"] == "domain") & frame["metric"].isin(study.evaluation.metrics)]
     capped = frame[(frame["part"] == "domain") & (frame["metric"] == "capped")]["value"].max()
     signed = tests[tests["signature"] != ""].drop_duplicates(["metric", "signature"])
@@ -73,10 +84,17 @@ def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:
         "Best trained arm in bold, second underlined, compared as printed; the untuned model takes no part.",
         *method_note(frame),
         f"Test items per domain: {_range(tests['n'])}. {interval_note(study)}",
+        *significance_note(study),
+        *detectable_notes([_detectable(compared, metric) for metric in study.evaluation.metrics]),
         f"Answers cut at {study.generation.max_new_tokens} new tokens: at most {100 * capped:.0f} % in any row.",
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
-        *short.notes(),
     ]
+
+
+def _detectable(compared: _Compared, metric: str) -> str:
+    columns = [column for key, column in compared.items() if key[2] == metric]
+    measure, all_of = MEASURES[metric], [one for column in columns for row in column.values() for one in row]
+    return detectable_note(all_of, measure.title, measure.decimals)
 
 
 def _range(counts: pd.Series) -> str:

@@ -1,19 +1,14 @@
-"""What the tables share: entries, the columns of the CSV files, notes, and the mark of a selection that fell short."""
+"""What the tables share: entries, the columns of the CSV files, notes, and the marks of runs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.estimates import Estimate, Estimates, Quantity, Run, untuned_run
-from grads.tables.layout import Entry, number, spread
-from grads.tables.measurements import ITEMS_ONLY
-from grads.tables.statistics import REPLICATES
-
-
-def estimate_entry(one: Estimate, decimals: int, place: int = 0) -> Entry:
-    """Return an estimate as it is printed: the value, then half the interval's width."""
-    return Entry(number(one.value, decimals), spread(one.half, decimals), place)
+from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
+from grads.tables.layout import Entry, number, places, signed, spread
+from grads.tables.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
 
 
 def fact_columns(
@@ -32,20 +27,21 @@ def fact_columns(
     model, domain, run = of
     one = estimates.of(*of, quantity)
     fact = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio} | about
-    kind = ITEMS_ONLY if one.has_interval else "none"
-    fact |= {"value": one.value, "low": one.low, "high": one.high, "interval": kind, "items": one.n, "seeds": one.seeds}
+    fact |= value_columns(one)
     if untuned := untuned_run(study):
         gain = estimates.difference(*of, untuned, quantity)
-        fact |= {change: gain.value, f"{change}_low": gain.low, f"{change}_high": gain.high}
+        fact |= estimate_columns(change, gain)
     return fact
 
 
-def interval_note(study: Study) -> str:
-    """Return the sentence that says what the intervals hold, and what they do not."""
-    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+def coverage(study: Study) -> str:
+    """Return what the study's intervals hold, and what they do not."""
+    if len(study.seeds) < LEAST_SEEDS:
+        seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+        return f"{ITEMS_ONLY}, of the test items and not of the seeds ({seeds})"
     return (
-        f"± is half the 95 % interval of {REPLICATES:,} bootstrap resamples, {ITEMS_ONLY}: of the test items, "
-        f"not of the seeds ({seeds})."
+        f"{CROSSED}, which are crossed ({len(study.seeds)} seeds; two-way random effects, Satterthwaite's degrees of "
+        "freedom); the untuned model has no seeds"
     )
 
 
@@ -60,23 +56,75 @@ def method_note(frame: pd.DataFrame) -> list[str]:
     return ["Methods: " + "; ".join(f"{', '.join(arms)}: {source}" for source, arms in sources.items()) + "."]
 
 
-class Shortfalls:
-    """Knows for which runs a method returned fewer records than the ratio asks for, and marks them."""
+def interval_note(study: Study) -> str:
+    """Return the sentence that says what stands after a value."""
+    return f"± is half the 95 % interval: {coverage(study)}."
+
+
+def ranked_column(
+    found: Sequence[Estimate],
+    decimals: int,
+    higher_is_better: bool,
+    ranks: Sequence[bool] | None = None,
+    marks: Sequence[str] | None = None,
+    signs: bool = False,
+) -> list[Entry]:
+    """Return a column of estimates as they are printed: values, then half the intervals' widths and the marks.
+
+    Args:
+        found: the estimates.
+        decimals: how many are printed.
+        higher_is_better: direction.
+        ranks: which of them are compared for the best and the second; all when not given.
+        marks: what stands after each interval.
+        signs: whether values bear their sign, as changes do.
+    """
+    picked = [index for index in range(len(found)) if ranks is None or ranks[index]]
+    ranking = places([found[index].value for index in picked], decimals, higher_is_better)
+    place, write = dict(zip(picked, ranking, strict=True)), signed if signs else number
+    asides = [f"{spread(one.half, decimals)} {marks[i] if marks else ''}".strip() for i, one in enumerate(found)]
+    return [
+        Entry(write(one.value, decimals), aside, place.get(index, 0))
+        for index, (one, aside) in enumerate(zip(found, asides, strict=True))
+    ]
+
+
+def value_columns(one: Estimate) -> dict[str, Any]:
+    """Return what is known of a value as columns of a CSV file."""
+    bounds = {"value": one.value, "low": one.low, "high": one.high}
+    return bounds | {"interval": one.kind, "items": one.n, "seeds": one.seeds}
+
+
+def estimate_columns(name: str, one: Estimate) -> dict[str, float]:
+    """Return value and bounds as columns of a CSV file."""
+    return {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+
+
+class RunMarks:
+    """Knows which runs a reader must be warned of, and marks them.
+
+    A dagger says that the method returned fewer records than the ratio asks for, a double dagger that it saw examples
+    of the target task.
+    """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         chosen = frame[(frame["part"] == "cost") & (frame["task"] == "selection")]
         cell = ["model", "domain", "arm", "ratio", "seed"]
         counts = chosen.pivot(index=cell, columns="metric", values="value")
-        short = counts[counts["actual"] < counts["requested"]].index if len(counts) else []
-        self._short = {key[:4] for key in short}
+        self._short = (
+            {key[:4] for key in counts[counts["actual"] < counts["requested"]].index} if len(counts) else set()
+        )
+        self._target = set(chosen[(chosen["metric"] == "uses_target") & (chosen["value"] > 0)]["arm"])
 
     def mark(self, model: str, run: Run, domain: str | None = None) -> str:
-        """Return a dagger where the run fell short on `domain`, or on any domain."""
-        found = any(
+        """Return the marks of a run; a shortfall counts on `domain`, or on any domain."""
+        short = any(
             (model, run.arm, run.ratio) == (key[0], *key[2:]) and domain in (None, key[1]) for key in self._short
         )
-        return "†" if found else ""
+        return "†" * short + "‡" * (run.arm in self._target)
 
     def notes(self) -> list[str]:
-        """Return the sentence that explains the mark, if it is used."""
-        return ["† The method returned fewer records than the ratio asks for."] if self._short else []
+        """Return the sentences that explain the marks that are used."""
+        short = "† The method returned fewer records than the ratio asks for."
+        target = "‡ The method sees examples of the target task (validation records) when it selects."
+        return [short] * bool(self._short) + [target] * bool(self._target)

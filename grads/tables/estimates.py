@@ -1,6 +1,5 @@
 """Estimates: what the measurements of a cell's seeds say together, and how arms differ, with intervals."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +10,8 @@ from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.grid import arm_ratios
 from grads.study.ratios import AUTO
-from grads.tables.statistics import interval, replicates
+from grads.tables.samples import ABSENT, Estimate, Sample, difference
+from grads.tables.statistics import replicates
 
 
 @dataclass(frozen=True)
@@ -60,41 +60,17 @@ class Quantity(NamedTuple):
         return cls("general", task, metric)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with the bounds of its interval, NaN where none can be computed; n items, and seeds."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    seeds: int
-
-    @property
-    def has_interval(self) -> bool:
-        """Whether there is an interval."""
-        return not math.isnan(self.low)
-
-    @property
-    def half(self) -> float:
-        """Return half the interval's width."""
-        return (self.high - self.low) / 2
-
-
-ABSENT = Estimate(math.nan, math.nan, math.nan, 0, 0)
-
-
 class Estimates:
-    """Answers questions on the long table. The intervals resample items only: seeds are averaged, not resampled.
+    """Answers questions on the long table.
 
-    What the long table lacks is an error, unless it is `partial`: then it is NaN.
+    What the long table lacks is an error, unless it is `partial`: then it is none, or an estimate of NaN.
     """
 
     def __init__(self, frame: pd.DataFrame, partial: bool = False) -> None:
         self.frame, self.partial = frame, partial
         names = ["model", "domain", "arm", "ratio", "part", "task", "metric"]
-        self._rows = dict(iter(frame.groupby(names, sort=False)))
-        self._replicates: dict[tuple[str, str, Run, Quantity], np.ndarray | None] = {}
+        self._rows = dict(iter(frame.sort_values("seed", kind="stable").groupby(names, sort=False)))
+        self._samples: dict[tuple[str, str, Run, Quantity], Sample] = {}
 
     def of(self, model: str, domain: str, run: Run, quantity: Quantity) -> Estimate:
         """Return the mean over seeds.
@@ -102,19 +78,41 @@ class Estimates:
         Raises:
             GradsError: there is no such measurement.
         """
-        if self._absent(model, domain, run, quantity):
-            return ABSENT
-        rows = self._group(model, domain, run, quantity)
-        return _estimate(float(rows["value"].mean()), rows, self._drawn(model, domain, run, quantity))
+        return estimate(self.sample(model, domain, run, quantity))
 
     def difference(self, model: str, domain: str, run: Run, base: Run, quantity: Quantity) -> Estimate:
-        """Return `run` minus `base`, paired: both are resampled over the same items.
+        """Return `run` minus `base`, paired by item and by seed.
 
         Raises:
             GradsError: a measurement is missing, or the two were measured on other items or in another way.
         """
-        if any(self._absent(model, domain, one, quantity) for one in (run, base)):
-            return ABSENT
+        pair = self.pair(model, domain, run, base, quantity)
+        return ABSENT if pair is None else difference(*pair).estimate()
+
+    def sample(self, model: str, domain: str, run: Run, quantity: Quantity) -> Sample | None:
+        """Return the values of the seeds with their draws; none where a partial long table has a hole.
+
+        Raises:
+            GradsError: there is no such measurement.
+        """
+        if self._absent(model, domain, run, quantity):
+            return None
+        key = (model, domain, run, quantity)
+        if key not in self._samples:
+            rows = self._group(model, domain, run, quantity)
+            item_set = domain if quantity.part == "domain" else quantity.task
+            self._samples[key] = _sample(rows, item_set)
+        return self._samples[key]
+
+    def pair(self, model: str, domain: str, run: Run, base: Run, quantity: Quantity) -> tuple[Sample, Sample] | None:
+        """Return the samples of two runs that may be compared; none where a partial long table has a hole.
+
+        Raises:
+            GradsError: a measurement is missing, or the two were measured on other items or in another way.
+        """
+        samples = [self.sample(model, domain, one, quantity) for one in (run, base)]
+        if samples[0] is None or samples[1] is None:
+            return None
         rows, other = (self._group(model, domain, one, quantity) for one in (run, base))
         ways = [set(zip(one["n"], one["signature"], strict=True)) for one in (rows, other)]
         if len(ways[0] | ways[1]) > 1:
@@ -122,9 +120,7 @@ class Estimates:
                 f"{run.title} and {base.title} ({model}, {domain}) were not measured alike: (items, signature) of "
                 f"{quantity.task} {quantity.metric} are {sorted(ways[0])} and {sorted(ways[1])}; evaluate both again"
             )
-        drawn, other_drawn = (self._drawn(model, domain, one, quantity) for one in (run, base))
-        paired = drawn - other_drawn if drawn is not None and other_drawn is not None else None
-        return _estimate(float(rows["value"].mean() - other["value"].mean()), rows, paired)
+        return samples[0], samples[1]
 
     def share(self, model: str, domain: str, run: Run) -> float:
         """Return the share of the records that the ratio stands for; of `auto`, the mean over seeds."""
@@ -154,21 +150,18 @@ class Estimates:
             )
         return rows
 
-    def _drawn(self, model: str, domain: str, run: Run, quantity: Quantity) -> np.ndarray | None:
-        """Return the bootstrap's values of the mean over seeds, none where there are no item statistics."""
-        key = (model, domain, run, quantity)
-        if key not in self._replicates:
-            rows = self._group(model, domain, run, quantity)
-            item_set = domain if quantity.part == "domain" else quantity.task
-            drawn = [
-                replicates(statistic, np.array([list(item) for item in items], dtype=np.float64), item_set)
-                for statistic, items in zip(rows["statistic"], rows["items"], strict=True)
-                if statistic
-            ]
-            self._replicates[key] = np.mean(drawn, axis=0) if len(drawn) == len(rows) else None
-        return self._replicates[key]
+
+def estimate(sample: Sample | None) -> Estimate:
+    """Return the estimate of a sample; NaN where there is none."""
+    return ABSENT if sample is None else sample.estimate()
 
 
-def _estimate(value: float, rows: pd.DataFrame, drawn: np.ndarray | None) -> Estimate:
-    low, high = interval(drawn) if drawn is not None else (math.nan, math.nan)
-    return Estimate(value, low, high, int(rows["n"].iloc[0]), len(rows))
+def _sample(rows: pd.DataFrame, item_set: str) -> Sample:
+    drawn = [
+        replicates(statistic, np.array([list(item) for item in items], dtype=np.float64), item_set)
+        for statistic, items in zip(rows["statistic"], rows["items"], strict=True)
+        if statistic
+    ]
+    # Of seeds of which one cannot be resampled, none is.
+    draws = np.array(drawn) if len(drawn) == len(rows) else None
+    return Sample(rows["value"].to_numpy(dtype=float), draws, int(rows["n"].iloc[0]))

@@ -18,8 +18,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from grads.runtime.files import atomic_path
 from grads.study.config import Study
 from grads.study.ratios import AUTO
-from grads.tables.estimates import Estimate, Estimates, Quantity, Run, runs, untuned_run
+from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.measures import MEASURES
+from grads.tables.samples import Estimate
 
 # Okabe & Ito's colours, told apart under common colour blindness; markers and line styles carry the same information.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

@@ -5,13 +5,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grads.study.config import Study
-from grads.study.grid import Cell, cells
+from grads.study.grid import Cell, cells, cross_domains
 from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, store_point, warm_cell
+from grads.study.switches import variants
 
 TABLES = ("domain", "forgetting", "cost")
 FIGURES = ("ratio", "tradeoff")
 SELECTION_TABLES = ("overlap", "subsets")
 SELECTION_FIGURES = ("overlap",)
+
+
+def table_names(study: Study) -> list[str]:
+    """Return the tables of a study: those that every study has, and those that it gives reason for."""
+    reasons = {
+        "cross": study.evaluation.cross_domain and len(study.domains) > 1,
+        "ablation": bool(variants(study)),
+        "claims": bool(study.claims),
+    }
+    return [*TABLES, *(name for name, there in reasons.items() if there)]
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class CellFiles:
             model that scored are called `<model>:<store>`.
         preliminary: summary of the preliminary epoch's training; needed with the store `warm`, or where the training
             goes on from there.
+        cross: by other domain, the metrics on its test set; empty unless the study asks for them.
         scorers: summaries of the preliminary epochs of other models that scored, by model.
     """
 
@@ -38,6 +50,7 @@ class CellFiles:
     selection: Path | None = None
     stores: dict[str, Path] = field(default_factory=dict)
     preliminary: Path | None = None
+    cross: dict[str, Path] = field(default_factory=dict)
     scorers: dict[str, Path] = field(default_factory=dict)
 
 
@@ -49,14 +62,14 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
         points: for each arm, the signal stores (such as `base` or `<scorer>:warm`) that its selection needs, those of
             other arms that it refers to included.
     """
-    paths = Paths(study.study)
-    return [_files(paths, cell, set(points[cell.arm]), study.arms[cell.arm].start) for cell in cells(study)]
+    return [_files(study, cell, set(points[cell.arm])) for cell in cells(study)]
 
 
-def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
-    run = paths.run(cell)
+def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
+    paths, start = Paths(study.study), study.arms[cell.arm].start
+    run, cross = paths.run(cell), {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
-        return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model))
+        return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model), cross=cross)
     # A scorer may be the cell's own model.
     stores = {(model or cell.model, store) for model, store in map(split_label, points)}
     warm = {model for model, store in stores if store_point(store)[0] == WARM}
@@ -77,6 +90,7 @@ def _files(paths: Paths, cell: Cell, points: set[str], start: str) -> CellFiles:
         stores={label: folder / "meta.json" for label, folder in folders.items()},
         preliminary=epochs.pop(cell.model, None),
         scorers=epochs,
+        cross=cross,
     )
 
 
@@ -88,7 +102,7 @@ def missing_files(files: CellFiles) -> list[Path]:
 def _single(files: CellFiles) -> list[Path]:
     """Return the files that are not in signal stores."""
     own = (files.metrics, files.general, files.training, files.selection, files.preliminary)
-    return [path for path in (*own, *files.scorers.values()) if path is not None]
+    return [path for path in (*own, *files.scorers.values(), *files.cross.values()) if path is not None]
 
 
 def listed(files: CellFiles) -> list[Path]:

@@ -1,91 +1,200 @@
 """The table of what was forgotten: general benchmarks, and drift on general text."""
 
+import dataclasses
 import itertools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from grads.study.config import Study
-from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
-from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
-from grads.tables.layout import Block, Entry, Table, number, signed, spread
+from grads.tables.comparisons import (
+    Comparison,
+    baselines,
+    compare,
+    comparison_columns,
+    detectable_note,
+    detectable_notes,
+    significance,
+    significance_note,
+)
+from grads.tables.entries import (
+    RunMarks,
+    estimate_columns,
+    fact_columns,
+    interval_note,
+    ranked_column,
+    value_columns,
+)
+from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
+from grads.tables.layout import Block, Entry, Table, signed, spread
+from grads.tables.retention import RATIOS, Retained, mean_retained, not_above_chance, retained
+from grads.tables.samples import ABSENT, Estimate, Sample, scaled
+
+MEAN = "mean"
+_MEAN_HEADER = ["accuracy ↑", "retention % ↑", "above chance % ↑", "vs full % ↑"]
+_Compared = dict[tuple[str, str, str], dict[Run, list[Comparison]]]
 
 
 def forgetting_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of general capability: a row per arm, ratio and domain tuned on, beside the untuned model."""
-    tasks, short = study.general.tasks, Shortfalls(estimates.frame)
-    blocks, untuned = [], untuned_run(study)
+    tasks, untuned = study.general.tasks, untuned_run(study)
+    compared: _Compared = {
+        (model, domain, task): compare(study, estimates, model, domain, Quantity.general(task, spec.metric))
+        for model, domain, (task, spec) in itertools.product(study.models, study.domains, tasks.items())
+    }
+    blocks = []
     for model, entry in study.models.items():
         if untuned:
-            row = _row(study, estimates, model, next(iter(study.domains)), untuned, None)
-            blocks.append(Block(entry.title, [[Entry(untuned.title), *row]]))
-        for domain in study.domains:
+            of_any = (model, next(iter(study.domains)))
+            blocks.append(_block(study, estimates, compared, of_any, [untuned], entry.title))
+        for domain, of in study.domains.items():
             trained = [run for run in runs(study) if run.trained]
-            heads = [Entry(run.title + short.mark(model, run, domain)) for run in trained]
-            rows = [
-                [head, *_row(study, estimates, model, domain, run, untuned)]
-                for head, run in zip(heads, trained, strict=True)
-            ]
-            blocks.append(Block(f"{entry.title}, tuned on {study.domains[domain].title}", rows))
+            title = f"{entry.title}, tuned on {of.title}"
+            blocks.append(_block(study, estimates, compared, (model, domain), trained, title))
+    headers = {task: _task_header(estimates, task) for task in tasks}
+    groups = [(f"{spec.title} (chance {100 * spec.chance:.0f})", len(headers[task])) for task, spec in tasks.items()]
     return Table(
         name="forgetting",
         label=study.label,
         caption="General benchmarks and drift on general text after tuning, in brackets the difference to untuned.",
-        groups=[("", 1), *((f"{t.title} (chance {100 * t.chance:.0f})", 2) for t in tasks.values()), ("Text", 2)],
-        header=["arm", *["accuracy", "Δ gold log p"] * len(tasks), "Δ NLL ↓", "KL ↓"],
+        groups=[("", 1), *groups, ("Text", 2), *([("Mean over tasks", len(_MEAN_HEADER))] if tasks else [])],
+        header=["arm", *itertools.chain(*headers.values()), "Δ NLL ↓", "KL ↓", *(_MEAN_HEADER if tasks else [])],
         blocks=blocks,
-        notes=_notes(study, estimates.frame, short),
-        tidy=pd.DataFrame(_facts(study, estimates)),
+        notes=_notes(study, estimates, compared) + RunMarks(estimates.frame).notes(),
+        tidy=pd.DataFrame(_facts(study, estimates, compared)),
     )
 
 
-def _row(study: Study, estimates: Estimates, model: str, domain: str, run: Run, untuned: Run | None) -> list[Entry]:
-    """Return a row's entries; without `untuned` to compare with, differences stay empty."""
+def _task_header(estimates: Estimates, task: str) -> list[str]:
+    return ["accuracy ↑", "Δ gold log p ↑"] if _has_gold(estimates, task) else ["accuracy ↑"]
+
+
+def _has_gold(estimates: Estimates, task: str) -> bool:
+    """Whether a task has right answers whose probability is known: those that are chosen from, not written freely."""
+    frame = estimates.frame
+    return bool(((frame["task"] == task) & (frame["metric"] == "gold_logprob")).any())
+
+
+def _block(
+    study: Study, estimates: Estimates, compared: _Compared, of: tuple[str, str], rows: Sequence[Run], title: str
+) -> Block:
+    (model, domain), marks, untuned = of, RunMarks(estimates.frame), untuned_run(study)
+    heads = [Entry(run.title + (marks.mark(model, run, domain) if run.trained else "")) for run in rows]
+    parts = {run: {task: retained(study, estimates, (*of, run), task) for task in study.general.tasks} for run in rows}
+
+    def changes(task: str, metric: str, higher: bool) -> list[Entry]:
+        if untuned is None or not any(trained):
+            return [Entry("") for _ in rows]
+        found = [estimates.difference(*of, run, untuned, Quantity.general(task, metric)) for run in rows]
+        return ranked_column(found, 3, higher, signs=True)
+
+    columns, trained = [heads], [run.trained for run in rows]
+    for task in study.general.tasks:
+        comparisons = [compared[*of, task][run] for run in rows]
+        columns.append(_accuracies([parts[run][task] for run in rows], comparisons, trained))
+        if _has_gold(estimates, task):
+            columns.append(changes(task, "gold_logprob", True))
+    columns.append(changes("text", "nll", False))
+    drift = [estimates.of(*of, run, Quantity.general("text", "kl")) for run in rows]
+    columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False))
+    if study.general.tasks:
+        compared_with_full = ["full" in baselines(study, run) for run in rows]
+        means = [mean_retained(list(parts[run].values())) for run in rows]
+        columns += _means(means, trained, compared_with_full)
+    return Block(title, [list(row) for row in zip(*columns, strict=True)])
+
+
+def _accuracies(
+    found: Sequence[Retained], comparisons: Sequence[Sequence[Comparison]], ranks: Sequence[bool]
+) -> list[Entry]:
+    """Return a column of accuracies in percent, in brackets the change."""
+    column = ranked_column([_percent(one.accuracy) for one in found], 1, True, ranks)
     entries = []
-    for task, spec in study.general.tasks.items():
-        accuracy = estimates.of(model, domain, run, Quantity.general(task, spec.metric))
-        aside = ""
-        if untuned:
-            change = estimates.difference(model, domain, run, untuned, Quantity.general(task, spec.metric))
-            aside = (
-                "" if math.isnan(change.value) else f"({signed(100 * change.value, 1)} {spread(100 * change.half, 1)})"
-            )
-        entries.append(Entry(number(100 * accuracy.value, 1), aside))
-        entries.append(_change(estimates, model, domain, run, untuned, task, "gold_logprob"))
-    entries.append(_change(estimates, model, domain, run, untuned, "text", "nll"))
-    drift = estimates.of(model, domain, run, Quantity.general("text", "kl"))
-    return [*entries, estimate_entry(drift, 3) if run.trained else Entry("0")]
+    for entry, one, compared in zip(column, found, comparisons, strict=True):
+        change = _percent(one.change)
+        known = f"({signed(change.value, 1)} {spread(change.half, 1)})" if not math.isnan(change.value) else ""
+        entries.append(dataclasses.replace(entry, aside=f"{known} {significance(compared, True)}".strip()))
+    return entries
 
 
-def _change(
-    estimates: Estimates, model: str, domain: str, run: Run, untuned: Run | None, task: str, metric: str
-) -> Entry:
-    if untuned is None:
-        return Entry("")
-    change = estimates.difference(model, domain, run, untuned, Quantity.general(task, metric))
-    return Entry(signed(change.value, 3), spread(change.half, 3))
+def _means(found: Sequence[Retained], trained: Sequence[bool], with_full: Sequence[bool]) -> list[list[Entry]]:
+    """Return the columns of means over tasks; ratios stay empty for runs that are what others are divided by."""
+    columns = [ranked_column([_percent(one.accuracy) for one in found], 1, True, trained)]
+    for name in RATIOS:
+        values = [_percent(getattr(one, name)) for one in found]
+        column = ranked_column(values, 1, True, signs=name == "relative_to_full")
+        shown = with_full if name == "relative_to_full" else trained
+        columns.append([entry if one else Entry("") for entry, one in zip(column, shown, strict=True)])
+    return columns
 
 
-def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
-    measured: list[tuple[str, str, float | None]] = []
-    for task, spec in study.general.tasks.items():
-        measured += [(task, spec.metric, spec.chance), (task, "gold_logprob", None)]
+def _percent(sample: Sample | None) -> Estimate:
+    return ABSENT if sample is None else scaled(sample, 100.0).estimate()
+
+
+def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, Any]]:
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
-        for task, metric, chance in [*measured, ("text", "nll", None), ("text", "kl", None)]:
-            about = {"task": task, "metric": metric, "chance": chance}
-            quantity = Quantity.general(task, metric)
-            facts.append(fact_columns(study, estimates, (model, domain, run), quantity, about, "change"))
+        of, parts = (model, domain, run), []
+        fact = _fact_maker(study, estimates, of)
+        for task, spec in study.general.tasks.items():
+            parts.append(retained(study, estimates, of, task))
+            columns = comparison_columns(compared[model, domain, task][run])
+            facts.append(fact(task, spec.metric, spec.chance) | _ratio_columns(parts[-1]) | columns)
+            if _has_gold(estimates, task):
+                facts.append(fact(task, "gold_logprob", None))
+        facts += [fact("text", "nll", None), fact("text", "kl", None)]
+        if parts:
+            names = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
+            facts.append(names | _mean_fact(study, mean_retained(parts)))
     return facts
 
 
-def _notes(study: Study, frame: pd.DataFrame, short: Shortfalls) -> list[str]:
+def _fact_maker(
+    study: Study, estimates: Estimates, of: tuple[str, str, Run]
+) -> Callable[[str, str, float | None], dict[str, Any]]:
+    def fact(task: str, metric: str, chance: float | None) -> dict[str, Any]:
+        about = {"task": task, "metric": metric, "chance": chance}
+        return fact_columns(study, estimates, of, Quantity.general(task, metric), about, "change")
+
+    return fact
+
+
+def _mean_fact(study: Study, mean: Retained) -> dict[str, Any]:
+    fact = {"task": MEAN, "metric": "accuracy", "chance": None, **value_columns(estimate(mean.accuracy))}
+    if untuned_run(study):
+        fact |= estimate_columns("change", estimate(mean.change))
+    return fact | _ratio_columns(mean)
+
+
+def _ratio_columns(part: Retained) -> dict[str, float]:
+    columns: dict[str, float] = {}
+    for name in RATIOS:
+        columns |= estimate_columns(name, estimate(getattr(part, name)))
+    return columns
+
+
+def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]:
+    frame, tasks = estimates.frame, study.general.tasks
     items = frame[frame["part"] == "general"].drop_duplicates("task").set_index("task")["n"]
-    parts = [f"{spec.title} {items[task]} ({spec.form}, {spec.metric})" for task, spec in study.general.tasks.items()]
+    parts = [f"{spec.title} {items[task]} ({spec.form}, {spec.metric})" for task, spec in tasks.items()]
+    comparisons = [one for column in compared.values() for row in column.values() for one in row]
+    means = (
+        "Means over tasks: retention is accuracy / untuned, above chance (accuracy - chance) / (untuned - chance), vs "
+        "full accuracy / full - 1, each task's ratio before the mean. No interval where the divisor's reaches 0."
+    )
+    undefined = [f"{study.models[m].title} on {tasks[t].title}" for m, t in not_above_chance(study, estimates)]
+    left_out = "Left out of the mean above chance, untuned not being above it: " + ", ".join(undefined) + "."
     return [
         "Items: " + ", ".join([*parts, f"general text {items['text']} passages"]) + ".",
         "Accuracies in percent. Δ gold log p: change of the right answer's mean log-probability. Text: change of the "
         "negative log-likelihood per token of general text, and KL(untuned || tuned) per token on it, in nats.",
+        *([means] if tasks else []),
+        *([left_out] if undefined else []),
+        "Best of each model and domain in bold, second underlined, compared as printed.",
         interval_note(study),
-        *short.notes(),
+        *(significance_note(study) if tasks else []),
+        *detectable_notes([detectable_note(comparisons, "accuracy", 1, 100.0)]),
     ]

@@ -16,13 +16,13 @@ from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
 from grads.tables.files import CellFiles
-from grads.tables.statistics import evaluate, interval, replicates
+from grads.tables.samples import ITEMS_ONLY, Sample
+from grads.tables.statistics import evaluate, replicates
 
 COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
     *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
 )
-ITEMS_ONLY = "items only"
 EPOCH = ("epochs", "tokens", "seconds", "flops")
 BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
@@ -32,7 +32,7 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     """Read the files of all cells into the long table; with `partial`, of those that are given.
 
     Returns:
-        A frame with COLUMNS. `low` and `high` bound the item bootstrap's 95 % interval where `interval` is `items only`
+        A frame with COLUMNS. `low` and `high` bound the 95 % interval over items where `interval` is `items only`
         and are NaN where it is `none`. `items` holds one row of sufficient statistics per item, in the order of the
         test set, which `statistic` turns into `value`.
 
@@ -76,12 +76,16 @@ def _cell_columns(cell: Cell) -> dict[str, Any]:
 
 
 def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
-    content = _Content(one.metrics, one.cell)
+    """Return the metrics on the cell's own test set (part `domain`) and on those of others (part `cross`)."""
+    places = [(one.metrics, "domain", "test", one.cell.domain)]
+    places += [(path, "cross", other, other) for other, path in one.cross.items()]
     rows = []
-    for metric in (*study.evaluation.metrics, *BESIDE):
-        entry = content.at(metric)
-        statistic, items = _domain_items(metric, entry)
-        rows.append(_row(content, "domain", "test", metric, entry, statistic, items, key=one.cell.domain))
+    for path, part, task, domain in places:
+        content = _Content(path, one.cell)
+        for metric in (*study.evaluation.metrics, *BESIDE):
+            entry = content.at(metric)
+            statistic, items = _domain_items(metric, entry)
+            rows.append(_row(content, part, task, metric, entry, statistic, items, key=domain))
     return rows
 
 
@@ -102,7 +106,10 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     rows = []
     for task in study.general.tasks:
         entry = content.at("tasks", task)
-        for metric, name in ((study.general.tasks[task].metric, "correct"), ("gold_logprob", "gold_logprob")):
+        kinds = [(study.general.tasks[task].metric, "correct")]
+        # Answers that are written freely have none.
+        kinds += [("gold_logprob", "gold_logprob")] if "gold_logprob" in entry else []
+        for metric, name in kinds:
             items = [[item[name]] for item in content.at("tasks", task, "items")]
             # The task's hash covers its items and prompts: only equal hashes may be compared.
             value = {"value": entry["value"] if name == "correct" else content.at("tasks", task, name)}
@@ -119,7 +126,7 @@ def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
 def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
     wanted = [
         ("training", one.training, ("records", "epochs", "steps", "tokens", "seconds", "flops", "final_loss")),
-        ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
+        ("selection", one.selection, ("requested", "actual", "eligible", "seconds", "uses_target")),
         ("preliminary", one.preliminary, EPOCH),
         *((f"{model}:preliminary", path, EPOCH) for model, path in sorted(one.scorers.items())),
         *((label, path, _passes(label)) for label, path in sorted(one.stores.items())),
@@ -171,7 +178,8 @@ def _row(
                 f"{content.path}: '{metric}' of '{task}' is {value}, its items give {recomputed}; make the file again"
             )
         row["n"], row["interval"] = len(items), ITEMS_ONLY
-        row["low"], row["high"] = interval(replicates(statistic, matrix, key))
+        drawn = replicates(statistic, matrix, key)
+        row["low"], row["high"] = Sample(np.array([float(value)]), drawn[None], len(items)).estimate().bounds()
     return row
 
 

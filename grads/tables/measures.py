@@ -1,25 +1,5 @@
-"""Domain metrics as tables and figures show them."""
+"""Domain metrics as tables and figures show them: what each metric's own file declares."""
 
-from dataclasses import dataclass
+from grads.evaluate.metrics.registry import metrics
 
-
-@dataclass(frozen=True)
-class Measure:
-    """How a domain metric is printed."""
-
-    title: str
-    decimals: int
-    higher_is_better: bool
-
-    @property
-    def arrow(self) -> str:
-        """Return the title with the direction of better."""
-        return f"{self.title} {'↑' if self.higher_is_better else '↓'}"
-
-
-MEASURES = {
-    "bleu": Measure("BLEU", 2, True),
-    "meteor": Measure("METEOR", 3, True),
-    "chrf": Measure("chrF", 2, True),
-    "response_nll": Measure("NLL", 3, False),
-}
+MEASURES = metrics()

@@ -21,6 +21,7 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
 }
 
 # What has a meaning in Markdown, within a line.

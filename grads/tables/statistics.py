@@ -5,7 +5,7 @@ from summed n-gram counts. Resampling therefore resamples rows of sufficient sta
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
@@ -65,10 +65,3 @@ def evaluate(statistic: str, items: np.ndarray) -> float:
 def replicates(statistic: str, items: np.ndarray, key: str) -> np.ndarray:
     """Return the statistic of REPLICATES resamples of the rows of `items` (items, columns); shape (REPLICATES,)."""
     return STATISTICS[statistic](item_weights(key, len(items)) @ items, len(items))
-
-
-def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return the percentile interval at CONFIDENCE of bootstrap values (Efron & Tibshirani 1993, chapter 13)."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)

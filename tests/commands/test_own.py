@@ -246,6 +246,7 @@ def test_metrics_of_another_tools_predictions(grads, tmp_path):
         ("notes", "wrong.txt:1: not JSON"),
         ('{"reference": "a", "prediction": 1}', "wrong.txt:1: there is no text 'prediction'"),
         ('{"prediction": "a"}', "wrong.txt:1: there is no text 'reference'"),
+        ('{"reference": "a", "prediction": "b", "references": "c"}', "wrong.txt:1: 'references' is no list of texts"),
         ("", "wrong.txt is empty"),
     ],
 )
@@ -253,6 +254,17 @@ def test_wrong_predictions_are_one_sentence(grads, tmp_path, content, sentence):
     (tmp_path / "wrong.txt").write_text(content)
     assert sentence in grads("metrics", tmp_path / "wrong.txt", status=2).stderr
     assert "is a folder" in grads("metrics", tmp_path, status=2).stderr
+
+
+def test_metrics_of_chinese_answers(grads, tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    row = {"reference": "应当赔偿", "references": ["应赔偿"], "prediction": "应赔偿"}
+    path.write_text(json.dumps(row) + "\n")
+    result = grads(
+        "metrics", path, "--metric", "exact_match", "--metric", "meteor", "--language", "zh", "--wordnet", "no"
+    )
+    assert result.stdout.splitlines()[0].startswith("exact_match  1.0000  n=1  nrefs:2|norm:lower,no-punctuation|tok:")
+    assert "did you mean" in grads("metrics", path, "--language", "zhh", status=2).stderr
 
 
 def test_metrics_with_wordnet(grads, tmp_path, wordnet_folder):

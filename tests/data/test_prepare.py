@@ -19,13 +19,11 @@ from grads.study.config import (
     Domain,
     FileSource,
     General,
-    GeneralText,
     GlossarySource,
     HubDataSource,
     Splits,
-    Task,
-    TextFile,
 )
+from grads.study.general import GeneralText, Task, TextFile
 from grads.study.paths import hub_path
 
 

@@ -33,7 +33,10 @@ TURN = st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), TEXT, s
 METADATA = st.dictionaries(TEXT, st.none() | TEXT | st.floats(allow_nan=False, allow_infinity=False))
 
 
-@given(st.lists(st.builds(make_record, TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), METADATA), max_size=5))
+FIELDS = (TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), METADATA, st.lists(TEXT, max_size=3))
+
+
+@given(st.lists(st.builds(make_record, *FIELDS), max_size=5))
 def test_parquet_returns_the_same_records(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
     path = tmp_path_factory.mktemp("records") / "train.parquet"
     write_records(path, records)
@@ -44,7 +47,7 @@ def test_parquet_of_others_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "metadata", "turns")
+    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "metadata", "turns", "references")
     with pytest.raises(GradsError, match="is not there"):
         load_records(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")

@@ -156,3 +156,9 @@ def test_another_domain_does_not_move_a_domains_test_set() -> None:
     alone, _ = split({"law": law}, None, 4, 8, seed=3)
     beside, _ = split({"law": law, "tax": plain_records("tax", 25), "art": plain_records("art", 30)}, None, 4, 8, 3)
     assert beside["law"] == alone["law"]
+
+
+def test_a_further_right_answer_connects_as_an_answer_does() -> None:
+    records = [make_record("Q1", "", "A", references=["B"]), make_record("Q2", "", "b"), make_record("Q3", "", "C")]
+    groups = connected_groups({"law": records})
+    assert sorted(sorted(record.instruction for _, record in group) for group in groups) == [["Q1", "Q2"], ["Q3"]]

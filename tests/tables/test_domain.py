@@ -112,3 +112,20 @@ def test_a_study_without_untuned_has_no_gain(config, make_cells):
     table = domain_table(study, Estimates(collect(study, make_cells(study))))
     assert "gain" not in table.tidy.columns
     assert len(table.blocks[0].rows) == 4
+
+
+def test_what_is_surely_better_than_full_is_marked(study, frame):
+    """Every answer of one arm is better than full's by half a point."""
+    mask = (frame["metric"] == "meteor") & (frame["domain"] == "law")
+    base = frame[mask & (frame["arm"] == "full")].iloc[0]
+    index = frame[mask & (frame["arm"] == "grads_density")].index[0]
+    frame.at[index, "items"] = [[item[0] + 0.5] for item in base["items"]]
+    frame.at[index, "value"] = base["value"] + 0.5
+    table = domain_table(study, Estimates(frame))
+    entry = next(row for row in table.blocks[0].rows if row[0].text == "grads_density@0.5")[2]
+    assert "f+" in entry.aside
+    assert any("f+ (f\u2212): better (worse) than full" in note for note in table.notes)
+    assert any(note.startswith("Smallest true difference") and "METEOR" in note for note in table.notes)
+    fact = table.tidy.set_index(["domain", "arm", "metric"]).loc[("law", "grads_density", "meteor")]
+    assert fact["against_full"] == pytest.approx(0.5)
+    assert fact["against_full_p"] < 0.05

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
-from grads.tables.entries import Shortfalls, estimate_entry, fact_columns, interval_note
-from grads.tables.estimates import Estimate, Quantity, Run
+from grads.tables.entries import RunMarks, fact_columns, interval_note, ranked_column
+from grads.tables.estimates import Quantity, Run
 from grads.tables.layout import ABSENT, Entry
-from grads.tables.statistics import REPLICATES
+from grads.tables.samples import ITEMS_ONLY, Estimate
 
-SURE = Estimate(1.25, 1.0, 1.75, 40, 3)
+SURE = Estimate(1.25, 1.0, 1.75, 40, 3, kind=ITEMS_ONLY)
 BARE = Estimate(-0.004, math.nan, math.nan, 40, 1)
 
 
@@ -29,12 +29,13 @@ def chosen(*rows: tuple[str, str, str, str, int, int, int]) -> pd.DataFrame:
     )
 
 
-def test_an_entry_is_the_value_and_half_the_interval():
-    assert estimate_entry(SURE, 2) == Entry("1.25", "±0.38", 0)
-    assert estimate_entry(SURE, 1, place=2) == Entry("1.2", "±0.4", 2)
-    assert estimate_entry(BARE, 2) == Entry("0.00", "", 0)
+def test_an_entry_is_the_value_half_the_interval_and_the_marks():
     nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
-    assert estimate_entry(nothing, 2) == Entry(ABSENT, "", 0)
+    column = ranked_column([SURE, BARE, nothing], 2, True, marks=["f+", "r+", ""])
+    assert column == [Entry("1.25", "±0.38 f+", 1), Entry("0.00", "r+", 2), Entry(ABSENT, "", 0)]
+    assert ranked_column([SURE], 1, True) == [Entry("1.2", "±0.4", 1)]
+    assert ranked_column([SURE, BARE], 2, False, signs=True) == [Entry("+1.25", "±0.38", 2), Entry("0.00", "", 1)]
+    assert [one.place for one in ranked_column([SURE, BARE], 2, True, ranks=[False, True])] == [0, 1]
 
 
 class Estimates:
@@ -65,11 +66,16 @@ def test_columns_of_a_csv_file(config):
     assert not {"gain", "gain_low", "gain_high"} & set(alone)
 
 
-@pytest.mark.parametrize(("seeds", "said"), [([0], "(1 seed)"), ([0, 1], "(2 seeds)"), ([4, 5, 6], "(3 seeds)")])
-def test_the_note_says_what_the_intervals_leave_out(config, seeds, said):
-    note = interval_note(parse_study(config | {"seeds": seeds}))
-    assert said in note
-    assert f"{REPLICATES:,} bootstrap resamples, items only: of the test items, not of the seeds" in note
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([0], "items only, of the test items and not of the seeds (1 seed)"),
+        ([0, 1], "items only, of the test items and not of the seeds (2 seeds)"),
+        ([4, 5, 6], "items and seeds, which are crossed (3 seeds;"),
+    ],
+)
+def test_the_note_says_what_the_intervals_hold(config, seeds, said):
+    assert said in interval_note(parse_study(config | {"seeds": seeds}))
 
 
 def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
@@ -81,7 +87,7 @@ def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
         ("m", "law", "random", "0.5", 0, 10, 10),
         ("n", "law", "grads", "0.5", 0, 10, 10),
     )
-    short = Shortfalls(frame)
+    short = RunMarks(frame)
     run = Run("grads", "0.5")
     assert short.mark("m", run, "law") == "†"
     assert short.mark("m", run) == "†"
@@ -94,12 +100,22 @@ def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():
 
 def test_more_than_asked_is_no_shortfall():
     """The control of equal steps keeps all records and asks for fewer."""
-    short = Shortfalls(chosen(("m", "law", "full_steps", "0.05", 0, 5, 100)))
+    short = RunMarks(chosen(("m", "law", "full_steps", "0.05", 0, 5, 100)))
     assert short.mark("m", Run("full_steps", "0.05")) == ""
     assert short.notes() == []
 
 
 def test_without_selections_nothing_is_marked():
-    assert Shortfalls(chosen()).notes() == []
+    assert RunMarks(chosen()).notes() == []
     others = chosen(("m", "law", "grads", "0.5", 0, 10, 9)).assign(task="training")
-    assert Shortfalls(others).mark("m", Run("grads", "0.5")) == ""
+    assert RunMarks(others).mark("m", Run("grads", "0.5")) == ""
+
+
+def test_arms_that_see_target_examples_are_marked():
+    rows = chosen(("m", "law", "less", "0.5", 0, 10, 9), ("m", "law", "random", "0.5", 0, 10, 10))
+    seen = rows[rows["metric"] == "seconds"].assign(metric="uses_target")
+    seen["value"] = [1.0, 0.0]
+    marks = RunMarks(pd.concat([rows, seen]))
+    assert marks.mark("m", Run("less", "0.5")) == "†‡"
+    assert marks.mark("m", Run("random", "0.5")) == ""
+    assert [note[0] for note in marks.notes()] == ["†", "‡"]

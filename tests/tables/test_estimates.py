@@ -4,9 +4,10 @@ import pytest
 
 from grads.runtime.errors import GradsError
 from grads.study.load import parse_study
-from grads.tables.estimates import ABSENT, Estimates, Quantity, Run, runs, untuned_run
+from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.measurements import collect
-from grads.tables.statistics import interval, item_weights
+from grads.tables.samples import ABSENT, CROSSED, ITEMS_ONLY, Sample
+from grads.tables.statistics import item_weights
 
 RANDOM, UNTUNED = Run("random", "0.5"), Run("untuned", "0")
 METEOR = Quantity.domain("meteor")
@@ -107,7 +108,9 @@ def test_the_interval_of_a_difference_over_seeds_is_that_of_its_definition(two_s
     }
     change = items[RANDOM] - items[UNTUNED]
     weights = item_weights("tax" if quantity.part == "domain" else quantity.task, len(change))
-    low, high = interval(weights @ change / len(change))
+    low, high = (
+        Sample(np.array([change.mean()]), (weights @ change / len(change))[None], len(change)).estimate().bounds()
+    )
     found = Estimates(frame).difference("tiny", "tax", RANDOM, UNTUNED, quantity)
     assert found.value == pytest.approx(change.mean(), abs=1e-12)
     assert (found.low, found.high) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
@@ -177,3 +180,14 @@ def test_a_ratio_is_a_share_and_auto_the_mean_share_of_its_seeds():
 )
 def test_a_run_is_named_by_its_ratio_where_it_has_a_choice(run, title, trained):
     assert (run.title, run.trained) == (title, trained)
+
+
+def test_three_seeds_are_in_the_interval(config, make_cells):
+    config["evaluation"]["metrics"] = ["meteor"]
+    study = parse_study(config | {"seeds": [0, 4, 9]})
+    estimates = Estimates(collect(study, make_cells(study)))
+    assert estimates.of("tiny", "law", RANDOM, METEOR).kind == CROSSED
+    assert estimates.difference("tiny", "law", RANDOM, UNTUNED, METEOR).kind == CROSSED
+    assert estimates.of("tiny", "law", UNTUNED, METEOR).kind == ITEMS_ONLY
+    values = estimates.frame.query("domain == 'law' and arm == 'random' and ratio == '0.5' and metric == 'meteor'")
+    assert estimates.sample("tiny", "law", RANDOM, METEOR).values.tolist() == values["value"].tolist()

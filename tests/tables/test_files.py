@@ -8,7 +8,7 @@ import yaml
 from grads.methods.plan import arm_stores
 from grads.study.grid import cells
 from grads.study.load import parse_study, read_study
-from grads.tables.files import cell_files, listed
+from grads.tables.files import cell_files, listed, missing_files
 
 ROOT = Path(__file__).parents[2]
 STUDY = read_study(ROOT / "config/smoke.yaml")
@@ -54,6 +54,19 @@ def test_stores_are_listed_as_folders_and_nothing_is_listed_twice():
 def test_files_of_two_cells_are_apart_but_for_what_they_share():
     own = [path for files in FILES for path in (files.metrics, files.training, files.selection) if path]
     assert len(set(own)) == len(own)
+
+
+def test_other_domains_are_tested_where_the_study_asks_for_it():
+    assert not any(files.cross for files in FILES)
+    asked = STUDY.model_copy(update={"evaluation": STUDY.evaluation.model_copy(update={"cross_domain": True})})
+    for files in cell_files(asked, {arm: arm_stores(asked, arm) for arm in asked.arms}):
+        other = {"sums": "plurals", "plurals": "sums"}[files.cell.domain]
+        assert set(files.cross) == {other}
+        # The untuned model is not tuned on any domain: its answers to a domain's test are the same.
+        own = BY_ARM[other, "untuned"].metrics
+        assert (files.cross[other] == own) == (files.cell.arm == "untuned")
+        assert files.cross[other] in listed(files)
+        assert files.cross[other] in missing_files(files)
 
 
 def test_a_cell_waits_for_what_its_scorer_makes():

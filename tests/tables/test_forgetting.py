@@ -34,7 +34,7 @@ def test_untuned_stands_once_and_has_no_difference(study, make_cells):
 
 def test_chance_is_told(study, make_cells):
     table = forgetting_table(study, Estimates(collect(study, make_cells(study))))
-    assert table.groups == [("", 1), ("Quiz (chance 25)", 2), ("Text", 2)]
+    assert table.groups == [("", 1), ("Quiz (chance 25)", 2), ("Text", 2), ("Mean over tasks", 4)]
     tidy = table.tidy.set_index("metric")
     assert set(tidy.loc["acc", "chance"]) == {0.25}
     assert tidy.loc["kl", "chance"].isna().all()
@@ -47,17 +47,17 @@ def test_works_without_tasks_or_untuned(config, make_cells, lost):
     study = parse_study(config)
     table = forgetting_table(study, Estimates(collect(study, make_cells(study))))
     rows = table.blocks[-1].rows
-    assert {len(row) for row in rows} == {len(table.header)} == {3 if lost == "tasks" else 5}
+    assert {len(row) for row in rows} == {len(table.header)} == {3 if lost == "tasks" else 9}
     assert any("passages" in note for note in table.notes)
 
 
 def test_the_csv_has_every_number_of_every_run(study, make_cells):
     estimates = Estimates(collect(study, make_cells(study)))
     tidy = forgetting_table(study, estimates).tidy
-    kinds = [("quiz", "acc"), ("quiz", "gold_logprob"), ("text", "nll"), ("text", "kl")]
+    kinds = [("quiz", "acc"), ("quiz", "gold_logprob"), ("text", "nll"), ("text", "kl"), ("mean", "accuracy")]
     assert len(tidy) == 2 * 5 * len(kinds)
     untuned = untuned_run(study)
-    for fact in tidy.itertuples():
+    for fact in tidy[tidy["task"] != "mean"].itertuples():
         run, quantity = Run(fact.arm, fact.ratio), Quantity.general(fact.task, fact.metric)
         one = estimates.of("tiny", fact.domain, run, quantity)
         change = estimates.difference("tiny", fact.domain, run, untuned, quantity)
@@ -85,3 +85,68 @@ def test_two_models_have_their_blocks_one_after_the_other(config, make_cells):
     titles = [f"{model}{rest}" for model in ("Tiny_1", "Other") for rest in ("", ", tuned on Law", ", tuned on Tax")]
     assert [block.title for block in table.blocks] == titles
     assert set(table.tidy["model"]) == {"tiny", "other"}
+
+
+@pytest.fixture
+def two_tasks(config, make_cells):
+    """A study of two benchmarks, and its table."""
+    tasks = config["general"]["tasks"]
+    tasks["test"] = tasks["quiz"] | {"title": "Test", "sample": 40, "chance": 0.5}
+    tasks["quiz"]["sample"] = 60
+    config["evaluation"]["metrics"] = ["meteor"]
+    study = parse_study(config)
+    frame = collect(study, make_cells(study))
+    return study, frame, lambda: forgetting_table(study, Estimates(frame))
+
+
+def test_ratios_are_those_of_their_definition(two_tasks):
+    _, frame, make = two_tasks
+    tidy = make().tidy.set_index(["domain", "arm", "ratio", "task", "metric"])
+    accuracy = frame[frame["metric"] == "acc"].set_index(["domain", "arm", "ratio", "task"])["value"]
+    names, ratios = ["retention", "retention_above_chance", "relative_to_full"], []
+    for task, chance in (("quiz", 0.25), ("test", 0.5)):
+        runs = (("random", "0.5"), ("untuned", "0"), ("full", "1"))
+        one, untuned, full = (accuracy["law", *run, task] for run in runs)
+        row = tidy.loc[("law", "random", "0.5", task, "acc")]
+        ratios.append((one / untuned, (one - chance) / (untuned - chance), one / full - 1))
+        assert row[names].tolist() == pytest.approx(ratios[-1])
+        assert row["retention_low"] < row["retention"] < row["retention_high"]
+        assert row["against_full"] == pytest.approx(one - full)
+    mean = tidy.loc[("law", "random", "0.5", "mean", "accuracy")]
+    assert mean[names].tolist() == pytest.approx([sum(pair) / 2 for pair in zip(*ratios, strict=True)])
+    assert mean["value"] == pytest.approx(sum(accuracy["law", "random", "0.5", task] for task in ("quiz", "test")) / 2)
+    assert mean["relative_to_full_low"] < mean["relative_to_full"] < mean["relative_to_full_high"]
+
+
+def test_where_untuned_is_not_above_chance_nothing_above_it_is_kept(two_tasks):
+    _, frame, make = two_tasks
+    where = (frame["arm"] == "untuned") & (frame["task"] == "test") & (frame["metric"] == "acc")
+    frame.loc[where, ["value", "statistic"]] = 0.5, ""
+    table = make()
+    tidy = table.tidy.set_index(["task", "metric"])
+    assert tidy.loc[("test", "acc"), "retention_above_chance"].isna().all()
+    assert "Left out of the mean above chance, untuned not being above it: Tiny_1 on Test." in table.notes
+    above = table.tidy.dropna(subset="retention_above_chance").pivot_table(
+        index=["domain", "arm", "ratio"], columns="task", values="retention_above_chance"
+    )
+    assert len(above) == 8
+    assert above["mean"].tolist() == above["quiz"].tolist()
+
+
+def test_best_and_second_are_marked_within_a_model_and_domain(two_tasks):
+    *_, make = two_tasks
+    table = make()
+    assert {entry.place for row in table.blocks[0].rows for entry in row} == {0}
+    for block in table.blocks[1:]:
+        for column in range(1, len(table.header)):
+            assert 1 in {row[column].place for row in block.rows}
+    drift = [row[table.header.index("KL ↓")] for row in table.blocks[1].rows]
+    assert min(float(entry.text) for entry in drift) == next(float(one.text) for one in drift if one.place == 1)
+
+
+def test_a_task_whose_answers_are_written_freely_has_no_probability_of_the_right_one(two_tasks):
+    study, frame, _ = two_tasks
+    without = frame[~((frame["task"] == "test") & (frame["metric"] == "gold_logprob"))]
+    table = forgetting_table(study, Estimates(without))
+    assert ("Test (chance 50)", 1) in table.groups
+    assert {len(row) for block in table.blocks for row in block.rows} == {len(table.header)}

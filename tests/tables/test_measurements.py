@@ -8,7 +8,8 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.grid import cells
 from grads.tables.measurements import COLUMNS, collect, read_measurements, write_measurements
-from grads.tables.statistics import interval, replicates
+from grads.tables.samples import Sample
+from grads.tables.statistics import replicates
 
 
 def _edit(path, change):
@@ -169,6 +170,28 @@ def test_items_are_resampled_alike_in_all_cells_of_a_domain(study, make_cells):
     meteor = frame[frame["metric"] == "meteor"]
     bounds = {domain: set(zip(rows["low"], rows["high"], strict=True)) for domain, rows in meteor.groupby("domain")}
     for domain, found in bounds.items():
-        expected = interval(replicates("mean", np.arange(0.1, 0.7, 0.1)[:, None], domain))
+        items = np.arange(0.1, 0.7, 0.1)[:, None]
+        expected = Sample(items.mean(axis=0), replicates("mean", items, domain)[None], 6).estimate().bounds()
         ((low, high),) = found
         assert (low, high) == pytest.approx(expected)
+
+
+def test_tests_of_other_domains_are_a_part_of_their_own(study, make_cells):
+    files = make_cells(study)
+    by_cell = {str(one.cell): one for one in files}
+    turned = {"law": "tax", "tax": "law"}
+    crossed = []
+    for one in files:
+        other = turned[one.cell.domain]
+        path = by_cell[str(dataclasses.replace(one.cell, domain=other))].metrics
+        crossed.append(dataclasses.replace(one, cross={other: path}))
+    frame = collect(study, crossed)
+    cross = frame[frame["part"] == "cross"]
+    assert len(cross) == len(frame[frame["part"] == "domain"]) > 0
+    assert (cross["task"] == cross["domain"].map(turned)).all()
+    own = frame[frame["part"] == "domain"].set_index(["domain", "arm", "ratio", "seed", "metric"])
+    for row in cross.itertuples():
+        there = own.loc[(row.task, row.arm, row.ratio, row.seed, row.metric)]
+        # The same file, resampled by the same draws: the interval is the same too.
+        assert (row.value, row.n) == (there["value"], there["n"])
+        np.testing.assert_equal((row.low, row.high), (there["low"], there["high"]))

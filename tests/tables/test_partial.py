@@ -47,6 +47,11 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
     whole, found = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
     hole = (found["domain"] == "law") & (found["arm"] == "random") & (found["ratio"] == 0.5)
     assert hole.sum() == 4
+    compared = [name for name in found if name.startswith("against_")]
+    others = found["domain"] == "tax"
+    pd.testing.assert_frame_equal(found.loc[others, compared], whole.loc[others, compared], check_dtype=False)
+    assert found.loc[hole | ((found["domain"] == "law") & (found["arm"] != "full")), "against_random"].isna().all()
+    whole, found = whole.drop(columns=compared), found.drop(columns=compared)
     assert found.loc[hole, ["value", "low", "high", "gain"]].isna().all(axis=None)
     pd.testing.assert_frame_equal(found[~hole], whole[~hole], check_dtype=False)
     cost = pd.read_csv(tmp_path / "partial/tables/cost.csv")
@@ -128,3 +133,25 @@ def test_the_first_missing_file_of_a_cell_is_listed(study, make_cells, tmp_path)
     make_partial(study, files, tmp_path / "partial")
     missing = pd.read_csv(tmp_path / "partial/missing.csv")
     assert missing["file"].tolist() == [str(one.training)]
+
+
+@pytest.mark.parametrize("gone", ["untuned", "full", "grads_density"])
+def test_tables_that_only_some_studies_have_show_holes_too(config, make_cells, tmp_path, gone):
+    config["evaluation"]["metrics"] = ["meteor"]
+    config["arms"]["grads_density-head"] = {"method": "grads_density", "ratios": ["0.5"], "start": "warm"}
+    claims = ["grads_density@0.5 beats full on meteor", "random@0.5 forgets less than untuned on general"]
+    study = parse_study(config | {"claims": [{"claim": one, "form": "relative"} for one in claims]})
+    files = make_cells(study)
+    for one in files:
+        if one.cell.arm == gone and one.cell.domain == "law":
+            one.metrics.unlink()
+    make_partial(study, files, tmp_path / "partial")
+    for name in ("forgetting", "claims", "ablation"):
+        text = (tmp_path / f"partial/tables/{name}.md").read_text(encoding="utf-8")
+        assert "PARTIAL: " in text
+        assert "nan" not in text.lower()
+    claims = pd.read_csv(tmp_path / "partial/tables/claims.csv").set_index(["claim", "domain"])["verdict"]
+    first = "grads_density@0.5 beats full on meteor"
+    for domain in ("law", "pooled"):
+        assert (claims[first, domain] == "not measured yet") == (gone != "untuned")
+    assert claims[first, "tax"] == "undecided"

@@ -1,4 +1,14 @@
-from grads.tables.stage import make_measurements, make_tables
+import dataclasses
+import shutil
+import subprocess
+
+import pytest
+
+from grads.study.load import parse_study
+from grads.tables.estimates import Estimates
+from grads.tables.files import table_names
+from grads.tables.measurements import collect
+from grads.tables.stage import make_measurements, make_tables, write_tables
 
 
 def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(study, make_cells, tmp_path):
@@ -19,3 +29,42 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
     for path in made:
         if not path.name.endswith("manifest.json"):
             assert (tmp_path / "first" / path).read_bytes() == (tmp_path / "second" / path).read_bytes()
+
+
+@pytest.fixture
+def all_tables(config, make_cells, tmp_path):
+    """The folder with every table that a study can have."""
+    config["evaluation"] |= {"metrics": ["meteor", "response_nll"], "cross_domain": True}
+    config["arms"]["grads_density-head"] = {"method": "grads_density", "ratios": ["0.5"], "start": "warm"}
+    claims = ["full beats random@0.5 on meteor", "random@0.5 forgets less than full on kl"]
+    study = parse_study(config | {"seeds": [0, 1, 2], "claims": [{"claim": one} for one in claims]})
+    files = {str(one.cell): one for one in make_cells(study)}
+    crossed = []
+    for one in files.values():
+        (other,) = {"law", "tax"} - {one.cell.domain}
+        there = files[str(dataclasses.replace(one.cell, domain=other))].metrics
+        crossed.append(dataclasses.replace(one, cross={other: there}))
+    write_tables(study, Estimates(collect(study, crossed)), tmp_path / "tables")
+    return study, tmp_path / "tables"
+
+
+def test_every_table_says_whose_chance_its_intervals_hold(all_tables):
+    study, folder = all_tables
+    assert table_names(study) == ["domain", "forgetting", "cost", "cross", "ablation", "claims"]
+    for name in table_names(study):
+        text = (folder / f"{name}.md").read_text(encoding="utf-8")
+        assert "nan" not in text.lower()
+        if name != "cost":
+            assert "items and seeds, which are crossed (3 seeds" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_every_table_compiles(all_tables):
+    study, folder = all_tables
+    inputs = "".join(rf"\input{{{name}.tex}}\clearpage" for name in table_names(study))
+    text = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{inputs}\end{{document}}"
+    (folder / "all.tex").write_text(text, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Missing character" not in (folder / "all.log").read_text(encoding="latin-1")

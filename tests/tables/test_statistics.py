@@ -62,27 +62,10 @@ def test_a_replicate_of_a_mean_is_the_mean_of_what_it_draws():
     np.testing.assert_allclose(statistics.replicates("mean", values, "quiz")[:50], expected, rtol=1e-12)
 
 
-def test_the_interval_leaves_a_fortieth_on_either_side():
-    assert statistics.interval(np.arange(2001.0)) == pytest.approx((50, 1950))
-    shuffled = np.random.default_rng(0).permutation(2001.0 * np.arange(1001))
-    assert statistics.interval(shuffled) == pytest.approx((25 * 2001.0, 975 * 2001.0))
-    assert statistics.interval([4.0]) == (4.0, 4.0)
-
-
-def test_the_bootstrap_interval_is_scipys():
+def test_the_bootstrap_error_is_scipys():
     values = np.random.default_rng(2).exponential(size=(80, 1))
-    low, high = statistics.interval(statistics.replicates("mean", values, "law"))
-    theirs = bootstrap(
-        (values[:, 0],), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    width = theirs.high - theirs.low
-    assert low == pytest.approx(theirs.low, abs=0.06 * width)
-    assert high == pytest.approx(theirs.high, abs=0.06 * width)
-
-
-def test_items_of_one_value_leave_no_doubt():
-    drawn = statistics.replicates("mean", np.full((11, 1), 0.25), "law")
-    assert statistics.interval(drawn) == pytest.approx((0.25, 0.25))
+    theirs = bootstrap((values[:, 0],), np.mean, n_resamples=4000, rng=np.random.default_rng(0)).standard_error
+    assert statistics.replicates("mean", values, "law").std() == pytest.approx(theirs, rel=0.05)
 
 
 def test_the_order_of_columns_is_not_the_order_of_items():
@@ -100,16 +83,6 @@ def test_bootstrap_of_a_mean_has_the_standard_error_of_a_mean():
     drawn = statistics.replicates("mean", values, "law")
     assert drawn.shape == (statistics.REPLICATES,)
     assert drawn.std() == pytest.approx(values.std() / 200**0.5, rel=0.05)
-    low, high = statistics.interval(drawn)
-    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / 200**0.5, rel=0.08)
-
-
-def test_bootstrap_interval_of_a_mean_covers_it():
-    generator, covered = np.random.default_rng(1), 0
-    for _ in range(400):
-        low, high = statistics.interval(statistics.replicates("mean", generator.exponential(size=(60, 1)), "law"))
-        covered += low <= 1 <= high
-    assert 0.90 <= covered / 400 <= 0.98
 
 
 def test_every_replicate_draws_as_many_items_as_there_are():

@@ -3,13 +3,15 @@ from dataclasses import replace
 
 from snakemake.exceptions import WorkflowError
 
+from grads.evaluate.metrics.registry import check_metrics
 from grads.methods.plan import arm_method, arm_needs, needs_moments, references, scorer_of
 from grads.methods.registry import module_of
 from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
+from grads.study.claims import read_claims
 from grads.study.code import code_version
-from grads.study.grid import Cell, cells
+from grads.study.grid import Cell, cells, cross_domains
 from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
@@ -21,7 +23,9 @@ try:
         read_yaml(file)
     STUDY = parse_study(config)
     check_arms(STUDY)
+    check_metrics(STUDY)
     check_files(STUDY)
+    read_claims(STUDY)
 except GradsError as error:
     raise WorkflowError(str(error))
 
@@ -108,7 +112,7 @@ def archive_map(*sources):
 def files_of(*sources):
     """Return the user's own files, and what the hub gave, that the given sources read."""
     own = [source.path for source in sources if source.kind == "file"]
-    return own + [hub_path(source) for source in sources if source.kind == "hub"]
+    return own + [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
 
 
 def records_of(wildcards):
@@ -128,14 +132,3 @@ def selection_input(wildcards):
     texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
     return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
-
-
-def shown(name, suffix, category):
-    """Return a table or figure as an item of the report."""
-    folder = "tables" if category == "Tables" else "figures"
-    return report(
-        PATHS.root / folder / f"{name}{suffix}",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"show": name.capitalize()},
-    )

@@ -27,7 +27,7 @@ rule prepare_domains:
         mem_mb=4000,
         runtime=60,
     params:
-        domains={name: settings(domain) for name, domain in STUDY.domains.items()},
+        domains={name: domain.model_dump(exclude={"language"}) for name, domain in STUDY.domains.items()},
         splits=settings(STUDY.splits),
         overlap=STUDY.overlap,
         archives=archive_map(*DOMAIN_SOURCES),
@@ -62,10 +62,10 @@ rule prepare_general:
     input:
         archives=archives_of(*GENERAL_SOURCES),
         files=files_of(*GENERAL_SOURCES),
-        tasks=[task.yaml for task in STUDY.general.tasks.values()],
+        tasks=[task.yaml for task in STUDY.general.tasks.values() if task.yaml],
     output:
         samples=[PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
-        tasks=[PATHS.general(f"{task}.yaml") for task in STUDY.general.tasks],
+        tasks=[PATHS.general(f"{name}.yaml") for name, task in STUDY.general.tasks.items() if task.yaml],
         text=PATHS.general("text.jsonl"),
         counts=PATHS.general("counts.json"),
     log:

@@ -1,15 +1,31 @@
 # Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
+from grads.evaluate.metrics.registry import find_metric
+from grads.evaluate.metrics.registry import module_of as metric_module
+from grads.study.paths import documents_path
+
+
+def task_settings(task):
+    """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
+    if task.yaml:
+        return settings(task, "metric", "form")
+    seeded = {"seed": STUDY.general.seed, "allow_code": STUDY.general.allow_code}
+    return settings(task, "metric", "form", "few_shot") | seeded
+
+
 EVALUATION = {
     "generation": settings(STUDY.generation),
     "evaluation": settings(STUDY.evaluation, "precision", "token_budget", "task_batch"),
-    "tasks": {name: settings(task, "metric", "form") for name, task in STUDY.general.tasks.items()},
+    "tasks": {name: task_settings(task) for name, task in STUDY.general.tasks.items()},
     "text_tokens": STUDY.general.text.max_tokens,
     "max_length": STUDY.training.max_length,
     "code": code_version("grads.evaluate.stage"),
 }
 GENERAL_FILES = {
     "samples": [PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
-    "tasks": [PATHS.general(f"{task}.yaml") for task in STUDY.general.tasks],
+    "tasks": [
+        PATHS.general(f"{name}.yaml") if task.yaml else hub_path(task.data)
+        for name, task in STUDY.general.tasks.items()
+    ],
     "text": PATHS.general("text.jsonl"),
 }
 
@@ -23,6 +39,7 @@ rule evaluate:
     output:
         predictions=PATHS.run(CELL) / "predictions.jsonl",
         general=PATHS.run(CELL) / "general.json",
+        documents=documents_path(PATHS.run(CELL) / "general.json"),
     log:
         PATHS.root / "logs" / "evaluate" / f"{CELL}.log",
     benchmark:
@@ -42,6 +59,24 @@ rule evaluate:
         "../scripts/evaluate.py"
 
 
+# What the model answers to the tests of other domains, where the study asks for that.
+use rule evaluate as evaluate_cross with:
+    input:
+        model=PATHS.model("{model}"),
+        records=lambda wildcards: [PATHS.records(other, "test") for other in cross_domains(STUDY, wildcards.domain)],
+        trained=PATHS.run(CELL) / "adapter",
+    output:
+        cross=directory(PATHS.cross_predictions(CELL)),
+    log:
+        PATHS.root / "logs" / "evaluate_cross" / f"{CELL}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "evaluate_cross" / f"{CELL}.tsv"
+    params:
+        **{**EVALUATION, "tasks": {}},
+        label=lambda wildcards: f"evaluate {cell_of(wildcards)} on other domains",
+        format=model_format,
+
+
 UNTUNED_RUNS = [PATHS.run(Cell("{model}", domain, "untuned", "0", 0)) for domain in STUDY.domains]
 
 
@@ -54,6 +89,7 @@ use rule evaluate as evaluate_untuned with:
     output:
         predictions=[run / "predictions.jsonl" for run in UNTUNED_RUNS],
         general=PATHS.untuned_general("{model}"),
+        documents=documents_path(PATHS.untuned_general("{model}")),
     log:
         PATHS.root / "logs" / "evaluate" / "{model}-untuned.log",
     benchmark:
@@ -67,10 +103,19 @@ use rule evaluate as evaluate_untuned with:
 ruleorder: evaluate_untuned > evaluate
 
 
+METRICS_CODE = code_version("grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics))
+
+
+def metrics_wordnet(domain):
+    """Return WordNet where a metric reads it in a domain's language."""
+    language = STUDY.domains[domain].language
+    return WORDNET if any(find_metric(name).needs_wordnet(language) for name in STUDY.evaluation.metrics) else []
+
+
 rule metrics:
     input:
         predictions=PATHS.run(CELL) / "predictions.jsonl",
-        wordnet=WORDNET if "meteor" in STUDY.evaluation.metrics else [],
+        wordnet=lambda wildcards: metrics_wordnet(wildcards.domain),
     output:
         PATHS.run(CELL) / "metrics.json",
     log:
@@ -82,6 +127,23 @@ rule metrics:
         runtime=60,
     params:
         metrics=STUDY.evaluation.metrics,
-        code=code_version("grads.evaluate.metrics"),
+        language=lambda wildcards: STUDY.domains[wildcards.domain].language,
+        code=METRICS_CODE,
     script:
         "../scripts/metrics.py"
+
+
+use rule metrics as metrics_cross with:
+    input:
+        predictions=PATHS.cross_predictions(CELL),
+        wordnet=lambda wildcards: metrics_wordnet(wildcards.target),
+    output:
+        PATHS.cross(CELL, "{target}"),
+    log:
+        PATHS.root / "logs" / "metrics_cross" / f"{CELL}-{{target}}.log",
+    wildcard_constraints:
+        target="|".join(STUDY.domains),
+    params:
+        metrics=STUDY.evaluation.metrics,
+        language=lambda wildcards: STUDY.domains[wildcards.target].language,
+        code=METRICS_CODE,

@@ -60,6 +60,29 @@ rule prefetch_data:
         "../scripts/prefetch.py"
 
 
+def task_source(path):
+    """Return the source, as plain data, of the benchmark whose data is fetched to a path."""
+    sources = [task.data for task in STUDY.general.tasks.values() if task.data.kind == "harness"]
+    return next(settings(source) for source in sources if str(hub_path(source)) == path)
+
+
+rule prefetch_task:
+    output:
+        directory("resources/hub/tasks/{benchmark}"),
+    log:
+        "logs/prefetch/tasks/{benchmark}.log",
+    wildcard_constraints:
+        benchmark="[^/]+",
+    localrule: True
+    conda:
+        "../../envs/grads.yaml"
+    params:
+        source=lambda wildcards, output: task_source(output[0]),
+        allow_code=STUDY.general.allow_code,
+    script:
+        "../scripts/prefetch.py"
+
+
 rule install_wordnet:
     input:
         archives_of(STUDY.evaluation.wordnet),

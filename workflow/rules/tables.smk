@@ -1,14 +1,26 @@
 # The long table of measurements, and the tables and figures made from it.
 from grads.probe.measures import columns
-from grads.tables.files import FIGURES, SELECTION_FIGURES, SELECTION_TABLES, TABLES
-from grads.tables.files import cell_files, listed, selection_files
+from grads.tables.files import FIGURES, SELECTION_FIGURES, SELECTION_TABLES
+from grads.tables.files import cell_files, listed, selection_files, table_names
 
+TABLES = table_names(STUDY)
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
 # The signal stores that each arm's method itself reads, and which columns of them.
 READS = {
     arm: {store: list(columns(held)) for store, held in sorted(arm_needs(STUDY, arm).stores.items())}
     for arm in STUDY.arms
 }
+
+
+def shown(name, suffix, category):
+    """Return a table or figure as an item of the report."""
+    folder = "tables" if category == "Tables" else "figures"
+    return report(
+        PATHS.root / folder / f"{name}{suffix}",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"show": name.capitalize()},
+    )
 
 
 rule measurements:
@@ -34,6 +46,7 @@ rule measurements:
 rule tables:
     input:
         PATHS.root / "measurements.parquet",
+        claims=[STUDY.claims] if isinstance(STUDY.claims, str) else [],
     output:
         tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=TABLES, suffix=[".csv", ".md", ".tex"]),
         pages=[shown(name, ".html", "Tables") for name in TABLES],

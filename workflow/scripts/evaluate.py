@@ -9,17 +9,20 @@ with job(snakemake):
     from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
     from grads.study.config import Evaluation, Format, Generation
 
-    given, parameters, trained = snakemake.input, snakemake.params, snakemake.input.get("trained")
-    tests, answers = (([x] if isinstance(x, str) else list(x)) for x in (given.records, snakemake.output.predictions))
+    given, made, parameters = snakemake.input, snakemake.output, snakemake.params
+    tests, answers = (([x] if isinstance(x, str) else list(x)) for x in (given.records, made.get("predictions", [])))
+    # Answers to other domains lie in a folder.
+    answers = answers or [f"{made.cross}/{Path(test).parent.name}.jsonl" for test in tests]
     # The general part is measured once, with the first domain.
-    generals = [Path(snakemake.output.general), *[None] * (len(tests) - 1)]
+    generals = [made.get("general"), *[None] * (len(tests) - 1)]
+    trained = given.get("trained") and Path(given.trained)
     cells = [
-        EvaluationCell(parameters.label, trained and Path(trained), Path(test), Path(answer), general)
+        EvaluationCell(parameters.label, trained, Path(test), Path(answer), general and Path(general))
         for test, answer, general in zip(tests, answers, generals, strict=True)
     ]
-    files = dict(zip(parameters.tasks, given.tasks, strict=True))
-    tasks = {name: TaskSpec(Path(files[name]), **task) for name, task in parameters.tasks.items()}
+    files = zip(parameters.tasks.items(), given.get("tasks", []), given.get("samples", []), strict=True)
+    tasks = {name: TaskSpec(Path(file), sample=Path(sample), **task) for (name, task), file, sample in files}
     form, generation = Format(**parameters.format), Generation(**parameters.generation)
-    evaluation, texts = Evaluation(metrics=[], **parameters.evaluation), Path(given.text)
+    evaluation, texts = Evaluation(metrics=[], **parameters.evaluation), Path(given.get("text", ""))
     limits = (parameters.text_tokens, parameters.max_length)
     evaluate_cells(Path(given.model), cells, EvaluationSettings(form, generation, evaluation, tasks, texts, *limits))

@@ -3,8 +3,12 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
-    from grads.evaluate.metrics import compute_metrics
+    from grads.evaluate.metrics.compute import compute_metrics
+    from grads.evaluate.metrics.contract import Setting
 
-    wordnet = snakemake.input.get("wordnet")
-    metrics, folder = snakemake.params.metrics, Path(wordnet) if wordnet else None
-    compute_metrics(Path(snakemake.input.predictions), metrics, folder, Path(snakemake.output[0]))
+    wordnet, parameters = snakemake.input.get("wordnet"), snakemake.params
+    setting = Setting(parameters.language, Path(wordnet) if wordnet else None)
+    predictions = Path(snakemake.input.predictions)
+    if "target" in snakemake.wildcards.keys():  # noqa: SIM118 not a mapping
+        predictions = predictions / f"{snakemake.wildcards.target}.jsonl"
+    compute_metrics(predictions, parameters.metrics, Path(snakemake.output[0]), setting)

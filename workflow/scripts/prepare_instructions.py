@@ -4,7 +4,7 @@ from grads.runtime.process import job
 
 with job(snakemake):
     from grads.data.instructions import prepare_instructions
-    from grads.study.config import Instructions
+    from grads.study.general import Instructions
 
     given, parameters = snakemake.input, snakemake.params
     prepare_instructions(

@@ -1,0 +1,82 @@
+"""What lm-eval found for each document of a task, in the form that results keep."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grads.runtime.errors import GradsError
+
+LONGEST_TEXT = 2000
+"""Characters of an answer or target that are kept: results of thousands of runs stay small."""
+NO_FILTER = "none"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a task stands in the study, for errors, and which of lm-eval's numbers is taken."""
+
+    name: str
+    file: Path
+    metric: str
+
+    @property
+    def key(self) -> str:
+        """Return the metric as lm-eval's results call it, with a filter."""
+        return self.metric if "," in self.metric else f"{self.metric},{NO_FILTER}"
+
+
+def find_items(place: Place, definition: Any, samples: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """Return a task's items in the order of its documents, and the text whose hash is lm-eval's task hash.
+
+    Each item has `doc_id`, `correct` (the metric), `target`, and by the task's kind `gold_logprob` with
+    `choice_logprobs`, `gold_logprob` alone, or the `response`.
+
+    Raises:
+        GradsError: the metric or filter is not there, is no number, or there is no right choice.
+    """
+    metric, _, chosen = place.key.partition(",")
+    filters = sorted({sample["filter"] for sample in samples})
+    kept = sorted((sample for sample in samples if sample["filter"] == chosen), key=lambda sample: sample["doc_id"])
+    if not kept or metric not in kept[0]:
+        metrics = [f"{name},{one}" for one in filters for name in samples[0]["metrics"]]
+        known = ", ".join(name.removesuffix(f",{NO_FILTER}") for name in metrics)
+        raise GradsError(f"general.tasks.{place.name}.metric is '{place.metric}': {place.file} has {known}; choose one")
+    hashes = "".join(sample["doc_hash"] + sample["prompt_hash"] + sample["target_hash"] for sample in kept)
+    return [_item(place, definition, sample, metric) for sample in kept], hashes
+
+
+def _item(place: Place, definition: Any, sample: dict[str, Any], metric: str) -> dict[str, Any]:
+    try:
+        correct = float(sample[metric])
+    except (TypeError, ValueError):
+        raise GradsError(
+            f"general.tasks.{place.name}.metric is '{place.metric}', which has no number for each item: choose another"
+        ) from None
+    item = {"doc_id": sample["doc_id"], "correct": correct, "target": _short(sample["target"])}
+    responses = sample["filtered_resps"]
+    if definition.OUTPUT_TYPE == "generate_until":
+        return item | {"response": _short(responses[0])}
+    if definition.OUTPUT_TYPE == "loglikelihood":
+        return item | {"gold_logprob": responses[0][0]}
+    log_probabilities = [response[0] for response in responses]
+    gold = log_probabilities[_gold(place, definition, sample)]
+    return item | {"gold_logprob": gold, "choice_logprobs": log_probabilities}
+
+
+def _gold(place: Place, definition: Any, sample: dict[str, Any]) -> int:
+    """Return the number of the right choice, as lm-eval finds it."""
+    doc = sample["doc"]
+    # Where contexts are chosen from, the text of a document is the number of the right one.
+    target = definition.doc_to_text(doc) if definition.multiple_input else sample["target"]
+    if isinstance(target, str) and target in (choices := definition.doc_to_choice(doc)):
+        return int(choices.index(target))
+    if isinstance(target, int):
+        return target
+    raise GradsError(f"{place.file}: doc_to_target gives {target!r}: make it the index of the right choice")
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return value
+    return (value if isinstance(value, str) else str(value))[:LONGEST_TEXT]

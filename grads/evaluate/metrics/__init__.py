@@ -1,0 +1,1 @@
+"""Domain metrics: one file each, found by the registry and computed from stored predictions alone."""

@@ -1,0 +1,52 @@
+"""Metrics of a predictions file, written as one JSON file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from grads.evaluate.metrics.contract import Rows, Setting, mean_result
+from grads.evaluate.metrics.registry import find_metric
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_jsonl, write_json
+
+ENGLISH = Setting()
+LENGTHS = ("capped", "new_tokens")
+
+
+def compute_metrics(
+    predictions: Path,
+    names: Sequence[str],
+    out: Path,
+    setting: Setting = ENGLISH,
+    beside: Sequence[str] = LENGTHS,
+) -> None:
+    """Compute the metrics `names` of a predictions file and write them to `out` as JSON.
+
+    Each is a `Result`. `capped` (share of answers that hit the limit of new tokens) and `new_tokens` (mean length of an
+    answer) stand beside them.
+
+    Args:
+        predictions: JSON lines with `reference` and `prediction`, and what evaluation put beside them.
+        names: of the registry.
+        out: the file to write.
+        setting: language, and WordNet where a metric needs it.
+        beside: numbers of each item whose means stand beside the metrics; other tools' predictions may have none.
+
+    Raises:
+        GradsError: no predictions, an unknown metric, a field or a resource that a metric needs is missing.
+    """
+    found = {name: find_metric(name) for name in names}
+    fields = [field for metric in found.values() for field in metric.fields]
+    rows = _read(predictions, ["reference", "prediction", *beside, *fields])
+    result = {name: metric.compute(rows, setting) for name, metric in found.items()}
+    write_json(out, result | {name: mean_result([row[name] for row in rows]) for name in beside})
+
+
+def _read(path: Path, fields: Sequence[str]) -> Rows:
+    rows = read_jsonl(path)
+    if not rows:
+        raise GradsError(f"{path} is empty: there is nothing to compute metrics from; run its evaluation again")
+    for number, row in enumerate(rows, start=1):
+        missing = [field for field in fields if field not in row]
+        if missing:
+            raise GradsError(f"{path}:{number} has no '{missing[0]}', which its metrics need; run its evaluation again")
+    return rows

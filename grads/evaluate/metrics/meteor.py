@@ -1,0 +1,67 @@
+"""METEOR: aligned words, stems and synonyms with a penalty for fragments, by NLTK."""
+
+import importlib.metadata
+from typing import Any
+
+from grads.evaluate.metrics.contract import Metric, Result, Rows, Setting, mean_result, number_of_references, references
+from grads.runtime.errors import GradsError
+
+
+class _NoStems:
+    """In the place of a stemmer: a word is its own stem."""
+
+    def stem(self, word: str) -> str:
+        return word
+
+
+class _NoSynonyms:
+    """In the place of WordNet: no word has synonyms."""
+
+    def synsets(self, word: str) -> list[Any]:
+        return []
+
+
+def compute(rows: Rows, setting: Setting) -> Result:
+    """Return METEOR (0 to 1): the mean of NLTK's item scores, lower-cased, of several references the best.
+
+    Lavie and Agarwal 2007 with NLTK's alpha 0.9, beta 3, gamma 0.5. English words are split with `preserve_line=True`
+    and matched by Porter stems and WordNet's synonyms too; other languages only word by word.
+
+    Raises:
+        GradsError: English, and WordNet is not named.
+    """
+    from nltk.translate.meteor_score import meteor_score
+
+    split, matchers, described = _matching(setting)
+    items = [
+        float(meteor_score([split(text) for text in references(row)], split(row["prediction"]), **matchers))
+        for row in rows
+    ]
+    signature = f"nrefs:{number_of_references(rows)}|nltk:{importlib.metadata.version('nltk')}|case:lower|{described}"
+    return mean_result(items, f"{signature}|alpha:0.9|beta:3.0|gamma:0.5")
+
+
+def _matching(setting: Setting) -> tuple[Any, dict[str, Any], str]:
+    """Return how texts become words, NLTK's stemmer and synonyms where they are not its own, and both in words."""
+    from functools import partial
+
+    from nltk.tokenize import word_tokenize
+
+    from grads.data.wordnet import open_wordnet
+    from grads.evaluate.metrics.words import sacrebleu_tokenizer, split_words
+
+    if setting.language != "en":
+        described = f"tok:{sacrebleu_tokenizer(setting.language)}|stem:no|wordnet:no"
+        return (
+            partial(split_words, language=setting.language),
+            {"stemmer": _NoStems(), "wordnet": _NoSynonyms()},
+            described,
+        )
+    if setting.wordnet is None:
+        raise GradsError("metric 'meteor' needs WordNet: set 'evaluation.wordnet' in the config")
+    wordnet = open_wordnet(setting.wordnet)
+    described = f"tok:word_tokenize,preserve_line|stem:porter|wordnet:{wordnet.get_version()}"
+    return partial(word_tokenize, preserve_line=True), {"wordnet": wordnet}, described
+
+
+METRIC = Metric("meteor", "METEOR", 3, True, "Lavie and Agarwal 2007; NLTK", compute, wordnet=True)

@@ -1,0 +1,23 @@
+"""The config of a claim; grads.study.claims reads the sentences."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from grads.study.section import Section
+
+
+class Claim(Section):
+    """A sentence on how two arms compare, which `tables/claims` judges by what was measured."""
+
+    claim: str = Field(
+        description="`<arm>@<ratio> beats <arm> on <measure>`, the measure being a domain metric, a task or `general` "
+        "(mean accuracy over tasks); or `... forgets less than ... on ...` a task, `general`, `kl` or `nll` (drift)."
+    )
+    form: Literal["absolute", "relative"] = Field(
+        "absolute", description="Whether the difference is meant, or the difference in percent of the second arm's."
+    )
+    published: float | None = Field(
+        None, description="Published difference: the metric's units, accuracies in points, relative ones in percent."
+    )
+    source: str = Field("", description="Where it was published.")

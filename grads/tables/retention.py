@@ -1,0 +1,73 @@
+"""What is left of general capability: retention against the untuned model, and the change against full data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from grads.study.config import Study
+from grads.tables.comparisons import baselines
+from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
+from grads.tables.samples import Sample, average, difference, ratio, shifted
+
+
+@dataclass(frozen=True)
+class Retained:
+    """Accuracy of a run on a benchmark, or its mean over benchmarks; none where it is not defined or not measured.
+
+    Attributes:
+        accuracy: as a share.
+        change: accuracy minus the untuned model's.
+        retention: accuracy divided by the untuned model's.
+        retention_above_chance: (accuracy - chance) / (untuned - chance); not defined where untuned is not above chance.
+        relative_to_full: accuracy divided by that of tuning on all records, minus 1: the form in which GrADS (arXiv
+            2511.08620) gives its improvements.
+    """
+
+    accuracy: Sample | None = None
+    change: Sample | None = None
+    retention: Sample | None = None
+    retention_above_chance: Sample | None = None
+    relative_to_full: Sample | None = None
+
+
+RATIOS = ("retention", "retention_above_chance", "relative_to_full")
+
+
+def retained(study: Study, estimates: Estimates, of: tuple[str, str, Run], task: str) -> Retained:
+    """Return what is left of a benchmark.
+
+    Raises:
+        GradsError: a measurement is missing, or two runs were not measured alike.
+    """
+    spec, run = study.general.tasks[task], of[2]
+    quantity = Quantity.general(task, spec.metric)
+    accuracy, untuned = estimates.sample(*of, quantity), untuned_run(study)
+    change = retention = above_chance = relative = None
+    if untuned and run.trained and (pair := estimates.pair(*of, untuned, quantity)):
+        change, retention = difference(*pair), ratio(*pair)
+        above_chance = ratio(shifted(pair[0], -spec.chance), shifted(pair[1], -spec.chance))
+    full = baselines(study, run).get("full")
+    if full and (pair := estimates.pair(*of, full, quantity)) and (quotient := ratio(*pair)):
+        relative = shifted(quotient, -1.0)
+    return Retained(accuracy, change, retention, above_chance, relative)
+
+
+def mean_retained(parts: Sequence[Retained]) -> Retained:
+    """Return the means over benchmarks, each over those on which it is defined."""
+    means: dict[str, Sample | None] = {}
+    for field in fields(Retained):
+        known = [sample for part in parts if (sample := getattr(part, field.name)) is not None]
+        means[field.name] = average(known) if known else None
+    return Retained(**means)
+
+
+def not_above_chance(study: Study, estimates: Estimates) -> list[tuple[str, str]]:
+    """Return (model, task) wherever the untuned model is not above chance."""
+    untuned, domain = untuned_run(study), next(iter(study.domains))
+    if untuned is None:
+        return []
+    return [
+        (model, task)
+        for model in study.models
+        for task, spec in study.general.tasks.items()
+        if estimates.of(model, domain, untuned, Quantity.general(task, spec.metric)).value <= spec.chance
+    ]

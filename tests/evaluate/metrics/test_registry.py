@@ -1,0 +1,98 @@
+"""A metric is one file: the registry finds it, and a study that asks for what is not there is refused."""
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from grads.evaluate.metrics.contract import LANGUAGES, Metric, Setting
+from grads.evaluate.metrics.registry import check_metrics, collect, find_metric, metrics, module_of
+from grads.runtime.errors import GradsError
+from grads.study.config import Evaluation
+from grads.study.load import parse_study, read_yaml
+
+
+def test_all_files_are_found():
+    assert set(metrics()) == {"bleu", "chrf", "exact_match", "meteor", "response_nll", "rouge_l", "token_f1"}
+    assert set(Evaluation.model_fields["metrics"].default) <= set(metrics())
+    assert module_of("rouge_l") == "grads.evaluate.metrics.rouge_l"
+    with pytest.raises(GradsError, match="no metric 'rouge': did you mean 'rouge_l'"):
+        find_metric("rouge")
+
+
+def test_titles_have_their_direction_and_are_told_apart():
+    arrows = {name: metric.arrow for name, metric in metrics().items()}
+    assert arrows["bleu"] == "BLEU ↑"
+    assert arrows["response_nll"] == "NLL ↓"
+    assert len(set(arrows.values())) == len(arrows)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_metric_reads_every_language_and_says_its_settings(several, wordnet_folder, language):
+    for name, metric in metrics().items():
+        setting = Setting(language, wordnet_folder if metric.needs_wordnet(language) else None)
+        found = metric.compute(several, setting)
+        assert found["n"] == len(found["items"]) == len(several)
+        assert ("signature" in found) == (name != "response_nll")
+
+
+@pytest.mark.parametrize("name", ["bleu", "chrf", "exact_match", "meteor", "rouge_l", "token_f1"])
+def test_a_better_answer_has_a_value_that_counts_as_better(name, wordnet_folder):
+    reference = "a document stating rights and duties of the parties"
+    setting = Setting("en", wordnet_folder)
+    good, bad = (
+        find_metric(name).compute([{"reference": reference, "prediction": text}], setting)["value"]
+        for text in (reference, "rock")
+    )
+    assert (good > bad) == find_metric(name).higher_is_better
+    # What is printed with two decimals runs from 0 to 100, the others from 0 to 1.
+    assert good == pytest.approx(100 if find_metric(name).decimals == 2 else 1, rel=1e-3)
+
+
+def test_the_page_has_every_metric_and_its_signature(rows, wordnet_folder):
+    page = Path("docs/metrics.md").read_text(encoding="utf-8")
+    for name, metric in metrics().items():
+        assert f"| `{name}` |" in page
+        signature = metric.compute(rows, Setting("en", wordnet_folder)).get("signature", "")
+        assert f"    {name:13}{signature}\n" in page or not signature
+
+
+def changed(metrics_, wordnet=True, language="en"):
+    config = read_yaml("config/smoke.yaml")
+    config["evaluation"]["metrics"] = metrics_
+    for domain in config["domains"].values():
+        domain["language"] = language
+    if not wordnet:
+        del config["evaluation"]["wordnet"]
+    return parse_study(config)
+
+
+@pytest.mark.parametrize(
+    ("study", "sentence"),
+    [
+        ((["bleu", "blue"],), "'evaluation.metrics.1': there is no metric 'blue': did you mean 'bleu'"),
+        ((["bleu", "chrf", "bleu"],), "'evaluation.metrics.2': 'bleu' is listed twice"),
+        ((["meteor"], False), "metric 'meteor' needs 'evaluation.wordnet' for domain '(sums|plurals)'"),
+    ],
+)
+def test_what_is_not_there_is_refused(study, sentence):
+    with pytest.raises(GradsError, match=sentence):
+        check_metrics(changed(*study))
+
+
+def test_chinese_meteor_needs_no_wordnet():
+    check_metrics(changed(["meteor", "rouge_l"], wordnet=False, language="zh"))
+
+
+def test_a_file_without_metric_and_a_name_twice_are_noticed(monkeypatch):
+    for name in ("one", "two", "none"):
+        module = types.ModuleType(f"made_up_{name}")
+        if name != "none":
+            module.METRIC = Metric("same", "Same", 2, True, "", lambda rows, setting: {})
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert set(collect(["made_up_one"])) == {"same"}
+    with pytest.raises(ValueError, match="both declare the metric 'same'"):
+        collect(["made_up_one", "made_up_two"])
+    with pytest.raises(ValueError, match="declares no METRIC"):
+        collect(["made_up_none"])

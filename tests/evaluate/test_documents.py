@@ -1,0 +1,77 @@
+"""What is kept of each document of a task."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from grads.evaluate.documents import LONGEST_TEXT, Place, find_items
+from grads.runtime.errors import GradsError
+
+CHOICES = ["yes", "no"]
+
+
+def definition(kind="multiple_choice", multiple_input=0):
+    return SimpleNamespace(
+        OUTPUT_TYPE=kind, multiple_input=multiple_input, doc_to_choice=lambda doc: CHOICES, doc_to_text=lambda doc: 1
+    )
+
+
+def sample(doc_id, target, correct, *values, chosen="none"):
+    hashes = {f"{part}_hash": f"{part}{doc_id}" for part in ("doc", "prompt", "target")}
+    found = {"doc_id": doc_id, "doc": {}, "target": target, "filter": chosen, "metrics": ["acc"], "acc": correct}
+    return found | {"filtered_resps": list(values)} | hashes
+
+
+def place(metric="acc"):
+    return Place("quiz", Path("quiz.yaml"), metric)
+
+
+def test_items_come_in_the_order_of_their_documents():
+    """Whatever order lm-eval gave them in."""
+    samples = [
+        sample(1, 0, 0.0, (-4.0, False), (-1.0, True)),
+        sample(0, 1, 1.0, (-3.0, False), (-2.0, True)),
+        sample(2, "no", 1.0, (-9.0, False), (-0.5, True)),
+    ]
+    items, hashed = find_items(place(), definition(), samples)
+    assert [item["doc_id"] for item in items] == [0, 1, 2]
+    assert [item["gold_logprob"] for item in items] == [-2.0, -4.0, -0.5]
+    assert items[0]["choice_logprobs"] == [-3.0, -2.0]
+    assert hashed == "".join(f"doc{i}prompt{i}target{i}" for i in range(3))
+    assert find_items(place(), definition(), samples[::-1]) == (items, hashed)
+
+
+def test_where_contexts_are_chosen_from_the_text_names_the_right_one():
+    (item,), _ = find_items(place(), definition(multiple_input=2), [sample(0, "end", 1.0, (-3.0, 0), (-2.0, 0))])
+    assert item["gold_logprob"] == -2.0
+
+
+def test_other_kinds_keep_what_they_have():
+    (item,), _ = find_items(place(), definition("loglikelihood"), [sample(0, " word", True, (-3.0, False))])
+    assert item == {"doc_id": 0, "correct": 1.0, "target": " word", "gold_logprob": -3.0}
+    long = "x" * (2 * LONGEST_TEXT)
+    (item,), _ = find_items(place(), definition("generate_until"), [sample(0, long, True, long)])
+    assert item == {"doc_id": 0, "correct": 1.0, "target": "x" * LONGEST_TEXT, "response": "x" * LONGEST_TEXT}
+
+
+def test_the_filter_that_the_metric_names_is_taken():
+    samples = [sample(0, "3", correct, text, chosen=chosen) for correct, text, chosen in
+               ((0.0, "[invalid]", "strict-match"), (1.0, "3", "flexible-extract"))]  # fmt: skip
+    kind = definition("generate_until")
+    assert find_items(place("acc,flexible-extract"), kind, samples)[0][0]["response"] == "3"
+    assert find_items(place("acc,strict-match"), kind, samples)[0][0]["correct"] == 0
+    with pytest.raises(GradsError, match=r"'acc': quiz\.yaml has acc,flexible-extract, acc,strict-match; choose one"):
+        find_items(place("acc"), kind, samples)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (sample(0, "maybe", 1.0, (-1.0, 0)), "doc_to_target gives 'maybe': make it the index of the right choice"),
+        (sample(0, 0, [True, False], (-1.0, 0)), "metric is 'acc', which has no number for each item"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(given, sentence):
+    with pytest.raises(GradsError, match=sentence):
+        find_items(place(), definition(), [given])

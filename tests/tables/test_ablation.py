@@ -1,0 +1,56 @@
+"""The table of switches."""
+
+import pytest
+
+from grads.study.load import parse_study
+from grads.study.switches import Variant, variants
+from grads.tables.ablation import ablation_table
+from grads.tables.estimates import Estimates, Quantity, Run
+from grads.tables.files import table_names
+from grads.tables.measurements import collect
+
+
+@pytest.fixture
+def config(config):
+    config["evaluation"]["metrics"] = ["meteor", "response_nll"]
+    config["arms"] |= {
+        "density-head": {"method": "grads_density", "ratios": ["0.5", "0.1"], "parameters": {"combination": "head"}},
+        "random-on": {"method": "random", "ratios": ["0.5"], "start": "warm"},
+    }
+    return config
+
+
+def test_variants_are_those_that_set_something(config, study):
+    del config["arms"]["full"]
+    config["arms"]["grads-head"] = {"method": "grads", "ratios": ["0.5"], "parameters": {"layers": ["head"]}}
+    assert variants(parse_study(config)) == [
+        Variant("density-head", "grads_density", {"combination": "head"}),
+        Variant("random-on", "random", {"start": "warm"}),
+    ]
+
+
+def test_a_row_is_a_variant_against_its_default(config, make_cells):
+    study = parse_study(config)
+    estimates = Estimates(collect(study, make_cells(study)))
+    table = ablation_table(study, estimates)
+    assert [block.title for block in table.blocks] == ["Tiny_1, tuned on Law", "Tiny_1, tuned on Tax"]
+    # The default arm has no run at a tenth.
+    heads = [(row[0].text, row[1].text) for row in table.blocks[0].rows]
+    assert heads == [
+        ("density-head@0.5 vs grads_density", "combination: head"),
+        ("random-on@0.5 vs random", "start: warm"),
+    ]
+    assert {len(row) for block in table.blocks for row in block.rows} == {len(table.header)} == {5}
+    assert all({row[column].place for row in table.blocks[0].rows} == {1, 2} for column in (2, 3, 4))
+    runs = Run("density-head", "0.5"), Run("grads_density", "0.5")
+    expected = estimates.difference("tiny", "law", *runs, Quantity.domain("meteor"))
+    fact = table.tidy.set_index(["domain", "arm", "metric"]).loc[("law", "density-head", "meteor")]
+    assert (fact["difference"], fact["difference_low"]) == (expected.value, expected.low)
+    assert fact["p"] >= expected.p
+    assert len(table.tidy) == 2 * 2 * 3
+
+
+def test_only_studies_with_variants_have_the_table(config):
+    assert "ablation" in table_names(parse_study(config))
+    del config["arms"]["density-head"], config["arms"]["random-on"]
+    assert table_names(parse_study(config)) == ["domain", "forgetting", "cost"]

@@ -1,0 +1,128 @@
+"""Comparisons with full data and random subsets: which, corrected how, marked how."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from grads.study.load import parse_study
+from grads.tables.comparisons import (
+    Comparison,
+    baselines,
+    compare,
+    comparison_columns,
+    detectable_note,
+    detectable_notes,
+    holm,
+    significance,
+    significance_note,
+)
+from grads.tables.estimates import Estimates, Quantity, Run
+from grads.tables.measurements import collect
+from grads.tables.samples import Estimate
+
+MINUS = "\u2212"
+METEOR = Quantity.domain("meteor")
+
+
+def test_holm_by_hand():
+    """Holm's procedure on five p-values: factors 5, 4, 3, 2, 1 in ascending order, then made monotone."""
+    assert holm([0.04, 0.001, 0.03, 0.2, 0.012]) == pytest.approx([0.09, 0.005, 0.09, 0.2, 0.048])
+    assert holm([]) == []
+    assert holm([0.7, 0.6]) == [1.0, 1.0]
+
+
+def test_holm_rejects_what_its_definition_rejects():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        values = generator.uniform(size=8) ** 3
+        ordered, rejected = np.sort(values), 0
+        while rejected < 8 and ordered[rejected] <= 0.05 / (8 - rejected):
+            rejected += 1
+        assert sum(p <= 0.05 for p in holm(values.tolist())) == rejected
+
+
+def test_a_test_that_cannot_be_made_yet_counts():
+    corrected = holm([0.01, math.nan, 0.03])
+    assert corrected[0] == pytest.approx(0.03)
+    assert math.isnan(corrected[1])
+
+
+def test_holm_keeps_the_family_wise_error():
+    generator, errors = np.random.default_rng(1), 0
+    for _ in range(2000):
+        errors += min(holm(generator.uniform(size=10).tolist())) < 0.05
+    assert errors / 2000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+@pytest.fixture
+def arms(config):
+    config["arms"] |= {
+        "grads_density-on": {"method": "grads_density", "ratios": ["0.5", "0.1"], "start": "warm"},
+        "random-on": {"method": "random", "ratios": ["0.5"], "start": "warm"},
+    }
+    return parse_study(config)
+
+
+def test_every_arm_has_full_and_the_random_subset_of_its_size(arms):
+    full, half = Run("full", "1"), Run("random", "0.5")
+    assert baselines(arms, Run("grads_density", "0.5")) == {"full": full, "random": half}
+    assert baselines(arms, half) == {"full": full}
+    assert baselines(arms, full) == {}
+    assert baselines(arms, Run("untuned", "0")) == {}
+
+
+def test_the_baseline_is_trained_in_the_same_way_where_there_is_one(arms):
+    assert baselines(arms, Run("grads_density-on", "0.5"))["random"] == Run("random-on", "0.5")
+    assert baselines(arms, Run("grads_density-on", "0.5"))["full"] == Run("full", "1")
+    # No random subset has a tenth of the records.
+    assert baselines(arms, Run("grads_density-on", "0.1")) == {"full": Run("full", "1")}
+
+
+def test_a_column_is_one_family(study, make_cells):
+    estimates = Estimates(collect(study, make_cells(study)))
+    compared = compare(study, estimates, "tiny", "law", METEOR)
+    pairs = [(run, one) for run, found in compared.items() for one in found]
+    names = [(run.title, one.baseline) for run, one in pairs]
+    assert names == [
+        ("random@0.05", "full"),
+        ("random@0.5", "full"),
+        ("grads_density@0.5", "full"),
+        ("grads_density@0.5", "random"),
+    ]
+    assert [one.p for _, one in pairs] == holm([one.estimate.p for _, one in pairs])
+    expected = estimates.difference("tiny", "law", Run("grads_density", "0.5"), Run("random", "0.5"), METEOR)
+    assert pairs[-1][1].estimate == expected
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value, value - 1, value + 1, 40, 3, error=0.5, freedom=20.0, kind="items and seeds")
+
+
+@pytest.mark.parametrize(("higher", "marks"), [(True, f"f+ r{MINUS}"), (False, f"f{MINUS} r+")])
+def test_marks_say_better_and_worse(higher, marks):
+    found = [Comparison("full", estimate(2), 0.01), Comparison("random", estimate(-2), 0.049)]
+    assert significance(found, higher) == marks
+    assert significance([Comparison("full", estimate(2), 0.05), Comparison("full", estimate(2), math.nan)], True) == ""
+
+
+def test_columns_hold_what_the_marks_are_made_of():
+    columns = comparison_columns([Comparison("full", estimate(2), 0.01)])
+    assert list(columns) == [f"against_full{end}" for end in ("", "_low", "_high", "_p", "_detectable")]
+    smallest = 0.5 * (stats.t.ppf(0.975, 20) + stats.t.ppf(0.8, 20))
+    assert list(columns.values()) == pytest.approx([2, 1, 3, 0.01, smallest])
+
+
+def test_notes_say_what_could_have_been_seen(study, config):
+    found = [Comparison("full", estimate(2), 0.01), Comparison("full", estimate(0), math.nan)]
+    smallest = f"{0.5 * (stats.t.ppf(0.975, 20) + stats.t.ppf(0.8, 20)):.2f}"
+    assert detectable_note(found, "BLEU", 2) == f"BLEU {smallest} from full"
+    (note,) = detectable_notes([detectable_note(found, "BLEU", 2), ""])
+    assert "80 % power: BLEU" in note
+    assert detectable_notes([detectable_note([], "BLEU", 2)]) == []
+    (note,) = significance_note(study)
+    assert "Holm's correction" in note
+    assert "r+" in note
+    config["arms"] = {"untuned": {"method": "untuned"}, "full": {"method": "full"}}
+    assert significance_note(parse_study(config)) == []
