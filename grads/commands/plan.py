@@ -53,7 +53,7 @@ def selection_work(
     Tokens are those of the eligible training records, of the validation records and of the anchor.
     """
     from grads.methods.plan import model_stores
-    from grads.study.paths import ANCHOR, TRAIN, VALIDATION, store_point
+    from grads.study.paths import ANCHOR, BY_SEED, TRAIN, VALIDATION, store_point
 
     sizes = {TRAIN: domain_tokens, VALIDATION: validation_tokens, ANCHOR: anchor_tokens}
     points = {store: store_point(store) for store in model_stores(study, model)}
@@ -64,7 +64,7 @@ def selection_work(
             # It is charged like the model itself, which is never smaller.
             work += Work(forward=tokens, jobs=1)
         elif point != "tokens":
-            for _ in study.seeds if point in ("warm", "during") else [None]:
+            for _ in study.seeds if point in BY_SEED else [None]:
                 work += _pass_work(study, model, store, tokens)
     warm = any(point == "warm" for point, *_ in points.values())
     trained = model in study.models
@@ -79,7 +79,11 @@ def _pass_work(study: "Study", model: str, store: str, tokens: int) -> Work:
     """Return what one pass over the records of a store takes, with all that the arms ask of it."""
     from grads.methods.plan import measures
     from grads.probe.measures import needs_gradients
+    from grads.study.paths import TRAJECTORY
 
+    if store == TRAJECTORY:
+        run = study.probe.trajectory
+        return Work(forward=run.checkpoints * tokens, train=run.epochs * tokens, jobs=1)
     held = measures(study, store, model)
     # The response without its prompt is a forward pass of its own, over hardly more than the response.
     work = Work(forward=tokens) if "unconditional" in held else Work()

@@ -87,12 +87,12 @@ def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
 
 def _store_steps(study: "Study", warm: "Cell", store: str) -> list[Step]:
     """Return the jobs that make a signal store of the model, domain and seed of a preliminary epoch."""
-    from grads.study.paths import DURING, WARM, Paths, store_folder, store_point
+    from grads.study.paths import DURING, TRAJECTORY, WARM, Paths, store_folder, store_point
 
     paths, point, folder = Paths(study.study), store_point(store)[0], store_folder(store, warm.seed)
     made, logs = paths.store(warm.model, warm.domain, folder), paths.root / "logs"
-    if point == DURING:
-        return [Step("train_during", made, logs / "train" / f"{replace(warm, arm=point)}.log")]
+    if point in (DURING, TRAJECTORY):
+        return [Step(f"train_{point}", made, logs / "train" / f"{replace(warm, arm=point)}.log")]
     log = logs / f"probe_{point}" / warm.model / warm.domain / f"{folder}.log"
     return [*([_warm_step(study, warm)] if point == WARM else []), Step(f"probe_{point}", made, log)]
 

@@ -131,7 +131,7 @@ def _methods() -> "Table":
 
 
 def _models(study: "Study") -> "Table":
-    return _entries(["model", "title", "source", "prompts"], study.models, lambda model: model.format.template)
+    return _entries(["model", "title", "source", "prompts"], study.every_model, lambda model: model.format.template)
 
 
 def _domains(study: "Study") -> "Table":

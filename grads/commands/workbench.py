@@ -20,6 +20,7 @@ from grads.probe import stage as probing
 from grads.probe.during import During
 from grads.probe.encoder import probe_encoder
 from grads.probe.store import read_store
+from grads.probe.trajectory import TrajectoryLosses
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, sha256_file, write_json
 from grads.runtime.progress import say
@@ -125,7 +126,7 @@ class Workbench:
         return form
 
     def store(self, name: str, measures: Collection[str] = ()) -> Path:
-        """Return a signal store of a method's needs: `tokens`, `base`, `warm`, `during` or `encoder-<name>`.
+        """Return a signal store of a method's needs: any of the model's, or `encoder-<name>`.
 
         Raises:
             GradsError: what is asked for cannot be measured here, or a stage cannot work with a file.
@@ -138,6 +139,7 @@ class Workbench:
         if encoder is not None:
             return self._encoder(encoder) / "store"
         made = {"tokens": self._tokens, "base": self._base, "warm": self._warm, "during": self._during}
+        made["trajectory"] = self._trajectory
         return made[point](sorted(measures)) / "store"
 
     def examples(self) -> list[Example]:
@@ -185,6 +187,16 @@ class Workbench:
             self.train("gradients during the preliminary epoch", *files, epochs=1, observer=observer)
 
         return self.parts.part("during", key, make)
+
+    def _trajectory(self, _measures: list[str]) -> Path:
+        run = self.settings.probe.trajectory
+        key = self._epoch_key() | self._key("grads.train.stage", "grads.probe.trajectory") | run.model_dump()
+
+        def make(out: Path) -> None:
+            observer = TrajectoryLosses(out / "store", self.settings.probe)
+            self.train("trajectory", out / "adapter", out / "training.json", epochs=run.epochs, observer=observer)
+
+        return self.parts.part("trajectory", key, make)
 
     def _encoder(self, name: str) -> Path:
         source = FileSource(kind="file", path=self.settings.encoders[name])
@@ -259,7 +271,7 @@ class Workbench:
 
     @property
     def _probe(self) -> dict[str, Any]:
-        return self.settings.probe.model_dump(exclude=probing.MACHINE)
+        return self.settings.probe.model_dump(exclude=probing.UNREAD)
 
     def _epoch_key(self) -> dict[str, Any]:
         """Return the key of the preliminary epoch."""

@@ -1,7 +1,8 @@
 """Vectors of records: directions in half precision, which may lie on disk, and their lengths.
 
 Half precision has no number between 0 and 6e-8, so a gradient as such would be lost in it. Entries of a direction of
-length 1 are not: each is kept to 2^-11 of itself, or to 3e-8 where it is small.
+length 1 are not: each is kept to 2^-11 of itself, or to 3e-8 where it is small. Where that is too little, directions
+are kept in single precision.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,14 @@ import numpy as np
 CHUNK = 2**24
 
 
-def split_lengths(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return directions (N x d float16, of length 1, or 0 as the vector) and l2 norms (N float64) of N x d vectors.
+def split_lengths(vectors: np.ndarray, dtype: type[np.floating[Any]] = np.float16) -> tuple[np.ndarray, np.ndarray]:
+    """Return directions (N x d of a type, of length 1, or 0 as the vector) and l2 norms (N float64) of N x d vectors.
 
     Where a vector is not finite, its norm is not.
     """
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     usable = np.where((norms > 0) & np.isfinite(norms), norms, 1.0)
-    return np.nan_to_num(vectors / usable[:, None], posinf=0.0, neginf=0.0).astype(np.float16), norms
+    return np.nan_to_num(vectors / usable[:, None], posinf=0.0, neginf=0.0).astype(dtype), norms
 
 
 class Vectors:

@@ -26,8 +26,10 @@ All methods get the eligible training records with their token counts, and how m
 even, at least one. Scores are ordered from high to low and ties by record id; a score that is not a number is an error.
 Signals are measured once per model, domain and point, however many methods read them: `base` is the model as it came,
 `warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
-before the step of that epoch that it belongs to; `encoder-<name>` holds the embeddings of an entry of `encoders`. No
-method reads test records.
+before the step of that epoch that it belongs to; `trajectory` holds the losses of all records along a training run of
+its own, and `encoder-<name>` the embeddings of an entry of `encoders`. Those that end in `-validation` are of
+validation records, those in `-anchor` of the general instructions that `general.instructions` names. An arm with a
+`scorer` reads the signals of that model instead of those of the model that is trained. No method reads test records.
 
 The ratio `auto` keeps as many records as the method finds by itself: those whose combined gradient norm has a logarithm
 within one standard deviation of the mean. Controls take the number of their `reference` arm there.

@@ -5,8 +5,8 @@ from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
-from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES
-from grads.study.paths import ANCHOR, OTHERS, TOKENS, VALIDATION, WARM, store_point
+from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES, TRAJECTORY_LOSSES
+from grads.study.paths import ANCHOR, OTHERS, TOKENS, TRAJECTORY, VALIDATION, WARM, store_point
 from grads.study.ratios import AUTO
 
 
@@ -152,7 +152,8 @@ def _check_signals(study: Study, arm: str) -> None:
         point, encoder, records = store_point(store)
         if encoder is not None and encoder not in study.encoders:
             raise GradsError(f"arms.{arm}.parameters.encoder is '{encoder}': {nearest(encoder, study.encoders)}")
-        known = {SENTENCES} if encoder is not None else MEASURES
+        only = {"encoder": {SENTENCES}, TRAJECTORY: {TRAJECTORY_LOSSES}}
+        known = only.get(point, MEASURES)
         for name in sorted(held - known):
             raise GradsError(
                 f"arms.{arm}.method: '{study.arms[arm].method}' asks the signals '{store}' for '{name}', which they "

@@ -36,7 +36,7 @@ class During:
         kept = {"features": probe.features.model_dump(), "hidden_layer": probe.hidden_layer}
         self.key: Any = {"measures": self.measures, **kept}
 
-    def open(self, scratch: Path, padding: int) -> None:
+    def open(self, scratch: Path, padding: int, visits: list[Example]) -> None:
         """Start, or go on after a stop with the rows that `scratch` holds."""
         self.journal, self.padding = Journal(scratch / "during"), padding
 
@@ -52,6 +52,9 @@ class During:
         if (bad := not_finite(rows)).any():
             raise not_finite_error(rows, bad)
         self.journal.append(rows.to_bytes())
+
+    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+        """Nothing is seen after a step."""
 
     def close(self, seconds: float) -> None:
         """Write the store; steps that were repeated after a stop count as they were the last time."""

@@ -13,8 +13,11 @@ import pyarrow as pa
 from grads.data.formatting import Example
 from grads.data.vectors import split_lengths
 from grads.probe.passes import Measured
+from grads.study.measures import TRAJECTORY_LOSSES
 
 FIRST = {"id": "str", "prompt_tokens": "int64", "response_tokens": "int64", "truncated": "bool"}
+# Losses fall by orders of magnitude on the way, and methods compare how: half of that is less than float16 keeps.
+PRECISE = frozenset({TRAJECTORY_LOSSES})
 NORM, VECTOR, LOSSES, NOTES = "_norm", "vector:", "token_losses", b"notes"
 
 
@@ -24,7 +27,7 @@ class Rows:
 
     Attributes:
         signals: n rows; id and token counts, then a column a signal, `<kind>_norm` of each kind of vector among them.
-        directions: n x d float16 of length 1, by kind of vector.
+        directions: n x d float16 of length 1, by kind of vector; those of PRECISE in float32.
         token_losses: n arrays of float32, the negative log-likelihood of each response token; None: not measured.
         notes: what happened while they were measured, as JSON values.
     """
@@ -46,7 +49,7 @@ class Rows:
         """Return the rows as a stream of Apache Arrow, which says of itself what it holds."""
         table = pa.Table.from_pandas(self.signals, preserve_index=False)
         for kind, directions in self.directions.items():
-            entries = pa.array(np.ascontiguousarray(directions).reshape(-1), pa.float16())
+            entries = pa.array(np.ascontiguousarray(directions).reshape(-1), pa.from_numpy_dtype(directions.dtype))
             table = table.append_column(VECTOR + kind, pa.FixedSizeListArray.from_arrays(entries, directions.shape[1]))
         if self.token_losses is not None:
             table = table.append_column(LOSSES, pa.array(list(self.token_losses), pa.list_(pa.float32())))
@@ -86,6 +89,6 @@ def make_rows(frame: pd.DataFrame, measured: Measured, notes: Mapping[str, Any] 
     """Return the rows of n records: `frame` as from `example_frame`, and what was measured of the same records."""
     directions, columns = {}, {name: np.asarray(values, dtype=np.float64) for name, values in measured.columns.items()}
     for kind, vectors in measured.vectors.items():
-        directions[kind], columns[kind + NORM] = split_lengths(vectors)
+        directions[kind], columns[kind + NORM] = split_lengths(vectors, np.float32 if kind in PRECISE else np.float16)
     signals = pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
     return Rows(signals, directions, measured.token_losses or None, notes or {})

@@ -39,6 +39,8 @@ from grads.study.measures import ADAM_FEATURES, FEATURES
 
 # Keys of `probe` that are the machine's: they change no value beyond rounding.
 MACHINE = {"token_budget", "shards"}
+# Keys that shape no probe of finished weights.
+UNREAD = MACHINE | {"trajectory"}
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ def shaped_by(task: Task) -> dict[str, Any]:
         "max_length": task.training.max_length,
         "longer_records": task.training.over_length,
         "code": code_version("grads.probe.stage"),
-        **task.probe.model_dump(exclude=MACHINE),
+        **task.probe.model_dump(exclude=UNREAD),
     }
     if not FEATURES & set(task.measures):
         del found["features"]

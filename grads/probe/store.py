@@ -1,8 +1,9 @@
 """The signal store: a folder with what the probe measured, one row a record.
 
 signals.parquet        id, prompt_tokens, response_tokens, truncated, then one column a signal
-features-<kind>.npy    N x d float16 directions of length 1, row by row the records of signals.parquet; one file for
-                       each kind of vector, whose l2 norms are the column <kind>_norm of the signals
+features-<kind>.npy    N x d float16 directions of length 1 (float32 those of a trajectory), row by row the records of
+                       signals.parquet; one file for each kind of vector, whose l2 norms are the column <kind>_norm of
+                       the signals
 token_losses.parquet   id, losses: the negative log-likelihood of each response token; only where asked for
 meta.json              what was measured, how, the hash of all that shaped it, and the SHA-256 of the files above
 """
@@ -146,7 +147,7 @@ def write_parts(
             for kind, directions in part.directions.items():
                 if kind not in features:
                     shape, path = (len(ids), directions.shape[1]), temporary / FEATURES.format(kind)
-                    features[kind] = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+                    features[kind] = np.lib.format.open_memmap(path, mode="w+", dtype=directions.dtype, shape=shape)
                 features[kind][where] = directions
             losses.add(where, part.token_losses)
         for vectors in features.values():

@@ -10,6 +10,8 @@ FEATURES = frozenset({"sgd_features", ADAM_FEATURES})
 VECTORS = ("hidden", "weighted_hidden", "layer_hidden", "embeddings", *sorted(FEATURES, reverse=True))
 # The vectors of a sentence encoder, all that its store holds.
 SENTENCES = "sentences"
+# The vectors of a training run's trajectory, all that its store holds: response_nll at its checkpoints.
+TRAJECTORY_LOSSES = "losses"
 # Columns of the response's tokens beside `response_nll`, and what asks for them.
 LOSSES = {
     "prompt": ("prompt_nll", "sequence_nll"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
+from grads.study.paths import BY_SEED
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 
@@ -113,9 +114,9 @@ def _reserved(study: Study) -> str | None:
     """Refuse names whose files would be those of something else."""
     if study.study == "reference":
         return "'study': results/reference holds the tables that come with grads: choose another name"
-    for name in ("warm", "during"):
+    for name in BY_SEED:
         if name in study.arms:
-            return f"an arm cannot be called '{name}', which is the name of the preliminary epoch: rename it"
+            return f"an arm cannot be called '{name}', which is the name of a run that signals come from: rename it"
     for name, arm in study.arms.items():
         if (name == "untuned") != (arm.method == "untuned"):
             return f"'arms.{name}': the arm of the method 'untuned' is called 'untuned', and no other is: rename it"

@@ -12,7 +12,9 @@ from grads.study.sources import HubDataSource, HubSource
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
-TOKENS, BASE, WARM, DURING = POINTS = ("tokens", "base", "warm", "during")
+TOKENS, BASE, WARM, DURING, TRAJECTORY = POINTS = ("tokens", "base", "warm", "during", "trajectory")
+# Those of a training run of their own, which each seed has.
+BY_SEED = (WARM, DURING, TRAJECTORY)
 # Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
 TRAIN, VALIDATION, ANCHOR = "train", "validation", "anchor"
 OTHERS = (f"-{VALIDATION}", f"-{ANCHOR}")
@@ -135,7 +137,7 @@ def split_label(label: str) -> tuple[str | None, str]:
 def store_folder(store: str, seed: int) -> str:
     """Return the folder name of a signal store; seeds share those that no training came before."""
     point, dash, kind = store.partition("-")
-    return f"{point}-{seed}{dash}{kind}" if point in (WARM, DURING) else store
+    return f"{point}-{seed}{dash}{kind}" if point in BY_SEED else store
 
 
 def warm_cell(model: str, domain: str, seed: int) -> Cell:

@@ -8,6 +8,15 @@ from grads.study.features import Features
 from grads.study.section import Precision, Section
 
 
+class Trajectory(Section):
+    """The training run over all training records whose losses methods compare."""
+
+    checkpoints: int = Field(
+        8, ge=1, description="Times at which every record's loss is taken, at even steps, the last one's end included."
+    )
+    epochs: int = Field(3, ge=1, description="Visits of each record.")
+
+
 class Probe(Section):
     """The gradient probe."""
 
@@ -33,3 +42,6 @@ class Probe(Section):
         "methods select from, and count it.",
     )
     features: Features = Field(Features(), description="How gradients become vectors, for methods that ask for some.")
+    trajectory: Trajectory = Field(
+        Trajectory(), description="The training run of which methods read losses, for those that ask for them."
+    )

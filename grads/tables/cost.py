@@ -94,14 +94,15 @@ def _shared(frame: pd.DataFrame) -> pd.DataFrame:
     costs = _costs(frame)
     costs = costs[~costs["task"].isin(OWN)]
     runs_used = costs.pivot(index=[*CELL, "task"], columns="metric", values="value").reset_index()
-    runs_used = runs_used.reindex(columns=[*CELL, "task", "epochs", "gradient_passes", "seconds"])
+    runs_used = runs_used.reindex(columns=[*CELL, "task", "epochs", "gradient_passes", "forward_passes", "seconds"])
     labels = runs_used["task"].map(split_label)
     runs_used["of"] = [label[0] or model for label, model in zip(labels, runs_used["model"], strict=True)]
     runs_used["run"] = [label[1] for label in labels]
     by_seed = [run == PRELIMINARY or store_folder(run, 0) != run for run in runs_used["run"]]
     runs_used["once"] = runs_used["seed"].where(by_seed, -1)
     runs_used["passes"] = runs_used["gradient_passes"].fillna(runs_used["epochs"])
-    runs_used["forward_passes"] = (runs_used["gradient_passes"] == 0).astype(float)
+    forward_only = (runs_used["gradient_passes"] == 0).astype(float)
+    runs_used["forward_passes"] = runs_used["forward_passes"].fillna(forward_only)
     users = runs_used.groupby(["of", "domain", "run", "once"])["seconds"].transform("count")
     return runs_used.assign(share=runs_used["seconds"] / users)
 

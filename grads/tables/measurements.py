@@ -14,7 +14,7 @@ from grads.runtime.files import atomic_path, read_json
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import WARM, split_label, store_point
+from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
 from grads.tables.files import CellFiles
 from grads.tables.statistics import evaluate, interval, replicates
 
@@ -129,7 +129,7 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         ("selection", one.selection, ("requested", "actual", "eligible", "seconds")),
         ("preliminary", one.preliminary, EPOCH),
         *((f"{model}:preliminary", path, EPOCH) for model, path in sorted(one.scorers.items())),
-        *((store, path, ("seconds", "gradient_passes")) for store, path in sorted(one.stores.items())),
+        *((label, path, _passes(label)) for label, path in sorted(one.stores.items())),
     ]
     warm = {model for model, store in map(split_label, one.stores) if store_point(store)[0] == WARM}
     if warm - {*one.scorers, *([None] if one.preliminary else [])}:
@@ -141,6 +141,11 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         content = _Content(path, one.cell) if path else None
         rows += [_row(content, "cost", task, name, {"value": content.at(name)}) for name in metrics if content]
     return rows
+
+
+def _passes(label: str) -> tuple[str, ...]:
+    """Return what a store says of its cost: a trajectory has passes of both kinds, others one pass of either."""
+    return ("seconds", "gradient_passes", *(["forward_passes"] if split_label(label)[1] == TRAJECTORY else []))
 
 
 def _row(

@@ -22,7 +22,7 @@ from grads.runtime.manifest import content_sha256
 from grads.runtime.progress import say
 from grads.study.config import Format, Precision, Training
 from grads.train.schedule import micro_batch, training_order
-from grads.train.trainer import BeforeStep, Observer, ProgressLines, ResponseTrainer, collate
+from grads.train.trainer import Observer, ProgressLines, ResponseTrainer, Watch, collate
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingCell:
         steps_of_records: see `training_order`.
         epochs: overrides the study's (the preliminary epoch is one).
         start: folder of the adapter or weights to go on from; the prepared model's own weights when not given.
-        observer: is shown the model before every optimiser step.
+        observer: is shown the model before and after every optimiser step.
         moments: safetensors file to write Adam's moments of the adapter to, for methods that measure by its geometry.
     """
 
@@ -105,8 +105,8 @@ def _train_cell(
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
-            cell.observer.open(scratch, padding)
-            callbacks.append(BeforeStep(visits, training.global_batch, cell.observer.before_step))
+            cell.observer.open(scratch, padding, visits)
+            callbacks.append(Watch(visits, training.global_batch, cell.observer))
         history, optimizer = _fit(model, visits, padding, arguments, training.precision, callbacks)
         with atomic_path(cell.trained) as folder:
             model.save_pretrained(folder)

@@ -1,7 +1,6 @@
 """transformers' Trainer with the loss of this project and with divergence as an error."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,28 +84,33 @@ class Observer(Protocol):
 
     key: Any
 
-    def open(self, scratch: Path, padding: int) -> None:
+    def open(self, scratch: Path, padding: int, visits: list[Example]) -> None:
         """Start or resume; `scratch` keeps files between attempts, `padding` is the token that fills batches."""
 
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
         """Look at the model before the optimiser step that these examples lead to."""
 
+    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+        """Look at the model after an optimiser step, counted from 1, of so many."""
+
     def close(self, seconds: float) -> None:
         """Keep what was seen; the run took so many seconds, the watching included."""
 
 
-class BeforeStep(TrainerCallback):
-    """Calls a function with the model and the examples of each optimiser step before that step."""
+class Watch(TrainerCallback):
+    """Shows the model to an observer before each optimiser step, with the step's examples, and after it."""
 
-    def __init__(
-        self, visits: list[Example], global_batch: int, call: Callable[[nn.Module, list[Example]], None]
-    ) -> None:
-        self.visits, self.global_batch, self.call = visits, global_batch, call
+    def __init__(self, visits: list[Example], global_batch: int, observer: Observer) -> None:
+        self.visits, self.global_batch, self.observer = visits, global_batch, observer
 
     def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Call the function."""
+        """Show it before the step."""
         start = state.global_step * self.global_batch
-        self.call(model, self.visits[start : start + self.global_batch])
+        self.observer.before_step(model, self.visits[start : start + self.global_batch])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Show it after the step, before its checkpoint is written: what a stop repeats is seen again."""
+        self.observer.after_step(model, state.global_step, state.max_steps)
 
 
 class ProgressLines(TrainerCallback):

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from grads.commands import plan
 from grads.commands.plan import Work, evaluation_work, selection_work, training_work
 from grads.study.load import parse_study, read_study
 
@@ -65,6 +66,30 @@ def test_passes_over_validation_records_and_during_the_epoch(monkeypatch):
     assert selection_work(study, "tiny", 1000, 100) == Work(probe=1100, train=1000, jobs=3)
     monkeypatch.setattr("grads.methods.plan.model_stores", lambda *_: ["during", "encoder-x"])
     assert selection_work(study, "tiny", 1000) == Work(forward=1000, probe=1000, train=1000, jobs=2)
+
+
+def test_a_trajectory_is_a_run_of_its_own_with_forward_passes(monkeypatch):
+    monkeypatch.setattr("grads.methods.plan.model_stores", lambda *_: ["trajectory"])
+    assert selection_work(SMOKE, "tiny", 1000) == Work(forward=8000, train=3000, jobs=1)
+
+
+def test_a_scorer_is_probed_and_trains_and_answers_nothing(monkeypatch):
+    monkeypatch.setattr(plan, "_rows", lambda _path: 10)
+    monkeypatch.setattr(plan, "_tokens", lambda *_: 1000)
+    content = yaml.safe_load(Path("config/smoke.yaml").read_text())
+    navigator = {"title": "Navigator", "source": {"kind": "tiny", "seed": 1}}
+    arms = {"untuned": {"method": "untuned"}, "near": DENSITY | {"ratios": ["0.5"], "scorer": "navigator"}}
+    study = parse_study(content | {"scorers": {"navigator": navigator}, "arms": arms})
+    works = {model: plan._works(study, model, 100) for model in study.every_model}
+    # Two domains: a preliminary epoch and a probe each, all of the scorer.
+    assert works["navigator"] == {
+        "selection": Work(probe=2000, train=2000, jobs=4),
+        "training": Work(),
+        "evaluation": Work(),
+    }
+    assert works["tiny"]["selection"] == Work()
+    assert works["tiny"]["training"] == Work(train=2000, jobs=2)
+    assert works["tiny"]["evaluation"] == Work(forward=300, answers=40, jobs=3)
 
 
 def test_training_takes_each_arms_share():

@@ -144,6 +144,8 @@ def test_features_that_could_not_be_taken_are_refused(monkeypatch: pytest.Monkey
         ("during-validation", "gradients", r"signals cannot be called 'during-validation'"),
         ("encoder-none", "sentences", r"arms\.mine\.parameters\.encoder is 'none'"),
         ("warm-validation", "losses", r"reads validation records, .* declare it with uses_target=True"),
+        ("trajectory", "gradients", r"asks the signals 'trajectory' for 'gradients', .*'losses'"),
+        ("trajectory-anchor", "losses", r"signals cannot be called 'trajectory-anchor'"),
         ("warm", "weights", r"the signal 'weights' needs training\.weights to be full"),
     ],
 )

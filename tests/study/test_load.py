@@ -59,6 +59,9 @@ def test_shipped_configs_are_valid(name):
         (["seeds"], [1, 1], "a seed is listed twice"),
         (["arms", "warm"], {"method": "full"}, "an arm cannot be called 'warm'"),
         (["arms", "during"], {"method": "full"}, "an arm cannot be called 'during'"),
+        (["arms", "trajectory"], {"method": "full"}, "an arm cannot be called 'trajectory'"),
+        (["domains", "sums", "metadata"], ["source"], "'domains.sums.metadata': every record has a field 'source'"),
+        (["general", "instructions", "anchor"], 0, "'general.instructions.anchor'"),
         (["arms", "grads", "start"], "cold", "'arms.grads.start': .*'base' or 'warm'"),
         (["arms", "grads", "ratios"], ["automatic"], "'arms.grads.ratios.0': a ratio is a number above 0"),
         (

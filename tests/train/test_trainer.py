@@ -7,7 +7,7 @@ import torch
 from grads.data.formatting import Example
 from grads.runtime.errors import GradsError
 from grads.train import trainer as trainer_module
-from grads.train.trainer import IGNORED, BeforeStep, ProgressLines, ResponseTrainer, collate
+from grads.train.trainer import IGNORED, ProgressLines, ResponseTrainer, Watch, collate
 
 EXAMPLES = [
     Example("a", [5, 6, 7, 8, 9], 2),
@@ -80,13 +80,19 @@ def test_a_truncated_response_has_no_end_to_learn():
 
 
 @pytest.mark.parametrize("global_batch", [1, 3, 4])
-def test_before_each_step_its_own_examples_are_shown(global_batch):
+def test_before_each_step_its_own_examples_are_shown_and_after_it_the_model(global_batch):
     visits = [Example(f"{n}", [1, 2], 1) for n in range(10)]
     seen = []
-    watcher = BeforeStep(visits, global_batch, lambda model, examples: seen.append((model, [e.id for e in examples])))
-    steps = -(-10 // global_batch)
+    ended = []
+    observer = SimpleNamespace(
+        before_step=lambda model, examples: seen.append((model, [e.id for e in examples])),
+        after_step=lambda *given: ended.append(given),
+    )
+    watch, steps = Watch(visits, global_batch, observer), -(-10 // global_batch)
     for step in range(steps):
-        watcher.on_step_begin(None, SimpleNamespace(global_step=step), None, model="the model", processing_class=None)
+        watch.on_step_begin(None, SimpleNamespace(global_step=step), None, model="the model", processing_class=None)
+        watch.on_step_end(None, SimpleNamespace(global_step=step + 1, max_steps=steps), None, model="the model")
+    assert ended == [("the model", step + 1, steps) for step in range(steps)]
     assert [id_ for _, ids in seen for id_ in ids] == [e.id for e in visits]
     assert [len(ids) for _, ids in seen[:-1]] == [global_batch] * (steps - 1)
     assert {name for name, _ in seen} == {"the model"}

@@ -67,7 +67,7 @@ def settings(section, *keys):
 def probe_settings(store, model):
     """Return the probe's settings, those of features only where an arm asks the store for some, the machine's never."""
     unread = set() if FEATURES & set(measures(STUDY, store, model)) else {"features"}
-    return STUDY.probe.model_dump(exclude=unread | {"token_budget", "shards"})
+    return STUDY.probe.model_dump(exclude=unread | {"token_budget", "shards", "trajectory"})
 
 
 def token_budget(wildcards, attempt):

@@ -1,6 +1,7 @@
 # Training: the preliminary epoch that all arms share, and every arm.
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
+TRAJECTORY = replace(WARM, arm="trajectory")
 
 
 rule train:
@@ -94,3 +95,27 @@ use rule train_warm as train_during with:
         probe=lambda wildcards: probe_settings("during", wildcards.model),
         measures=lambda wildcards: measures(STUDY, "during", wildcards.model),
         code=code_version("grads.train.stage", "grads.probe.during"),
+
+
+# A run over all records, with the losses of all of them taken at its checkpoints.
+use rule train_during as train_trajectory with:
+    output:
+        trained=directory(PATHS.run(TRAJECTORY) / "adapter"),
+        summary=PATHS.run(TRAJECTORY) / "training.json",
+        signals=directory(PATHS.store("{model}", "{domain}", "trajectory-{seed}")),
+    log:
+        PATHS.root / "logs" / "train" / f"{TRAJECTORY}.log",
+    benchmark:
+        PATHS.root / "benchmarks" / "train" / f"{TRAJECTORY}.tsv"
+    params:
+        label=lambda wildcards: f"trajectory {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
+        scratch=str(PATHS.scratch("train") / str(TRAJECTORY)),
+        format=model_format,
+        training=settings(STUDY.training),
+        epochs=STUDY.probe.trajectory.epochs,
+        equal_steps=False,
+        initialisation_seed=seed_for("initialisation"),
+        order_seed=seed_for("order"),
+        probe=settings(STUDY.probe, "trajectory"),
+        measures=[],
+        code=code_version("grads.train.stage", "grads.probe.trajectory"),

@@ -13,9 +13,11 @@ with job(snakemake):
     kept, start, observer = (given.get(name) and Path(given.get(name)) for name in ("selection", "start", "observer"))
     if made.get("signals"):
         from grads.probe.during import During
+        from grads.probe.trajectory import TrajectoryLosses
 
-        probe = Probe(**parameters.probe, token_budget=snakemake.resources.token_budget)
-        observer = During(Path(made.signals), probe, parameters.measures)
+        probe, measures = Probe(**parameters.probe, token_budget=snakemake.resources.token_budget), parameters.measures
+        watched = (Path(made.signals), probe)
+        observer = During(*watched, measures) if measures else TrajectoryLosses(*watched)
     records = read_json(given.counts)["requested"] if parameters.equal_steps else None
     files = {"records": Path(given.records), "kept": kept, "trained": Path(made.trained), "summary": Path(made.summary)}
     files["moments"] = Path(made.moments) if made.get("moments") else None

@@ -1,0 +1,84 @@
+"""Losses of all records at checkpoints of a training run, for methods that compare how records are learnt (S2L).
+
+The run is one over all training records with a schedule of its own. The losses are taken forward-only, by the weights
+of the moment, between its steps; the run itself is not changed by being watched.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from grads.data.formatting import Example
+from grads.models.device import device
+from grads.models.memory import spent
+from grads.probe.measure import measure
+from grads.probe.rows import example_frame
+from grads.probe.store import write_store
+from grads.runtime.errors import GradsError
+from grads.runtime.journal import Journal
+from grads.study.config import Probe
+from grads.study.measures import TRAJECTORY_LOSSES
+
+
+def checkpoint_steps(steps: int, checkpoints: int) -> list[int]:
+    """Return the steps after which losses are taken: evenly spaced, the last one included, each once."""
+    return sorted({max(1, round(number * steps / checkpoints)) for number in range(1, checkpoints + 1)})
+
+
+class TrajectoryLosses:
+    """Watches a training run and writes the store `trajectory`, whose vectors `losses` are N x checkpoints.
+
+    A run of fewer steps than checkpoints has one a step. Rows are ordered by id.
+
+    Args:
+        out: folder of the store.
+        probe: token budget, and how many checkpoints; the weights are in the precision of the training.
+    """
+
+    def __init__(self, out: Path, probe: Probe) -> None:
+        self.out, self.probe = out, probe
+        self.key: Any = {"trajectory": probe.trajectory.model_dump()}
+
+    def open(self, scratch: Path, padding: int, visits: list[Example]) -> None:
+        """Start, or go on after a stop with the losses that `scratch` holds."""
+        self.examples = sorted({example.id: example for example in visits}.values(), key=lambda example: example.id)
+        self.journal, self.padding = Journal(scratch / "trajectory"), padding
+        self.losses: dict[int, np.ndarray] = {}
+        self.steps = 0
+        for row in map(np.frombuffer, self.journal):
+            self._note(row)
+
+    def before_step(self, model: nn.Module, examples: list[Example]) -> None:
+        """Nothing is seen before a step."""
+
+    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+        """Take the losses of all records if the step is one of the checkpoints and they are not known yet."""
+        if step in self.losses or step not in checkpoint_steps(steps, self.probe.trajectory.checkpoints):
+            return
+        found = measure(model, self.examples, ["losses"], self.probe.token_budget, self.padding)
+        row = np.concatenate([[step, steps], found.columns["response_nll"]])
+        self.journal.append(row.tobytes())
+        self._note(row)
+
+    def _note(self, row: np.ndarray) -> None:
+        """Take one checkpoint's numbers: its step, the steps of the run, and the losses of all records."""
+        self.steps, self.losses[int(row[0])] = int(row[1]), row[2:]
+
+    def close(self, seconds: float) -> None:
+        """Write the store.
+
+        Raises:
+            GradsError: a loss is no finite number, or what a stopped run had taken is gone.
+        """
+        steps = sorted(self.losses)
+        if steps != checkpoint_steps(self.steps, self.probe.trajectory.checkpoints):
+            raise GradsError(f"{self.journal.path} has lost losses of a stopped run: delete its folder and run again")
+        vectors = np.stack([self.losses[step] for step in steps], axis=1)
+        meta = {"point": "trajectory", "steps": steps, "token_budget": self.probe.token_budget} | self.key
+        # Each epoch trains on every record once.
+        meta |= {"gradient_passes": self.probe.trajectory.epochs, "forward_passes": len(steps)}
+        meta |= spent(time.monotonic() - seconds, device())
+        write_store(self.out, example_frame(self.examples), {TRAJECTORY_LOSSES: vectors}, meta)
