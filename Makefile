@@ -1,6 +1,6 @@
 # make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
-# make docs    write config/README.md, docs/methods.md and the JSON schema anew from the code
+# make docs    write config/README.md, docs/methods.md, docs/strategies.md and the JSON schema anew from the code
 # make bench   measure the probe beside its peers (benchmarks/README.md): hours, on a machine that does nothing else
 # make setup   only set everything up: .venv with pinned versions, and the data that tests read
 PYTHON ?= python3
@@ -54,6 +54,7 @@ lint: setup
 docs: setup
 	python -m grads.study.schema
 	python -m grads.methods.page
+	python -m grads.train.page
 
 format: setup
 	ruff check --fix

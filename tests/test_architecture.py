@@ -30,12 +30,13 @@ ALLOWED = {
     "evaluate": STAGE,
     "tables": STAGE,
 }
-# Parts that may import everything: the command line and what it is made of.
-FRONT = {"cli", "commands"}
+# Parts that may import everything: the command line and what it is made of, and what a whole study needs.
+FRONT = {"cli", "commands", "plan"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}
 # What is imported while the workflow is planned, or by `--help`.
 LIGHT = [module for module in MODULES if module.split(".")[1] in {"study", "runtime"}]
-LIGHT += ["grads.methods.registry", "grads.methods.plan", "grads.methods.contract"]
+LIGHT += ["grads.methods.registry", "grads.methods.plan", "grads.methods.contract", "grads.plan", "grads.train.plan"]
+LIGHT += ["grads.train.strategies.registry", "grads.train.strategies.contract"]
 LIGHT += ["grads.evaluate.metrics.registry", "grads.evaluate.metrics.contract"]
 # What metrics declare is read by tables, as what methods declare is read by the workflow: no stage stands behind it.
 DECLARED = {("grads.tables.measures", "grads.evaluate.metrics.registry")}

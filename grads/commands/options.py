@@ -216,3 +216,22 @@ def _check_needs(name: str, needs: "Needs", encoders: Collection[str]) -> None:
                 f"--parameter encoder={encoder}: no encoder has that name: add --encoder {encoder}=FOLDER, the folder "
                 "of a sentence encoder"
             )
+
+
+def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Collection[str]]:
+    """Refuse, before any work, a strategy that one file of records cannot be trained with; return the stores it needs.
+
+    Raises:
+        GradsError: no such strategy or parameter, or one that reads what only a study has.
+    """
+    from grads.train.strategies.registry import find_strategy, parse_parameters
+
+    strategy = find_strategy(name)
+    try:
+        needs = strategy.needs(parse_parameters(strategy, parameters))
+    except GradsError as error:
+        raise GradsError(f"--strategy-parameter: {error}") from None
+    if needs.replay or needs.weights:
+        missing = "general records" if needs.replay else "a selection's weights"
+        raise GradsError(f"--strategy {name}: it reads {missing}, which one file of records has not: use a study")
+    return needs.stores

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from grads.commands.options import (
     check_folder,
     check_method,
     check_out,
+    check_strategy,
     ratio_of,
 )
 from grads.commands.shared import Own, encoders_of, on_own_files, open_workbench
@@ -72,27 +73,38 @@ def select(
     write_subset(bench, method, parameters, ratio, out, started)
 
 
-@on_own_files("seed", "micro_batch")
+@on_own_files("seed", "token_budget", "micro_batch")
 def train(
     given: Own,
     out: Annotated[Path, typer.Option(help="Folder to write the adapter (or all weights) to.")],
+    strategy: Annotated[str, typer.Option(help="Training strategy; `grads list strategies` shows them.")] = "sft",
+    strategy_parameter: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Parameter of the strategy; repeat for several.")
+    ] = None,
 ) -> None:
     """Fine-tune a model on your records, as every arm of a study does.
 
     Writes the adapter, and the training curve beside it (`.training.json`). A stopped run carries on.
 
     \b
-    Example:
+    Examples:
       grads train --model ./my-model --data subset.jsonl --out adapter \\
                   --training epochs=3
+      grads train --model ./my-model --data subset.jsonl --out masked \\
+                  --strategy stm --strategy-parameter threshold=5
     """
+    parameters = assignments(strategy_parameter or [], "--strategy-parameter")
     check_absent(out)
+    stores = check_strategy(strategy, parameters)
     bench = open_workbench(given, out)
+    from grads.probe.store import read_store
     from grads.runtime.manifest import write_manifests
 
     started, summary = time.time(), out.with_name(f"{out.name}.training.json")
-    bench.train("training", out, summary)
-    write_manifests([out, summary], [bench.model, bench.data], bench.described(), started)
+    read = {name: read_store(bench.store(name, measures)) for name, measures in stores.items()}
+    chosen: dict[str, Any] = {"strategy": strategy, "strategy_parameters": parameters}
+    bench.train("training", out, summary, **chosen, stores=read)
+    write_manifests([out, summary], [bench.model, bench.data], bench.described() | chosen, started)
     say(f"trained: {out}")
 
 

@@ -52,7 +52,7 @@ def selection_work(
 
     Tokens are those of the eligible training records, of the validation records and of the anchor.
     """
-    from grads.methods.plan import model_stores
+    from grads.plan import model_stores
     from grads.study.paths import ANCHOR, BY_SEED, TRAIN, VALIDATION, store_point
 
     sizes = {TRAIN: domain_tokens, VALIDATION: validation_tokens, ANCHOR: anchor_tokens}
@@ -77,7 +77,7 @@ def selection_work(
 
 def _pass_work(study: "Study", model: str, store: str, tokens: int) -> Work:
     """Return what one pass over the records of a store takes, with all that the arms ask of it."""
-    from grads.methods.plan import measures
+    from grads.plan import measures
     from grads.probe.measures import needs_gradients
     from grads.study.paths import TRAJECTORY
 
@@ -92,14 +92,19 @@ def _pass_work(study: "Study", model: str, store: str, tokens: int) -> Work:
 
 
 def training_work(study: "Study", domain_tokens: int) -> Work:
-    """Return what training the cells of one model and domain takes; a subset has its share of the tokens."""
+    """Return what training the cells of one model and domain takes; a subset has its share of the tokens, general
+    records that are replayed count like others, and what is matched counts like all records.
+    """
     from grads.study.grid import arm_ratios
     from grads.study.ratios import AUTO
+    from grads.train.plan import strategy_needs
 
     work = Work()
-    for ratio in (ratio for arm in study.arms for ratio in arm_ratios(study, arm) if ratio != "0"):
+    runs = [(arm, ratio) for arm in study.arms for ratio in arm_ratios(study, arm) if ratio != "0"]
+    for arm, ratio in runs:
         for _ in study.seeds:
-            share = AUTO_SHARE if ratio == AUTO else float(ratio)
+            share = (AUTO_SHARE if ratio == AUTO else float(ratio)) * (1 + strategy_needs(study, arm).replay)
+            share = share if study.arms[arm].match == "epochs" else 1.0
             work += Work(train=share * domain_tokens * study.training.epochs, jobs=1)
     return work
 

@@ -64,14 +64,15 @@ def steps(study: "Study", cell: "Cell") -> list[Step]:
 
 
 def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
-    from grads.methods.plan import arm_stores
+    from grads.plan import arm_stores
     from grads.study.paths import ANCHOR, Paths, split_label, store_point, warm_cell
+    from grads.train.plan import strategy_needs
 
     paths = Paths(study.study)
     logs = paths.root / "logs"
     labels = [split_label(label) for label in arm_stores(study, cell.arm)]
     found = []
-    if any(store_point(store)[2] == ANCHOR for _model, store in labels):
+    if strategy_needs(study, cell.arm).replay or any(store_point(store)[2] == ANCHOR for _model, store in labels):
         found.append(Step("prepare_instructions", paths.general("anchor.parquet"), logs / "prepare_instructions.log"))
     scorers = sorted({model for model, _store in labels if model} - {cell.model})
     found += [Step("prepare_model", paths.model(name), logs / "prepare_model" / f"{name}.log") for name in scorers]

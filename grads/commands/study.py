@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from grads.study.config import Study
+    from grads.study.config import Arm, Study
     from grads.study.grid import Cell
 
 DEMO = Path("config/demo.yaml")
@@ -29,7 +29,7 @@ def checked_study(config: Path) -> "Study":
         GradsError: the first thing that is wrong.
     """
     from grads.evaluate.metrics.registry import check_metrics
-    from grads.methods.plan import check_arms
+    from grads.plan import check_arms
     from grads.study.load import read_study
     from grads.study.names import check_files
 
@@ -66,16 +66,25 @@ def check(config: Config) -> None:
 
 
 def _grid(study: "Study") -> "Table":
-    from grads.methods.plan import arm_method, arm_stores
+    from grads.methods.plan import arm_method
+    from grads.plan import arm_stores
     from grads.study.grid import arm_ratios, cells
 
-    table, grid = _plain_table(["arm", "method", "ratios", "signals", "parameters", "cells"]), cells(study)
+    table, grid = _plain_table(["arm", "method", "ratios", "signals", "parameters", "training", "cells"]), cells(study)
     for arm, declared in study.arms.items():
         parameters = ", ".join(f"{key}={value}" for key, value in declared.parameters.items())
         count = str(sum(cell.arm == arm for cell in grid))
         ratios = " ".join(arm_ratios(study, arm))
-        table.add_row(arm, arm_method(study, arm).name, ratios, " ".join(arm_stores(study, arm)), parameters, count)
+        row = [arm, arm_method(study, arm).name, ratios, " ".join(arm_stores(study, arm)), parameters]
+        table.add_row(*row, _training(declared), count)
     return table
+
+
+def _training(arm: "Arm") -> str:
+    """Return how an arm departs from plain training; empty where it does not."""
+    given = dict(arm.strategy_parameters) | ({"match": arm.match} if arm.match != "epochs" else {})
+    strategy = [arm.strategy] if arm.strategy != "sft" else []
+    return " ".join([*strategy, *(f"{key}={value}" for key, value in given.items())])
 
 
 def _plain_table(columns: list[str]) -> "Table":
@@ -89,10 +98,10 @@ def _plain_table(columns: list[str]) -> "Table":
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, metrics, models, domains or tasks.")],
+    what: Annotated[str, typer.Argument(help="methods, strategies, metrics, models, domains or tasks.")],
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
-    """List the selection methods, the domain metrics, or a study's models, domains or tasks.
+    """List selection methods, training strategies, domain metrics, or a study's models, domains or tasks.
 
     \b
     Examples:
@@ -101,11 +110,11 @@ def list_(
     """
     from rich.console import Console
 
-    known: dict[str, Any] = {"methods": _methods, "metrics": _metrics}
-    listed: dict[str, Any] = {"models": _models, "domains": _domains, "tasks": _tasks}
-    if what not in known | listed:
-        raise GradsError(f"there is no list of '{what}': {nearest(what, known | listed)}")
-    Console().print(known[what]() if what in known else listed[what](checked_study(config)))
+    ours = {"methods": _methods, "strategies": _strategies, "metrics": _metrics}
+    studys = {"models": _models, "domains": _domains, "tasks": _tasks}
+    if what not in (*ours, *studys):
+        raise GradsError(f"there is no list of '{what}': {nearest(what, [*ours, *studys])}")
+    Console().print(ours[what]() if what in ours else studys[what](checked_study(config)))
 
 
 def _metrics() -> "Table":
@@ -127,6 +136,16 @@ def _methods() -> "Table":
         reads = " ".join([*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)])
         parameters = " ".join(f"{key}={value}" for key, value in defaults.model_dump().items())
         table.add_row(name, method.title, reads, parameters, method.source)
+    return table
+
+
+def _strategies() -> "Table":
+    from grads.train.strategies.registry import strategies
+
+    table = _plain_table(["strategy", "title", "parameters", "source"])
+    for name, strategy in strategies().items():
+        parameters = " ".join(f"{key}={value}" for key, value in strategy.parameters().model_dump().items())
+        table.add_row(name, strategy.title, parameters, strategy.source)
     return table
 
 

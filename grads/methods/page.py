@@ -1,14 +1,12 @@
 """The page docs/methods.md, made from what the methods declare: `python -m grads.methods.page`."""
 
 import importlib
-import json
 from pathlib import Path
-
-from pydantic.fields import FieldInfo
 
 from grads.methods.contract import Method
 from grads.methods.registry import methods, module_of
 from grads.runtime.files import write_text
+from grads.study.declared import parameters_table
 
 PAGE = Path("docs/methods.md")
 HEAD = """\
@@ -55,16 +53,7 @@ def _section(method: Method) -> str:
     path = module.__name__.replace(".", "/") + ".py"
     text = f"\n## {method.name}\n\n{(module.__doc__ or '').strip()}\n\n"
     text += f"Source: {method.source}. Code: [{path}](../{path}).\n"
-    fields = method.parameters.model_fields
-    if not fields:
-        return text
-    lines = ["", "| parameter | default | |", "| :-- | :-- | :-- |"]
-    lines += [f"| `{key}` | {_default(field)} | {field.description} |" for key, field in fields.items()]
-    return text + "\n".join(lines) + "\n"
-
-
-def _default(field: FieldInfo) -> str:
-    return "required" if field.is_required() else f"`{json.dumps(field.get_default(call_default_factory=True))}`"
+    return text + parameters_table(method.parameters)
 
 
 def _reads(method: Method) -> str:

@@ -4,12 +4,12 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any
-
-from pydantic import ValidationError
 
 from grads.methods.contract import Method, Parameters
 from grads.runtime.errors import GradsError, nearest
+from grads.study import declared
 
 # Modules of this package that declare no method. Named, so that a file that forgets its `METHOD` is noticed, and so
 # that the registry imports neither numpy nor pandas: the workflow reads it each time it is planned.
@@ -45,17 +45,7 @@ def parse_parameters(method: Method, given: Mapping[str, Any]) -> Parameters:
     Raises:
         GradsError: one is unknown, or its value is not allowed.
     """
-    try:
-        return method.parameters.model_validate(dict(given))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            hint = nearest(key, method.parameters.model_fields)
-            raise GradsError(f"method '{method.name}' has no parameter '{key}': {hint}") from None
-        if not key:  # Parameters that do not go together.
-            raise GradsError(f"method '{method.name}': {first['msg'].removeprefix('Value error, ')}") from None
-        raise GradsError(f"parameter '{key}' of method '{method.name}' is {first['input']!r}: {first['msg']}") from None
+    return declared.parse_parameters(f"method '{method.name}'", method.parameters, given)
 
 
 @functools.cache
@@ -71,14 +61,4 @@ def collect(modules: Iterable[str]) -> dict[str, tuple[Method, str]]:
     Raises:
         ValueError: a module declares no method, or one of a name that another has.
     """
-    found: dict[str, tuple[Method, str]] = {}
-    for module in modules:
-        method = getattr(importlib.import_module(module), "METHOD", None)
-        if not isinstance(method, Method):
-            raise ValueError(
-                f"{module} declares no METHOD: add it, or name the module in grads.methods.registry.HELPERS"
-            )
-        if method.name in found:
-            raise ValueError(f"{found[method.name][1]} and {module} both declare the method '{method.name}'")
-        found[method.name] = (method, module)
-    return dict(sorted(found.items()))
+    return declared.collect(modules, "METHOD", Method, attrgetter("name"), "grads.methods.registry.HELPERS")

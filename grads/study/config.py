@@ -21,6 +21,7 @@ from grads.study.sources import (
     TinySource,
 )
 
+Match = Literal["epochs", "steps", "tokens"]
 # What every record has as a column of its own in a table of texts, before its metadata.
 TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
@@ -105,7 +106,7 @@ class Adapter(Section):
 
 
 class Training(Section):
-    """Fine-tuning, shared by all arms; nothing is tuned per arm."""
+    """Fine-tuning, shared by all arms; nothing is tuned per arm, and only an arm's strategy departs from it."""
 
     weights: Literal["lora", "full"] = Field("lora", description="Train a LoRA adapter, or all weights.")
     adapter: Adapter = Field(Adapter(), description="Shape of the adapter; read when `weights` is `lora`.")
@@ -145,13 +146,20 @@ class Evaluation(Section):
 
 
 class Arm(Section):
-    """A way to train: a selection method with its parameters, and the ratios it runs at."""
+    """A way to train: a selection method with its parameters, its ratios, and how what is kept is trained on."""
 
     method: str = Field(description="Name of a selection method; docs/methods.md describes them all.")
     ratios: list[Ratio] = Field([], description="Keep ratios, or `auto`; none for `full` (1) and `untuned` (0).")
     parameters: dict[str, Any] = Field({}, description="Parameters of the method; see docs/methods.md.")
     start: Literal["base", "warm"] = Field(
         "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
+    )
+    strategy: str = Field("sft", description="How what is kept is trained on; docs/strategies.md describes them all.")
+    strategy_parameters: dict[str, Any] = Field({}, description="Parameters of the strategy; see docs/strategies.md.")
+    match: Match = Field(
+        "epochs",
+        description="What training has in common with the arm's other ratios and with the study's plain run on all "
+        "records: `training.epochs`, or what is kept repeated to that run's optimiser steps, or to its tokens.",
     )
     scorer: Name | None = Field(
         None,

@@ -1,15 +1,12 @@
 """The training stage: from selected records to an adapter (or all weights) and its training curve."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from grads.data.formatting import Example, Formatter
-from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.causal import pad_right
 from grads.models.device import device
@@ -21,43 +18,11 @@ from grads.runtime.locks import scratch_folder
 from grads.runtime.manifest import content_sha256
 from grads.runtime.progress import say
 from grads.study.config import Format, Precision, Training
-from grads.train.schedule import micro_batch, training_order
-from grads.train.trainer import Observer, ProgressLines, ResponseTrainer, Watch, collate
-
-
-@dataclass(frozen=True)
-class TrainingCell:
-    """One training run.
-
-    Attributes:
-        label: how progress lines and errors call it.
-        records: Parquet file with the training records of the domain.
-        kept: Parquet file (`id`, `kept`) with what to train on; all of `records` when not given.
-        trained: folder to write the adapter or weights to.
-        summary: JSON file to write counts, seconds and the training curve to.
-        scratch: folder for checkpoints.
-        initialisation_seed: seeds the adapter's weights and dropout.
-        order_seed: seeds the order of the records.
-        steps_of_records: see `training_order`.
-        epochs: overrides the study's (the preliminary epoch is one).
-        start: folder of the adapter or weights to go on from; the prepared model's own weights when not given.
-        observer: is shown the model before and after every optimiser step.
-        moments: safetensors file to write Adam's moments of the adapter to, for methods that measure by its geometry.
-    """
-
-    label: str
-    records: Path
-    kept: Path | None
-    trained: Path
-    summary: Path
-    scratch: Path
-    initialisation_seed: int
-    order_seed: int
-    steps_of_records: int | None = None
-    epochs: int | None = None
-    start: Path | None = None
-    observer: Observer | None = None
-    moments: Path | None = None
+from grads.train.cell import TrainingCell
+from grads.train.material import Material, prepare_material
+from grads.train.schedule import micro_batch
+from grads.train.strategies.registry import find_strategy, parse_parameters
+from grads.train.trainer import Collator, ProgressLines, ResponseTrainer, Watch
 
 
 def train_cells(
@@ -69,29 +34,33 @@ def train_cells(
         cells: the runs.
         model_folder: the prepared model.
         form: how records become prompts.
-        training: settings shared by all arms.
+        training: settings shared by all arms; strategies may change their own cells'.
         micro_batch_limit: most records in one forward and backward pass; the machine's, not the study's.
 
     Raises:
-        GradsError: nothing to train on, a run diverged, or the trained weights do not change the logits.
+        GradsError: nothing to train on, a strategy cannot work here, a run diverged, or the trained weights do not
+            change the logits.
     """
     formatter = Formatter(load_tokenizer(model_folder), form)
     for cell in cells:
         settings = training.model_copy(update={"epochs": cell.epochs or training.epochs})
+        strategy = find_strategy(cell.strategy)
+        settings = strategy.settings(settings, parse_parameters(strategy, cell.strategy_parameters))
         _train_cell(cell, model_folder, formatter, settings, micro_batch_limit)
 
 
 def _train_cell(
     cell: TrainingCell, model_folder: Path, formatter: Formatter, training: Training, micro_batch_limit: int
 ) -> None:
-    examples = _examples(cell, formatter, training)
-    order = training_order(list(examples), training, cell.order_seed, cell.steps_of_records)
+    material = prepare_material(cell, formatter, training)
+    visits, order = material.visits, material.order
     say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
     size = micro_batch(training.global_batch, micro_batch_limit)
     key = {
         "training": training.model_dump(),
         "form": formatter.sha256,
         "order": order,
+        "weights": material.weights,
         "initialisation": cell.initialisation_seed,
         "micro_batch": size,
         "model": str(model_folder),
@@ -100,20 +69,20 @@ def _train_cell(
     }
     with scratch_folder(cell.scratch, key) as scratch:
         model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
-        visits, padding = [examples[id_] for id_ in order], formatter.tokenizer.pad_token_id
+        padding = formatter.tokenizer.pad_token_id
         clock = ProgressLines(cell.label, scratch / "seconds.json")
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
             cell.observer.open(scratch, padding, visits)
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
-        history, optimizer = _fit(model, visits, padding, arguments, training.precision, callbacks)
+        history, optimizer = _fit(model, material, padding, arguments, training.precision, callbacks)
         with atomic_path(cell.trained) as folder:
             model.save_pretrained(folder)
             # The model card that PEFT adds names folders of this machine.
             remove(folder / "README.md")
             _check_effect(model_folder, folder, visits[0], training, cell.label)
-        summary = _summary(order, visits, history, training, size, clock.seconds)
+        summary = _summary(order, visits, history, training, size, clock.seconds) | _plan(cell, material)
         if cell.moments is not None:
             write_moments(cell.moments, model, optimizer)
         if cell.observer is not None:
@@ -121,30 +90,21 @@ def _train_cell(
         write_json(cell.summary, summary)
 
 
-def _examples(cell: TrainingCell, formatter: Formatter, training: Training) -> dict[str, Example]:
-    """Return the examples to train on, by id."""
-    records = load_records(cell.records)
-    if cell.kept is not None:
-        selection = pd.read_parquet(cell.kept)
-        kept = set(selection.loc[selection["kept"], "id"])
-        records = [record for record in records if record.id in kept]
-    tokenized = formatter.tokenize(records, training.max_length, training.over_length)
-    if not tokenized.examples:
-        raise GradsError(f"{cell.label}: there is no record to train on; look at {cell.kept or cell.records}")
-    return {example.id: example for example in tokenized.examples}
-
-
 def _trainable(model_folder: Path, training: Training, seed: int, start: Path | None) -> torch.nn.Module:
     """Return the model with float32 trainable weights: a LoRA adapter on frozen weights, or all weights."""
     if training.weights == "full":
         return load_model(model_folder, "float32", start)
     model = load_model(model_folder, training.precision)
-    return fresh_adapter(model, training.adapter, seed) if start is None else trained_adapter(model, start)
+    return (
+        fresh_adapter(model, training.adapter, seed)
+        if start is None
+        else trained_adapter(model, start, training.adapter.dropout)
+    )
 
 
 def _fit(
     model: torch.nn.Module,
-    visits: list[Example],
+    material: Material,
     padding: int,
     arguments: Any,
     precision: Precision,
@@ -156,8 +116,8 @@ def _fit(
     trainer = ResponseTrainer(
         model=model,
         args=arguments,
-        train_dataset=visits,  # a list is a map-style data set
-        data_collator=lambda examples: collate(examples, padding),
+        train_dataset=material.visits,  # a list is a map-style data set
+        data_collator=Collator(padding, material.weights),
         precision=precision,
         callbacks=callbacks,
     )
@@ -241,3 +201,10 @@ def _summary(
         "final_loss": history[-1]["loss"],
         "curve": [{k: entry[k] for k in ("step", "loss", "grad_norm", "learning_rate")} for entry in history],
     }
+
+
+def _plan(cell: TrainingCell, material: Material) -> dict[str, Any]:
+    """Return how the cell was trained beyond the study's settings; epochs are counted where they follow from that."""
+    order = material.order
+    plan = {"strategy": cell.strategy, "match": cell.match, "notes": dict(material.notes)}
+    return plan if cell.match == "epochs" else plan | {"epochs": round(len(order) / len(set(order)), 3)}

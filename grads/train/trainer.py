@@ -1,6 +1,7 @@
 """transformers' Trainer with the loss of this project and with divergence as an error."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,8 +31,34 @@ def collate(examples: list[Example], padding: int) -> dict[str, Tensor]:
     return {"input_ids": input_ids, "labels": labels}
 
 
+class Collator:
+    """Makes batches of examples whose response tokens may count more or less in the loss.
+
+    A token of weight 0 has no label. Where all other weights are 1, labels say everything; otherwise each batch has
+    `weights` too, batch x tokens in float32, 0 where there is no label.
+
+    Args:
+        padding: any token id, to fill the batches.
+        weights: by id, those of an example's `response_positions`; all are 1 for an example that is not named.
+    """
+
+    def __init__(self, padding: int, weights: Mapping[str, Sequence[float]]) -> None:
+        self.padding, self.weights = padding, weights
+        self.weighted = any(value not in (0, 1) for values in weights.values() for value in values)
+
+    def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
+        """Return one batch."""
+        batch = collate(examples, self.padding)
+        counts = (batch["labels"] != IGNORED).float()
+        for row, example in enumerate(examples):
+            if example.id in self.weights:
+                counts[row, example.response_positions] = torch.tensor(self.weights[example.id], dtype=torch.float32)
+        batch["labels"][counts == 0] = IGNORED
+        return batch | {"weights": counts} if self.weighted else batch
+
+
 class ResponseTrainer(Trainer):
-    """Trains on the mean negative log-likelihood over all response tokens of a global batch.
+    """Trains on the mean negative log-likelihood over all response tokens of a global batch, weighted if weights come.
 
     Logits are made at response positions only, in float32; the mean is over the whole global batch, so it does not
     depend on the micro-batch. The examples come in the order in which the data set holds them.
@@ -52,13 +79,25 @@ class ResponseTrainer(Trainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the summed response NLL of a micro-batch over the response tokens of the global batch."""
+        """Return the summed response NLL of a micro-batch over the response tokens of the global batch.
+
+        With weights it is the weighted sum over the sum of the global batch's weights.
+        """
         labels = inputs["labels"][:, 1:]
         wanted = labels != IGNORED
         with torch.autocast(labels.device.type, dtype(self.precision), enabled=self.precision != "float32"):
             hidden = hidden_states(model, input_ids=inputs["input_ids"])[:, :-1]
             logits = head_logits(model, hidden[wanted])
-        return functional.cross_entropy(logits.float(), labels[wanted], reduction="sum") / num_items_in_batch
+        if "weights" not in inputs:
+            return functional.cross_entropy(logits.float(), labels[wanted], reduction="sum") / num_items_in_batch
+        losses = functional.cross_entropy(logits.float(), labels[wanted], reduction="none")
+        return (losses * inputs["weights"][:, 1:][wanted]).sum() / num_items_in_batch
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Any:
+        """Return what a global batch's sum is divided by: its response tokens, or their weights together."""
+        if batch_samples and "weights" in batch_samples[0]:
+            return sum(batch["weights"][:, 1:].sum() for batch in batch_samples).to(device)  # type: ignore[union-attr]
+        return super()._get_num_items_in_batch(batch_samples, device)
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Run one micro-batch.

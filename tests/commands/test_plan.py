@@ -61,10 +61,10 @@ def test_what_needs_a_backward_pass_is_a_probe(monkeypatch):
 
 def test_passes_over_validation_records_and_during_the_epoch(monkeypatch):
     study = with_arms(density=DENSITY)
-    monkeypatch.setattr("grads.methods.plan.model_stores", lambda *_: ["tokens", "warm", "warm-validation"])
+    monkeypatch.setattr("grads.plan.model_stores", lambda *_: ["tokens", "warm", "warm-validation"])
     monkeypatch.setattr("grads.methods.plan.measures", lambda *_: ["sgd_features"])
     assert selection_work(study, "tiny", 1000, 100) == Work(probe=1100, train=1000, jobs=3)
-    monkeypatch.setattr("grads.methods.plan.model_stores", lambda *_: ["during", "encoder-x"])
+    monkeypatch.setattr("grads.plan.model_stores", lambda *_: ["during", "encoder-x"])
     assert selection_work(study, "tiny", 1000) == Work(forward=1000, probe=1000, train=1000, jobs=2)
 
 

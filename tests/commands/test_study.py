@@ -36,10 +36,23 @@ def test_check_refuses_in_one_sentence(grads, tmp_path, old, new, sentence):
     assert result.stderr.count("\n") == 1
 
 
+def test_check_shows_how_an_arm_is_trained(grads, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    path, arm = tmp_path / "mine.yaml", "method: random, ratios: ["
+    changed = f"strategy: stm, strategy_parameters: {{threshold: 5.0}}, match: steps, {arm}"
+    path.write_text(Path(SMOKE).read_text().replace(arm, changed))
+    printed = " ".join(grads("check", path).stdout.split())
+    for word in ("stm", "threshold=5.0", "match=steps"):
+        assert word in printed
+
+
 def test_list_names_what_there_is(grads):
     from grads.methods.registry import methods
 
     assert all(re.search(rf"^{name} ", grads("list", "methods").stdout, re.M) for name in methods())
+    from grads.train.strategies.registry import strategies
+
+    assert all(re.search(rf"^{name} ", grads("list", "strategies").stdout, re.M) for name in strategies())
     assert re.search(r"tiny +Tiny random llama +tiny +chat", grads("list", "models", "--config", SMOKE).stdout)
     assert "config/smoke/sums.jsonl" in grads("list", "domains", "--config", SMOKE).stdout
     assert re.search(r"products +Products +acc +plain +10 +0.5", grads("list", "tasks", "--config", SMOKE).stdout)

@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 
 from grads.methods.registry import find_method, methods, parse_parameters
 from grads.study.config import Study
+from grads.train.strategies.registry import find_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
 README, PARTS = ROOT / "README.md", ROOT / "docs/running-a-part.md"
@@ -217,6 +218,8 @@ def test_pieces_of_config_are_valid(page):
             for arm in value.values() if key == "arms" else ():
                 if arm["method"] != EXAMPLE:
                     parse_parameters(find_method(arm["method"]), arm.get("parameters", {}))
+                strategy = find_strategy(arm.get("strategy", "sft"))
+                strategy.parameters.model_validate(arm.get("strategy_parameters", {}))
 
 
 @functools.cache

@@ -4,9 +4,9 @@ from dataclasses import replace
 from snakemake.exceptions import WorkflowError
 
 from grads.evaluate.metrics.registry import check_metrics
-from grads.methods import plan
-from grads.methods.plan import arm_method, arm_needs, check_arms, measures, references, scorer_of
+from grads.methods.plan import arm_method, arm_needs, needs_moments, references, scorer_of
 from grads.methods.registry import module_of
+from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.study.code import code_version
@@ -89,7 +89,7 @@ def probed(store):
 
 def moments(cell):
     """Return the file of what Adam remembers at the end of a preliminary epoch; none where no arm measures by it."""
-    return PATHS.run(cell) / "moments.safetensors" if plan.needs_moments(STUDY) else []
+    return PATHS.run(cell) / "moments.safetensors" if needs_moments(STUDY) else []
 
 
 def model_format(wildcards):
@@ -130,13 +130,6 @@ def selection_input(wildcards):
     texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
     return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
-
-
-def training_start(wildcards):
-    """Return the preliminary epoch's weights where the arm's training goes on from them."""
-    if STUDY.arms[wildcards.arm].start == "base":
-        return {}
-    return {"start": PATHS.run(warm_cell(wildcards.model, wildcards.domain, wildcards.seed)) / "adapter"}
 
 
 def shown(name, suffix, category):

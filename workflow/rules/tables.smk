@@ -1,7 +1,7 @@
 # The long table of measurements, and the tables and figures made from it.
 from grads.tables.files import FIGURES, TABLES, cell_files, listed
 
-STORES = {arm: plan.arm_stores(STUDY, arm) for arm in STUDY.arms}
+STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
 
 
 rule measurements:

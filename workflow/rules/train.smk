@@ -1,12 +1,32 @@
 # Training: the preliminary epoch that all arms share, and every arm.
+from grads.train.plan import strategy_needs
+from grads.train.strategies.registry import module_of as strategy_module
+
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
 TRAJECTORY = replace(WARM, arm="trajectory")
+# Plain training, which arms may depart from, and what is no arm's run does not.
+PLAIN = {"strategy": "sft", "strategy_parameters": {}, "match": "epochs"}
+
+
+def training_input(wildcards):
+    """Return what the arm's strategy reads, and the preliminary epoch's weights where training goes on from them."""
+    cell, needs = cell_of(wildcards), strategy_needs(STUDY, wildcards.arm)
+    found = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)}
+    if needs.replay:
+        found["replay"] = PATHS.general("replay.parquet")
+    if STUDY.arms[cell.arm].start == "warm":
+        found["start"] = PATHS.run(warm_cell(cell.model, cell.domain, cell.seed)) / "adapter"
+    return found
+
+
+def arm_key(key):
+    return lambda wildcards: getattr(STUDY.arms[wildcards.arm], key)
 
 
 rule train:
     input:
-        unpack(training_start),
+        unpack(training_input),
         model=PATHS.model("{model}"),
         records=PATHS.records("{domain}", "train"),
         selection=PATHS.selection(CELL),
@@ -28,15 +48,17 @@ rule train:
         runtime=720,
         micro_batch=micro_batch,
     params:
+        **{key: arm_key(key) for key in PLAIN},
         label=lambda wildcards: f"train {cell_of(wildcards)}",
         scratch=str(PATHS.scratch("train") / str(CELL)),
         format=model_format,
         training=settings(STUDY.training),
         epochs=None,
         equal_steps=lambda wildcards: arm_method(STUDY, wildcards.arm).equal_steps,
+        stores=lambda wildcards: sorted(strategy_needs(STUDY, wildcards.arm).stores),
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=code_version("grads.train.stage"),
+        code=lambda wildcards: code_version("grads.train.stage", strategy_module(STUDY.arms[wildcards.arm].strategy)),
     script:
         "../scripts/train.py"
 
@@ -56,6 +78,8 @@ use rule train as train_warm with:
     # Everything that selects waits for it.
     priority: 20
     params:
+        **PLAIN,
+        stores=[],
         label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(WARM)),
         format=model_format,

@@ -5,12 +5,14 @@ from grads.runtime.process import job
 
 with job(snakemake):
     take_device_slot()
+    from grads.probe.store import read_store
     from grads.runtime.files import read_json
     from grads.study.config import Format, Probe, Training
     from grads.train.stage import TrainingCell, train_cells
 
     given, made, parameters = snakemake.input, snakemake.output, snakemake.params
-    kept, start, observer = (given.get(name) and Path(given.get(name)) for name in ("selection", "start", "observer"))
+    paths = {name: Path(given.get(name)) for name in ("start", "replay") if given.get(name)}
+    kept, observer = given.get("selection") and Path(given.get("selection")), None
     if made.get("signals"):
         from grads.probe.during import During
         from grads.probe.trajectory import TrajectoryLosses
@@ -21,8 +23,10 @@ with job(snakemake):
     records = read_json(given.counts)["requested"] if parameters.equal_steps else None
     files = {"records": Path(given.records), "kept": kept, "trained": Path(made.trained), "summary": Path(made.summary)}
     files["moments"] = Path(made.moments) if made.get("moments") else None
-    seeds = {name: parameters[name] for name in ("initialisation_seed", "order_seed", "epochs", "label")}
-    scratch = Path(parameters.scratch)
-    cell = TrainingCell(**files, **seeds, scratch=scratch, steps_of_records=records, start=start, observer=observer)
+    names = ("label", "epochs", "initialisation_seed", "order_seed", "strategy", "strategy_parameters", "match")
+    asked = {name: parameters[name] for name in names}
+    stores, scratch = {name: read_store(given[name]) for name in parameters.stores}, Path(parameters.scratch)
+    more = {"scratch": scratch, "steps_of_records": records, "observer": observer, "stores": stores}
+    cell = TrainingCell(**files, **asked, **paths, **more)
     form, training = Format(**parameters.format), Training(**parameters.training)
     train_cells([cell], Path(given.model), form, training, snakemake.resources.micro_batch)

@@ -1,0 +1,74 @@
+"""What files declare, found; and their parameters."""
+
+import sys
+from dataclasses import dataclass
+from operator import attrgetter
+from types import SimpleNamespace
+
+import pytest
+from pydantic import Field
+
+from grads.runtime.errors import GradsError
+from grads.study.declared import collect, parameters_table, parse_parameters
+from grads.study.section import Section
+
+
+@dataclass
+class Thing:
+    name: str
+
+
+class Parameters(Section):
+    """Two parameters."""
+
+    size: int = Field(description="How large.")
+    names: list[str] = Field(["a"], description="How called.")
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Declare things in modules of one's own, and collect them."""
+
+    def declare(**modules):
+        for module, thing in modules.items():
+            monkeypatch.setitem(sys.modules, module, SimpleNamespace(THING=thing))
+        return collect(modules, "THING", Thing, attrgetter("name"), "the.HELPERS")
+
+    return declare
+
+
+def test_things_are_sorted_by_name_with_their_modules(found):
+    assert found(one=Thing("b"), two=Thing("a")) == {"a": (Thing("a"), "two"), "b": (Thing("b"), "one")}
+    assert list(found(one=Thing("b"), two=Thing("a"))) == ["a", "b"]
+
+
+def test_a_module_without_a_thing_is_noticed(found):
+    with pytest.raises(ValueError, match=r"one declares no THING: add it, or name the module in the\.HELPERS"):
+        found(one="a thing")
+
+
+def test_a_name_declared_twice_is_noticed(found):
+    with pytest.raises(ValueError, match="one and two both declare the thing 'a'"):
+        found(one=Thing("a"), two=Thing("a"))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"size": 1, "sise": 2}, "thing 'a' has no parameter 'sise': did you mean 'size'"),
+        ({"size": "1"}, "parameter 'size' of thing 'a' is '1': "),
+        ({"size": 1, "names": [2]}, r"parameter 'names\.0' of thing 'a' is 2: "),
+    ],
+)
+def test_wrong_parameters_are_named(given, sentence):
+    with pytest.raises(GradsError, match=sentence):
+        parse_parameters("thing 'a'", Parameters, given)
+    assert parse_parameters("thing 'a'", Parameters, {"size": 1}).names == ["a"]
+
+
+def test_the_table_has_defaults_and_descriptions():
+    assert parameters_table(Section) == ""
+    assert parameters_table(Parameters).splitlines()[3:] == [
+        "| `size` | required | How large. |",
+        '| `names` | `["a"]` | How called. |',
+    ]
