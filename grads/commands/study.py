@@ -108,7 +108,7 @@ def list_(
     what: Annotated[str, typer.Argument(help="methods, strategies, metrics, models, domains or tasks.")],
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
-    """List the selection methods, the training strategies, the domain metrics, or a study's models, domains or tasks.
+    """List selection methods, training strategies, domain metrics, or a study's models, domains or tasks.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ import functools
 import importlib.metadata
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,9 @@ def fetch_task(source: HarnessData, allow_code: bool, out: Path | str) -> None:
         unsafe = any((index[name].cfg or {}).get("unsafe_code") for name, _ in leaves)
         content = {"name": source.name, "lm_eval": _version(), "commits": commits, "unsafe": bool(unsafe)}
         write_json(temporary / TASKS, content | {"tasks": tasks})
+        with temporary_cache():
+            # What a task cannot do without is missed, or fetched, now and not in the jobs that have no network.
+            load_harness(temporary, None, allow_code)
     say(f"{source.name}: {len(tasks)} tasks, data of {', '.join(sorted(commits))}")
 
 
@@ -145,6 +149,9 @@ def load_harness(folder: Path | str, few_shot: int | None, allow_code: bool) -> 
             f"{folder} was fetched with lm-eval {fetched['lm_eval']}, installed is {_version()}: delete it, run again"
         )
     check_code(fetched["name"], fetched["unsafe"], allow_code)
+    if fetched["unsafe"]:
+        # Asked for by the scorer, as soon as such a task is read.
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     with tempfile.TemporaryDirectory(prefix="grads-harness-") as scratch:
         paths = [_task_file(Path(folder), task, few_shot, Path(scratch)) for task in fetched["tasks"]]
         try:

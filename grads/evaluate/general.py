@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -134,8 +133,6 @@ def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> 
         raise GradsError(f"general.tasks.{name}.form is 'chat', but the model has no chat template: set it to 'plain'")
     requests = sum(_requests(definition, (task.chosen or {}).get(key)) for key, definition in definitions.items())
     benchmark.progress = Progress(label, requests, "requests")
-    if spec.allow_code:
-        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     results = evaluate(
         benchmark,
         {"tasks": definitions},

@@ -2,7 +2,10 @@
 
 import importlib.metadata
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import lm_eval.tasks
 import pytest
@@ -30,6 +33,10 @@ WINOGRANDE = [
     }
     for n in range(8)
 ]
+CODE = [
+    {"prompt": f"def add{n}(a):\n", "test": "def check(f): assert f(1)", "entry_point": f"add{n}", "task_id": str(n)}
+    for n in range(2)
+]
 # lm-eval's name, its files, the splits of its data, the metric.
 KINDS = {
     "gsm8k": (["gsm8k/gsm8k.yaml"], {"train": SUMS[:5], "test": SUMS[5:]}, "exact_match,flexible-extract"),
@@ -37,6 +44,7 @@ KINDS = {
     "ai2_arc": (
         ["arc/arc_easy.yaml", "arc/arc_challenge.yaml"], {"train": ARC[:3], "validation": ARC, "test": ARC}, "acc_norm",
     ),
+    "humaneval": (["humaneval/humaneval.yaml"], {"test": CODE}, "pass@1,create_test"),
     "winogrande": (["winogrande/default.yaml"], {"train": WINOGRANDE, "validation": WINOGRANDE}, "acc"),
 }  # fmt: skip
 
@@ -62,8 +70,9 @@ def benchmark(tmp_path):
             paths.append(tmp_path / f"{task}.yaml")
             paths[-1].write_text(json.dumps(own))
         version = importlib.metadata.version("lm-eval")
-        write_json(folder / TASKS, {"name": name, "lm_eval": version, "unsafe": False, "commits": {}, "tasks": tasks})
-        rows, _ = sample_harness(load_harness(folder, few_shot, False), number, 0, name)
+        described = {"name": name, "lm_eval": version, "unsafe": name == "humaneval", "commits": {}}
+        write_json(folder / TASKS, described | {"tasks": tasks})
+        rows, _ = sample_harness(load_harness(folder, few_shot, True), number, 0, name)
         write_jsonl(tmp_path / f"{name}-sample.jsonl", rows)
         return folder, tmp_path / f"{name}-sample.jsonl", rows, paths
 
@@ -116,6 +125,35 @@ def test_it_is_what_lm_eval_finds(model, tokenizer, benchmark, name, number, few
     }
     assert found["shots"] == (0 if few_shot is None else few_shot)
     assert found["seed"] == SEED
+
+
+def test_generated_code_is_scored_where_it_may_run(model, tokenizer, benchmark, monkeypatch):
+    """By `code_eval`, which `evaluate` takes from the hub: here a stand-in that counts answers and runs nothing."""
+    import evaluate
+
+    seen = []
+
+    def compute(references, predictions, k):
+        assert os.environ["HF_ALLOW_CODE_EVAL"] == "1"
+        seen.append((references, predictions))
+        return {"pass@1": float(len(seen) % 2)}, {}
+
+    monkeypatch.delenv("HF_ALLOW_CODE_EVAL", raising=False)
+    monkeypatch.setattr(evaluate, "load", lambda name: SimpleNamespace(compute=compute))
+    model.config.max_position_embeddings = 2048
+    folder, sample, _, _ = benchmark("humaneval", None, None)
+    refused = TaskSpec(folder, "plain", "pass@1,create_test", sample)
+    with pytest.raises(GradsError, match=r"'general.allow_code: true'"), load_tasks({"humaneval": refused}):
+        pass
+    seen.clear()
+    with load_tasks({"humaneval": replace(refused, allow_code=True)}) as tasks:
+        # The scorer tries itself once, when the task is read.
+        seen.clear()
+        found = run_tasks(model, tokenizer, tasks, 4, "tiny")["humaneval"]
+    assert [reference for reference, _ in seen] == [[row["test"] + f"\ncheck({row['entry_point']})"] for row in CODE]
+    assert all(answers[0][0].startswith(row["prompt"]) for (_, answers), row in zip(seen, CODE, strict=True))
+    assert [item["correct"] for item in found["items"]] == [1, 0]
+    assert found["value"] == 0.5
 
 
 def test_every_model_gets_the_same_examples(model, tokenizer, benchmark):

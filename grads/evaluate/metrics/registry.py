@@ -4,9 +4,11 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from operator import attrgetter
 
 from grads.evaluate.metrics.contract import Metric
 from grads.runtime.errors import GradsError, nearest
+from grads.study import declared
 from grads.study.config import Study
 
 # Modules of this package that declare no metric. Named, so that a file that forgets its `METRIC` is noticed.
@@ -69,14 +71,5 @@ def collect(modules: Iterable[str]) -> dict[str, tuple[Metric, str]]:
     Raises:
         ValueError: a module declares no metric, or one of a name that another has.
     """
-    found: dict[str, tuple[Metric, str]] = {}
-    for module in modules:
-        metric = getattr(importlib.import_module(module), "METRIC", None)
-        if not isinstance(metric, Metric):
-            raise ValueError(
-                f"{module} declares no METRIC: add it, or name the module in grads.evaluate.metrics.registry.HELPERS"
-            )
-        if metric.name in found:
-            raise ValueError(f"{found[metric.name][1]} and {module} both declare the metric '{metric.name}'")
-        found[metric.name] = (metric, module)
-    return dict(sorted(found.items()))
+    helpers = "grads.evaluate.metrics.registry.HELPERS"
+    return declared.collect(modules, "METRIC", Metric, attrgetter("name"), helpers)
