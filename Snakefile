@@ -35,6 +35,7 @@ rule all:
     input:
         rules.measurements.output,
         rules.tables.output,
+        rules.curves.output,
         rules.selection_tables.output,
         rules.overlap.output,
 

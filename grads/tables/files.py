@@ -9,9 +9,12 @@ from grads.study.grid import Cell, cells
 from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, store_point, warm_cell
 
 TABLES = ("domain", "forgetting", "cost")
-FIGURES = ("ratio", "tradeoff")
 SELECTION_TABLES = ("overlap", "subsets")
-SELECTION_FIGURES = ("overlap",)
+
+
+def figure_names(study: Study) -> list[str]:
+    """Return the figures of a study that are made from its long table."""
+    return ["ratio", "tradeoff", *(["benchmarks"] if study.general.tasks else []), "efficiency"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,14 @@ class SelectionFiles:
     reads: Mapping[str, Sequence[str]]
 
     @property
+    def magnitudes(self) -> tuple[str, list[str]] | None:
+        """The store and the columns whose sum is a record's gradient magnitude: l2 norms, if the method reads any."""
+        for store in sorted(self.reads):
+            if norms := [name for name in self.reads[store] if name.endswith("_l2")]:
+                return store, norms
+        return None
+
+    @property
     def paths(self) -> list[Path]:
         """All of these files and folders."""
         return [self.selection, self.records, self.tokens, *self.stores.values()]
@@ -147,3 +158,8 @@ def selection_files(study: Study, reads: Mapping[str, Mapping[str, Sequence[str]
         for cell in cells(study)
         if cell.trained
     ]
+
+
+def selection_figures(files: Sequence[SelectionFiles]) -> list[str]:
+    """Return the figures of a study that are made from its selections; magnitudes where a method reads some."""
+    return ["overlap", *(["magnitudes"] if any(one.magnitudes for one in files) else [])]
