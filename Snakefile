@@ -28,6 +28,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/looked.smk"
+include: "workflow/rules/pages.smk"
 
 
 rule all:
@@ -38,6 +39,7 @@ rule all:
         rules.curves.output,
         rules.selection_tables.output,
         rules.overlap.output,
+        rules.pages.output,
 
 
 onstart:

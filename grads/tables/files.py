@@ -100,6 +100,38 @@ def listed(files: CellFiles) -> list[Path]:
 
 
 @dataclass(frozen=True)
+class AnswerFiles:
+    """What a domain's models were asked, and what they answered.
+
+    Attributes:
+        records: Parquet of the domain's records, by split.
+        predictions: the answers, as JSON lines, of the first seed's cell for each model, arm and ratio.
+    """
+
+    records: dict[str, Path]
+    predictions: dict[Cell, Path]
+
+    @property
+    def test(self) -> Path:
+        """Parquet of the records that were asked."""
+        return self.records["test"]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of these files."""
+        return [*self.records.values(), *self.predictions.values()]
+
+
+def answer_files(study: Study, domain: str) -> AnswerFiles:
+    """Return the files of a domain's questions and answers, in the order of the config."""
+    paths = Paths(study.study)
+    records = {split: paths.records(domain, split) for split in ("train", "validation", "test")}
+    mine = [cell for cell in cells(study) if cell.domain == domain]
+    first = [cell for cell in mine if not cell.trained or cell.seed == study.seeds[0]]
+    return AnswerFiles(records, {cell: paths.run(cell) / "predictions.jsonl" for cell in first})
+
+
+@dataclass(frozen=True)
 class SelectionFiles:
     """A selection, and the files that say more of the records that it was made from.
 

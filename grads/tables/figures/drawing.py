@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import matplotlib
 import numpy as np
@@ -45,10 +45,16 @@ REFERENCE: dict[str, dict[str, Any]] = {
 
 def write_figure(figure: Figure, stem: Path) -> None:
     """Write `<stem>.svg` and `<stem>.pdf`; equal figures give equal bytes."""
+    for suffix in ("svg", "pdf"):
+        with atomic_path(stem.parent / f"{stem.name}.{suffix}") as temporary:
+            save(figure, temporary, suffix)
+
+
+def save(figure: Figure, target: Path | IO[bytes], form: str) -> None:
+    """Write a figure as `svg` or `pdf`; no date is in it, so that equal figures give equal bytes."""
     no_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
-    for suffix, metadata in no_date.items():
-        with atomic_path(stem.parent / f"{stem.name}.{suffix}") as temporary, matplotlib.rc_context(_STYLE):
-            figure.savefig(temporary, format=suffix, metadata=metadata)
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(target, format=form, metadata=no_date[form])
 
 
 @contextmanager
