@@ -78,5 +78,5 @@ def _question(study: Study, number: int, one: Question) -> str:
             if cell.model == model
         ]
         blocks.append(Block(entry.title, rows))
-    rows = "\n".join(block_rows(block, 2) for block in blocks)
-    return f'<h3>{number}. {html.escape(one.text)}</h3>\n<div class="wide"><table>\n{rows}\n</table></div>\n'
+    bodies = "\n".join(block_rows(block, 2) for block in blocks)
+    return f'<h3>{number}. {html.escape(one.text)}</h3>\n<div class="wide"><table>\n{bodies}\n</table></div>\n'
