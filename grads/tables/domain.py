@@ -14,7 +14,16 @@ from grads.tables.comparisons import (
     significance,
     significance_note,
 )
-from grads.tables.entries import RunMarks, fact_columns, interval_note, method_note, ranked_column
+from grads.tables.entries import (
+    RunMarks,
+    fact_columns,
+    interval_note,
+    method_note,
+    published_columns,
+    published_note,
+    ranked_column,
+    with_published,
+)
 from grads.tables.estimates import Estimates, Quantity, Run, runs
 from grads.tables.layout import Block, Entry, Table
 from grads.tables.measures import MEASURES
@@ -52,7 +61,8 @@ def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, comp
         found = [estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)]
         rows = compared[model, domain, metric]
         signs = [significance(rows[run], measure.higher_is_better) for run in runs(study)]
-        columns.append(ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs))
+        column = ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs)
+        columns.append(with_published(study, column, (model, domain), runs(study), metric, measure.decimals))
     return Block(study.models[model].title, [list(row) for row in zip(*columns, strict=True)])
 
 
@@ -65,6 +75,7 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
             if "gain" in fact:
                 fact["relative_gain"] = _relative(metric, fact["value"], fact["gain"])
             fact |= comparison_columns(compared[model, domain, metric][run])
+            fact |= published_columns(study, of, metric)
             facts.append(fact | {"signature": estimates.signature(*of, quantity)})
     return facts
 
@@ -86,6 +97,7 @@ def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
         f"Test items per domain: {_range(tests['n'])}. {interval_note(study)}",
         *significance_note(study),
         *detectable_notes([_detectable(compared, metric) for metric in study.evaluation.metrics]),
+        *published_note(study, study.evaluation.metrics),
         f"Answers cut at {study.generation.max_new_tokens} new tokens: at most {100 * capped:.0f} % in any row.",
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
     ]

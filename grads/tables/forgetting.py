@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from grads.study.claims import GENERAL
 from grads.study.config import Study
 from grads.tables.comparisons import (
     Comparison,
@@ -24,8 +25,11 @@ from grads.tables.entries import (
     estimate_columns,
     fact_columns,
     interval_note,
+    published_columns,
+    published_note,
     ranked_column,
     value_columns,
+    with_published,
 )
 from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table, signed, spread
@@ -93,7 +97,8 @@ def _block(
     columns, trained = [heads], [run.trained for run in rows]
     for task in study.general.tasks:
         comparisons = [compared[*of, task][run] for run in rows]
-        columns.append(_accuracies([parts[run][task] for run in rows], comparisons, trained))
+        accuracies = _accuracies([parts[run][task] for run in rows], comparisons, trained)
+        columns.append(with_published(study, accuracies, of, rows, task, 1))
         if _has_gold(estimates, task):
             columns.append(changes(task, "gold_logprob", True))
     columns.append(changes("text", "nll", False))
@@ -102,7 +107,8 @@ def _block(
     if study.general.tasks:
         compared_with_full = ["full" in baselines(study, run) for run in rows]
         means = [mean_retained(list(parts[run].values())) for run in rows]
-        columns += _means(means, trained, compared_with_full)
+        accuracies, *ratios = _means(means, trained, compared_with_full)
+        columns += [with_published(study, accuracies, of, rows, GENERAL, 1), *ratios]
     return Block(title, [list(row) for row in zip(*columns, strict=True)])
 
 
@@ -142,13 +148,15 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
         for task, spec in study.general.tasks.items():
             parts.append(retained(study, estimates, of, task))
             columns = comparison_columns(compared[model, domain, task][run])
+            columns |= published_columns(study, of, task)
             facts.append(fact(task, spec.metric, spec.chance) | _ratio_columns(parts[-1]) | columns)
             if _has_gold(estimates, task):
                 facts.append(fact(task, "gold_logprob", None))
         facts += [fact("text", "nll", None), fact("text", "kl", None)]
         if parts:
             names = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
-            facts.append(names | _mean_fact(study, mean_retained(parts)))
+            published = published_columns(study, of, GENERAL)
+            facts.append(names | _mean_fact(study, mean_retained(parts)) | published)
     return facts
 
 
@@ -197,4 +205,5 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
         interval_note(study),
         *(significance_note(study) if tasks else []),
         *detectable_notes([detectable_note(comparisons, "accuracy", 1, 100.0)]),
+        *published_note(study, [*tasks, GENERAL]),
     ]

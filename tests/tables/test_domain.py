@@ -114,6 +114,26 @@ def test_a_study_without_untuned_has_no_gain(config, make_cells):
     assert len(table.blocks[0].rows) == 4
 
 
+def test_published_values_stand_beside_ours(config, make_cells):
+    config["published"] = [
+        {"run": "full", "measure": "bleu", "domain": "law", "value": 23.456, "source": "Table 2"},
+        {"run": "random@0.5", "measure": "bleu", "domain": "law", "value": 20.0, "source": "Table 2"},
+        {"run": "full", "measure": "quiz", "domain": "law", "value": 61.25, "source": "Table 3"},
+    ]
+    study = parse_study(config)
+    table = domain_table(study, Estimates(collect(study, make_cells(study))))
+    rows = {row[0].text: row for row in table.blocks[0].rows}
+    assert rows["full"][1].aside.endswith(" [23.46]")
+    assert rows["random@0.5"][1].aside.endswith("[20.00]")
+    assert not any("[" in entry.aside for entry in [*rows["untuned"], *rows["full"][2:]])
+    known = table.tidy[table.tidy["published"].notna()]
+    assert list(zip(known["arm"], known["domain"], known["metric"], known["published"], strict=True)) == [
+        ("full", "law", "bleu", 23.456),
+        ("random", "law", "bleu", 20.0),
+    ]
+    assert "In square brackets the published value, for full, random@0.5: Table 2." in table.notes
+
+
 def test_what_is_surely_better_than_full_is_marked(study, frame):
     """Every answer of one arm is better than full's by half a point."""
     mask = (frame["metric"] == "meteor") & (frame["domain"] == "law")
