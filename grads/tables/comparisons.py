@@ -118,7 +118,10 @@ def significance_note(study: Study) -> list[str]:
         return []
     meaning = {"full": f"f+ (f{MINUS}): better (worse) than full", "random": f"r+ (r{MINUS}): than random at its ratio"}
     said = ", ".join(meaning[name] for name in BASELINES if name in names)
-    return [f"{said}; two-sided p < {SIGNIFICANCE} after Holm's correction among all such comparisons of a column."]
+    return [
+        f"{said}; two-sided p < {SIGNIFICANCE} after Holm's correction among all such comparisons of a column "
+        "below one heading."
+    ]
 
 
 def detectable_note(comparisons: Sequence[Comparison], title: str, decimals: int, factor: float = 1.0) -> str:
