@@ -65,7 +65,7 @@ def claims_table(study: Study, estimates: Estimates) -> Table:
         label=study.label,
         caption="Claims, and what was measured: positive differences are in favour of a claim.",
         groups=[("", 2), ("Measured", 4), ("Published", 2)],
-        header=["claim", "domain", "difference", "corrected 95 % interval", "p", "verdict", "difference", "where"],
+        header=["claim", "domain", "difference", "corrected interval", "corrected p", "verdict", "difference", "where"],
         blocks=blocks,
         notes=_notes(study, judged),
         tidy=pd.DataFrame([_fact(study, one) for one in judged] + [_missing_fact(study, claim) for claim in missing]),
