@@ -33,6 +33,7 @@ def checked_study(config: Path) -> "Study":
     from grads.study.claims import read_claims
     from grads.study.load import read_study
     from grads.study.names import check_files
+    from grads.study.published import read_published
 
     study = read_study(config)
     try:
@@ -40,6 +41,7 @@ def checked_study(config: Path) -> "Study":
         check_metrics(study)
         check_files(study)
         read_claims(study)
+        read_published(study)
     except GradsError as error:
         raise GradsError(f"{config}: {error}") from None
     return study

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from grads.study.claim import Claim
 from grads.study.general import General
 from grads.study.probe import Probe
+from grads.study.publication import Publication
 from grads.study.ratios import Ratio
 from grads.study.section import LossTurns, Name, Precision, RecordField, Section
 from grads.study.sources import (
@@ -193,6 +194,7 @@ class Study(Section):
     claims: list[Claim] | str = Field(
         [], description="Claims to judge: a list of them, or the path of a YAML file with one (see `config/claims`)."
     )
+    published: list[Publication] = Field([], description="Published values that tables show beside ours.")
     overlap: Literal["report", "refuse", "remove"] = Field(
         "report",
         description="Training and validation records that share a question or 8 words in a row with test records or "

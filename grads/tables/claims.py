@@ -12,7 +12,7 @@ from grads.study.config import Study
 from grads.tables.comparisons import SIGNIFICANCE, holm
 from grads.tables.domain import LEAST_BLEU_BASELINE
 from grads.tables.entries import coverage
-from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs
+from grads.tables.estimates import Estimates, Quantity, estimate, runs
 from grads.tables.layout import Block, Entry, Table, number, signed
 from grads.tables.measures import MEASURES
 from grads.tables.samples import LEAST_SEEDS, Estimate, Sample, average, difference, ratio, scaled, shifted
@@ -65,7 +65,7 @@ def claims_table(study: Study, estimates: Estimates) -> Table:
         label=study.label,
         caption="Claims, and what was measured: positive differences are in favour of a claim.",
         groups=[("", 2), ("Measured", 4), ("Published", 2)],
-        header=["claim", "domain", "difference", "corrected 95 % interval", "p", "verdict", "difference", "where"],
+        header=["claim", "domain", "difference", "corrected interval", "corrected p", "verdict", "difference", "where"],
         blocks=blocks,
         notes=_notes(study, judged),
         tidy=pd.DataFrame([_fact(study, one) for one in judged] + [_missing_fact(study, claim) for claim in missing]),
@@ -120,35 +120,42 @@ def decide(results: Sequence[Estimate]) -> list[tuple[float, float, float, str]]
 
 
 def _sample(study: Study, estimates: Estimates, claim: ParsedClaim, model: str, domain: str) -> Sample | str:
-    """Return how much better a claim's first run is than its second, or the reason why that is unknown."""
+    """Return how much better a claim's first run is than its second, or the reason why that is unknown.
+
+    Of several tasks it is the mean over tasks, of relative forms that of each task's own ratio, as GrADS gives it.
+    """
     by_title = {run.title: run for run in runs(study)}
-    pair = _pair(study, estimates, claim, (model, domain, by_title[claim.run], by_title[claim.base]))
-    if pair is None:
+    of = (model, domain, by_title[claim.run], by_title[claim.base])
+    pairs = [estimates.pair(*of, quantity) for quantity in _quantities(study, claim)]
+    known = [pair for pair in pairs if pair is not None]
+    if len(known) < len(pairs):
         return NOT_MEASURED
+    found = [one for pair in known if (one := _advantage(study, claim, *pair)) is not None]
+    return average(found) if len(found) == len(known) else NO_BASELINE
+
+
+def _advantage(study: Study, claim: ParsedClaim, one: Sample, other: Sample) -> Sample | None:
+    """Return by how much the first is better, in the claim's form; none where a relative form has no baseline."""
     metric = MEASURES.get(claim.measure)
     better = 1.0 if claim.measure not in DRIFT and (metric is None or metric.higher_is_better) else -1.0
     if claim.claim.form == "absolute":
         points = 1.0 if claim.measure in (*DRIFT, *study.evaluation.metrics) else 100.0
-        return scaled(difference(*pair), better * points)
-    quotient = ratio(*pair)
-    too_small = claim.measure == "bleu" and pair[1].value < LEAST_BLEU_BASELINE
-    return NO_BASELINE if quotient is None or too_small else scaled(shifted(quotient, -1.0), 100 * better)
+        return scaled(difference(one, other), better * points)
+    quotient = ratio(one, other)
+    if quotient is None or (claim.measure == "bleu" and other.value < LEAST_BLEU_BASELINE):
+        return None
+    return scaled(shifted(quotient, -1.0), 100 * better)
 
 
-def _pair(
-    study: Study, estimates: Estimates, claim: ParsedClaim, of: tuple[str, str, Run, Run]
-) -> tuple[Sample, Sample] | None:
+def _quantities(study: Study, claim: ParsedClaim) -> list[Quantity]:
+    """Return what a claim's measure stands for: of `general` every task's metric, else one quantity."""
     tasks = study.general.tasks
     if claim.measure in study.evaluation.metrics and claim.measure not in tasks:
-        return estimates.pair(*of, Quantity.domain(claim.measure))
+        return [Quantity.domain(claim.measure)]
     if claim.measure in DRIFT:
-        return estimates.pair(*of, Quantity.general("text", claim.measure))
+        return [Quantity.general("text", claim.measure)]
     names = list(tasks) if claim.measure == GENERAL else [claim.measure]
-    pairs = [estimates.pair(*of, Quantity.general(name, tasks[name].metric)) for name in names]
-    known = [pair for pair in pairs if pair is not None]
-    if len(known) < len(pairs):
-        return None
-    return average([one for one, _ in known]), average([other for _, other in known])
+    return [Quantity.general(name, tasks[name].metric) for name in names]
 
 
 def _decimals(claim: ParsedClaim) -> int:

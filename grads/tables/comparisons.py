@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grads.study.config import Study
+from grads.study.config import Arm, Study
 from grads.tables.estimates import Estimates, Quantity, Run, runs
 from grads.tables.samples import POWER, Estimate
 
@@ -48,26 +48,30 @@ def baselines(study: Study, run: Run) -> dict[str, Run]:
     """Return what a trained run is compared with: full data, and a random subset of its ratio.
 
     An arm that differs from the default in how it is trained, such as one that starts from the preliminary epoch, is
-    compared with the baseline that is trained in the same way, where there is one; else with the first.
+    compared with the baseline that is trained in the same way, where there is one; else with the plain one. A baseline
+    that is itself trained otherwise, such as full data with some tokens masked, is compared with the plain one.
     """
-    if not run.trained or study.arms[run.arm].method == "full":
+    if not run.trained:
         return {}
-    found = {}
-    for method in BASELINES:
-        if study.arms[run.arm].method == method:
-            continue
-        candidates = [
-            one for one in runs(study) if study.arms[one.arm].method == method and one.ratio in ("1", run.ratio)
-        ]
-        candidates.sort(key=lambda one: _training(study, one.arm) != _training(study, run.arm))
-        if candidates:
-            found[method] = candidates[0]
+    arm, found = study.arms[run.arm], {}
+    for method in BASELINES[:1] if arm.method == "full" else BASELINES:
+        known = [one for one in runs(study) if study.arms[one.arm].method == method and one.ratio in ("1", run.ratio)]
+        ways = [_training(study.arms[one.arm]) for one in known]
+        wanted = [_training(arm), _PLAIN, *ways[:1]]
+        if arm.method == method:
+            wanted = [] if _training(arm) == _PLAIN else [_PLAIN]
+        place = next((ways.index(way) for way in wanted if way in ways), None)
+        if place is not None:
+            found[method] = known[place]
     return found
 
 
-def _training(study: Study, arm: str) -> dict[str, object]:
+def _training(arm: Arm) -> dict[str, object]:
     """Return how an arm is trained, whatever it is trained on."""
-    return study.arms[arm].model_dump(exclude={"method", "ratios", "parameters"})
+    return arm.model_dump(exclude={"method", "ratios", "parameters", "scorer"})
+
+
+_PLAIN = _training(Arm(method="full"))
 
 
 def compare(
@@ -114,7 +118,10 @@ def significance_note(study: Study) -> list[str]:
         return []
     meaning = {"full": f"f+ (f{MINUS}): better (worse) than full", "random": f"r+ (r{MINUS}): than random at its ratio"}
     said = ", ".join(meaning[name] for name in BASELINES if name in names)
-    return [f"{said}; two-sided p < {SIGNIFICANCE} after Holm's correction among all such comparisons of a column."]
+    return [
+        f"{said}; two-sided p < {SIGNIFICANCE} after Holm's correction among all such comparisons of a column "
+        "below one heading."
+    ]
 
 
 def detectable_note(comparisons: Sequence[Comparison], title: str, decimals: int, factor: float = 1.0) -> str:

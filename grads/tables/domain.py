@@ -14,9 +14,19 @@ from grads.tables.comparisons import (
     significance,
     significance_note,
 )
-from grads.tables.entries import RunMarks, fact_columns, interval_note, method_note, ranked_column
+from grads.tables.entries import (
+    RunMarks,
+    fact_columns,
+    interval_note,
+    method_note,
+    published_columns,
+    published_note,
+    ranked_column,
+    with_published,
+)
 from grads.tables.estimates import Estimates, Quantity, Run, runs
-from grads.tables.layout import Block, Entry, Table
+from grads.tables.layout import Block, Entry, Table, number
+from grads.tables.measurements import BESIDE
 from grads.tables.measures import MEASURES
 
 LEAST_BLEU_BASELINE = 5.0
@@ -36,8 +46,8 @@ def domain_table(study: Study, estimates: Estimates) -> Table:
         name="domain",
         label=study.label,
         caption="Domain metrics on the test set of the domain that the model was tuned on.",
-        groups=[("", 1), *((domain.title, len(metrics)) for domain in study.domains.values())],
-        header=["arm", *(MEASURES[metric].arrow for _ in study.domains for metric in metrics)],
+        groups=[("", 1), *((domain.title, len(metrics) + 1) for domain in study.domains.values())],
+        header=["arm", *[*(MEASURES[metric].arrow for metric in metrics), "tokens"] * len(study.domains)],
         blocks=[_block(study, estimates, marks, model, compared) for model in study.models],
         notes=_notes(study, estimates.frame, compared) + marks.notes(),
         tidy=pd.DataFrame(_facts(study, estimates, compared)),
@@ -46,14 +56,30 @@ def domain_table(study: Study, estimates: Estimates) -> Table:
 
 def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, compared: _Compared) -> Block:
     columns = [[Entry(run.title + marks.mark(model, run)) for run in runs(study)]]
-    trained = [run.trained for run in runs(study)]
-    for domain, metric in itertools.product(study.domains, study.evaluation.metrics):
-        measure = MEASURES[metric]
-        found = [estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)]
-        rows = compared[model, domain, metric]
-        signs = [significance(rows[run], measure.higher_is_better) for run in runs(study)]
-        columns.append(ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs))
+    for domain in study.domains:
+        columns += [
+            _column(study, estimates, (model, domain), metric, compared[model, domain, metric])
+            for metric in study.evaluation.metrics
+        ]
+        columns.append([_length(estimates, (model, domain, run)) for run in runs(study)])
     return Block(study.models[model].title, [list(row) for row in zip(*columns, strict=True)])
+
+
+def _column(
+    study: Study, estimates: Estimates, of: tuple[str, str], metric: str, compared: dict[Run, list[Comparison]]
+) -> list[Entry]:
+    measure, rows = MEASURES[metric], runs(study)
+    found = [estimates.of(*of, run, Quantity.domain(metric)) for run in rows]
+    signs = [significance(compared[run], measure.higher_is_better) for run in rows]
+    trained = [run.trained for run in rows]
+    column = ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs)
+    return with_published(study, column, of, rows, metric, measure.decimals)
+
+
+def _length(estimates: Estimates, of: tuple[str, str, Run]) -> Entry:
+    """Return an answer's mean length, beside it the share that was cut at the limit."""
+    length, cut = (estimates.of(*of, Quantity.domain(name)).value for name in ("new_tokens", "capped"))
+    return Entry(number(length, 1), f"({100 * cut:.0f} % cut)" if cut > 0 else "")
 
 
 def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, object]]:
@@ -65,7 +91,11 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
             if "gain" in fact:
                 fact["relative_gain"] = _relative(metric, fact["value"], fact["gain"])
             fact |= comparison_columns(compared[model, domain, metric][run])
+            fact |= published_columns(study, of, metric)
             facts.append(fact | {"signature": estimates.signature(*of, quantity)})
+        for name in BESIDE:
+            about = {"metric": name}
+            facts.append(fact_columns(study, estimates, (model, domain, run), Quantity.domain(name), about, "gain"))
     return facts
 
 
@@ -77,7 +107,6 @@ def _relative(metric: str, value: float, gain: float) -> float | None:
 
 def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
     tests = frame[(frame["part"] == "domain") & frame["metric"].isin(study.evaluation.metrics)]
-    capped = frame[(frame["part"] == "domain") & (frame["metric"] == "capped")]["value"].max()
     signed = tests[tests["signature"] != ""].drop_duplicates(["metric", "signature"])
     signatures = [f"{MEASURES[m].title} {text}" for m, text in zip(signed["metric"], signed["signature"], strict=True)]
     return [
@@ -86,7 +115,8 @@ def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
         f"Test items per domain: {_range(tests['n'])}. {interval_note(study)}",
         *significance_note(study),
         *detectable_notes([_detectable(compared, metric) for metric in study.evaluation.metrics]),
-        f"Answers cut at {study.generation.max_new_tokens} new tokens: at most {100 * capped:.0f} % in any row.",
+        *published_note(study, study.evaluation.metrics),
+        f"Tokens: mean length of an answer; cut: share of answers stopped at {study.generation.max_new_tokens} tokens.",
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
     ]
 

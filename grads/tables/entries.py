@@ -1,11 +1,14 @@
 """What the tables share: entries, the columns of the CSV files, notes, and the marks of runs."""
 
+import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from grads.study.config import Study
+from grads.study.published import Place, read_published
 from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
 from grads.tables.layout import Entry, number, places, signed, spread
 from grads.tables.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
@@ -87,6 +90,37 @@ def ranked_column(
         Entry(write(one.value, decimals), aside, place.get(index, 0))
         for index, (one, aside) in enumerate(zip(found, asides, strict=True))
     ]
+
+
+def with_published(
+    study: Study, column: Sequence[Entry], of: tuple[str, str], rows: Sequence[Run], measure: str, decimals: int
+) -> list[Entry]:
+    """Return a column of a model and domain with the published values of a measure in square brackets."""
+    known, entries = read_published(study), []
+    for entry, run in zip(column, rows, strict=True):
+        if one := known.get(Place(*of, run.title, measure)):
+            aside = f"{entry.aside} [{number(one.value, decimals)}]".strip()
+            entry = dataclasses.replace(entry, aside=aside)
+        entries.append(entry)
+    return entries
+
+
+def published_columns(study: Study, of: tuple[str, str, Run], measure: str) -> dict[str, Any]:
+    """Return the columns of a CSV file; none where the study names no published values."""
+    if not study.published:
+        return {}
+    one = read_published(study).get(Place(of[0], of[1], of[2].title, measure))
+    return {"published": one.value if one else None, "source": one.source if one else ""}
+
+
+def published_note(study: Study, measures: Sequence[str]) -> list[str]:
+    """Return the sentence that says where the published values of some measures come from, if there are any."""
+    known = sorted((one.source, place.run) for place, one in read_published(study).items() if place.measure in measures)
+    said = [
+        f"{', '.join(sorted({run for _, run in group}))}: {source}"
+        for source, group in itertools.groupby(known, key=lambda pair: pair[0])
+    ]
+    return [f"In square brackets the published value, for {'; '.join(said)}."] if said else []
 
 
 def value_columns(one: Estimate) -> dict[str, Any]:

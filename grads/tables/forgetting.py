@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from grads.study.claims import DRIFT, GENERAL
 from grads.study.config import Study
 from grads.tables.comparisons import (
     Comparison,
@@ -24,8 +25,11 @@ from grads.tables.entries import (
     estimate_columns,
     fact_columns,
     interval_note,
+    published_columns,
+    published_note,
     ranked_column,
     value_columns,
+    with_published,
 )
 from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table, signed, spread
@@ -33,16 +37,17 @@ from grads.tables.retention import RATIOS, Retained, mean_retained, not_above_ch
 from grads.tables.samples import ABSENT, Estimate, Sample, scaled
 
 MEAN = "mean"
+GOLD = "gold_logprob"
 _MEAN_HEADER = ["accuracy ↑", "retention % ↑", "above chance % ↑", "vs full % ↑"]
-_Compared = dict[tuple[str, str, str], dict[Run, list[Comparison]]]
+_Compared = dict[tuple[str, str, Quantity], dict[Run, list[Comparison]]]
 
 
 def forgetting_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of general capability: a row per arm, ratio and domain tuned on, beside the untuned model."""
     tasks, untuned = study.general.tasks, untuned_run(study)
     compared: _Compared = {
-        (model, domain, task): compare(study, estimates, model, domain, Quantity.general(task, spec.metric))
-        for model, domain, (task, spec) in itertools.product(study.models, study.domains, tasks.items())
+        (model, domain, quantity): compare(study, estimates, model, domain, quantity)
+        for model, domain, quantity in itertools.product(study.models, study.domains, _quantities(study, estimates))
     }
     blocks = []
     for model, entry in study.models.items():
@@ -67,6 +72,14 @@ def forgetting_table(study: Study, estimates: Estimates) -> Table:
     )
 
 
+def _quantities(study: Study, estimates: Estimates) -> list[Quantity]:
+    """Return what is measured of forgetting, and compared between arms."""
+    tasks = study.general.tasks
+    found = [Quantity.general(task, spec.metric) for task, spec in tasks.items()]
+    found += [Quantity.general(task, GOLD) for task in tasks if _has_gold(estimates, task)]
+    return found + [Quantity.general("text", name) for name in DRIFT]
+
+
 def _task_header(estimates: Estimates, task: str) -> list[str]:
     return ["accuracy ↑", "Δ gold log p ↑"] if _has_gold(estimates, task) else ["accuracy ↑"]
 
@@ -74,7 +87,7 @@ def _task_header(estimates: Estimates, task: str) -> list[str]:
 def _has_gold(estimates: Estimates, task: str) -> bool:
     """Whether a task has right answers whose probability is known: those that are chosen from, not written freely."""
     frame = estimates.frame
-    return bool(((frame["task"] == task) & (frame["metric"] == "gold_logprob")).any())
+    return bool(((frame["task"] == task) & (frame["metric"] == GOLD)).any())
 
 
 def _block(
@@ -84,38 +97,42 @@ def _block(
     heads = [Entry(run.title + (marks.mark(model, run, domain) if run.trained else "")) for run in rows]
     parts = {run: {task: retained(study, estimates, (*of, run), task) for task in study.general.tasks} for run in rows}
 
-    def changes(task: str, metric: str, higher: bool) -> list[Entry]:
+    def marked(quantity: Quantity, higher: bool) -> list[str]:
+        return [significance(compared[*of, quantity][run], higher) for run in rows]
+
+    def changes(quantity: Quantity, higher: bool) -> list[Entry]:
         if untuned is None or not any(trained):
             return [Entry("") for _ in rows]
-        found = [estimates.difference(*of, run, untuned, Quantity.general(task, metric)) for run in rows]
-        return ranked_column(found, 3, higher, signs=True)
+        found = [estimates.difference(*of, run, untuned, quantity) for run in rows]
+        return ranked_column(found, 3, higher, marks=marked(quantity, higher), signs=True)
 
     columns, trained = [heads], [run.trained for run in rows]
-    for task in study.general.tasks:
-        comparisons = [compared[*of, task][run] for run in rows]
-        columns.append(_accuracies([parts[run][task] for run in rows], comparisons, trained))
+    for task, spec in study.general.tasks.items():
+        marks_of_task = marked(Quantity.general(task, spec.metric), True)
+        accuracies = _accuracies([parts[run][task] for run in rows], marks_of_task, trained)
+        columns.append(with_published(study, accuracies, of, rows, task, 1))
         if _has_gold(estimates, task):
-            columns.append(changes(task, "gold_logprob", True))
-    columns.append(changes("text", "nll", False))
-    drift = [estimates.of(*of, run, Quantity.general("text", "kl")) for run in rows]
-    columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False))
+            columns.append(changes(Quantity.general(task, GOLD), True))
+    nll, kl = (Quantity.general("text", name) for name in DRIFT)
+    columns.append(changes(nll, False))
+    drift = [estimates.of(*of, run, kl) for run in rows]
+    columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False, marks=marked(kl, False)))
     if study.general.tasks:
         compared_with_full = ["full" in baselines(study, run) for run in rows]
         means = [mean_retained(list(parts[run].values())) for run in rows]
-        columns += _means(means, trained, compared_with_full)
+        accuracies, *ratios = _means(means, trained, compared_with_full)
+        columns += [with_published(study, accuracies, of, rows, GENERAL, 1), *ratios]
     return Block(title, [list(row) for row in zip(*columns, strict=True)])
 
 
-def _accuracies(
-    found: Sequence[Retained], comparisons: Sequence[Sequence[Comparison]], ranks: Sequence[bool]
-) -> list[Entry]:
+def _accuracies(found: Sequence[Retained], marks: Sequence[str], ranks: Sequence[bool]) -> list[Entry]:
     """Return a column of accuracies in percent, in brackets the change."""
     column = ranked_column([_percent(one.accuracy) for one in found], 1, True, ranks)
     entries = []
-    for entry, one, compared in zip(column, found, comparisons, strict=True):
+    for entry, one, mark in zip(column, found, marks, strict=True):
         change = _percent(one.change)
         known = f"({signed(change.value, 1)} {spread(change.half, 1)})" if not math.isnan(change.value) else ""
-        entries.append(dataclasses.replace(entry, aside=f"{known} {significance(compared, True)}".strip()))
+        entries.append(dataclasses.replace(entry, aside=f"{known} {mark}".strip()))
     return entries
 
 
@@ -138,26 +155,28 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
         of, parts = (model, domain, run), []
-        fact = _fact_maker(study, estimates, of)
+        fact = _fact_maker(study, estimates, compared, of)
         for task, spec in study.general.tasks.items():
             parts.append(retained(study, estimates, of, task))
-            columns = comparison_columns(compared[model, domain, task][run])
-            facts.append(fact(task, spec.metric, spec.chance) | _ratio_columns(parts[-1]) | columns)
+            ratios = _ratio_columns(parts[-1]) | published_columns(study, of, task)
+            facts.append(fact(task, spec.metric, spec.chance) | ratios)
             if _has_gold(estimates, task):
-                facts.append(fact(task, "gold_logprob", None))
-        facts += [fact("text", "nll", None), fact("text", "kl", None)]
+                facts.append(fact(task, GOLD, None))
+        facts += [fact("text", name, None) for name in DRIFT]
         if parts:
             names = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
-            facts.append(names | _mean_fact(study, mean_retained(parts)))
+            published = published_columns(study, of, GENERAL)
+            facts.append(names | _mean_fact(study, mean_retained(parts)) | published)
     return facts
 
 
 def _fact_maker(
-    study: Study, estimates: Estimates, of: tuple[str, str, Run]
+    study: Study, estimates: Estimates, compared: _Compared, of: tuple[str, str, Run]
 ) -> Callable[[str, str, float | None], dict[str, Any]]:
     def fact(task: str, metric: str, chance: float | None) -> dict[str, Any]:
-        about = {"task": task, "metric": metric, "chance": chance}
-        return fact_columns(study, estimates, of, Quantity.general(task, metric), about, "change")
+        about, quantity = {"task": task, "metric": metric, "chance": chance}, Quantity.general(task, metric)
+        columns = comparison_columns(compared[of[0], of[1], quantity][of[2]])
+        return fact_columns(study, estimates, of, quantity, about, "change") | columns
 
     return fact
 
@@ -180,7 +199,6 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
     frame, tasks = estimates.frame, study.general.tasks
     items = frame[frame["part"] == "general"].drop_duplicates("task").set_index("task")["n"]
     parts = [f"{spec.title} {items[task]} ({spec.form}, {spec.metric})" for task, spec in tasks.items()]
-    comparisons = [one for column in compared.values() for row in column.values() for one in row]
     means = (
         "Means over tasks: retention is accuracy / untuned, above chance (accuracy - chance) / (untuned - chance), vs "
         "full accuracy / full - 1, each task's ratio before the mean. No interval where the divisor's reaches 0."
@@ -195,6 +213,20 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
         *([left_out] if undefined else []),
         "Best of each model and domain in bold, second underlined, compared as printed.",
         interval_note(study),
-        *(significance_note(study) if tasks else []),
-        *detectable_notes([detectable_note(comparisons, "accuracy", 1, 100.0)]),
+        *significance_note(study),
+        *detectable_notes(_detectable(study, compared)),
+        *published_note(study, [*tasks, GENERAL]),
     ]
+
+
+def _detectable(study: Study, compared: _Compared) -> list[str]:
+    """Return the smallest differences of accuracies, and of the drift on general text."""
+    accuracies = {Quantity.general(task, spec.metric) for task, spec in study.general.tasks.items()}
+    nll, kl = ({Quantity.general("text", name)} for name in DRIFT)
+    parts = []
+    shown = ((accuracies, "accuracy", 1, 100.0), (nll, "NLL", 3, 1.0), (kl, "KL", 3, 1.0))
+    for quantities, title, decimals, factor in shown:
+        columns = [column for key, column in compared.items() if key[2] in quantities]
+        found = [one for column in columns for row in column.values() for one in row]
+        parts.append(detectable_note(found, title, decimals, factor))
+    return parts

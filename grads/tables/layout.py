@@ -83,8 +83,11 @@ def spread(half: float, decimals: int) -> str:
 def places(values: list[float], decimals: int, higher_is_better: bool) -> list[int]:
     """Return for each value whether it is the best (1), the second (2) or neither (0).
 
-    Values are compared as they are printed: what looks equal is marked alike. What is not there (NaN) has no place.
+    Values are compared as they are printed: what looks equal is marked alike, and where all of several look equal none
+    is. What is not there (NaN) has no place.
     """
     printed = [round(value, decimals) for value in values]
     ranking = sorted({value for value in printed if not math.isnan(value)}, reverse=higher_is_better)
+    if len(ranking) == 1 and sum(value == ranking[0] for value in printed) > 1:
+        return [0] * len(values)
     return [{best: place for place, best in enumerate(ranking[:2], 1)}.get(value, 0) for value in printed]

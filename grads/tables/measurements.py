@@ -16,7 +16,7 @@ from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
 from grads.tables.files import CellFiles
-from grads.tables.samples import ITEMS_ONLY, Sample
+from grads.tables.samples import Sample
 from grads.tables.statistics import evaluate, replicates
 
 COLUMNS = (
@@ -177,9 +177,9 @@ def _row(
             raise GradsError(
                 f"{content.path}: '{metric}' of '{task}' is {value}, its items give {recomputed}; make the file again"
             )
-        row["n"], row["interval"] = len(items), ITEMS_ONLY
         drawn = replicates(statistic, matrix, key)
-        row["low"], row["high"] = Sample(np.array([float(value)]), drawn[None], len(items)).estimate().bounds()
+        found = Sample(np.array([float(value)]), drawn[None], len(items)).estimate()
+        row |= {"n": len(items), "low": found.low, "high": found.high, "interval": found.kind}
     return row
 
 

@@ -99,9 +99,9 @@ class Sample:
         return float(self.values.mean())
 
     def estimate(self) -> Estimate:
-        """Return mean, standard error, degrees of freedom and interval."""
+        """Return mean, standard error, degrees of freedom and interval; a single item says nothing of an error."""
         seeds = len(self.values)
-        if self.draws is None:
+        if self.draws is None or self.items < 2:
             return Estimate(self.value, math.nan, math.nan, self.items, seeds)
         items, both = _item_variances(self.draws, self.items)
         if seeds < LEAST_SEEDS:

@@ -9,6 +9,7 @@ from grads.study.claims import read_claims
 from grads.study.load import parse_study
 from grads.tables.claims import claims_table, decide, judge_claims
 from grads.tables.estimates import Estimates
+from grads.tables.forgetting import forgetting_table
 from grads.tables.measurements import collect
 from grads.tables.render import latex, markdown, page
 from grads.tables.samples import Estimate, Sample, difference
@@ -153,6 +154,40 @@ def test_a_known_effect_is_supported_and_its_opposite_refuted(judged):
 
 def _with(study, claim):
     return study.model_dump(mode="json") | {"claims": [{"claim": claim}]}
+
+
+def test_relative_forms_of_several_tasks_are_means_of_each_tasks_ratio(config, make_cells):
+    """As in GrADS (arXiv 2511.08620), and as in the column `vs full` of the table of forgetting."""
+    quiz = config["general"]["tasks"]["quiz"]
+    config["general"]["tasks"]["exam"] = quiz | {"title": "Exam", "sample": 40}
+    claim = {"claim": "grads_density@0.5 forgets less than full on general"}
+    study = parse_study(config | {"claims": [claim, claim | {"form": "relative"}]})
+    frame = collect(study, make_cells(study))
+    found = {
+        (one.claim.claim.form, one.domain): one.estimate
+        for one in judge_claims(study, Estimates(frame), read_claims(study))
+    }
+    where = (frame["domain"] == "law") & (frame["metric"] == "acc")
+    dense, full = (frame[where & (frame["arm"] == arm)].set_index("task")["value"] for arm in ("grads_density", "full"))
+    assert found["relative", "law"].value == pytest.approx(100 * (dense / full - 1).mean())
+    assert found["relative", "law"].value != pytest.approx(100 * (dense.mean() / full.mean() - 1))
+    assert found["absolute", "law"].value == pytest.approx(100 * (dense - full).mean())
+    row = forgetting_table(study, Estimates(frame)).tidy.query("domain == 'law' and arm == 'grads_density'")
+    row = row[row["task"] == "mean"].iloc[0]
+    columns = [row[f"relative_to_full{end}"] for end in ("", "_low", "_high")]
+    one = found["relative", "law"]
+    assert [one.value, one.low, one.high] == pytest.approx([100 * column for column in columns])
+
+
+def test_a_task_without_baseline_leaves_the_mean_without(config, make_cells):
+    config["general"]["tasks"]["exam"] = config["general"]["tasks"]["quiz"] | {"title": "Exam"}
+    claim = {"claim": "grads_density@0.5 forgets less than full on general", "form": "relative"}
+    study = parse_study(config | {"claims": [claim]})
+    frame = collect(study, make_cells(study))
+    where = (frame["domain"] == "law") & (frame["task"] == "exam") & (frame["arm"] == "full")
+    frame.loc[where & (frame["metric"] == "acc"), ["value", "statistic"]] = 0.0, ""
+    found = {one.domain: one.verdict for one in judge_claims(study, Estimates(frame), read_claims(study))}
+    assert found["law"] == found["pooled"] == "no baseline"
 
 
 def test_a_small_bleu_is_no_baseline(judged):

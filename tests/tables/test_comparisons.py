@@ -80,6 +80,37 @@ def test_the_baseline_is_trained_in_the_same_way_where_there_is_one(arms):
     assert baselines(arms, Run("grads_density-on", "0.1")) == {"full": Run("full", "1")}
 
 
+def test_a_baseline_that_is_trained_otherwise_has_the_plain_one(config):
+    config["arms"] = {
+        "masked": {"method": "full", "strategy": "stm"},
+        "full": {"method": "full"},
+        "random-on": {"method": "random", "ratios": ["0.5"], "start": "warm"},
+        "random": {"method": "random", "ratios": ["0.5"]},
+        "grads": {"method": "grads", "ratios": ["0.5"], "strategy": "replay"},
+    }
+    study = parse_study(config)
+    full, half = Run("full", "1"), Run("random", "0.5")
+    assert baselines(study, full) == {}
+    assert baselines(study, Run("masked", "1")) == {"full": full}
+    assert baselines(study, half) == {"full": full}
+    assert baselines(study, Run("random-on", "0.5")) == {"full": full, "random": half}
+    # Nobody else trains as this arm does: the plain ones, wherever they stand in the config.
+    assert baselines(study, Run("grads", "0.5")) == {"full": full, "random": half}
+    del config["arms"]["full"], config["arms"]["random"]
+    study = parse_study(config)
+    assert baselines(study, Run("masked", "1")) == {}
+    assert baselines(study, Run("grads", "0.5")) == {"full": Run("masked", "1"), "random": Run("random-on", "0.5")}
+
+
+def test_who_scores_is_no_part_of_how_an_arm_is_trained(config):
+    config["models"]["other"] = {"title": "Other", "source": {"kind": "tiny"}}
+    config["arms"] |= {
+        "random-on": {"method": "random", "ratios": ["0.5"], "start": "warm"},
+        "scored": {"method": "grads", "ratios": ["0.5"], "start": "warm", "scorer": "other"},
+    }
+    assert baselines(parse_study(config), Run("scored", "0.5"))["random"] == Run("random-on", "0.5")
+
+
 def test_a_column_is_one_family(study, make_cells):
     estimates = Estimates(collect(study, make_cells(study)))
     compared = compare(study, estimates, "tiny", "law", METEOR)

@@ -35,13 +35,13 @@ BLEUS = {
 
 def test_rows_and_columns_are_arms_and_metrics(study, frame):
     table = domain_table(study, Estimates(frame))
-    assert table.header == ["arm", *["BLEU ↑", "METEOR ↑", "chrF ↑", "NLL ↓"] * 2]
-    assert table.groups == [("", 1), ("Law", 4), ("Tax", 4)]
+    assert table.header == ["arm", *["BLEU ↑", "METEOR ↑", "chrF ↑", "NLL ↓", "tokens"] * 2]
+    assert table.groups == [("", 1), ("Law", 5), ("Tax", 5)]
     (block,) = table.blocks
     assert block.title == "Tiny_1"
     arms = ["untuned", "full", "random@0.05", "random@0.5", "grads_density@0.5"]
     assert [row[0].text for row in block.rows] == arms
-    assert {len(row) for row in block.rows} == {9}
+    assert {len(row) for row in block.rows} == {11}
     assert table.label == study.label
 
 
@@ -52,6 +52,17 @@ def test_best_and_second_trained_arm_are_marked(study, frame):
     assert [entry.text for entry in column] == ["9.00", "6.00", "2.00", "7.50", "6.00"]
     assert [entry.place for entry in column] == [0, 2, 0, 1, 2]
     assert [entry.aside for entry in column] == [""] * 5
+
+
+def test_lengths_and_the_share_that_was_cut_stand_beside_the_metrics(study, frame):
+    _set(frame, "capped", "tax", {("full", "1"): 0.0})
+    table = domain_table(study, Estimates(frame))
+    full, half = (next(row for row in table.blocks[0].rows if row[0].text == name) for name in ("full", "random@0.5"))
+    assert [(full[place].text, full[place].aside) for place in (5, 10)] == [("11.5", "(12 % cut)"), ("11.5", "")]
+    assert (half[10].text, half[10].aside, half[10].place) == ("11.5", "(12 % cut)", 0)
+    lengths = table.tidy[table.tidy["metric"] == "new_tokens"]
+    assert len(lengths) == 10
+    assert set(lengths["value"]) == {11.5}
 
 
 def test_lower_likelihood_loss_is_better(study, frame):
@@ -75,7 +86,7 @@ def test_relative_gain_only_for_bleu_on_a_baseline_of_five(study, frame):
 
 def test_full_precision_in_the_tidy_columns(study, frame):
     tidy = domain_table(study, Estimates(frame)).tidy
-    assert len(tidy) == 2 * 5 * 4
+    assert len(tidy) == 2 * 5 * 6
     measured = frame[frame["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
     found = tidy[tidy["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
     assert found.to_dict() == measured.to_dict()
@@ -87,7 +98,7 @@ def test_notes_say_items_seeds_cap_and_signatures(study, frame):
         "Test items per domain: 6.",
         "items only",
         "(1 seed)",
-        "at 64 new tokens: at most 12 %",
+        "answers stopped at 64 tokens",
         "Signatures: BLEU nrefs:1|case:mixed.",
         "grads_density: arXiv 2511.08620",
     ):
@@ -112,6 +123,26 @@ def test_a_study_without_untuned_has_no_gain(config, make_cells):
     table = domain_table(study, Estimates(collect(study, make_cells(study))))
     assert "gain" not in table.tidy.columns
     assert len(table.blocks[0].rows) == 4
+
+
+def test_published_values_stand_beside_ours(config, make_cells):
+    config["published"] = [
+        {"run": "full", "measure": "bleu", "domain": "law", "value": 23.456, "source": "Table 2"},
+        {"run": "random@0.5", "measure": "bleu", "domain": "law", "value": 20.0, "source": "Table 2"},
+        {"run": "full", "measure": "quiz", "domain": "law", "value": 61.25, "source": "Table 3"},
+    ]
+    study = parse_study(config)
+    table = domain_table(study, Estimates(collect(study, make_cells(study))))
+    rows = {row[0].text: row for row in table.blocks[0].rows}
+    assert rows["full"][1].aside.endswith(" [23.46]")
+    assert rows["random@0.5"][1].aside.endswith("[20.00]")
+    assert not any("[" in entry.aside for entry in [*rows["untuned"], *rows["full"][2:]])
+    known = table.tidy[table.tidy["published"].notna()]
+    assert list(zip(known["arm"], known["domain"], known["metric"], known["published"], strict=True)) == [
+        ("full", "law", "bleu", 23.456),
+        ("random", "law", "bleu", 20.0),
+    ]
+    assert "In square brackets the published value, for full, random@0.5: Table 2." in table.notes
 
 
 def test_what_is_surely_better_than_full_is_marked(study, frame):

@@ -118,6 +118,53 @@ def test_ratios_are_those_of_their_definition(two_tasks):
     assert mean["relative_to_full_low"] < mean["relative_to_full"] < mean["relative_to_full_high"]
 
 
+def test_drift_is_compared_as_accuracy_is(study, make_cells):
+    """KL moves before accuracy does; an arm that moves less on every text is marked as better than full."""
+    frame = collect(study, make_cells(study))
+    where = (frame["domain"] == "law") & (frame["metric"] == "kl")
+    base = frame[where & (frame["arm"] == "full")].iloc[0]
+    index = frame[where & (frame["arm"] == "grads_density")].index[0]
+    frame.at[index, "items"] = [[item[0] / 4] for item in base["items"]]
+    frame.at[index, "value"] = base["value"] / 4
+    table = forgetting_table(study, Estimates(frame))
+    block = next(block for block in table.blocks if block.title.endswith("Law"))
+    row = next(row for row in block.rows if row[0].text.startswith("grads_density"))
+    assert "f+" in row[table.header.index("KL ↓")].aside
+    fact = table.tidy.query("domain == 'law' and arm == 'grads_density' and metric == 'kl'").iloc[0]
+    expected = Estimates(frame).difference(
+        "tiny", "law", Run("grads_density", "0.5"), Run("full", "1"), Quantity.general("text", "kl")
+    )
+    assert fact["against_full"] == pytest.approx(-0.75 * base["value"])
+    assert [fact["against_full_low"], fact["against_full_high"]] == [expected.low, expected.high]
+    assert any("KL" in note and "80 % power" in note for note in table.notes)
+
+
+def test_published_values_stand_beside_ours(config, make_cells):
+    of = {"run": "full", "domain": "tax"}
+    config["published"] = [
+        of | {"measure": "quiz", "value": 61.25, "source": "Table 3"},
+        of | {"measure": "general", "value": 55.0, "source": "Table 4"},
+        of | {"measure": "bleu", "value": 20.0, "source": "Table 2"},
+    ]
+    study = parse_study(config)
+    table = forgetting_table(study, Estimates(collect(study, make_cells(study))))
+    seen = {
+        (block.title.rpartition(" ")[2], row[0].text, table.header[place], entry.aside.partition("[")[2])
+        for block in table.blocks
+        for row in block.rows
+        for place, entry in enumerate(row)
+        if "[" in entry.aside
+    }
+    # Both columns are called so, one below the task's title and one below that of the mean.
+    assert seen == {("Tax", "full", "accuracy ↑", "61.2]"), ("Tax", "full", "accuracy ↑", "55.0]")}
+    known = table.tidy[table.tidy["published"].notna()]
+    assert list(zip(known["domain"], known["task"], known["published"], strict=True)) == [
+        ("tax", "quiz", 61.25),
+        ("tax", "mean", 55.0),
+    ]
+    assert "In square brackets the published value, for full: Table 3; full: Table 4." in table.notes
+
+
 def test_where_untuned_is_not_above_chance_nothing_above_it_is_kept(two_tasks):
     _, frame, make = two_tasks
     where = (frame["arm"] == "untuned") & (frame["task"] == "test") & (frame["metric"] == "acc")

@@ -49,7 +49,7 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
     make_partial(two_seeds, files, tmp_path / "partial")
     whole, found = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
     hole = (found["domain"] == "law") & (found["arm"] == "random") & (found["ratio"] == 0.5)
-    assert hole.sum() == 4
+    assert hole.sum() == 6
     compared = [name for name in found if name.startswith("against_")]
     others = found["domain"] == "tax"
     pd.testing.assert_frame_equal(found.loc[others, compared], whole.loc[others, compared], check_dtype=False)
@@ -91,7 +91,7 @@ def test_any_arm_may_be_missing(study, make_cells, tmp_path, gone):
     make_partial(study, files, tmp_path / "partial")
     text = (tmp_path / "partial/tables/domain.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith(f"| {gone}"))
-    assert row.count(ABSENT) == 8
+    assert row.count(ABSENT) == 10
 
 
 def test_a_study_without_a_finished_cell_is_refused(study, make_cells, tmp_path):

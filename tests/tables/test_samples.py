@@ -9,7 +9,18 @@ from scipy import stats
 
 from grads.runtime.errors import GradsError
 from grads.tables import samples, statistics
-from grads.tables.samples import CROSSED, ITEMS_ONLY, Sample, average, crossed_error, difference, ratio, scaled, shifted
+from grads.tables.samples import (
+    CROSSED,
+    ITEMS_ONLY,
+    NO_INTERVAL,
+    Sample,
+    average,
+    crossed_error,
+    difference,
+    ratio,
+    scaled,
+    shifted,
+)
 from grads.tables.statistics import REPLICATES, item_weights
 
 ITEMS = 60
@@ -157,6 +168,15 @@ def test_a_ratio_to_what_may_be_zero_has_no_interval():
     assert ratio(above, shifted(below, 0.1 - below.value)).estimate().has_interval is False
     assert ratio(above, shifted(below, -below.value)) is None
     assert ratio(above, shifted(below, -1 - below.value)) is None
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_single_item_has_no_interval(seeds):
+    """All draws of one item are alike, which would be a difference without error."""
+    found = of_table(np.arange(1.0, seeds + 1)[None]).estimate()
+    assert found.value == (seeds + 1) / 2
+    assert (found.n, found.kind, found.has_interval) == (1, NO_INTERVAL, False)
+    assert math.isnan(found.p)
 
 
 def test_no_draws_no_interval():

@@ -16,6 +16,7 @@ from grads.study.load import parse_study, read_yaml
 from grads.study.measures import FEATURES
 from grads.study.names import check_files
 from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
+from grads.study.published import read_published
 from grads.study.seeds import derive_seed
 
 try:
@@ -26,6 +27,7 @@ try:
     check_metrics(STUDY)
     check_files(STUDY)
     read_claims(STUDY)
+    read_published(STUDY)
 except GradsError as error:
     raise WorkflowError(str(error))
 
