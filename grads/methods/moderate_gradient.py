@@ -20,15 +20,15 @@ from typing import Literal
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.methods.signals import NormLayer, Point, gradient_measures
+from grads.methods.signals import NormLayers, Point, gradient_measures
 
 
 class ModerateGradient(Parameters):
     """Parameters of `moderate_gradient`."""
 
     point: Point = Field("base", description="Whose losses and gradients: untrained, after one epoch, or during it.")
-    layers: list[NormLayer] = Field(
-        ["adapter"], min_length=1, description="Layers whose gradient is measured; `weights` where all are trained."
+    layers: NormLayers = Field(
+        ["adapter"], description="Layers whose gradient is measured; `weights` where all are trained."
     )
     band: float = Field(1.0, gt=0, description="Half the width of the band of losses, in standard deviations.")
     counted: Literal["pool", "band"] = Field("pool", description="What the ratio is a share of.")
