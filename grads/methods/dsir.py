@@ -10,11 +10,10 @@ the validation records.
 
 Certain: hashed words and pairs, the weight, and the draw, as in the authors' code.
 
-Ours: the text is instruction, input and output, one below the other; a number
-is added to the target's counts in every bucket, since a target of few records has empty ones (the code adds 1e-8 to all
-probabilities, which makes one unseen word outweigh everything else); no length is too short by default, while the
-authors drop texts of less than 100 words; the hash is scikit-learn's. Weights are not divided by length, so that long
-records have the extreme ones.
+Ours: the text is instruction, input and output, one below the other; a number is added to the target's counts in every
+bucket, since a target of few records has empty ones (the code adds 1e-8 to all probabilities, which makes one unseen
+word outweigh everything else); no length is too short by default, while the authors drop texts of less than 100 words;
+the hash is scikit-learn's. Weights are not divided by length, so that long records have the extreme ones.
 """
 
 from __future__ import annotations
