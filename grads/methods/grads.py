@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.signals import Layer, Layers, Point, content, gradient_measures
@@ -57,6 +57,12 @@ class Grads(Parameters):
     point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
     layers: Layers = Field(["embedding", "head"], description="Layers whose gradients count.")
     encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; hidden states if none.")
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Grads:
+        if not (self.representativeness or self.diversity or self.similarity):
+            raise ValueError("all three weights are 0, so that nothing counts: raise representativeness, for one")
+        return self
 
 
 def needs(parameters: Grads) -> Needs:
