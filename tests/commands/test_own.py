@@ -273,3 +273,9 @@ def test_metrics_with_wordnet(grads, tmp_path, wordnet_folder):
     path.write_text(json.dumps({"reference": "a sofa", "prediction": "a couch"}) + "\n")
     result = grads("metrics", path, "--metric", "meteor", "--wordnet", wordnet_folder)
     assert float(result.stdout.split()[1]) > 0.9
+
+
+def test_fewer_records_than_asked_for_are_said(select, data, tmp_path):
+    (tmp_path / "few.jsonl").write_text("".join(data.read_text("utf-8").splitlines(keepends=True)[:3]))
+    result = select("s.jsonl", "--ratio", "0.5", "--method", "subset", "--parameter", f"file={tmp_path / 'few.jsonl'}")
+    assert "kept 3 instead of 10 of 20 eligible records" in result.output
