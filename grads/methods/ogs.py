@@ -11,8 +11,10 @@ both of the adapter of the untrained model, in a random projection.
 Certain: the anchor's mean gradient, and 1 - |cos|, as two readers of the paper have them.
 
 Ours: the paper's full form lets a policy trained by reinforcement choose clusters; the static form is how others re-ran
-it. Order and dropping of `signed` are of our making. A LoRA adapter of an untrained model has B = 0, so that its
-gradient is that of B alone. The paper measures with a small model of the same family, its navigator.
+it. The anchor is what `general.instructions` names, drawn evenly, where readers of the paper have 150 records of GSM8K,
+150 of MMLU and 100 of Alpaca. Order and dropping of `signed` are of our making. A LoRA adapter of an untrained model
+has B = 0, so that its gradient is that of B alone. The paper measures with a small model of the same family, its
+navigator, which is an arm's `scorer` here.
 """
 
 from typing import Literal
