@@ -52,15 +52,15 @@ def select(inputs: Inputs, parameters: Dsir) -> Choice:
     """Choose by the log-weights, with Gumbel noise where records are drawn."""
     import numpy as np
 
+    from grads.methods.signals import highest
+
     counts, words = bucket_counts(inputs.texts["train"], parameters.buckets)
     target, _ = bucket_counts(inputs.texts["validation"], parameters.buckets)
     score = counts @ log_ratios(target, counts, parameters.smoothing)
     if parameters.rule == "sample":
         score = score + np.array([gumbel(id_, inputs.seed) for id_ in inputs.pool["id"]])
-    order = np.argsort(-score, kind="stable")
     long_enough = words >= parameters.minimum_tokens
-    notes = {"too_short": int((~long_enough).sum())}
-    return Choice(score, order[long_enough[order]][: inputs.count], notes)
+    return Choice(score, highest(score, long_enough, inputs.count), {"too_short": int((~long_enough).sum())})
 
 
 def bucket_counts(texts: pd.DataFrame, buckets: int) -> tuple[csr_matrix, np.ndarray]:

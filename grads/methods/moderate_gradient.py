@@ -43,7 +43,7 @@ def select(inputs: Inputs, parameters: ModerateGradient) -> Choice:
     """Choose by minus the distance to the median norm; records out of the band stand below and are not chosen."""
     import numpy as np
 
-    from grads.methods.signals import below, gradient_norm
+    from grads.methods.signals import below, gradient_norm, highest
 
     statistics = inputs.signals[parameters.point]
     losses = statistics["response_nll"].to_numpy(dtype=float)
@@ -57,8 +57,7 @@ def select(inputs: Inputs, parameters: ModerateGradient) -> Choice:
     count = inputs.count
     if parameters.counted == "band":
         count = max(1, round(count / len(losses) * candidates))
-    order = np.argsort(-score, kind="stable")[: min(count, candidates)]
-    return Choice(score, order, {"in_band": candidates})
+    return Choice(score, highest(score, ~outside, count), {"in_band": candidates})
 
 
 METHOD = Method(

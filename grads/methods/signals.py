@@ -112,3 +112,11 @@ def below(score: np.ndarray, marked: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return np.where(marked, score - (np.ptp(score) + 1.0), score)
+
+
+def highest(score: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the highest of N scores among those allowed, at most `count`, ties by position."""
+    import numpy as np
+
+    order = np.argsort(-score, kind="stable")
+    return order[allowed[order]][:count]

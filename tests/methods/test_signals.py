@@ -19,6 +19,7 @@ from grads.methods.signals import (
     Reduction,
     count_near_the_mean,
     gradient_measures,
+    highest,
     magnitude,
     points_of,
     reduced,
@@ -157,3 +158,10 @@ def test_equal_norms_all_count(norm: float) -> None:
 def test_a_layer_is_listed_once(name: str) -> None:
     with pytest.raises(GradsError, match="a layer that is listed twice would count twice"):
         parse_parameters(find_method(name), {"layers": ["head", "head"]})
+
+
+def test_the_highest_are_those_allowed_with_ties_by_position() -> None:
+    score, allowed = np.array([1.0, 3.0, 2.0, 3.0, 2.0]), np.array([True, False, True, True, True])
+    assert highest(score, allowed, 3).tolist() == [3, 2, 4]
+    assert highest(score, allowed, 9).tolist() == [3, 2, 4, 0]
+    assert highest(score, ~allowed, 0).tolist() == []
