@@ -56,7 +56,7 @@ def select(inputs: Inputs, parameters: Ifd) -> Choice:
 METHOD = Method(
     "ifd",
     "IFD",
-    "arXiv 2308.12032; arXiv 2402.00530 for perplexities",
+    "arXiv 2308.12032, code @ad15ef5; for perplexities arXiv 2402.00530, code @f0764af",
     select,
     Ifd,
     needs,
