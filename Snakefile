@@ -28,6 +28,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/looked.smk"
+include: "workflow/rules/pages.smk"
 
 
 rule all:
@@ -35,8 +36,10 @@ rule all:
     input:
         rules.measurements.output,
         rules.tables.output,
+        rules.curves.output,
         rules.selection_tables.output,
         rules.overlap.output,
+        rules.pages.output,
 
 
 onstart:

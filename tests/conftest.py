@@ -1,6 +1,9 @@
 """What several tests share. Tests never reach for the network."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,21 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     prepare_model(TinySource(kind="tiny", seed=0), None, folder)
     return folder
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Callable[[Path], tuple[str, list[str]]]:
+    """Return a function that opens a page in a real browser: what it is after its scripts ran, and console messages."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--enable-logging=stderr"]
+
+    def opened(page: Path) -> tuple[str, list[str]]:
+        done = subprocess.run(
+            [found, *options, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", page.resolve().as_uri()],
+            capture_output=True, text=True, timeout=300, check=True,
+        )  # fmt: skip
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    return opened

@@ -118,14 +118,14 @@ def model_source(text: str) -> "FileSource | HubSource":
     """
     from grads.study.config import FileSource, HubSource
 
-    if Path(text).exists():
+    wanted = "give a save_pretrained folder, a .gguf file, owner/name or owner/name@revision"
+    if Path(text).is_dir() or (Path(text).is_file() and text.endswith(".gguf")):
         return FileSource(kind="file", path=text)
+    if Path(text).exists():
+        raise GradsError(f"--model {text} is a file, and no .gguf one: {wanted}")
     match = HUB_ID.fullmatch(text)
     if match is None or text.endswith(".gguf"):
-        raise GradsError(
-            f"--model {text}: there is no such folder or file, and it is no id of the hub: give a save_pretrained "
-            "folder, a .gguf file, owner/name or owner/name@revision"
-        )
+        raise GradsError(f"--model {text}: there is no such folder or file, and it is no id of the hub: {wanted}")
     return HubSource(kind="hub", id=match["id"], revision=match["revision"] or "main")
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -125,10 +126,14 @@ def encoders_of(given: Own) -> dict[str, str]:
     """Return the folders of the sentence encoders by their names.
 
     Raises:
-        GradsError: a folder is not there.
+        GradsError: a name is none that a config could have, or a folder is not there.
     """
+    from grads.study.section import NAME
+
     folders = texts(given.encoder or [], "--encoder", "NAME=FOLDER")
     for name, folder in folders.items():
+        if not re.fullmatch(NAME, name):
+            raise GradsError(f"--encoder {name}={folder}: '{name}' is no name: use a-z, 0-9, - and _ only")
         if not Path(folder).is_dir():
             raise GradsError(f"--encoder {name}={folder}: there is no such folder: give one that save_pretrained wrote")
     return folders

@@ -1,5 +1,6 @@
 """Commands about a study as a whole: check, list, run, clean."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from grads.runtime.errors import GradsError, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pydantic import BaseModel
     from rich.table import Table
 
     from grads.study.config import Arm, Study
@@ -101,8 +103,8 @@ def _plain_table(columns: list[str]) -> "Table":
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
     for place, column in enumerate(columns):
-        # Names are never broken: they are what is copied into a config.
-        table.add_column(column, overflow="fold", no_wrap=place == 0)
+        # Names and parameters are never broken: they are what is copied into a config.
+        table.add_column(column, overflow="fold", no_wrap=place == 0 or column == "parameters")
     return table
 
 
@@ -142,9 +144,9 @@ def _methods() -> "Table":
     for name, method in methods().items():
         defaults = method.shown
         needs = method.needs(defaults)
-        reads = " ".join([*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)])
-        parameters = " ".join(f"{key}={value}" for key, value in defaults.model_dump().items())
-        table.add_row(name, method.title, reads, parameters, method.source)
+        reads = [*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)]
+        reads += [*(f"texts:{split}" for split in sorted(needs.texts)), *["file"] * bool(needs.files)]
+        table.add_row(name, method.title, "\n".join(reads), _shown(defaults), method.source)
     return table
 
 
@@ -153,9 +155,16 @@ def _strategies() -> "Table":
 
     table = _plain_table(["strategy", "title", "parameters", "source"])
     for name, strategy in strategies().items():
-        parameters = " ".join(f"{key}={value}" for key, value in strategy.parameters().model_dump().items())
-        table.add_row(name, strategy.title, parameters, strategy.source)
+        table.add_row(name, strategy.title, _shown(strategy.parameters()), strategy.source)
     return table
+
+
+def _shown(parameters: "BaseModel") -> str:
+    """Return parameters one a line, as YAML has their values."""
+    from rich.markup import escape
+
+    pairs = parameters.model_dump().items()
+    return escape("\n".join(f"{key}={json.dumps(value)}".replace('"', "") for key, value in pairs))
 
 
 def _models(study: "Study") -> "Table":

@@ -46,7 +46,9 @@ def write_subset(
     counts = bench.counts()
     over_length = counts["read"] - counts["empty"] - counts["duplicate"] - meta["eligible"]
     left_out = f"{counts['empty']} empty, {counts['duplicate']} duplicate, {over_length} too long"
-    say(f"kept {meta['actual']} of {meta['eligible']} eligible records ({counts['read']} read, {left_out}): {out}")
+    short = f" instead of {meta['requested']}" * bool(meta["shortfall"])
+    kept = f"kept {meta['actual']}{short} of {meta['eligible']} eligible records"
+    say(f"{kept} ({counts['read']} read, {left_out}): {out}")
     say(f"scores: {scores}")
 
 

@@ -145,8 +145,9 @@ class Method:
             parameters give no count, but the method may take that of another arm.
         example: values for parameters that have no default, as lists, docs and tests show them.
         draws: whether, by default, chance plays a part, so that another seed chooses otherwise.
-        nested: whether a smaller selection is the beginning of every larger one.
-        may_fall_short: whether it may choose fewer records than it is asked for, which tables mark.
+        nested: whether, by default, a smaller selection is the beginning of every larger one.
+        may_fall_short: whether, by default, it may choose fewer records than it is asked for; tables mark what does,
+            whatever is declared.
     """
 
     name: str

@@ -5,7 +5,8 @@ distance: every record should have a chosen one with nearly its gradient. The gr
 of the largest F. A chosen record's weight is the number of records that are nearest to it; the strategy `weighted`
 trains with it.
 
-Certain: function, greedy algorithm and weights (B. Mirzasoleiman, J. Bilmes and J. Leskovec, ICML 2020, algorithm 1).
+Certain: function, greedy algorithm and weights (B. Mirzasoleiman, J. Bilmes and J. Leskovec, ICML 2020, arXiv
+1906.01827, algorithm 1).
 
 Ours:
 
@@ -183,4 +184,5 @@ class FacilityLocation:
         return np.round(more / self.unit, DECIMALS)
 
 
-METHOD = Method("craig", "CRAIG", "ICML 2020, Mirzasoleiman et al., algorithm 1", select, Craig, needs)
+# A pool of several parts gives each its share of the number asked for, so that a smaller number begins otherwise.
+METHOD = Method("craig", "CRAIG", "arXiv 1906.01827, algorithm 1", select, Craig, needs, nested=False)

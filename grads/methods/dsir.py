@@ -10,11 +10,10 @@ the validation records.
 
 Certain: hashed words and pairs, the weight, and the draw, as in the authors' code.
 
-Ours: the text is instruction, input and output, one below the other; a number
-is added to the target's counts in every bucket, since a target of few records has empty ones (the code adds 1e-8 to all
-probabilities, which makes one unseen word outweigh everything else); no length is too short by default, while the
-authors drop texts of less than 100 words; the hash is scikit-learn's. Weights are not divided by length, so that long
-records have the extreme ones.
+Ours: the text is instruction, input and output, one below the other; a number is added to the target's counts in every
+bucket, since a target of few records has empty ones (the code adds 1e-8 to all probabilities, which makes one unseen
+word outweigh everything else); no length is too short by default, while the authors drop texts of less than 100 words;
+the hash is scikit-learn's. Weights are not divided by length, so that long records have the extreme ones.
 """
 
 from __future__ import annotations
@@ -53,15 +52,15 @@ def select(inputs: Inputs, parameters: Dsir) -> Choice:
     """Choose by the log-weights, with Gumbel noise where records are drawn."""
     import numpy as np
 
+    from grads.methods.signals import highest
+
     counts, words = bucket_counts(inputs.texts["train"], parameters.buckets)
     target, _ = bucket_counts(inputs.texts["validation"], parameters.buckets)
     score = counts @ log_ratios(target, counts, parameters.smoothing)
     if parameters.rule == "sample":
         score = score + np.array([gumbel(id_, inputs.seed) for id_ in inputs.pool["id"]])
-    order = np.argsort(-score, kind="stable")
     long_enough = words >= parameters.minimum_tokens
-    notes = {"too_short": int((~long_enough).sum())}
-    return Choice(score, order[long_enough[order]][: inputs.count], notes)
+    return Choice(score, highest(score, long_enough, inputs.count), {"too_short": int((~long_enough).sum())})
 
 
 def bucket_counts(texts: pd.DataFrame, buckets: int) -> tuple[csr_matrix, np.ndarray]:

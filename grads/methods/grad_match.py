@@ -241,7 +241,7 @@ class Pursuit:
 METHOD = Method(
     "grad_match",
     "GRAD-MATCH",
-    "arXiv 2103.00123, algorithms 1 and 2",
+    "arXiv 2103.00123, algorithms 1 and 2; code decile-team/cords @8d10c7f",
     select,
     GradMatch,
     needs,

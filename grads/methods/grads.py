@@ -27,10 +27,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.methods.signals import Layer, Point, content, gradient_measures
+from grads.methods.signals import Layer, Layers, Point, content, gradient_measures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +55,14 @@ class Grads(Parameters):
     neighbours: int = Field(10, ge=1, description="Nearest neighbours of the diversity; all others if fewer.")
     exact: bool = Field(False, description="Densities and neighbours pair by pair however many records there are.")
     point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
-    layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
+    layers: Layers = Field(["embedding", "head"], description="Layers whose gradients count.")
     encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; hidden states if none.")
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Grads:
+        if not (self.representativeness or self.diversity or self.similarity):
+            raise ValueError("all three weights are 0, so that nothing counts: raise representativeness, for one")
+        return self
 
 
 def needs(parameters: Grads) -> Needs:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.methods.signals import Combination, Layer, Point, Reduction, gradient_measures
+from grads.methods.signals import Combination, Layers, Point, Reduction, gradient_measures
 from grads.study.seeds import gumbel
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class GradsDensity(Parameters):
     """Parameters of `grads_density`; the defaults are ours."""
 
     point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
-    layers: list[Layer] = Field(["embedding", "head"], min_length=1, description="Layers whose gradients count.")
+    layers: Layers = Field(["embedding", "head"], description="Layers whose gradients count.")
     reduction: Reduction = Field("l2", description="How a layer's gradient becomes a number.")
     combination: Combination = Field("sum", description="How the layers' numbers become one.")
     rule: Rule = Field("density", description="Which records are kept.")

@@ -13,15 +13,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.methods.signals import NormLayer, Point, gradient_measures, gradient_norm
+from grads.methods.signals import NormLayers, Point, gradient_measures, gradient_norm
 
 
 class Grand(Parameters):
     """Parameters of `grand`."""
 
     point: Point = Field("base", description="Whose gradients: untrained, after the preliminary epoch, or during it.")
-    layers: list[NormLayer] = Field(
-        ["head"], min_length=1, description="Layers whose gradient is measured; `weights` where all are trained."
+    layers: NormLayers = Field(
+        ["head"], description="Layers whose gradient is measured; `weights` where all are trained."
     )
 
 

@@ -39,7 +39,7 @@ def select(inputs: Inputs, parameters: Ifd) -> Choice:
     """Choose the highest ratios below 1; others stand below them."""
     import numpy as np
 
-    from grads.methods.signals import below
+    from grads.methods.signals import below, highest
 
     statistics = inputs.signals[parameters.point]
     given, alone = (statistics[name].to_numpy(dtype=float) for name in ("response_nll", "unconditional_nll"))
@@ -50,14 +50,13 @@ def select(inputs: Inputs, parameters: Ifd) -> Choice:
         ratio = np.where(alone > 0, given / np.where(alone > 0, alone, 1.0), 1.0 + 0 * given * alone)
     discarded = ratio >= 1
     score = below(ratio, discarded)
-    order = np.argsort(-score, kind="stable")[: min(inputs.count, int((~discarded).sum()))]
-    return Choice(score, order, {"discarded": int(discarded.sum())})
+    return Choice(score, highest(score, ~discarded, inputs.count), {"discarded": int(discarded.sum())})
 
 
 METHOD = Method(
     "ifd",
     "IFD",
-    "arXiv 2308.12032; arXiv 2402.00530 for perplexities",
+    "arXiv 2308.12032, code @ad15ef5; for perplexities arXiv 2402.00530, code @f0764af",
     select,
     Ifd,
     needs,

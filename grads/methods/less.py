@@ -47,15 +47,13 @@ def select(inputs: Inputs, parameters: Less) -> Choice:
     """Choose the records with the highest cosine to a subtask."""
     import numpy as np
 
-    from grads.methods.neighbours import DECIMALS, unit_rows
+    from grads.methods.neighbours import cosines_with
 
     names, targets = directions(inputs, parameters)
-    steps = inputs.features["warm"]["adam_features"].unit
-    cosines = np.concatenate([unit_rows(chunk.astype(float)) @ targets.T for chunk in steps.chunks()])
-    counts = np.bincount(cosines.argmax(axis=1), minlength=len(names)).tolist()
+    nearness = cosines_with(inputs.features["warm"]["adam_features"], targets)
+    counts = np.bincount(nearness.argmax(axis=1), minlength=len(names)).tolist()
     notes = {"records_nearest_to_subtask": dict(zip(names, counts, strict=True))}
-    # What lies below is rounding, and must not decide between equals.
-    return Choice(np.round(cosines.max(axis=1), DECIMALS), notes=notes)
+    return Choice(nearness.max(axis=1), notes=notes)
 
 
 def directions(inputs: Inputs, parameters: Less) -> tuple[list[str], np.ndarray]:

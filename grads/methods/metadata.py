@@ -59,7 +59,8 @@ def _numbers(records: pd.DataFrame, field: str) -> np.ndarray:
 
     if field not in records:
         raise GradsError(
-            f"no record has a field '{field}': name it in the domain's metadata; {nearest(field, records.columns)}"
+            f"no record has a field '{field}': name it in the domain's metadata (or by --metadata); "
+            f"{nearest(field, records.columns)}"
         )
     numbers = pd.to_numeric(records[field], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     return np.where(np.isfinite(numbers), numbers, np.nan)

@@ -20,15 +20,15 @@ from typing import Literal
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.methods.signals import NormLayer, Point, gradient_measures
+from grads.methods.signals import NormLayers, Point, gradient_measures
 
 
 class ModerateGradient(Parameters):
     """Parameters of `moderate_gradient`."""
 
     point: Point = Field("base", description="Whose losses and gradients: untrained, after one epoch, or during it.")
-    layers: list[NormLayer] = Field(
-        ["adapter"], min_length=1, description="Layers whose gradient is measured; `weights` where all are trained."
+    layers: NormLayers = Field(
+        ["adapter"], description="Layers whose gradient is measured; `weights` where all are trained."
     )
     band: float = Field(1.0, gt=0, description="Half the width of the band of losses, in standard deviations.")
     counted: Literal["pool", "band"] = Field("pool", description="What the ratio is a share of.")
@@ -43,7 +43,7 @@ def select(inputs: Inputs, parameters: ModerateGradient) -> Choice:
     """Choose by minus the distance to the median norm; records out of the band stand below and are not chosen."""
     import numpy as np
 
-    from grads.methods.signals import below, gradient_norm
+    from grads.methods.signals import below, gradient_norm, highest
 
     statistics = inputs.signals[parameters.point]
     losses = statistics["response_nll"].to_numpy(dtype=float)
@@ -57,8 +57,7 @@ def select(inputs: Inputs, parameters: ModerateGradient) -> Choice:
     count = inputs.count
     if parameters.counted == "band":
         count = max(1, round(count / len(losses) * candidates))
-    order = np.argsort(-score, kind="stable")[: min(count, candidates)]
-    return Choice(score, order, {"in_band": candidates})
+    return Choice(score, highest(score, ~outside, count), {"in_band": candidates})
 
 
 METHOD = Method(

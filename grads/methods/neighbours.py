@@ -46,6 +46,18 @@ def unit_matrix(vectors: Vectors) -> np.ndarray:
     return found
 
 
+def cosines_with(vectors: Vectors, directions: np.ndarray) -> np.ndarray:
+    """Return the cosines of N vectors to a direction of length 1 (N), or to J of them, J x d (N x J), to six decimals.
+
+    A direction that is shorter, as a mean of some is, gives the mean of the cosines to those. Zeros have cosine 0.
+    """
+    import numpy as np
+
+    found = np.concatenate([unit_rows(chunk.astype(float)) @ directions.T for chunk in vectors.unit.chunks()])
+    # Adding 0 makes -0 equal to 0.
+    return np.round(found, DECIMALS) + 0.0
+
+
 def nearest(vectors: Vectors, count: int, exact: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return each record's nearest others: cosines (float64, to six decimals) and positions, N x min(count, N - 1).
 

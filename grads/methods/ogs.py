@@ -11,8 +11,10 @@ both of the adapter of the untrained model, in a random projection.
 Certain: the anchor's mean gradient, and 1 - |cos|, as two readers of the paper have them.
 
 Ours: the paper's full form lets a policy trained by reinforcement choose clusters; the static form is how others re-ran
-it. Order and dropping of `signed` are of our making. A LoRA adapter of an untrained model has B = 0, so that its
-gradient is that of B alone. The paper measures with a small model of the same family, its navigator.
+it. The anchor is what `general.instructions` names, drawn evenly, where readers of the paper have 150 records of GSM8K,
+150 of MMLU and 100 of Alpaca. Order and dropping of `signed` are of our making. A LoRA adapter of an untrained model
+has B = 0, so that its gradient is that of B alone. The paper measures with a small model of the same family, its
+navigator, which is an arm's `scorer` here.
 """
 
 from typing import Literal
@@ -44,20 +46,17 @@ def select(inputs: Inputs, parameters: Ogs) -> Choice:
     """
     import numpy as np
 
-    from grads.methods.neighbours import DECIMALS, unit_rows
+    from grads.methods.neighbours import DECIMALS, cosines_with, unit_rows
+    from grads.methods.signals import highest
 
     reference = unit_rows(inputs.features["base-anchor"]["sgd_features"].mean()[None])[0]
     if not reference.any():
         raise GradsError("method 'ogs' finds the mean gradient of the anchor to be zero: use other anchor records")
-    gradients = inputs.features["base"]["sgd_features"].unit
-    cosines = np.concatenate([unit_rows(chunk.astype(float)) @ reference for chunk in gradients.chunks()])
-    # What lies below is rounding, and must not decide between equals; adding 0 makes -0 equal to 0.
-    cosines = np.round(cosines, DECIMALS) + 0.0
-    notes = {"in_conflict": int((cosines < 0).sum()), "mean_cosine": round(float(cosines.mean()), DECIMALS)}
+    along = cosines_with(inputs.features["base"]["sgd_features"], reference)
+    notes = {"in_conflict": int((along < 0).sum()), "mean_cosine": round(float(along.mean()), DECIMALS)}
     if parameters.variant == "orthogonal":
-        return Choice(1 - np.abs(cosines), notes=notes)
-    order = np.argsort(-cosines, kind="stable")
-    return Choice(cosines, order[cosines[order] >= 0][: inputs.count], notes)
+        return Choice(1 - np.abs(along), notes=notes)
+    return Choice(along, highest(along, along >= 0, inputs.count), notes)
 
 
 METHOD = Method("ogs", "OGS (static)", "arXiv 2602.06359, as described by third parties", select, Ogs, needs)

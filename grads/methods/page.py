@@ -31,6 +31,20 @@ same of validation records, the target's examples, and `base-anchor` and `warm-a
 `general.instructions` names. An arm with a `scorer` reads the signals of that model instead of those of the model that
 is trained. No method reads test records.
 
+So an arm can choose with a small model what a larger one is trained on, which GrADS is said to allow and OGS is built
+on; beside it stand the same method with the model's own signals, and chance:
+
+```yaml
+scorers:
+  small: {title: Small, source: {kind: hub, id: owner/small, revision: 0123456789abcdef0123456789abcdef01234567}}
+arms:
+  random: {method: random, ratios: [0.05]}
+  grads: {method: grads, ratios: [0.05]}
+  grads_small: {method: grads, ratios: [0.05], scorer: small}
+claims:
+  - {claim: grads_small@0.05 beats random@0.05 on bleu, source: "GrADS: subsets transfer to larger models"}
+```
+
 What a method's signals cost, with its defaults, is given in passes over the training records: E is the preliminary
 epoch of training, F a pass forward, B one forward and backward. `during` is an epoch in which each step takes the
 gradients beforehand, T the training run of a trajectory with a pass forward at each checkpoint. F(encoder) goes through

@@ -152,10 +152,16 @@ def _check_texts(study: Study, arm: str) -> None:
     for split in sorted(wanted - TEXTS):
         raise GradsError(f"arms.{arm}.method: '{method}' reads texts of '{split}': {nearest(split, sorted(TEXTS))}")
     if VALIDATION in wanted:
-        _check_uses_target(study, arm)
+        _check_target(study, arm)
 
 
-def _check_uses_target(study: Study, arm: str) -> None:
+def _check_target(study: Study, arm: str) -> None:
+    """Refuse a method that reads validation records where there are none, or where tables would not mark it."""
+    if not study.splits.validation:
+        raise GradsError(
+            f"arms.{arm}.method: '{study.arms[arm].method}' with these parameters reads validation records, and there "
+            "are none: set splits.validation above 0, or remove the arm"
+        )
     if not arm_uses_target(study, arm):
         raise GradsError(
             f"arms.{arm}.method: '{study.arms[arm].method}' reads validation records, and tables mark such methods: "
@@ -176,7 +182,7 @@ def _check_signals(study: Study, arm: str) -> None:
                 f"cannot hold: {nearest(name, known)}"
             )
         if records == VALIDATION:
-            _check_uses_target(study, arm)
+            _check_target(study, arm)
         if records == ANCHOR and study.general.instructions is None:
             raise GradsError(
                 f"arms.{arm}.method: '{study.arms[arm].method}' reads signals of general instructions: add the section "

@@ -46,16 +46,12 @@ def needs(_parameters: RdsPlus) -> Needs:
 
 def select(inputs: Inputs, parameters: RdsPlus) -> Choice:
     """Choose by the mean cosine to the validation records, or as they take turns."""
-    import numpy as np
-
-    from grads.methods.neighbours import DECIMALS, unit_matrix, unit_rows
+    from grads.methods.neighbours import cosines_with, unit_matrix
 
     states = inputs.features["base"]["weighted_hidden"]
     queries = unit_matrix(inputs.features["base-validation"]["weighted_hidden"])
     if parameters.aggregate == "mean":
-        mean = queries.mean(axis=0, dtype=float)
-        cosines = [unit_rows(chunk.astype(float)) @ mean for chunk in states.unit.chunks()]
-        return Choice(np.round(np.concatenate(cosines), DECIMALS))
+        return Choice(cosines_with(states, queries.mean(axis=0, dtype=float)))
     records = unit_matrix(states)
     passing = parameters.aggregate == "round_robin_pass"
     length = inputs.count if passing else min(inputs.count, max(1, LISTED // len(queries)))

@@ -2,13 +2,13 @@
 
 A small model is trained on the whole pool, and each record's loss at its checkpoints is its trajectory. Records with
 similar trajectories have similar gradients, so trajectories are clustered (k-means) and every cluster gives the same
-number of records, small ones all they have; what they lack is shared among the larger. Clusters of at most two records,
-which are outliers, come last. Within a cluster the draw is random.
+number of records, small ones all they have; what they lack, and what cannot be divided, goes to the larger. Clusters of
+at most two records, which are outliers, come last, drawn as if they were one. Within a cluster the draw is random.
 
 Certain: all of that is the paper and its code.
 
-An equal share of every cluster is the same as going round: each cluster's first record, then each one's second, the
-smallest cluster first, and one that is exhausted is passed over. So a smaller selection lies inside every larger one.
+Equal shares are the same as going round: each cluster's first record, then each one's second, the largest cluster
+first, and one that is exhausted is passed over. So a smaller selection lies inside every larger one.
 
 Ours: the paper does this in every source of the data, smallest first; here a domain is one source. The initial centres
 are those of k-means++ (scikit-learn), where the code draws records (faiss); 20 iterations as there.
@@ -74,6 +74,8 @@ def clusters_of(trajectories: np.ndarray, clusters: int, seed: int) -> np.ndarra
 def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Return the positions of N records, the first of every cluster, then the second of every cluster, and so on.
 
+    In each turn the largest cluster comes first; records of outlying clusters come after all turns, by their place.
+
     Args:
         cluster: of each record, from 0 without gaps.
         place: of each record, in the order in which its cluster gives its records.
@@ -87,7 +89,17 @@ def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:
     # Clusters of one size take their turn by the place of their first records.
     first = np.full(len(sizes), len(place))
     np.minimum.at(first, cluster, place)
-    return np.lexsort((first[cluster], sizes[cluster], turn, sizes[cluster] <= OUTLIERS))
+    outlier, size = sizes[cluster] <= OUTLIERS, sizes[cluster]
+    keys = (np.where(outlier, place, first[cluster]), np.where(outlier, 0, -size), np.where(outlier, 0, turn), outlier)
+    return np.lexsort(keys)
 
 
-METHOD = Method("s2l", "S2L", "arXiv 2403.07384, algorithm 1", select, SmallToLarge, needs, draws=True)
+METHOD = Method(
+    "s2l",
+    "S2L",
+    "arXiv 2403.07384, algorithm 1; code BigML-CS-UCLA/S2L @2bc84dd",
+    select,
+    SmallToLarge,
+    needs,
+    draws=True,
+)

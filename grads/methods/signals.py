@@ -6,7 +6,9 @@ And which embeddings stand for the content.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
+
+from pydantic import AfterValidator, Field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,17 @@ Point = Literal["warm", "base", "during"]
 FeaturePoint = Literal["warm", "base"]
 Layer = Literal["embedding", "head", "adapter"]
 NormLayer = Literal["embedding", "head", "adapter", "weights"]
+LayerName = TypeVar("LayerName", bound=str)
+
+
+def _each_once(layers: list[LayerName]) -> list[LayerName]:
+    if len(set(layers)) < len(layers):
+        raise ValueError("a layer that is listed twice would count twice: remove one")
+    return layers
+
+
+Layers = Annotated[list[Layer], Field(min_length=1), AfterValidator(_each_once)]
+NormLayers = Annotated[list[NormLayer], Field(min_length=1), AfterValidator(_each_once)]
 Reduction = Literal["l2", "mean_abs", "std", "range", "vector"]
 Combination = Literal["sum", "zsum", "product", "joint", "embedding", "head"]
 
@@ -99,3 +112,11 @@ def below(score: np.ndarray, marked: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return np.where(marked, score - (np.ptp(score) + 1.0), score)
+
+
+def highest(score: np.ndarray, allowed: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the highest of N scores among those allowed, at most `count`, ties by position."""
+    import numpy as np
+
+    order = np.argsort(-score, kind="stable")
+    return order[allowed[order]][:count]

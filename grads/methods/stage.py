@@ -58,11 +58,10 @@ def select_records(
         scorer: `tokens` of the model that the signals are of, where that is another than the one that is trained.
 
     Raises:
-        GradsError: a parameter is wrong, an input is missing or belongs to other records, or a score is NaN.
+        GradsError: a parameter is wrong, an input is missing or of other records, a score is NaN, or nothing is kept.
     """
-    started = time.monotonic()
-    method, given = find_method(method_name), _Given(stores, references, texts or {}, scorer)
-    parsed = parse_parameters(method, parameters)
+    started, method = time.monotonic(), find_method(method_name)
+    given, parsed = _Given(stores, references, texts or {}, scorer), parse_parameters(method, parameters)
     inputs = _inputs(method.needs(parsed), given, seed, ratio == AUTO)
     requested = _requested(method, parsed, ratio, inputs)
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
@@ -241,6 +240,12 @@ def _table(method: Method, ids: pd.Series, choice: Choice, count: int) -> pd.Dat
     kept[chosen] = True
     if len(chosen) > count or kept.sum() != len(chosen):
         raise ValueError(f"method '{method.name}' returned {len(chosen)} places, some twice or more than {count}")
+    if count and not len(chosen):
+        notes = ", ".join(f"{key}: {value}" for key, value in choice.notes.items())
+        raise GradsError(
+            f"method '{method.name}' keeps none of {len(ids)} records ({notes}): change its parameters, or choose "
+            "another method"
+        )
     order = np.concatenate([chosen, by_score[~kept[by_score]]])
     columns = {"id": ids, "score": score, "rank": 0, "kept": kept, "weight": _weights(method, choice, kept)}
     table = pd.DataFrame(columns).iloc[order].reset_index(drop=True)

@@ -54,9 +54,12 @@ def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) ->
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise GradsError(f"{what} has no parameter '{key}': {nearest(key, model.model_fields)}") from None
+        if first["type"] == "missing":
+            raise GradsError(f"{what} needs the parameter '{key}', which is not given: give it") from None
+        said = first["msg"].removeprefix("Value error, ")
         if not key:  # Parameters that do not go together.
-            raise GradsError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from None
-        raise GradsError(f"parameter '{key}' of {what} is {first['input']!r}: {first['msg']}") from None
+            raise GradsError(f"{what}: {said}") from None
+        raise GradsError(f"parameter '{key}' of {what} is {first['input']!r}: {said}") from None
 
 
 def parameters_table(model: type[BaseModel]) -> str:

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["bf16", "float32"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 LossTurns = Literal["last", "all"]
 RecordField = Literal[
     "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"

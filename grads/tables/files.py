@@ -10,9 +10,12 @@ from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, st
 from grads.study.switches import variants
 
 TABLES = ("domain", "forgetting", "cost")
-FIGURES = ("ratio", "tradeoff")
 SELECTION_TABLES = ("overlap", "subsets")
-SELECTION_FIGURES = ("overlap",)
+
+
+def figure_names(study: Study) -> list[str]:
+    """Return the figures of a study that are made from its long table."""
+    return ["ratio", "tradeoff", *(["benchmarks"] if study.general.tasks else []), "efficiency"]
 
 
 def table_names(study: Study) -> list[str]:
@@ -111,6 +114,38 @@ def listed(files: CellFiles) -> list[Path]:
 
 
 @dataclass(frozen=True)
+class AnswerFiles:
+    """What a domain's models were asked, and what they answered.
+
+    Attributes:
+        records: Parquet of the domain's records, by split.
+        predictions: the answers, as JSON lines, of the first seed's cell for each model, arm and ratio.
+    """
+
+    records: dict[str, Path]
+    predictions: dict[Cell, Path]
+
+    @property
+    def test(self) -> Path:
+        """Parquet of the records that were asked."""
+        return self.records["test"]
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of these files."""
+        return [*self.records.values(), *self.predictions.values()]
+
+
+def answer_files(study: Study, domain: str) -> AnswerFiles:
+    """Return the files of a domain's questions and answers, in the order of the config."""
+    paths = Paths(study.study)
+    records = {split: paths.records(domain, split) for split in ("train", "validation", "test")}
+    mine = [cell for cell in cells(study) if cell.domain == domain]
+    first = [cell for cell in mine if not cell.trained or cell.seed == study.seeds[0]]
+    return AnswerFiles(records, {cell: paths.run(cell) / "predictions.jsonl" for cell in first})
+
+
+@dataclass(frozen=True)
 class SelectionFiles:
     """A selection, and the files that say more of the records that it was made from.
 
@@ -129,6 +164,14 @@ class SelectionFiles:
     tokens: Path
     stores: Mapping[str, Path]
     reads: Mapping[str, Sequence[str]]
+
+    @property
+    def magnitudes(self) -> tuple[str, list[str]] | None:
+        """The store and the columns whose sum is a record's gradient magnitude: l2 norms, if the method reads any."""
+        for store in sorted(self.reads):
+            if norms := [name for name in self.reads[store] if name.endswith("_l2")]:
+                return store, norms
+        return None
 
     @property
     def paths(self) -> list[Path]:
@@ -161,3 +204,8 @@ def selection_files(study: Study, reads: Mapping[str, Mapping[str, Sequence[str]
         for cell in cells(study)
         if cell.trained
     ]
+
+
+def selection_figures(files: Sequence[SelectionFiles]) -> list[str]:
+    """Return the figures of a study that are made from its selections; magnitudes where a method reads some."""
+    return ["overlap", *(["magnitudes"] if any(one.magnitudes for one in files) else [])]

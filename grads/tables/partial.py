@@ -1,4 +1,4 @@
-"""Tables over what a study has so far: stamped, with what is missing listed, and no mean over an incomplete set."""
+"""Tables and figures over what a study has so far: stamped, what is missing listed, no mean over an incomplete set."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ from grads.study.grid import Cell, cells
 from grads.tables.estimates import Estimates
 from grads.tables.files import CellFiles, missing_files
 from grads.tables.measurements import collect, write_measurements
-from grads.tables.stage import write_tables
+from grads.tables.stage import make_curves, write_figures, write_tables
 
 SHOWN = 20
 """Missing cells that are named on the screen; missing.csv names all."""
 
 
 def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Path]:
-    """Write `tables/`, `measurements.parquet` and `missing.csv` to the folder `out`; return what was written.
+    """Write `tables/`, `figures/`, `measurements.parquet` and `missing.csv` to `out`; return what was written.
 
     The measurements hold every finished cell. The tables show an arm at a ratio only where all of its seeds are there,
-    for a mean over other seeds would not compare; a dash stands for the rest. Cells are taken as they lie on disk: that
-    one is out of date is what Snakemake notices, not this.
+    for a mean over other seeds would not compare; a dash stands for the rest, and figures leave it
+    out. Cells are taken as they lie on disk: that one is out of date is what Snakemake notices, not this.
 
     Raises:
         GradsError: no cell is finished yet, or a file of a finished cell cannot be used.
@@ -38,16 +38,23 @@ def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Pa
     write_text(out / "missing.csv", _missing_list(missing))
     estimates = Estimates(_complete_runs(frame, missing), partial=True)
     label = f"PARTIAL: {len(done)} of {len(cells(study))} cells. {study.label}"
-    write_tables(study.model_copy(update={"label": label}), estimates, out / "tables")
+    stamped = study.model_copy(update={"label": label})
+    write_tables(stamped, estimates, out / "tables")
+    write_figures(stamped, estimates, out / "figures")
+    make_curves(stamped, [one for one in done if _run(one.cell) not in map(_run, missing)], out / "figures")
     _report(study, missing, len(done))
-    return [out / "measurements.parquet", out / "missing.csv", out / "tables"]
+    return [out / "measurements.parquet", out / "missing.csv", out / "tables", out / "figures"]
 
 
 def _complete_runs(frame: pd.DataFrame, missing: dict[Cell, list[Path]]) -> pd.DataFrame:
     """Return the rows whose arm and ratio have all seeds on their model and domain."""
-    holes = {(cell.model, cell.domain, cell.arm, cell.ratio) for cell in missing}
+    holes = set(map(_run, missing))
     keys = zip(frame["model"], frame["domain"], frame["arm"], frame["ratio"], strict=True)
     return frame[[key not in holes for key in keys]]
+
+
+def _run(cell: Cell) -> tuple[str, str, str, str]:
+    return (cell.model, cell.domain, cell.arm, cell.ratio)
 
 
 def _missing_list(missing: dict[Cell, list[Path]]) -> str:

@@ -1,11 +1,11 @@
 """Tables as files: CSV for machines, Markdown and HTML to read, LaTeX (booktabs) for a paper."""
 
-import html
 import re
 from pathlib import Path
 
 from grads.runtime.files import write_text
-from grads.tables.layout import Block, Entry, Table
+from grads.tables.layout import Entry, Table
+from grads.tables.page import page
 
 _LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -26,22 +26,6 @@ _LATEX = {
 
 # What has a meaning in Markdown, within a line.
 _MARKUP = re.compile(r"[\\`*_\[\]<>~#&$]")
-
-_STYLE = """
-body { font: 13.5px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
-.label { display: inline-block; padding: .2rem .6rem; background: #fdf3d8; border-left: 4px solid #d9a400; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-table { font-variant-numeric: tabular-nums; }
-th, td { padding: .18rem .5rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-thead tr:last-child th { border-bottom: 1px solid; }
-thead .group { text-align: center; border-bottom: 1px solid #999; border-left: .6rem solid #fff; }
-tbody th.block { text-align: left; padding-top: .8rem; font-style: italic; font-weight: normal; color: #555; }
-tbody tr:hover td { background: #f2f6fa; }
-small { color: #666; } .best { font-weight: 700; } .second { text-decoration: underline; }
-td.prose { text-align: left; white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } .notes { max-width: 60rem; color: #444; padding-left: 1.2rem; }
-"""
 
 
 def write_table(table: Table, stem: Path) -> None:
@@ -89,24 +73,6 @@ def latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{table*}"]) + "\n"
 
 
-def page(table: Table) -> str:
-    """Return the table as an HTML page that needs no other file: Snakemake's report shows a CSV as a download only."""
-    groups = "".join(
-        f'<th class="group" colspan="{width}">{html.escape(title)}</th>' if title else f'<th colspan="{width}"></th>'
-        for title, width in table.groups
-    )
-    header = "".join(f"<th>{html.escape(title)}</th>" for title in table.header)
-    rows = "\n".join(_html_block(block, len(table.header)) for block in table.blocks)
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
-    top = f"<thead>{f'<tr>{groups}</tr>' if any(title for title, _ in table.groups) else ''}<tr>{header}</tr></thead>"
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(table.name)}</title>\n'
-        f'<style>{_STYLE}</style></head>\n<body>\n<p class="label">{html.escape(table.label)}</p>\n'
-        f'<p>{html.escape(table.caption)}</p>\n<div class="wide"><table>\n{top}\n<tbody>\n{rows}\n</tbody>\n'
-        f'</table></div>\n<ul class="notes">{notes}</ul>\n</body>\n</html>\n'
-    )
-
-
 def escape(text: str) -> str:
     """Return text with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(character, character) for character in text)
@@ -147,15 +113,3 @@ def _latex_groups(table: Table) -> list[str]:
             rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
         column += width
     return [" & ".join(titles) + r" \\", "".join(rules)]
-
-
-def _html_block(block: Block, columns: int) -> str:
-    title = f'<tr><th class="block" colspan="{columns}">{html.escape(block.title)}</th></tr>\n' if block.title else ""
-    return title + "\n".join("<tr>" + "".join(map(_html_entry, row)) + "</tr>" for row in block.rows)
-
-
-def _html_entry(entry: Entry) -> str:
-    style = {1: ' class="best"', 2: ' class="second"'}.get(entry.place, "")
-    aside = f" <small>{html.escape(entry.aside)}</small>" if entry.aside else ""
-    kind = ' class="prose"' if entry.prose else ""
-    return f"<td{kind}><span{style}>{html.escape(entry.text)}</span>{aside}</td>"

@@ -12,8 +12,9 @@ from grads.runtime.progress import say
 from grads.study.config import Study
 from grads.tables import extremes, overlap, subsets
 from grads.tables.chosen import Pool, pools
-from grads.tables.figures import write_figure
-from grads.tables.files import SelectionFiles
+from grads.tables.figures.drawing import write_figure
+from grads.tables.figures.magnitudes import magnitude_figure, magnitudes_of
+from grads.tables.files import SelectionFiles, selection_figures
 from grads.tables.heatmap import overlap_figure
 from grads.tables.layout import Table
 from grads.tables.render import write_table
@@ -36,7 +37,9 @@ _LOOKS = {
 
 
 def make_selection_tables(study: Study, files: Sequence[SelectionFiles], tables: Path, figures: Path) -> None:
-    """Write the tables `overlap`, `subsets` and `extremes`, and the figure `overlap`.
+    """Write the tables `overlap`, `subsets` and `extremes`, and the figures `overlap` and `magnitudes`.
+
+    The latter only where a method reads norms of gradients.
 
     Raises:
         GradsError: a file is missing.
@@ -62,12 +65,16 @@ def make_partial_selections(study: Study, files: Sequence[SelectionFiles], out: 
 
 def _make(study: Study, files: Sequence[SelectionFiles], tables: Path, figures: Path) -> None:
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in _LOOKS}
+    magnitudes = []
     for pool in pools(study, files):
         say(f"selections: {pool.model}/{pool.domain}")
         for name, look in _LOOKS.items():
             found[name] += look.find(study, pool)
+        magnitudes += magnitudes_of(study, pool)
     for name, look in _LOOKS.items():
         facts = pd.DataFrame(found[name], columns=None if found[name] else list(look.columns))
         write_table(look.table(study, facts), tables / name)
         if name == "overlap":
             write_figure(overlap_figure(study, facts), figures / name)
+    if "magnitudes" in selection_figures(files):
+        write_figure(magnitude_figure(study, magnitudes), figures / "magnitudes")

@@ -11,8 +11,13 @@ from grads.tables.cost import cost_table
 from grads.tables.cross import cross_table
 from grads.tables.domain import domain_table
 from grads.tables.estimates import Estimates
-from grads.tables.figures import ratio_figure, tradeoff_figure, write_figure
-from grads.tables.files import FIGURES, CellFiles, table_names
+from grads.tables.figures.benchmarks import benchmark_figure
+from grads.tables.figures.curves import curve_figure
+from grads.tables.figures.drawing import write_figure
+from grads.tables.figures.efficiency import efficiency_figure
+from grads.tables.figures.ratio import ratio_figure
+from grads.tables.figures.tradeoff import tradeoff_figure
+from grads.tables.files import CellFiles, figure_names, table_names
 from grads.tables.forgetting import forgetting_table
 from grads.tables.measurements import collect, read_measurements, write_measurements
 from grads.tables.render import write_table
@@ -26,7 +31,12 @@ _BUILD_TABLE = {
     "ablation": ablation_table,
     "claims": claims_table,
 }
-_DRAW_FIGURE = {"ratio": ratio_figure, "tradeoff": tradeoff_figure}
+_DRAW_FIGURE = {
+    "ratio": ratio_figure,
+    "tradeoff": tradeoff_figure,
+    "benchmarks": benchmark_figure,
+    "efficiency": efficiency_figure,
+}
 
 
 def make_measurements(study: Study, files: Sequence[CellFiles], out: Path) -> None:
@@ -48,9 +58,17 @@ def make_tables(study: Study, measurements: Path, tables: Path, figures: Path) -
     """
     estimates = Estimates(read_measurements(measurements))
     write_tables(study, estimates, tables)
-    for name in FIGURES:
-        say(f"figures: {name}")
-        write_figure(_DRAW_FIGURE[name](study, estimates), figures / name)
+    write_figures(study, estimates, figures)
+
+
+def make_curves(study: Study, files: Sequence[CellFiles], figures: Path) -> None:
+    """Write the figure `curves` (SVG, PDF) from the summaries of trainings.
+
+    Raises:
+        GradsError: one of them has no curve.
+    """
+    say("figures: curves")
+    write_figure(curve_figure(study, files), figures / "curves")
 
 
 def write_tables(study: Study, estimates: Estimates, folder: Path) -> None:
@@ -58,3 +76,10 @@ def write_tables(study: Study, estimates: Estimates, folder: Path) -> None:
     for name in table_names(study):
         say(f"tables: {name}")
         write_table(_BUILD_TABLE[name](study, estimates), folder / name)
+
+
+def write_figures(study: Study, estimates: Estimates, folder: Path) -> None:
+    """Write every figure of the long table (SVG, PDF) to `folder`."""
+    for name in figure_names(study):
+        say(f"figures: {name}")
+        write_figure(_DRAW_FIGURE[name](study, estimates), folder / name)

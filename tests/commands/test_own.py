@@ -88,7 +88,7 @@ def test_a_mistake_is_one_sentence(select, options, sentence):
     [
         ({"--model": "nowhere"}, "--model nowhere: there is no such folder or file"),
         ({"--model": "."}, "has no config.json"),
-        ({"--model": "notes.txt"}, "notes.txt is neither a folder nor a .gguf file"),
+        ({"--model": "notes.txt"}, "--model notes.txt is a file, and no .gguf one: give"),
         ({"--data": "absent.jsonl"}, "--data absent.jsonl is not there"),
         ({"--data": "folder.jsonl"}, "--data folder.jsonl is a folder"),
         ({"--data": "empty.jsonl"}, "empty.jsonl holds no record"),
@@ -102,6 +102,7 @@ def test_a_mistake_is_one_sentence(select, options, sentence):
         ({"--out": "notes.txt/subset.jsonl"}, "nothing can be written to the folder notes.txt"),
         ({"--work": "notes.txt"}, "--work notes.txt: nothing can be written"),
         ({"--encoder": "a"}, "--encoder a: found no NAME=FOLDER"),
+        ({"--encoder": "a/b=folder.jsonl"}, "--encoder a/b=folder.jsonl: 'a/b' is no name"),
         ({"--encoder": "a=absent"}, "--encoder a=absent: there is no such folder"),
         ({"--parameter": "encoder=b"}, "--parameter encoder=b: no encoder has that name"),
         ({"--field": "question=q"}, "--field question: did you mean 'completion'"),
@@ -272,3 +273,9 @@ def test_metrics_with_wordnet(grads, tmp_path, wordnet_folder):
     path.write_text(json.dumps({"reference": "a sofa", "prediction": "a couch"}) + "\n")
     result = grads("metrics", path, "--metric", "meteor", "--wordnet", wordnet_folder)
     assert float(result.stdout.split()[1]) > 0.9
+
+
+def test_fewer_records_than_asked_for_are_said(select, data, tmp_path):
+    (tmp_path / "few.jsonl").write_text("".join(data.read_text("utf-8").splitlines(keepends=True)[:3]))
+    result = select("s.jsonl", "--ratio", "0.5", "--method", "subset", "--parameter", f"file={tmp_path / 'few.jsonl'}")
+    assert "kept 3 instead of 10 of 20 eligible records" in result.output

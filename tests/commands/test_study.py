@@ -50,7 +50,12 @@ def test_check_shows_how_an_arm_is_trained(grads, tmp_path, monkeypatch):
 def test_list_names_what_there_is(grads):
     from grads.methods.registry import methods
 
-    assert all(re.search(rf"^{name} ", grads("list", "methods").stdout, re.M) for name in methods())
+    listed = grads("list", "methods").stdout
+    assert all(re.search(rf"^{name} ", listed, re.M) for name in methods())
+    # Parameters stand as they are written, one a line; a method that reads texts or a file says so.
+    assert "layers=[embedding, head]" in listed
+    assert re.search(r"^dsir +DSIR +texts:", listed, re.M)
+    assert re.search(r"^subset +Given +file ", listed, re.M)
     from grads.train.strategies.registry import strategies
 
     assert all(re.search(rf"^{name} ", grads("list", "strategies").stdout, re.M) for name in strategies())

@@ -10,7 +10,9 @@ from scipy.stats import gaussian_kde, rankdata
 
 from grads.data.vectors import Vectors, split_lengths
 from grads.methods import neighbours as neighbours_module
-from grads.methods.grads import diversity, magnitude_columns, rank_share, usable_columns
+from grads.methods.grads import METHOD, diversity, magnitude_columns, rank_share, usable_columns
+from grads.methods.registry import parse_parameters
+from grads.runtime.errors import GradsError
 
 Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
 
@@ -130,3 +132,8 @@ def test_record_without_gradient_takes_the_smallest_magnitude_and_is_counted() -
 
 def test_all_columns_constant_leaves_none() -> None:
     assert usable_columns({"x": np.ones(3), "y": np.zeros(3)}) == ([], {"x": "constant", "y": "constant"})
+
+
+def test_weights_of_which_none_counts_are_refused() -> None:
+    with pytest.raises(GradsError, match="'grads': all three weights are 0"):
+        parse_parameters(METHOD, dict.fromkeys(("representativeness", "diversity", "similarity"), 0.0))

@@ -5,11 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
 from grads.data.vectors import Vectors, split_lengths
 from grads.methods import neighbours
-from grads.methods.neighbours import nearest, unit_matrix, unit_rows
+from grads.methods.neighbours import cosines_with, nearest, unit_matrix, unit_rows
 
 
 def made(count: int, dimensions: int = 8, seed: int = 0) -> Vectors:
@@ -89,3 +90,13 @@ def test_the_module_imports_nothing_heavy() -> None:
     code = "import sys, grads.methods.neighbours; print(sorted({'faiss', 'numpy', 'torch'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_cosines_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grads.data.vectors.CHUNK", 40)
+    vectors, others = made(30), unit_rows(np.asarray(made(4, seed=1), dtype=float))
+    expected = cosine_similarity(np.asarray(vectors), others)
+    np.testing.assert_allclose(cosines_with(vectors, others), expected, atol=1e-3)
+    np.testing.assert_allclose(cosines_with(vectors, others.mean(axis=0)), expected.mean(axis=1), atol=1e-3)
+    zeros = Vectors(*split_lengths(np.zeros((2, 8))))
+    assert not np.signbit(cosines_with(zeros, -others)).any()

@@ -251,3 +251,16 @@ def test_scorers_that_could_score_nothing_are_refused(arm: dict[str, Any], sente
 def test_a_model_is_trained_or_only_scores() -> None:
     with pytest.raises(GradsError, match=r"'scorers\.tiny': this is also a key of 'models'"):
         parse_study(copy.deepcopy(SMOKE) | {"scorers": {"tiny": TINY}})
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [("less", {}), ("dsir", {}), ("rds_plus", {}), ("g2is", {}), ("grad_match", {"target": "validation"})],
+)
+def test_validation_records_that_are_read_must_be_there(method: str, parameters: dict[str, Any]) -> None:
+    config = copy.deepcopy(SMOKE) | {"splits": {"validation": 0, "test": 8}}
+    config["arms"] = {"mine": {"method": method, "ratios": ["0.5"], "parameters": parameters}}
+    with pytest.raises(GradsError, match=rf"arms\.mine\.method: '{method}' .* there are none: set splits\.validation"):
+        check_arms(parse_study(config))
+    config["arms"] = {"mine": {"method": "grad_match", "ratios": ["0.5"]}}
+    check_arms(parse_study(config))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import zscore
 
+from grads.methods.registry import find_method, parse_parameters
 from grads.methods.signals import (
     VECTOR,
     Combination,
@@ -18,10 +19,12 @@ from grads.methods.signals import (
     Reduction,
     count_near_the_mean,
     gradient_measures,
+    highest,
     magnitude,
     points_of,
     reduced,
 )
+from grads.runtime.errors import GradsError
 
 LAYERS: list[Layer] = ["embedding", "head", "adapter"]
 NORMS = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=40).map(np.array)
@@ -149,3 +152,16 @@ def test_the_count_depends_on_neither_unit_nor_order_nor_vanishing_gradients(
 @pytest.mark.parametrize("norm", [0.1, 3.0, 1e-30])
 def test_equal_norms_all_count(norm: float) -> None:
     assert count_near_the_mean(np.full(1001, norm)) == 1001
+
+
+@pytest.mark.parametrize("name", ["grads", "grads_density", "grand", "moderate_gradient"])
+def test_a_layer_is_listed_once(name: str) -> None:
+    with pytest.raises(GradsError, match="a layer that is listed twice would count twice"):
+        parse_parameters(find_method(name), {"layers": ["head", "head"]})
+
+
+def test_the_highest_are_those_allowed_with_ties_by_position() -> None:
+    score, allowed = np.array([1.0, 3.0, 2.0, 3.0, 2.0]), np.array([True, False, True, True, True])
+    assert highest(score, allowed, 3).tolist() == [3, 2, 4]
+    assert highest(score, allowed, 9).tolist() == [3, 2, 4, 0]
+    assert highest(score, ~allowed, 0).tolist() == []

@@ -226,3 +226,11 @@ def test_the_pool_is_what_both_the_trained_model_and_the_scorer_can_read(tmp_pat
         "random_length", {}, "0.5", 0, {"tokens": stores["tokens"]}, references, tmp_path / "r.parquet"
     )
     assert (meta["eligible"], meta["left_out_by_scorer"]) == (6, 0)
+
+
+def test_a_selection_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores) -> None:
+    nothing = np.empty(0, dtype=int)
+    use(monkeypatch, lambda inputs, _: Choice(np.zeros(len(inputs.pool)), nothing, {"discarded": 9}))
+    with pytest.raises(GradsError, match=r"'made' keeps none of 9 records \(discarded: 9\): change its parameters"):
+        select_records("made", {}, "0.5", 0, stores_of(9), {}, tmp_path / "s.parquet")
+    assert not list(tmp_path.iterdir())

@@ -56,6 +56,7 @@ def test_a_name_declared_twice_is_noticed(found):
     ("given", "sentence"),
     [
         ({"size": 1, "sise": 2}, "thing 'a' has no parameter 'sise': did you mean 'size'"),
+        ({}, "thing 'a' needs the parameter 'size', which is not given"),
         ({"size": "1"}, "parameter 'size' of thing 'a' is '1': "),
         ({"size": 1, "names": [2]}, r"parameter 'names\.0' of thing 'a' is 2: "),
     ],

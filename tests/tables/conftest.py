@@ -136,7 +136,8 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     records = max(1, round(share(cell) * 20))
     training = {"records": records, "epochs": 2, "steps": 2 * records, "tokens": 50 * records, "seconds": 3.0 * records}
     write_json(
-        folder / "training.json", training | {"final_loss": 1.25, "curve": [], "flops": 5e3 * training["tokens"]}
+        folder / "training.json",
+        training | {"final_loss": 1.25, "curve": [{"step": 1, "loss": 1.25}], "flops": 5e3 * training["tokens"]},
     )
     selection = {"requested": records, "actual": records, "eligible": 20, "seconds": 0.5, "notes": []}
     selection["source"] = "arXiv 2511.08620" if cell.arm.startswith("grads") else "control"

@@ -4,7 +4,8 @@ import pytest
 
 from grads.tables.chosen import Selected, pools
 from grads.tables.extremes import LETTERS, cut, ends, extreme_facts, extreme_table
-from grads.tables.render import markdown, page
+from grads.tables.page import page
+from grads.tables.render import markdown
 
 SCORES = dict(zip("abcdef", (6.0, 5.0, 4.0, 3.0, 2.0, 1.0), strict=True))
 

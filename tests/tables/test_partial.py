@@ -12,6 +12,8 @@ from grads.tables.layout import ABSENT
 from grads.tables.measurements import collect
 from grads.tables.partial import make_partial
 
+FIGURES = ("ratio", "tradeoff", "benchmarks", "efficiency", "curves")
+
 
 @pytest.fixture
 def two_seeds(config):
@@ -36,7 +38,8 @@ def test_what_is_there_is_shown_and_what_is_not_is_listed(two_seeds, make_cells,
     # Every finished cell is in the measurements, also one whose other seed is missing.
     measured = pd.read_parquet(tmp_path / "partial/measurements.parquet")
     assert len(measured[["model", "domain", "arm", "ratio", "seed"]].drop_duplicates()) == len(files) - 2
-    assert not (tmp_path / "partial/figures").exists()
+    figures = {path.name for path in (tmp_path / "partial/figures").iterdir()}
+    assert figures == {f"{name}.{suffix}" for name in FIGURES for suffix in ("svg", "pdf")}
 
 
 def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
@@ -71,6 +74,12 @@ def test_every_table_is_stamped(study, make_cells, tmp_path):
             text = (tmp_path / f"partial/tables/{name}.{suffix}").read_text()
             assert f"PARTIAL: {len(files) - 1} of {len(files)} cells." in text
             assert "nan" not in text.lower()
+    for name in FIGURES:
+        # SVG holds text as outlines; each character's name is in a comment before them.
+        assert (
+            f"<!-- PARTIAL: {len(files) - 1} of {len(files)} cells."
+            in (tmp_path / f"partial/figures/{name}.svg").read_text()
+        )
 
 
 @pytest.mark.parametrize("gone", ["untuned", "full", "random", "grads_density"])

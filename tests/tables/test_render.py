@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grads.tables.layout import Block, Entry, Table
-from grads.tables.render import escape, latex, markdown, page, write_table
+from grads.tables.page import page
+from grads.tables.render import escape, latex, markdown, write_table
 
 
 @pytest.fixture

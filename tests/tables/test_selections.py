@@ -14,7 +14,7 @@ SCORES = dict(zip("abcdef", (6.0, 5.0, 4.0, 3.0, 2.0, 1.0), strict=True))
 MADE = {
     *(f"tables/{name}.{suffix}" for name in ("overlap", "subsets") for suffix in ("csv", "md", "tex", "html")),
     *(f"tables/extremes.{suffix}" for suffix in ("csv", "md", "html")),
-    *("figures/overlap.svg", "figures/overlap.pdf"),
+    *(f"figures/{name}.{suffix}" for name in ("overlap", "magnitudes") for suffix in ("svg", "pdf")),
 }
 
 

@@ -24,7 +24,11 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
     stems = [
         f"tables/{name}.{kind}" for name in ("cost", "domain", "forgetting") for kind in ("csv", "html", "md", "tex")
     ]
-    figures = [f"figures/{name}.{kind}" for name in ("ratio", "tradeoff") for kind in ("pdf", "svg")]
+    figures = [
+        f"figures/{name}.{kind}"
+        for name in ("ratio", "tradeoff", "benchmarks", "efficiency")
+        for kind in ("pdf", "svg")
+    ]
     assert {str(path) for path in made} == {*stems, *figures, "measurements.parquet"}
     for path in made:
         if not path.name.endswith("manifest.json"):

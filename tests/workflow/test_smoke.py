@@ -1,5 +1,6 @@
 """The whole workflow on a tiny random model, and what users rely on afterwards."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -39,7 +40,8 @@ def test_every_cell_is_in_the_tables(finished):
     overlap = pd.read_csv(finished.results / "tables/overlap.csv")
     assert len(overlap) == 6
     assert overlap["jaccard"].between(0, 1).all()
-    for figure in ("ratio", "tradeoff", "overlap"):
+    figures = ("ratio", "tradeoff", "benchmarks", "efficiency", "curves", "overlap", "magnitudes")
+    for figure in figures:
         assert (finished.results / "figures" / f"{figure}.svg").read_text().count("<path") > 10
         assert (finished.results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
 
@@ -122,7 +124,7 @@ def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
 
 def test_the_wording_of_the_label_re_runs_tables_only(finished):
     planned = finished.planned(*CONFIG, "--config", "label=Another")
-    assert set(planned) == {"measurements", "tables", "selection_tables"}
+    assert set(planned) == {"measurements", "tables", "selection_tables", "curves", "pages"}
 
 
 @pytest.mark.parametrize("config", [path.stem for path in sorted(Path("config").glob("*.yaml"))])
@@ -152,5 +154,22 @@ def test_a_mistake_in_the_config_is_one_sentence(finished):
 def test_the_report_renders(finished):
     finished.snakemake(*CONFIG, "--report", "results/smoke/report.html")
     page = (finished.results / "report.html").read_text()
-    for word in ("SMOKE TEST", "forgetting", "tradeoff"):
+    for word in ("SMOKE TEST", "forgetting", "tradeoff", "Provenance", "efficiency", "One seed."):
         assert word in page
+
+
+@pytest.mark.slow
+def test_report_and_pages_open_in_a_browser(finished, browser):
+    finished.snakemake(*CONFIG, "--report", "results/smoke/report.html")
+    document, messages = browser(finished.results / "report.html")
+    assert not [line for line in messages if "rror" in line]
+    assert "Provenance" in document
+    table = pd.read_csv(finished.results / "tables/domain.csv")
+    shown = [f"{value:.2f}" for value in table[table["metric"] == "bleu"]["value"]]
+    assert len(shown) == 7
+    for page in ("tables/domain", "pages/sums"):
+        document, messages = browser(finished.results / f"{page}.html")
+        assert messages == []
+        assert all(f">{value}<" in document for value in shown)
+    records = pd.read_parquet(finished.results / "data/sums/test.parquet")
+    assert sum(html.escape(text, quote=False) in document for text in records["instruction"]) == 8

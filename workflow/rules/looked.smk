@@ -19,8 +19,8 @@ rule selection_tables:
         tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=SELECTION_TABLES, suffix=[".csv", ".md", ".tex"]),
         extremes=expand(PATHS.root / "tables" / "extremes{suffix}", suffix=[".csv", ".md"]),
         pages=[looked_at("tables", name, ".html") for name in [*SELECTION_TABLES, "extremes"]],
-        figures=[looked_at("figures", name, ".svg") for name in SELECTION_FIGURES],
-        prints=expand(PATHS.root / "figures" / "{name}.pdf", name=SELECTION_FIGURES),
+        figures=[looked_at("figures", name, ".svg") for name in selection_figures(SELECTIONS)],
+        prints=expand(PATHS.root / "figures" / "{name}.pdf", name=selection_figures(SELECTIONS)),
     log:
         PATHS.root / "logs" / "selection_tables.log",
     conda:

@@ -1,9 +1,9 @@
 # The long table of measurements, and the tables and figures made from it.
 from grads.probe.measures import columns
-from grads.tables.files import FIGURES, SELECTION_FIGURES, SELECTION_TABLES
-from grads.tables.files import cell_files, listed, selection_files, table_names
+from grads.tables.files import SELECTION_TABLES, cell_files, figure_names, listed
+from grads.tables.files import selection_figures, selection_files, table_names
 
-TABLES = table_names(STUDY)
+TABLES, FIGURES = table_names(STUDY), figure_names(STUDY)
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
 # The signal stores that each arm's method itself reads, and which columns of them.
 READS = {
@@ -66,7 +66,28 @@ rule tables:
         "../scripts/tables.py"
 
 
-# Tables over what is there, asked for by name (`snakemake partial`): no inputs, so that nothing is made for them, and
+rule curves:
+    input:
+        [PATHS.run(cell) / "training.json" for cell in CELLS if cell.trained],
+    output:
+        shown("curves", ".svg", "Figures"),
+        PATHS.root / "figures" / "curves.pdf",
+    log:
+        PATHS.root / "logs" / "curves.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        study=config,
+        stores=STORES,
+        code=code_version("grads.tables.figures.curves"),
+    script:
+        "../scripts/curves.py"
+
+
+# Tables and figures over what is there, asked for by name (`snakemake partial`): no inputs, so that nothing is made for them, and
 # no declared outputs, so that they are made anew each time.
 rule partial:
     log:

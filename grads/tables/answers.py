@@ -1,0 +1,82 @@
+"""Answers side by side: what every run says to the same questions."""
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grads.runtime.errors import GradsError
+from grads.study.config import Study
+from grads.study.grid import Cell
+from grads.study.seeds import derive_seed, shuffled_ids
+from grads.tables.estimates import Run
+from grads.tables.files import AnswerFiles
+from grads.tables.layout import Block, Entry
+from grads.tables.page import block_rows
+
+SHOWN = 8
+"""Questions of a domain."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A test record, with what each model and run answers.
+
+    Attributes:
+        text: of the question.
+        reference: the record's own answer.
+        answers: by cell, the answer and whether it was cut at the most tokens that are generated.
+    """
+
+    text: str
+    reference: str
+    answers: dict[Cell, tuple[str, bool]]
+
+
+def questions(study: Study, domain: str, files: AnswerFiles) -> list[Question]:
+    """Return SHOWN questions of a domain's test set, drawn by the study's first seed, and their answers.
+
+    Raises:
+        GradsError: a run has no answer to one of them.
+    """
+    records = pd.read_parquet(files.test, columns=["id", "instruction", "input", "output"]).set_index("id").sort_index()
+    drawn = shuffled_ids(records.index, derive_seed(study.seeds[0], "", domain, "answers"))[:SHOWN]
+    answers = {cell: _read(path, drawn) for cell, path in files.predictions.items()}
+    return [
+        Question(
+            text="\n".join(filter(None, (records.at[id_, "instruction"], records.at[id_, "input"]))),
+            reference=records.at[id_, "output"],
+            answers={cell: (found[id_]["prediction"], bool(found[id_]["capped"])) for cell, found in answers.items()},
+        )
+        for id_ in drawn
+    ]
+
+
+def _read(path: Path, ids: list[str]) -> Mapping[str, dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        found = {row["id"]: row for row in map(json.loads, lines)}
+    if missing := [id_ for id_ in ids if id_ not in found]:
+        raise GradsError(f"{path} has no answer to record {missing[0]} of the test set: delete it and run again")
+    return found
+
+
+def answers_section(study: Study, found: list[Question]) -> str:
+    """Return the questions with their answers as HTML."""
+    return "".join(_question(study, number, one) for number, one in enumerate(found, 1))
+
+
+def _question(study: Study, number: int, one: Question) -> str:
+    blocks = [Block("", [[Entry("reference"), Entry(one.reference, prose=True)]])]
+    for model, entry in study.models.items():
+        rows = [
+            [Entry(Run(cell.arm, cell.ratio).title), Entry(answer, "(cut)" if capped else "", prose=True)]
+            for cell, (answer, capped) in one.answers.items()
+            if cell.model == model
+        ]
+        blocks.append(Block(entry.title, rows))
+    bodies = "\n".join(block_rows(block, 2) for block in blocks)
+    return f'<h3>{number}. {html.escape(one.text)}</h3>\n<div class="wide"><table>\n{bodies}\n</table></div>\n'

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake):
+    from grads.study.load import parse_study
+    from grads.tables.files import cell_files
+    from grads.tables.stage import make_curves
+
+    study = parse_study(snakemake.params.study)
+    make_curves(study, cell_files(study, snakemake.params.stores), Path(snakemake.output[0]).parent)

@@ -1,0 +1,9 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake):
+    from grads.study.load import parse_study
+    from grads.tables.pages import make_pages
+
+    make_pages(parse_study(snakemake.params.study), Path(snakemake.input[0]), Path(snakemake.output[0]).parent)
