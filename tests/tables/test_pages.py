@@ -19,11 +19,11 @@ def estimates(study, make_cells):
 
 def test_a_domain_has_its_columns_and_no_others(study, estimates):
     whole = domain_table(study, estimates)
-    for start, title in ((1, "Law"), (5, "Tax")):
+    for start, title in ((1, "Law"), (6, "Tax")):
         part = columns_of(whole, title)
-        assert part.groups == [("", 1), (title, 4)]
-        assert part.header == [whole.header[0], *whole.header[start : start + 4]]
-        assert part.blocks[0].rows == [[row[0], *row[start : start + 4]] for row in whole.blocks[0].rows]
+        assert part.groups == [("", 1), (title, 5)]
+        assert part.header == [whole.header[0], *whole.header[start : start + 5]]
+        assert part.blocks[0].rows == [[row[0], *row[start : start + 5]] for row in whole.blocks[0].rows]
 
 
 def test_a_domains_page_has_its_numbers_and_figures(study, estimates, tmp_path):

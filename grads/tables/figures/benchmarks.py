@@ -4,8 +4,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grads.study.config import Study
-from grads.tables.estimates import Estimate, Estimates, Quantity, Run, runs, untuned_run
+from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.figures.drawing import REFERENCE, arm_style, bars, panels, place_title, places
+from grads.tables.samples import Estimate
 
 _COLUMNS = 6
 """Benchmarks beside each other; more stand below."""

@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from grads.runtime.files import atomic_path
 from grads.study.config import Study
 from grads.study.ratios import AUTO
-from grads.tables.estimates import Estimate, Run, runs
+from grads.tables.estimates import Run, runs
+from grads.tables.samples import Estimate
 
 # Okabe & Ito's colours, told apart under common colour blindness; markers and line styles carry the same information.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]

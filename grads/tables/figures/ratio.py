@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from grads.study.config import Study
 from grads.study.ratios import AUTO
-from grads.tables.estimates import Estimate, Estimates, Quantity, Run, runs
+from grads.tables.estimates import Estimates, Quantity, Run, runs
 from grads.tables.figures.drawing import (
     REFERENCE,
     arm_style,
@@ -23,6 +23,7 @@ from grads.tables.figures.drawing import (
     swept,
 )
 from grads.tables.measures import MEASURES
+from grads.tables.samples import Estimate
 
 
 def ratio_figure(study: Study, estimates: Estimates) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grads.study.config import Study
-from grads.tables.estimates import Estimate, Estimates, Quantity, Run, untuned_run
+from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
 from grads.tables.figures.drawing import (
     REFERENCE,
     arm_style,
@@ -27,6 +27,7 @@ from grads.tables.figures.drawing import (
     trained_arms,
 )
 from grads.tables.measures import MEASURES
+from grads.tables.samples import Estimate
 
 _GAIN_METRICS = ("meteor", "bleu", "chrf", "response_nll")
 _FRONT: dict[str, Any] = {

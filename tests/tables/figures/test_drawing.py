@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from grads.tables.estimates import Estimate
 from grads.tables.figures.drawing import bars, write_figure
 from grads.tables.figures.ratio import ratio_figure
+from grads.tables.samples import Estimate
 
 
 def test_files_are_the_same_bytes_again(study, estimates, tmp_path):
