@@ -43,7 +43,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const bodies = [...table.tBodies].map(body => [body, [...body.rows].filter(row => row.cells[0].tagName === "TD")]);
   const value = (row, column) => {
     const text = row.cells[column].querySelector("span").textContent.trim();
-    const number = parseFloat(text.replace("\u2212", "-"));
+    const number = parseFloat(text.replace("\u2212", "-").replace("< ", ""));
     return column > 0 && !Number.isNaN(number) ? number : text;
   };
   const compare = (first, second) => {

@@ -9,7 +9,8 @@ from grads.tables.layout import ABSENT, Block, Entry, Table
 from grads.tables.page import page
 
 FIRST = [("b", "\u22121.5"), ("a", "10.0"), ("c", ABSENT), ("d", "9.0")]
-SECOND = [("z", "2"), ("y", "1")]
+# The smallest p-values are told as a bound.
+SECOND = [("z", "0.200"), ("y", "< 0.001")]
 
 
 @pytest.fixture
