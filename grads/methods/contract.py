@@ -82,7 +82,8 @@ class Inputs:
             the domain's `metadata` names. Those of `train` are the N records, ordered by id.
         references: by arm, its selection (id, score, rank, kept, weight).
         count: how many records to choose, at most N.
-        seed: for random draws, already derived for its purpose: never from arm or ratio.
+        seed: for random draws, already derived for its purpose: never from arm or ratio. All methods get the same:
+            `random` draws by it, and others by `grads.study.seeds.own_seed(seed, name)`, or they would draw alike.
     """
 
     signals: Mapping[str, pd.DataFrame]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.study.seeds import gumbel
+from grads.study.seeds import gumbel, own_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,8 @@ def select(inputs: Inputs, parameters: Dsir) -> Choice:
     target, _ = bucket_counts(inputs.texts["validation"], parameters.buckets)
     score = counts @ log_ratios(target, counts, parameters.smoothing)
     if parameters.rule == "sample":
-        score = score + np.array([gumbel(id_, inputs.seed) for id_ in inputs.pool["id"]])
+        seed = own_seed(inputs.seed, "dsir")
+        score = score + np.array([gumbel(id_, seed) for id_ in inputs.pool["id"]])
     long_enough = words >= parameters.minimum_tokens
     return Choice(score, highest(score, long_enough, inputs.count), {"too_short": int((~long_enough).sum())})
 

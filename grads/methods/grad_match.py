@@ -31,7 +31,7 @@ from pydantic import Field
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.partitions import Partitions
 from grads.methods.signals import FeaturePoint
-from grads.study.seeds import shuffled_ids
+from grads.study.seeds import own_seed, shuffled_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,8 +121,8 @@ def _filling(inputs: Inputs, order: np.ndarray) -> np.ndarray:
 
     place = {id_: position for position, id_ in enumerate(inputs.pool["id"])}
     chosen = set(order.tolist())
-    drawn = [place[id_] for id_ in shuffled_ids(inputs.pool["id"], inputs.seed) if place[id_] not in chosen]
-    return np.array(drawn[: inputs.count - len(order)], dtype=int)
+    drawn = (place[id_] for id_ in shuffled_ids(inputs.pool["id"], own_seed(inputs.seed, "grad_match")))
+    return np.array([record for record in drawn if record not in chosen][: inputs.count - len(order)], dtype=int)
 
 
 class Pursuit:

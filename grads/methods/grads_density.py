@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.signals import Combination, Layers, Point, Reduction, gradient_measures
-from grads.study.seeds import gumbel
+from grads.study.seeds import gumbel, own_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,8 @@ def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
     dense = _density(statistics, parameters)
     if parameters.rule == "density":
         return Choice(dense)
-    return Choice(np.log(dense) + np.array([gumbel(id_, inputs.seed) for id_ in inputs.pool["id"]]))
+    seed = own_seed(inputs.seed, "grads_density")
+    return Choice(np.log(dense) + np.array([gumbel(id_, seed) for id_ in inputs.pool["id"]]))
 
 
 def combined(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.study.seeds import shuffled_ids
+from grads.study.seeds import own_seed, shuffled_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,8 @@ def select(inputs: Inputs, parameters: SmallToLarge) -> Choice:
 
     trajectories = np.asarray(inputs.features["trajectory"]["losses"])
     cluster = clusters_of(trajectories, parameters.clusters, inputs.seed)
-    place = {id_: index for index, id_ in enumerate(shuffled_ids(inputs.pool["id"], inputs.seed))}
+    drawn = shuffled_ids(inputs.pool["id"], own_seed(inputs.seed, "s2l"))
+    place = {id_: index for index, id_ in enumerate(drawn)}
     order = in_turn(cluster, np.array([place[id_] for id_ in inputs.pool["id"]]))
     score = np.empty(len(order))
     score[order] = 1.0 - np.arange(len(order)) / len(order)

@@ -11,6 +11,11 @@ def derive_seed(seed: int, model: str, domain: str, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
+def own_seed(seed: int, user: str) -> int:
+    """Return the seed of one of several users of a seed, so that what they draw is independent of each other."""
+    return derive_seed(seed, "", "", user)
+
+
 def shuffled_ids(ids: Iterable[str], seed: int, round_: int = 0) -> list[str]:
     """Return ids in a seeded order that depends on each id alone: a subset keeps the order that it has in the whole."""
     return sorted(ids, key=lambda id_: (_digest(id_, seed, round_), id_))

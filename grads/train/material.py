@@ -11,7 +11,7 @@ from grads.data.formatting import Example, Formatter
 from grads.data.records import Record, load_records
 from grads.runtime.errors import GradsError
 from grads.study.config import Training
-from grads.study.seeds import derive_seed
+from grads.study.seeds import own_seed
 from grads.train.cell import TrainingCell
 from grads.train.schedule import matched_order, training_order
 from grads.train.strategies.contract import Inputs, Needs
@@ -115,5 +115,5 @@ def _inputs(
         stores={name: cell.stores[name] for name in needs.stores},
         weights=weights,
         replay=replay,
-        seed=derive_seed(cell.order_seed, "", "", "strategy"),
+        seed=own_seed(cell.order_seed, "strategy"),
     )

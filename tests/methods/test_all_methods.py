@@ -122,6 +122,19 @@ def test_another_seed_matters_to_methods_that_draw_and_to_no_other(
     assert differs == find_method(name).draws, "a method in which chance plays a part declares draws=True"
 
 
+def test_what_methods_draw_is_independent(select: Select, needed_by: Needed) -> None:
+    """By the same seed, of records that are all alike: else a method would choose as `random` does, or the opposite."""
+    drawing = {name: {} for name in CHOOSING if methods()[name].draws} | {"grads_density": {"rule": "sample"}}
+    places = {}
+    for name, parameters in drawing.items():
+        table, _ = select(name, "0.5", needed_by(name, 200, constant=True), seed=3, **parameters)
+        places[name] = table.set_index("id")["rank"].sort_index()
+    assert len(places) >= 5
+    # The correlation of independent orders has a standard deviation of 0.07.
+    correlations = pd.DataFrame(places).corr().to_numpy() - np.eye(len(places))
+    assert np.abs(correlations).max() < 0.3
+
+
 def broken(stores: dict[str, Any], value: float) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name of each signal with the stores in which it is no number for one record."""
     for name, store in stores.items():

@@ -13,7 +13,7 @@ from grads.methods.contract import Choice, Inputs
 from grads.methods.grad_match import METHOD, GradMatch, Pursuit
 from grads.methods.registry import parse_parameters
 from grads.runtime.errors import GradsError
-from grads.study.seeds import shuffled_ids
+from grads.study.seeds import own_seed, shuffled_ids
 
 
 def choose(points: Any, count: int, seed: int = 0, validation: Any = None, **parameters: Any) -> Choice:
@@ -114,7 +114,8 @@ def test_what_is_missing_is_filled_at_random_with_weight_one_or_left_out() -> No
     assert choice.notes["residual"] < 0.2
     filling = chosen(choice)[matched:]
     taken = {f"{value:04x}" for value in chosen(choice)[:matched]}
-    order = [id_ for id_ in shuffled_ids([f"{value:04x}" for value in range(50)], 9) if id_ not in taken]
+    drawn = shuffled_ids([f"{value:04x}" for value in range(50)], own_seed(9, "grad_match"))
+    order = [id_ for id_ in drawn if id_ not in taken]
     assert [f"{value:04x}" for value in filling] == order[: 30 - matched]
     assert choice.weights is not None
     assert choice.weights[filling].tolist() == [1.0] * len(filling)

@@ -11,7 +11,7 @@ from scipy.stats import gaussian_kde
 from grads.methods.contract import Inputs
 from grads.methods.grads_density import METHOD, GradsDensity, combined
 from grads.methods.signals import Combination, Point
-from grads.study.seeds import uniform
+from grads.study.seeds import own_seed, uniform
 
 Stores = Callable[..., Any]
 
@@ -84,7 +84,7 @@ def test_a_sample_is_the_density_and_noise_of_seed_and_id_alone(stores_of: Store
     inputs = inputs_of(stores_of(30), seed=5)
     total = combined(inputs.signals["warm"], GradsDensity())
     noise = METHOD.select(inputs, GradsDensity(rule="sample")).score - np.log(gaussian_kde(total)(total))
-    expected = [-np.log(-np.log(uniform(id_, 5))) for id_ in inputs.pool["id"]]
+    expected = [-np.log(-np.log(uniform(id_, own_seed(5, "grads_density")))) for id_ in inputs.pool["id"]]
     np.testing.assert_allclose(noise, expected, rtol=1e-9)
 
 

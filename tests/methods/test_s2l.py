@@ -6,7 +6,7 @@ import pandas as pd
 from grads.data.vectors import Vectors
 from grads.methods.contract import Choice, Inputs
 from grads.methods.s2l import METHOD, SmallToLarge, clusters_of, in_turn
-from grads.study.seeds import shuffled_ids
+from grads.study.seeds import own_seed, shuffled_ids
 
 
 def choose(trajectories: np.ndarray, count: int, clusters: int, seed: int = 0) -> Choice:
@@ -66,7 +66,7 @@ def test_groups_far_apart_are_the_clusters_and_share_equally() -> None:
 def test_within_a_cluster_the_draw_is_by_seed_and_id() -> None:
     trajectories, group = groups()
     for seed in (0, 1):
-        expected = shuffled_ids([f"{value:04x}" for value in np.flatnonzero(group == 0)], seed)[:5]
+        expected = shuffled_ids([f"{value:04x}" for value in np.flatnonzero(group == 0)], own_seed(seed, "s2l"))[:5]
         order = chosen(choose(trajectories, 15, 3, seed))
         assert [f"{value:04x}" for value in order if group[value] == 0] == expected
 

@@ -2,7 +2,12 @@ import statistics
 
 import pytest
 
-from grads.study.seeds import derive_seed, gumbel, shuffled_ids
+from grads.study.seeds import derive_seed, gumbel, own_seed, shuffled_ids
+
+
+def test_users_of_one_seed_have_seeds_of_their_own():
+    assert len({5, own_seed(5, "a"), own_seed(5, "b"), own_seed(6, "a")}) == 4
+    assert own_seed(5, "a") == own_seed(5, "a")
 
 
 def test_a_seed_depends_on_each_of_its_parts():

@@ -48,6 +48,12 @@ def test_markdown(table):
     ]
 
 
+def test_running_text_is_flush_left_in_markdown(table):
+    prose = dataclasses.replace(table.blocks[0].rows[0][2], prose=True)
+    blocks = [Block("", [[*table.blocks[0].rows[0][:2], prose]])]
+    assert "| :-- | --: | :-- |" in markdown(dataclasses.replace(table, blocks=blocks)).splitlines()
+
+
 def test_latex_marks_and_escapes(table):
     text = latex(table)
     assert r"grads\_density@0.5\textdagger{} & \textbf{$-$1.50} {\scriptsize $\pm$0.25} & 60 \% \\" in text
