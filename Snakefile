@@ -18,6 +18,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/run.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"

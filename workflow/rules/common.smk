@@ -98,39 +98,3 @@ def moments(cell):
 
 def model_format(wildcards):
     return settings(STUDY.every_model[wildcards.model].format)
-
-
-def archives_of(*sources):
-    """Return the downloaded files that the given sources read."""
-    names = {source.archive for source in sources if hasattr(source, "archive")}
-    return [archive_path(STUDY.archives[name].file) for name in sorted(names)]
-
-
-def archive_map(*sources):
-    names = {source.archive for source in sources if hasattr(source, "archive")}
-    return {name: str(archive_path(STUDY.archives[name].file)) for name in sorted(names)}
-
-
-def files_of(*sources):
-    """Return the user's own files, and what the hub gave, that the given sources read."""
-    own = [source.path for source in sources if source.kind == "file"]
-    return own + [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
-
-
-def records_of(wildcards):
-    """Return the records that a signal store is of: training records, or what the end of its name says."""
-    if wildcards.other == f"-{ANCHOR}":
-        return PATHS.general("anchor.parquet")
-    return PATHS.records(wildcards.domain, wildcards.other.removeprefix("-") or "train")
-
-
-def selection_input(wildcards):
-    """Return the signal stores, the texts, and the other arms' selections, that the arm's method reads."""
-    cell, needs = cell_of(wildcards), arm_needs(STUDY, wildcards.arm)
-    models = {name: scorer_of(STUDY, cell.arm, name) or cell.model for name in ["tokens", *sorted(needs.stores)]}
-    stores = {name: PATHS.store(model, cell.domain, store_folder(name, cell.seed)) for name, model in models.items()}
-    if scorer := STUDY.arms[cell.arm].scorer:
-        stores["scorer"] = PATHS.store(scorer, cell.domain, "tokens")
-    texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
-    others = references(STUDY, cell.arm, cell.ratio)
-    return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}

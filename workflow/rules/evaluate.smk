@@ -1,16 +1,6 @@
 # Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
-from grads.evaluate.metrics.registry import find_metric
 from grads.evaluate.metrics.registry import module_of as metric_module
 from grads.study.paths import documents_path
-
-
-def task_settings(task):
-    """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
-    if task.yaml:
-        return settings(task, "metric", "form")
-    seeded = {"seed": STUDY.general.seed, "allow_code": STUDY.general.allow_code}
-    return settings(task, "metric", "form", "few_shot") | seeded
-
 
 EVALUATION = {
     "generation": settings(STUDY.generation),
@@ -104,12 +94,6 @@ ruleorder: evaluate_untuned > evaluate
 
 
 METRICS_CODE = code_version("grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics))
-
-
-def metrics_wordnet(domain):
-    """Return WordNet where a metric reads it in a domain's language."""
-    language = STUDY.domains[domain].language
-    return WORDNET if any(find_metric(name).needs_wordnet(language) for name in STUDY.evaluation.metrics) else []
 
 
 rule metrics:

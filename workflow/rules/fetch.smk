@@ -1,13 +1,6 @@
 # Downloads: the only jobs that use the network; they run where Snakemake does.
 
 
-def hub_source(path):
-    """Return the source, as plain data, whose repository is fetched to a path."""
-    entries = [*STUDY.every_model.values(), *STUDY.domains.values(), STUDY.general.instructions]
-    sources = [entry.source for entry in entries if entry]
-    return next(settings(source) for source in sources if source.kind == "hub" and str(hub_path(source)) == path)
-
-
 rule fetch_archive:
     output:
         archive_path("{file}"),
@@ -58,12 +51,6 @@ rule prefetch_data:
         source=lambda wildcards, output: hub_source(output.records),
     script:
         "../scripts/prefetch.py"
-
-
-def task_source(path):
-    """Return the source, as plain data, of the benchmark whose data is fetched to a path."""
-    sources = [task.data for task in STUDY.general.tasks.values() if task.data.kind == "harness"]
-    return next(settings(source) for source in sources if str(hub_path(source)) == path)
 
 
 rule prefetch_task:

@@ -2,24 +2,20 @@
 SELECTIONS = selection_files(STUDY, READS)
 
 
-def looked_at(folder, name, suffix):
-    """Return a table or figure of selections as an item of the report."""
-    return report(
-        PATHS.root / folder / f"{name}{suffix}",
-        caption=f"../report/{name}.rst",
-        category="Selection",
-        labels={"show": f"{name.capitalize()} ({folder.removesuffix('s')})"},
-    )
-
-
 rule selection_tables:
     input:
         list(dict.fromkeys(path for files in SELECTIONS for path in files.paths)),
     output:
         tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=SELECTION_TABLES, suffix=[".csv", ".md", ".tex"]),
         extremes=expand(PATHS.root / "tables" / "extremes{suffix}", suffix=[".csv", ".md"]),
-        pages=[looked_at("tables", name, ".html") for name in [*SELECTION_TABLES, "extremes"]],
-        figures=[looked_at("figures", name, ".svg") for name in selection_figures(SELECTIONS)],
+        pages=[
+            shown(f"tables/{name}.html", "Selection", f"{name.capitalize()} (table)")
+            for name in [*SELECTION_TABLES, "extremes"]
+        ],
+        figures=[
+            shown(f"figures/{name}.svg", "Selection", f"{name.capitalize()} (figure)")
+            for name in selection_figures(SELECTIONS)
+        ],
         prints=expand(PATHS.root / "figures" / "{name}.pdf", name=selection_figures(SELECTIONS)),
     log:
         PATHS.root / "logs" / "selection_tables.log",

@@ -2,19 +2,13 @@
 from grads.tables.files import answer_files
 
 
-def paged(name, category, label):
-    """Return a page as an item of the report."""
-    caption = f"../report/{'provenance' if name == 'provenance' else 'page'}.rst"
-    return report(PATHS.root / "pages" / f"{name}.html", caption=caption, category=category, labels={"show": label})
-
-
 rule pages:
     input:
         PATHS.root / "measurements.parquet",
         [path for domain in STUDY.domains for path in answer_files(STUDY, domain).paths],
     output:
-        [paged(name, "Domains", domain.title) for name, domain in STUDY.domains.items()],
-        paged("provenance", "Provenance", "Config and manifest"),
+        [shown(f"pages/{name}.html", "Domains", domain.title, "page") for name, domain in STUDY.domains.items()],
+        shown("pages/provenance.html", "Provenance", "Config and manifest"),
     log:
         PATHS.root / "logs" / "pages.log",
     conda:

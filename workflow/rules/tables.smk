@@ -12,17 +12,6 @@ READS = {
 }
 
 
-def shown(name, suffix, category):
-    """Return a table or figure as an item of the report."""
-    folder = "tables" if category == "Tables" else "figures"
-    return report(
-        PATHS.root / folder / f"{name}{suffix}",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"show": name.capitalize()},
-    )
-
-
 rule measurements:
     input:
         [path for files in cell_files(STUDY, STORES) for path in listed(files)],
@@ -49,8 +38,8 @@ rule tables:
         claims=[STUDY.claims] if isinstance(STUDY.claims, str) else [],
     output:
         tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=TABLES, suffix=[".csv", ".md", ".tex"]),
-        pages=[shown(name, ".html", "Tables") for name in TABLES],
-        figures=[shown(name, ".svg", "Figures") for name in FIGURES],
+        pages=[shown(f"tables/{name}.html", "Tables", name.capitalize()) for name in TABLES],
+        figures=[shown(f"figures/{name}.svg", "Figures", name.capitalize()) for name in FIGURES],
         prints=expand(PATHS.root / "figures" / "{name}.pdf", name=FIGURES),
     log:
         PATHS.root / "logs" / "tables.log",
@@ -70,7 +59,7 @@ rule curves:
     input:
         [PATHS.run(cell) / "training.json" for cell in CELLS if cell.trained],
     output:
-        shown("curves", ".svg", "Figures"),
+        shown("figures/curves.svg", "Figures", "Curves"),
         PATHS.root / "figures" / "curves.pdf",
     log:
         PATHS.root / "logs" / "curves.log",

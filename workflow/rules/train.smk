@@ -1,5 +1,4 @@
 # Training: the preliminary epoch that all arms share, and every arm.
-from grads.train.plan import strategy_needs
 from grads.train.strategies.registry import module_of as strategy_module
 
 WARM = warm_cell("{model}", "{domain}", "{seed}")
@@ -7,21 +6,6 @@ DURING = replace(WARM, arm="during")
 TRAJECTORY = replace(WARM, arm="trajectory")
 # Plain training, which arms may depart from, and what is no arm's run does not.
 PLAIN = {"strategy": "sft", "strategy_parameters": {}, "match": "epochs"}
-
-
-def training_input(wildcards):
-    """Return what the arm's strategy reads, and the preliminary epoch's weights where training goes on from them."""
-    cell, needs = cell_of(wildcards), strategy_needs(STUDY, wildcards.arm)
-    found = {name: PATHS.store(cell.model, cell.domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)}
-    if needs.replay:
-        found["replay"] = PATHS.general("replay.parquet")
-    if STUDY.arms[cell.arm].start == "warm":
-        found["start"] = PATHS.run(warm_cell(cell.model, cell.domain, cell.seed)) / "adapter"
-    return found
-
-
-def arm_key(key):
-    return lambda wildcards: getattr(STUDY.arms[wildcards.arm], key)
 
 
 rule train:
