@@ -151,7 +151,9 @@ def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machin
         "overlap",
         "measurements",
         "tables",
+        "curves",
         "selection_tables",
+        "pages",
         "all",
     }
     assert "Contracts" in (workspace.folder / "results/mine/tables/domain.md").read_text("utf-8")
