@@ -148,6 +148,7 @@ def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machin
     assert "PARTIAL: 1 of 6 cells" in (workspace.folder / "results/demo/partial/tables/domain.md").read_text("utf-8")
     # What was merged was not run again.
     assert set(re.findall(r"^(?:local)?rule (\w+):$", printed, re.MULTILINE)) == {
+        "prepare_instructions",
         "overlap",
         "measurements",
         "tables",

@@ -113,7 +113,7 @@ def test_parts_from_two_machines_are_merged_by_copying(machines, into, make_work
         for machine in (target, other):
             shutil.copytree(machine.folder / part, merged.folder / part, dirs_exist_ok=True)
     merged.snakemake("--touch", *CONFIG)
-    of_tables = {"measurements", "tables", "curves", "selection_tables", "pages", "overlap"}
+    of_tables = {"measurements", "tables", "curves", "selection_tables", "pages", "overlap", "prepare_instructions"}
     assert set(merged.planned(*CONFIG)) == of_tables
     # What made the copied results is still known: other settings would train them again.
     assert merged.planned(*CONFIG, "--config", "training={over_length: truncate}")["train"] == 2
