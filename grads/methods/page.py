@@ -1,12 +1,10 @@
 """The page docs/methods.md, made from what the methods declare: `python -m grads.methods.page`."""
 
-import importlib
 from pathlib import Path
 
 from grads.methods.contract import Method, Needs
-from grads.methods.registry import methods, module_of
+from grads.methods.registry import REGISTRY, methods
 from grads.runtime.files import write_text
-from grads.study.declared import parameters_table
 from grads.study.measures import GRADIENTS
 
 PAGE = Path("docs/methods.md")
@@ -82,15 +80,12 @@ def methods_page() -> str:
         f"{_reads(method)} | {cost(method.needs(method.shown))} | {_ratio(method)} |"
         for name, method in methods().items()
     ]
-    return HEAD + "\n".join(rows) + "\n" + "".join(_section(method) for method in methods().values())
-
-
-def _section(method: Method) -> str:
-    module = importlib.import_module(module_of(method.name))
-    path = module.__name__.replace(".", "/") + ".py"
-    text = f"\n## {method.name}\n\n{(module.__doc__ or '').strip()}\n\n"
-    text += f"Source: {method.source}. Code: [{path}](../{path}).\n"
-    return text + parameters_table(method.parameters)
+    return (
+        HEAD
+        + "\n".join(rows)
+        + "\n"
+        + "".join(REGISTRY.section(name, one.parameters) for name, one in methods().items())
+    )
 
 
 def _reads(method: Method) -> str:

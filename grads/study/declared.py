@@ -2,43 +2,102 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+import pkgutil
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from grads.runtime.errors import GradsError, nearest
 
-Declared = TypeVar("Declared")
+Declared = TypeVar("Declared", bound="Named")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def collect(
-    modules: Iterable[str], attribute: str, kind: type[Declared], name_of: Callable[[Declared], str], helpers: str
-) -> dict[str, tuple[Declared, str]]:
-    """Return what the named modules declare, each with its module, sorted by name.
+class Named(Protocol):
+    """What a file declares: its name, as the config calls it, and where it comes from."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
+
+
+class Registry(Generic[Declared]):
+    """What the files of a package declare, each in a constant of the same name; nobody edits a list of them.
 
     Args:
-        modules: whole names of modules.
-        attribute: what each calls its declaration.
-        kind: what a declaration is.
-        name_of: the name of a declaration.
-        helpers: the constant that lists modules which declare nothing.
-
-    Raises:
-        ValueError: a module declares nothing, or something of a name that another has.
+        package: its name.
+        attribute: the constant.
+        kind: what the constant is.
+        what: how errors call one.
+        helpers: modules of the package that declare nothing. Named, so that a file that forgets its constant is
+            noticed, and so that nothing heavy is imported: the workflow reads registries each time it is planned.
     """
-    found: dict[str, tuple[Declared, str]] = {}
-    for module in modules:
-        declared = getattr(importlib.import_module(module), attribute, None)
-        if not isinstance(declared, kind):
-            raise ValueError(f"{module} declares no {attribute}: add it, or name the module in {helpers}")
-        name = name_of(declared)
-        if name in found:
-            what = attribute.lower()
-            raise ValueError(f"{found[name][1]} and {module} both declare the {what} '{name}'")
-        found[name] = (declared, module)
-    return dict(sorted(found.items()))
+
+    def __init__(self, package: str, attribute: str, kind: type[Declared], what: str, helpers: Collection[str]) -> None:
+        self.package, self.attribute, self.kind, self.what, self.helpers = package, attribute, kind, what, helpers
+
+    @cached_property
+    def found(self) -> dict[str, tuple[Declared, str]]:
+        """All that is declared, each with its module, by name in alphabetical order."""
+        names = [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
+        return self.collect(f"{self.package}.{name}" for name in names if name not in self.helpers)
+
+    def all(self) -> dict[str, Declared]:
+        """Return all that is declared, by name in alphabetical order."""
+        return {name: one for name, (one, _module) in self.found.items()}
+
+    def find(self, name: str) -> Declared:
+        """Return what is declared by a name.
+
+        Raises:
+            GradsError: there is none of that name.
+        """
+        return self._entry(name)[0]
+
+    def module_of(self, name: str) -> str:
+        """Return the module that declares a name, for its code version.
+
+        Raises:
+            GradsError: there is none of that name.
+        """
+        return self._entry(name)[1]
+
+    def _entry(self, name: str) -> tuple[Declared, str]:
+        if name not in self.found:
+            raise GradsError(f"there is no {self.what} '{name}': {nearest(name, self.found)}")
+        return self.found[name]
+
+    def collect(self, modules: Iterable[str]) -> dict[str, tuple[Declared, str]]:
+        """Return what the modules of the given whole names declare, each with its module, sorted by name.
+
+        Raises:
+            ValueError: a module declares nothing, or something of a name that another has.
+        """
+        found: dict[str, tuple[Declared, str]] = {}
+        for module in modules:
+            declared = getattr(importlib.import_module(module), self.attribute, None)
+            if not isinstance(declared, self.kind):
+                raise ValueError(
+                    f"{module} declares no {self.attribute}: add it, or name the module in "
+                    f"{self.package}.registry.HELPERS"
+                )
+            if declared.name in found:
+                raise ValueError(
+                    f"{found[declared.name][1]} and {module} both declare the {self.attribute.lower()} "
+                    f"'{declared.name}'"
+                )
+            found[declared.name] = (declared, module)
+        return dict(sorted(found.items()))
+
+    def section(self, name: str, parameters: type[BaseModel]) -> str:
+        """Return the part of a Markdown page on one of them: its module's docstring, its source, its parameters."""
+        one, path = self.find(name), self.module_of(name).replace(".", "/") + ".py"
+        text = (importlib.import_module(self.module_of(name)).__doc__ or "").strip()
+        head = f"\n## {name}\n\n{text}\n\nSource: {one.source}. Code: [{path}](../{path}).\n"
+        return head + parameters_table(parameters)
 
 
 def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) -> Model:

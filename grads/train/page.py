@@ -1,12 +1,10 @@
 """The page docs/strategies.md, made from what the strategies declare: `python -m grads.train.page`."""
 
-import importlib
 from pathlib import Path
 
 from grads.runtime.files import write_text
-from grads.study.declared import parameters_table
 from grads.train.strategies.contract import Strategy
-from grads.train.strategies.registry import module_of, strategies
+from grads.train.strategies.registry import REGISTRY, strategies
 
 PAGE = Path("docs/strategies.md")
 HEAD = """\
@@ -52,15 +50,12 @@ def strategies_page() -> str:
         f"| [`{name}`](#{name}) | {strategy.title} | {strategy.source} | {_reads(strategy)} |"
         for name, strategy in strategies().items()
     ]
-    return HEAD + "\n".join(rows) + "\n" + "".join(_section(strategy) for strategy in strategies().values())
-
-
-def _section(strategy: Strategy) -> str:
-    module = importlib.import_module(module_of(strategy.name))
-    path = module.__name__.replace(".", "/") + ".py"
-    text = f"\n## {strategy.name}\n\n{(module.__doc__ or '').strip()}\n\n"
-    text += f"Source: {strategy.source}. Code: [{path}](../{path}).\n"
-    return text + parameters_table(strategy.parameters)
+    return (
+        HEAD
+        + "\n".join(rows)
+        + "\n"
+        + "".join(REGISTRY.section(name, one.parameters) for name, one in strategies().items())
+    )
 
 
 def _reads(strategy: Strategy) -> str:

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from grads.methods import registry
 from grads.methods.contract import Choice, Method, Needs
+from grads.methods.registry import REGISTRY
 from grads.probe.store import read_store
 
 from .conftest import rows
@@ -28,10 +28,8 @@ def registered(monkeypatch):
     """Put a method into the registry."""
 
     def put(method):
-        known = registry.methods() | {method.name: method}
-        monkeypatch.setattr(registry, "methods", lambda: known)
-        monkeypatch.setattr(registry, "module_of", lambda _name: "grads.methods.random")
-        monkeypatch.setattr("grads.commands.workbench.module_of", lambda _name: "grads.methods.random", raising=False)
+        known = REGISTRY.found | {method.name: (method, "grads.methods.random")}
+        monkeypatch.setattr(REGISTRY, "found", known)
 
     return put
 

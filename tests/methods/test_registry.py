@@ -7,7 +7,7 @@ import pytest
 
 from grads.methods import registry
 from grads.methods.contract import Parameters
-from grads.methods.registry import collect, find_method, methods, module_of, parse_parameters
+from grads.methods.registry import REGISTRY, find_method, methods, module_of, parse_parameters
 from grads.runtime.errors import GradsError
 
 
@@ -52,12 +52,12 @@ def test_name_declared_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(grads.methods.full, "METHOD", find_method("random"))
     with pytest.raises(ValueError, match=r"full and grads\.methods\.random both declare the method 'random'"):
-        collect(["grads.methods.full", "grads.methods.random"])
+        REGISTRY.collect(["grads.methods.full", "grads.methods.random"])
 
 
 def test_file_without_a_method_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"grads\.methods\.density declares no METHOD"):
-        collect(["grads.methods.density"])
+        REGISTRY.collect(["grads.methods.density"])
     assert all(f"grads.methods.{name}" not in map(module_of, methods()) for name in registry.HELPERS)
 
 

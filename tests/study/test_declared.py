@@ -2,20 +2,20 @@
 
 import sys
 from dataclasses import dataclass
-from operator import attrgetter
 from types import SimpleNamespace
 
 import pytest
 from pydantic import Field
 
 from grads.runtime.errors import GradsError
-from grads.study.declared import collect, parameters_table, parse_parameters
+from grads.study.declared import Registry, parameters_table, parse_parameters
 from grads.study.section import Section
 
 
 @dataclass
 class Thing:
     name: str
+    source: str = "a test"
 
 
 class Parameters(Section):
@@ -32,7 +32,7 @@ def found(monkeypatch):
     def declare(**modules):
         for module, thing in modules.items():
             monkeypatch.setitem(sys.modules, module, SimpleNamespace(THING=thing))
-        return collect(modules, "THING", Thing, attrgetter("name"), "the.HELPERS")
+        return Registry("the", "THING", Thing, "thing", ()).collect(modules)
 
     return declare
 
@@ -43,7 +43,7 @@ def test_things_are_sorted_by_name_with_their_modules(found):
 
 
 def test_a_module_without_a_thing_is_noticed(found):
-    with pytest.raises(ValueError, match=r"one declares no THING: add it, or name the module in the\.HELPERS"):
+    with pytest.raises(ValueError, match=r"one declares no THING: add it, or name .* in the\.registry\.HELPERS"):
         found(one="a thing")
 
 

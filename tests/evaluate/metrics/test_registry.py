@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from grads.evaluate.metrics.contract import LANGUAGES, Metric, Setting
-from grads.evaluate.metrics.registry import check_metrics, collect, find_metric, metrics, module_of
+from grads.evaluate.metrics.registry import REGISTRY, check_metrics, find_metric, metrics, module_of
 from grads.runtime.errors import GradsError
 from grads.study.config import Evaluation
 from grads.study.load import parse_study, read_yaml
@@ -91,8 +91,8 @@ def test_a_file_without_metric_and_a_name_twice_are_noticed(monkeypatch):
         if name != "none":
             module.METRIC = Metric("same", "Same", 2, True, "", lambda rows, setting: {})
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    assert set(collect(["made_up_one"])) == {"same"}
+    assert set(REGISTRY.collect(["made_up_one"])) == {"same"}
     with pytest.raises(ValueError, match="both declare the metric 'same'"):
-        collect(["made_up_one", "made_up_two"])
+        REGISTRY.collect(["made_up_one", "made_up_two"])
     with pytest.raises(ValueError, match="declares no METRIC"):
-        collect(["made_up_none"])
+        REGISTRY.collect(["made_up_none"])
