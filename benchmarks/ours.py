@@ -47,7 +47,8 @@ def measured(
             # Left open: what makes a model ready, and compiles it, is done once for all that it measures.
             opened.enter_context(ready.ready(examples[0]))
             made_ready = True
-        for batch in token_budget_batches([len(example.input_ids) for example in examples], settings.token_budget):
+        lengths = [len(example.input_ids) for example in examples]
+        for batch in token_budget_batches(lengths, settings.token_budget, tight=True):
             ready.measure([examples[index] for index in batch])
 
     return run

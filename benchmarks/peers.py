@@ -118,7 +118,7 @@ def _trained(model: nn.Module) -> list[Any]:
 
 
 def _train(model: Any, examples: Sequence[Example], token_budget: int) -> None:
-    for batch in token_budget_batches([len(example.input_ids) for example in examples], token_budget):
+    for batch in token_budget_batches([len(example.input_ids) for example in examples], token_budget, tight=True):
         _loss(model, [examples[index] for index in batch]).backward()
         model.zero_grad()
 

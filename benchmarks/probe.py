@@ -92,8 +92,8 @@ def _steps(options: argparse.Namespace, field: Field, study: Study, tokenizer: A
         for source, by_layout in data.items():
             if source not in options.sources:
                 continue
-            for layout, items in by_layout.items():
-                yield "tables", [compare(field, f"{source}, {layout} template", items, cold)]
+            for layout in options.layouts:
+                yield "tables", [compare(field, f"{source}, {layout} template", by_layout[layout], cold)]
     if "count" in options.parts:
         many: list[Item] = layouts(records, tokenizer, max(counts))["plain"]
         yield "series", [against_count(field, many, counts)]
@@ -164,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--skip", nargs="+", default=[], help="contestants to leave out")
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="parts to run (default: all)")
     parser.add_argument("--sources", nargs="+", default=SOURCES, choices=SOURCES, help="of the tables (default: all)")
+    parser.add_argument("--layouts", nargs="+", default=LAYOUTS, choices=LAYOUTS, help="of the tables (default: all)")
     parser.add_argument("--warm-cache", action="store_true", help="do not time compilation with an empty cache")
     parser.add_argument("--quick", action="store_true", help="a tiny random model and tiny sizes, to see that it runs")
     parser.add_argument("--scratch", type=Path, default=SCRATCH, help="working folder (default: %(default)s)")

@@ -53,7 +53,7 @@ class Budget:
 
     def batch(self, left: Sequence[int], lengths: Sequence[int]) -> list[int]:
         """Return the next of the indices that are left, longest first."""
-        whole = next_batch(left, lengths, self.tokens)
+        whole = next_batch(left, lengths, self.tokens, tight=True)
         return whole[:1] if self._tries() else whole
 
     def attempt(self, examples: Sequence[Example], work: Callable[[], T]) -> T | None:

@@ -16,6 +16,8 @@ from grads.models.causal import unwrap
 
 # Logits held at once, positions x vocabulary.
 MOST_LOGITS = 2**25
+# Float32 logits that a CPU's cache holds while their softmax is made: 4 MiB.
+CACHED = 2**20
 # A token with no more perplexity than this is called predictable (STM, arXiv 2501.14315: its threshold).
 LOW_PERPLEXITY = 2.5
 
@@ -43,7 +45,7 @@ class Head:
     def losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return R negative log-likelihoods in nats, float32: hidden R x d, targets R."""
         parts = zip(*(t.split(self.rows) for t in (hidden, targets)), strict=True)
-        return torch.cat([_losses(_log_probabilities(self.logits(h)), t) for h, t in parts])
+        return torch.cat([_losses(self.logits(states), wanted, None) for states, wanted in parts])
 
     @property
     def rows(self) -> int:
@@ -51,28 +53,40 @@ class Head:
         return max(1, MOST_LOGITS // self.weight.shape[0])
 
     def errors(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return losses (R, nats, float32), softmax - onehot and logits (R x V, in the type of hidden, which is R x d).
+        """Return losses (R, nats, float32), and errors at the logits and at the head's output z (R x V).
 
-        Each error is that of the token's own loss, not divided by the number of the record's tokens.
+        Hidden is R x d, and errors have its type. Each is that of the token's own loss, not divided by the number of
+        the record's tokens: softmax - onehot at the logits; at z, where logits = cap tanh(z / cap), that times the
+        slope 1 - (logits / cap)^2.
         """
         logits = self.logits(hidden)
-        found = _log_probabilities(logits)
-        losses = _losses(found, targets)
+        # Without a cap nobody needs the logits afterwards, and the errors take their place.
+        errors = logits if self.cap is None else torch.empty_like(logits)
+        losses = _losses(logits, targets, errors)
         # The target's error, p - 1, is exact also where p rounds to 1.
-        own = torch.expm1(-losses).to(hidden.dtype)
-        return losses, found.exp_().to(hidden.dtype).scatter_(1, targets.unsqueeze(1), own.unsqueeze(1)), logits
-
-    def below_cap(self, errors: Tensor, logits: Tensor) -> Tensor:
-        """Return the errors at the head's output z: logits = cap tanh(z / cap) have the slope 1 - (logits / cap)^2."""
-        return errors if self.cap is None else errors * (1.0 - (logits / self.cap).square())
+        errors.scatter_(1, targets.unsqueeze(1), torch.expm1(-losses).to(errors.dtype).unsqueeze(1))
+        if self.cap is None:
+            return losses, errors, errors
+        return losses, errors, errors * (1.0 - (logits / self.cap).square())
 
 
-def _log_probabilities(logits: Tensor) -> Tensor:
-    return torch.log_softmax(logits, dim=-1, dtype=torch.float32)
+def _losses(logits: Tensor, targets: Tensor, probabilities: Tensor | None) -> Tensor:
+    """Return the losses of R x V logits, R in float32, and write the probabilities, which may be the logits' memory.
 
-
-def _losses(log_probabilities: Tensor, targets: Tensor) -> Tensor:
-    return -log_probabilities.gather(1, targets.unsqueeze(1)).squeeze(1)
+    On a CPU a few rows at a time, so that what is made of them stays in its cache.
+    """
+    rows = max(1, CACHED // logits.shape[1]) if logits.device.type == "cpu" else max(1, len(logits))
+    found = []
+    for first in range(0, len(logits), rows):
+        here = slice(first, first + rows)
+        shifted = logits[here].to(torch.float32, copy=True)
+        shifted -= shifted.amax(dim=1, keepdim=True)
+        own = shifted.gather(1, targets[here].unsqueeze(1))
+        total = shifted.exp_().sum(dim=1, keepdim=True)
+        found.append((total.log() - own).squeeze(1))
+        if probabilities is not None:
+            probabilities[here] = shifted.div_(total)
+    return torch.cat(found) if found else logits.new_zeros(0, dtype=torch.float32)
 
 
 def groups(sizes: Sequence[int], most: int) -> list[list[int]]:

@@ -11,7 +11,8 @@ from grads.data.formatting import Example
 from grads.models.causal import context_length
 from grads.probe.budget import Budget
 from grads.probe.measures import columns
-from grads.probe.passes import Measured, Pass, predicted
+from grads.probe.passes import Measured, Pass
+from grads.probe.positions import predicted
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
 

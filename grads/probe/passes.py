@@ -27,10 +27,12 @@ from grads.probe.compiled import compiled_layers
 from grads.probe.head import LOW_PERPLEXITY, Head, groups
 from grads.probe.linear import TappedLinear, tapped
 from grads.probe.measures import columns, needs_gradients, needs_losses
+from grads.probe.positions import following, spots
 from grads.probe.statistics import embedding_moments, head_moments, named
 from grads.probe.taps import Taps
 from grads.runtime.errors import GradsError
 from grads.study.features import Features
+from grads.study.measures import MEANS
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Pass:
     def _measure(self, examples: Sequence[Example], gradients: bool) -> Measured:
         ids = self._ids(examples)
         leaves = self._open_taps(len(examples), ids.device)
-        looked_up, middle, hidden = self._forward(ids)
+        looked_up, middle, hidden = self._forward(self._read(ids))
         found = Measured({}, self._means(examples, looked_up, middle, hidden.detach()))
         if not needs_losses(self.measures):
             return found
@@ -128,6 +130,10 @@ class Pass:
 
     def _ids(self, examples: Sequence[Example]) -> Tensor:
         return pad_right([example.input_ids for example in examples], self.padding).to(self.embedding.weight.device)
+
+    def _read(self, ids: Tensor) -> Tensor:
+        """Return the ids that go through the model: a last token predicts nothing, so only means over all see it."""
+        return ids if self.measures & set(MEANS) else ids[:, :-1]
 
     def _open_taps(self, records: int, place: torch.device) -> dict[str, Tensor]:
         """Give every tapped layer a leaf that receives what it makes."""
@@ -182,12 +188,13 @@ class Pass:
         self, found: Measured, examples: Sequence[Example], hidden: Tensor, ids: Tensor, gradient: Tensor | None
     ) -> None:
         """Add what the LM head's losses and errors say; fill `gradient`, the loss gradient at `hidden`."""
-        flat, tokens, row = hidden.flatten(0, 1), ids.flatten(), ids.shape[1]
-        spots = [torch.tensor(predicted(e)) + i * row for i, e in enumerate(examples)]
+        row = hidden.shape[1]
+        flat, targets = hidden.flatten(0, 1), following(ids, row)
+        where = spots(examples, row)
         if gradient is None and "el2n" not in self.measures:
-            losses = self._losses(flat, tokens, spots)
+            losses = self._losses(flat, targets, where)
         else:
-            losses = self._errors(found, flat, tokens, spots, gradient)
+            losses = self._errors(found, flat, targets, where, gradient)
         found.columns["response_nll"] = _numbers([loss.mean() for loss in losses])
         if "low_perplexity" in self.measures:
             limit = math.log(LOW_PERPLEXITY)
@@ -196,39 +203,37 @@ class Pass:
             sizes = [len(loss) for loss in losses]
             found.token_losses = [part.numpy() for part in torch.cat(losses).cpu().split(sizes)]
         if "prompt" in self.measures:
-            before = [torch.arange(1, e.prompt_tokens) + i * row for i, e in enumerate(examples)]
-            self._add_prompts(found, examples, self._losses(flat, tokens, before), losses)
+            before = [torch.arange(e.prompt_tokens - 1) + i * row for i, e in enumerate(examples)]
+            self._add_prompts(found, examples, self._losses(flat, targets, before), losses)
 
-    def _losses(self, flat: Tensor, tokens: Tensor, spots: Sequence[Tensor]) -> list[Tensor]:
-        """Return the losses of each record's tokens at its spots in the batch, from the hidden states before them."""
-        where = torch.cat(list(spots)).to(tokens.device)
-        losses = self.head.losses(flat.index_select(0, where - 1), tokens.index_select(0, where))
-        return list(losses.split([len(spot) for spot in spots]))
+    def _losses(self, flat: Tensor, targets: Tensor, places: Sequence[Tensor]) -> list[Tensor]:
+        """Return the losses of the tokens after each record's places in the batch, from the hidden states there."""
+        where = torch.cat(list(places)).to(flat.device)
+        losses = self.head.losses(flat.index_select(0, where), targets.index_select(0, where))
+        return list(losses.split([len(place) for place in places]))
 
     def _errors(
-        self, found: Measured, flat: Tensor, tokens: Tensor, spots: Sequence[Tensor], gradient: Tensor | None
+        self, found: Measured, flat: Tensor, targets: Tensor, places: Sequence[Tensor], gradient: Tensor | None
     ) -> list[Tensor]:
         """Return the losses, after adding what needs the errors, a few records at a time; fill `gradient`."""
         losses: list[Tensor] = []
         moments, distances = [], []
-        for group in groups([len(spot) for spot in spots], self.head.rows):
-            where = torch.cat([spots[i] for i in group]).to(tokens.device)
-            sizes = [len(spots[i]) for i in group]
-            inputs = flat.index_select(0, where - 1)
-            loss, errors, logits = self.head.errors(inputs, tokens.index_select(0, where))
+        for group in groups([len(place) for place in places], self.head.rows):
+            where = torch.cat([places[i] for i in group]).to(flat.device)
+            sizes = [len(places[i]) for i in group]
+            inputs = flat.index_select(0, where)
+            loss, errors, below_cap = self.head.errors(inputs, targets.index_select(0, where))
             losses += loss.split(sizes)
             if "el2n" in self.measures:
                 norms = torch.linalg.vector_norm(errors, dim=1, dtype=torch.float32)
                 distances += [part.mean() for part in norms.split(sizes)]
             if gradient is None:
                 continue
-            errors = self.head.below_cap(errors, logits)
-            del logits
-            share = torch.tensor([1.0 / size for size in sizes for _ in range(size)], device=tokens.device)
-            below = (errors @ self.head.weight).float() * share.unsqueeze(1)
-            gradient.flatten(0, 1).index_copy_(0, where - 1, below.to(gradient.dtype))
+            share = torch.tensor([1.0 / size for size in sizes for _ in range(size)], device=flat.device)
+            below = (below_cap @ self.head.weight).float() * share.unsqueeze(1)
+            gradient.flatten(0, 1).index_copy_(0, where, below.to(gradient.dtype))
             if "gradients" in self.measures:
-                both = errors.split(sizes), inputs.split(sizes)
+                both = below_cap.split(sizes), inputs.split(sizes)
                 moments.append(head_moments(*both, self.head.cap is None, "mean_abs" in self.measures))
         if distances:
             found.columns["el2n"] = _numbers(distances)
@@ -255,9 +260,10 @@ class Pass:
         ids = self._ids(alone)
         for layer in self.layers.values():
             layer.tap = None
-        hidden = hidden_states(self.model, input_ids=ids, use_cache=False).flatten(0, 1)
-        spots = [torch.tensor(predicted(e)) + i * ids.shape[1] for i, e in enumerate(alone)]
-        return _numbers([loss.mean() for loss in self._losses(hidden, ids.flatten(), spots)])
+        hidden = hidden_states(self.model, input_ids=ids[:, :-1], use_cache=False)
+        row = hidden.shape[1]
+        losses = self._losses(hidden.flatten(0, 1), following(ids, row), spots(alone, row))
+        return _numbers([loss.mean() for loss in losses])
 
     def _embedding(self, found: Measured, examples: Sequence[Example], gradient: Tensor) -> None:
         lengths = torch.tensor([len(example.input_ids) for example in examples], device=gradient.device)
@@ -265,7 +271,8 @@ class Pass:
         own = gradient.float() * self.scale * inside.unsqueeze(2)
         weight = self.embedding.weight
         padding_index = getattr(self.embedding, "padding_idx", None)
-        moments = embedding_moments([e.input_ids for e in examples], own, weight.shape[0], padding_index)
+        seen = [e.input_ids[: gradient.shape[1]] for e in examples]
+        moments = embedding_moments(seen, own, weight.shape[0], padding_index)
         values = named(moments.cpu().numpy(), weight.numel())
         found.columns |= {f"embedding_{name}": value for name, value in values.items()}
 
@@ -281,8 +288,3 @@ class Pass:
 
 def _numbers(parts: Sequence[Tensor]) -> np.ndarray:
     return torch.stack(list(parts)).double().cpu().numpy()
-
-
-def predicted(example: Example) -> list[int]:
-    """Return the positions of the response tokens that have a token before them, from which they are predicted."""
-    return [position for position in example.response_positions if position > 0]

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from grads.data.formatting import Example
 from grads.data.vectors import Vectors
-from grads.probe.passes import Measured, predicted
+from grads.probe.passes import Measured
+from grads.probe.positions import predicted
 from grads.probe.rows import FIRST, NORM, Rows, example_frame, make_rows
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_json, remove, sha256_file, write_json

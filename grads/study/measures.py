@@ -5,9 +5,11 @@ GRADIENTS = frozenset({"gradients", "mean_abs", "adapter", "weights", "sgd_featu
 # Projected gradients of the adapter, or the steps that Adam would take for them.
 ADAM_FEATURES = "adam_features"
 FEATURES = frozenset({"sgd_features", ADAM_FEATURES})
-# Vectors, one a record: means of the last layer's states, the same weighted by position, of a lower layer's states and
-# of what the input embedding looks up, and projected gradients.
-VECTORS = ("hidden", "weighted_hidden", "layer_hidden", "embeddings", *sorted(FEATURES, reverse=True))
+# Means over all tokens of a record: of the last layer's states, the same weighted by position, of a lower layer's
+# states and of what the input embedding looks up.
+MEANS = ("hidden", "weighted_hidden", "layer_hidden", "embeddings")
+# Vectors, one a record.
+VECTORS = (*MEANS, *sorted(FEATURES, reverse=True))
 # The vectors of a sentence encoder, all that its store holds.
 SENTENCES = "sentences"
 # The vectors of a training run's trajectory, all that its store holds: response_nll at its checkpoints.

@@ -7,7 +7,14 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, MistralConfig
 
 from grads.models import attention
-from grads.models.attention import BLOCK, NAME, causal_attention, causal_attention_backward, quick_attention
+from grads.models.attention import (
+    BLOCK,
+    NAME,
+    attention_and_weights,
+    causal_attention,
+    causal_attention_backward,
+    quick_attention,
+)
 
 SIZES = {
     "vocab_size": 61, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
@@ -63,13 +70,15 @@ def test_values_may_be_of_another_width_and_inputs_not_contiguous():
         torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
 
 
-def test_a_compiler_is_told_the_right_shapes():
-    query, key, value = random_heads(20, 2)
+@pytest.mark.parametrize("tokens", [20, BLOCK + 3])
+def test_a_compiler_is_told_the_right_shapes(tokens):
+    query, key, value = random_heads(tokens, 2)
     value = value[..., :5]
     checks = ("test_schema", "test_faketensor")
-    torch.library.opcheck(causal_attention, (query, key, value, 0.3), test_utils=checks)
-    gradient = torch.randn(2, 4, 20, 5)
-    torch.library.opcheck(causal_attention_backward, (gradient, query, key, value, 0.3), test_utils=checks)
+    torch.library.opcheck(attention_and_weights, (query, key, value, 0.3), test_utils=checks)
+    result, first = attention_and_weights(query, key, value, 0.3)
+    given = (torch.randn_like(result), query, key, value, first, 0.3)
+    torch.library.opcheck(causal_attention_backward, given, test_utils=checks)
 
 
 def test_bf16_is_as_near_as_torchs_own():

@@ -18,7 +18,7 @@ from grads.probe.linear import TappedLinear
 from grads.probe.measure import measure
 from grads.probe.measures import columns
 from grads.probe.passes import Measured, Pass
-from grads.probe.passes import predicted as positions
+from grads.probe.positions import predicted as positions
 from grads.probe.tolerances import EXACT, ROUGH, SAME
 from grads.study.measures import GRADIENTS, MEASURES
 
