@@ -51,7 +51,7 @@ bench: bench-attention bench-probe bench-select
 bench-probe: setup
 	python -m benchmarks.probe $(ARGS)
 
-# The backward pass of causal attention alone, in seconds.
+# Causal attention alone, in seconds.
 bench-attention: setup
 	python -m benchmarks.attention $(ARGS)
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attention`: the backward pass of causal attention on a CPU, ours beside torch's."""
+"""`python -m benchmarks.attention`: causal attention on a CPU, forward and backward, ours beside torch's."""
 
 import argparse
 import statistics
@@ -31,25 +31,28 @@ def theirs(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return scaled_dot_product_attention(query, key, value, is_causal=True, scale=SCALE, enable_gqa=True)
 
 
-def backward_seconds(attention: Attention, records: int, tokens: int) -> float:
-    """Return how long one backward pass takes, in bf16."""
+def seconds(attention: Attention, records: int, tokens: int) -> tuple[float, float]:
+    """Return how long one forward and one backward pass take, in bf16."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(records, heads, tokens, WIDTH) for heads in (HEADS, GROUPS, GROUPS)]
     inputs = [torch.randn(s, generator=generator).bfloat16().requires_grad_(True) for s in shapes]
+    started = time.perf_counter()
     result = attention(*inputs)
+    forward = time.perf_counter() - started
     gradient = torch.ones_like(result)
     started = time.perf_counter()
     torch.autograd.grad(result, inputs, gradient)
-    return time.perf_counter() - started
+    return forward, time.perf_counter() - started
 
 
 def compare(shapes: Sequence[tuple[int, int]], repeats: int) -> str:
     """Return the Markdown table: medians of interleaved repeats, after one that is not counted."""
-    lines = ["| records x tokens | torch, ms | ours, ms | ours / torch |", "| :-- | --: | --: | --: |"]
+    lines = ["| records x tokens | pass | torch, ms | ours, ms | ours / torch |", "| :-- | :-- | --: | --: | --: |"]
     for records, tokens in shapes:
-        both = [[backward_seconds(one, records, tokens) for one in (theirs, ours)] for _ in range(repeats + 1)][1:]
-        torchs, mine = (1000 * statistics.median(times) for times in zip(*both, strict=True))
-        lines.append(f"| {records} x {tokens} | {torchs:.1f} | {mine:.1f} | {mine / torchs:.2f} |")
+        both = [[seconds(one, records, tokens) for one in (theirs, ours)] for _ in range(repeats + 1)][1:]
+        for index, name in enumerate(("forward", "backward")):
+            torchs, mine = (1000 * statistics.median(run[side][index] for run in both) for side in (0, 1))
+            lines.append(f"| {records} x {tokens} | {name} | {torchs:.1f} | {mine:.1f} | {mine / torchs:.2f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,7 @@ def test_both_sides_compute_the_same():
     torch.testing.assert_close(ours(*inputs), theirs(*inputs))
 
 
-def test_the_table_has_a_row_a_shape():
+def test_the_table_has_two_rows_a_shape():
     rows = compare([(2, 8), (1, 16)], repeats=1).splitlines()[2:]
-    assert [row.split("|")[1].strip() for row in rows] == ["2 x 8", "1 x 16"]
+    named = [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows]
+    assert named == [(shape, one) for shape in ("2 x 8", "1 x 16") for one in ("forward", "backward")]
