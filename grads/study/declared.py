@@ -31,13 +31,16 @@ class Registry(Generic[Declared]):
         package: its name.
         attribute: the constant.
         kind: what the constant is.
-        what: how errors call one.
+        missing: how the error begins that none has a name, in full, so that it is found where it is made.
         helpers: modules of the package that declare nothing. Named, so that a file that forgets its constant is
             noticed, and so that nothing heavy is imported: the workflow reads registries each time it is planned.
     """
 
-    def __init__(self, package: str, attribute: str, kind: type[Declared], what: str, helpers: Collection[str]) -> None:
-        self.package, self.attribute, self.kind, self.what, self.helpers = package, attribute, kind, what, helpers
+    def __init__(
+        self, package: str, attribute: str, kind: type[Declared], missing: str, helpers: Collection[str]
+    ) -> None:
+        self.package, self.attribute, self.kind = package, attribute, kind
+        self.missing, self.helpers = missing, helpers
 
     @cached_property
     def found(self) -> dict[str, tuple[Declared, str]]:
@@ -67,7 +70,7 @@ class Registry(Generic[Declared]):
 
     def _entry(self, name: str) -> tuple[Declared, str]:
         if name not in self.found:
-            raise GradsError(f"there is no {self.what} '{name}': {nearest(name, self.found)}")
+            raise GradsError(f"{self.missing} '{name}': {nearest(name, self.found)}")
         return self.found[name]
 
     def collect(self, modules: Iterable[str]) -> dict[str, tuple[Declared, str]]:

@@ -32,7 +32,7 @@ def found(monkeypatch):
     def declare(**modules):
         for module, thing in modules.items():
             monkeypatch.setitem(sys.modules, module, SimpleNamespace(THING=thing))
-        return Registry("the", "THING", Thing, "thing", ()).collect(modules)
+        return Registry("the", "THING", Thing, "there is no thing", ()).collect(modules)
 
     return declare
 

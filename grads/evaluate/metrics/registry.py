@@ -6,7 +6,7 @@ from grads.study.config import Study
 from grads.study.declared import Registry
 
 HELPERS = ("compute", "contract", "registry", "words")
-REGISTRY = Registry("grads.evaluate.metrics", "METRIC", Metric, "metric", HELPERS)
+REGISTRY = Registry("grads.evaluate.metrics", "METRIC", Metric, "there is no metric", HELPERS)
 metrics, find_metric, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 
 

@@ -7,7 +7,7 @@ from grads.study import declared
 from grads.train.strategies.contract import Parameters, Strategy
 
 HELPERS = ("contract", "registry")
-REGISTRY = declared.Registry("grads.train.strategies", "STRATEGY", Strategy, "training strategy", HELPERS)
+REGISTRY = declared.Registry("grads.train.strategies", "STRATEGY", Strategy, "there is no training strategy", HELPERS)
 strategies, find_strategy, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 
 
