@@ -1,6 +1,6 @@
 """Causal attention on a CPU, many times faster than torch's own in the backward pass over short sequences.
 
-torch's fused kernel is not made for many short sequences: its backward pass over 37 of 50 tokens takes twenty times as
+torch's fused kernel is not made for many short sequences: its backward pass over 37 of 50 tokens takes nine times as
 long as the matrix products below. Here both passes are matrix products, a block of queries at a time. The first block's
 probabilities, which are all of them in a short sequence, are kept for the backward pass; it recomputes the others from
 queries and keys, so that hardly more is held than with the fused kernel.
@@ -19,7 +19,7 @@ from transformers.masking_utils import sdpa_mask
 NAME = "grads_causal_cpu"
 # Rows of queries whose probabilities are held at once.
 BLOCK = 128
-# Tokens of a record beyond which torch's own backward pass is the quicker one.
+# Tokens of a record beyond which torch's own is the quicker one on some processors.
 LONGEST = 1024
 
 
