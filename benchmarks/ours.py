@@ -17,6 +17,7 @@ from grads.data.batches import token_budget_batches
 from grads.data.formatting import Example
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
+from grads.probe.budget import Budget
 from grads.probe.encoder import sentence_embeddings
 from grads.probe.passes import Pass
 from grads.study.config import Adapter
@@ -62,8 +63,8 @@ def encoder(settings: Settings, compiled: bool) -> Run:
     model = AutoModel.from_pretrained(settings.encoder, dtype=torch.bfloat16, local_files_only=True).eval()
 
     def run(examples: Sequence[Example]) -> None:
-        texts = [example.text for example in examples if isinstance(example, Item)]
-        sentence_embeddings(model, tokenizer, texts, settings.token_budget)
+        texts = {example.id: example.text for example in examples if isinstance(example, Item)}
+        sentence_embeddings(model, tokenizer, texts, Budget(settings.token_budget))
 
     return run
 

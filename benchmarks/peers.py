@@ -14,21 +14,14 @@ from benchmarks.protocol import Settings, Variant
 from grads.data.batches import token_budget_batches
 from grads.data.formatting import Example
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import decoder_layers, pad_right
+from grads.models.causal import pad_right
 from grads.models.load import load_model
+from grads.probe.compiled import compile_layers
 from grads.study.config import Adapter
 
 Run = Callable[[Sequence[Example]], object]
 PADDING = 0
 IGNORED = -100
-
-
-def compile_layers(model: nn.Module) -> None:
-    """Compile the model's decoder layers in place, each as a region of its own, for shapes of any size."""
-    # A layer is compiled once for all of its like; the limit is for models with several kinds of them.
-    torch._dynamo.config.recompile_limit = 64
-    for layer in decoder_layers(model):
-        layer.compile(dynamic=True)
 
 
 def plain(settings: Settings, compiled: bool) -> Run:

@@ -88,11 +88,11 @@ def _steps(options: argparse.Namespace, field: Field, study: Study, tokenizer: A
     if options.medquad:
         data["MedQuAD"] = layouts(medquad(options.medquad), tokenizer, options.records)
     if "tables" in options.parts:
-        cold = {} if options.warm_cache else cold_compilation(field, data["glossary"][LAYOUTS[0]])
         for source, by_layout in data.items():
             if source not in options.sources:
                 continue
             for layout in options.layouts:
+                cold = {} if options.warm_cache else cold_compilation(field, by_layout[layout])
                 yield "tables", [compare(field, f"{source}, {layout} template", by_layout[layout], cold)]
     if "count" in options.parts:
         many: list[Item] = layouts(records, tokenizer, max(counts))["plain"]
@@ -127,7 +127,7 @@ def _model(study: Study) -> Path:
     """Return the demonstration's model, as it prepared it, or prepared here from the same archive."""
     if DEMO_MODEL.is_dir():
         return DEMO_MODEL
-    folder = SCRATCH / "model"
+    folder = SCRATCH / "smollm2"
     if not folder.is_dir():
         source = study.models["smollm2"].source
         assert isinstance(source, ArchiveSource)

@@ -59,12 +59,12 @@ def _check_model(model: str, data: Path | None, precision: "Precision", compiled
         check_data(data)
     from grads.commands.invariance import model_errors
 
-    errors, refusal = model_errors(model, data, precision, compiled)
+    errors, refused = model_errors(model, data, precision, compiled)
     typer.echo(f"{'signal':20} {'error':8} allowed")
     for name, (error, allowed) in errors.items():
         typer.echo(f"{name:20} {error:<8.1e} {allowed:<8g}{'' if error <= allowed else ' TOO LARGE'}".rstrip())
-    if refusal is not None:
-        say(f"signals of an adapter are not checked: {refusal}")
+    for whose, reason in refused.items():
+        say(f"signals of {whose} are not checked: {reason}")
     name, (error, allowed) = max(errors.items(), key=lambda item: item[1][0] / item[1][1])
     if error > allowed:
         raise GradsError(

@@ -38,8 +38,8 @@ SPREAD = 0.01
 
 def model_errors(
     model: str, data: Path | None, precision: Precision, compiled: bool
-) -> tuple[dict[str, tuple[float, float]], str | None]:
-    """Return the largest error of each column and vector with its tolerance, and why an adapter's are not among them.
+) -> tuple[dict[str, tuple[float, float]], dict[str, str]]:
+    """Return the largest error of each column and vector with its tolerance, and of what none is known, with why.
 
     Args:
         model: as `--model` of other commands.
@@ -55,17 +55,14 @@ def model_errors(
     tokens = sum(len(example.input_ids) for example in examples)
     choice: Literal["always", "never"] = "always" if compiled else "never"
     compiled = worth_compiling(loaded, tokens, choice)
-    errors, refusal = batch_errors(loaded, examples, PLAIN, padding, compiled), None
-    try:
-        adapted = _adapted(loaded)
-        errors |= {
-            name: error
-            for name, error in batch_errors(adapted, examples, ADAPTED, padding, compiled).items()
-            if name not in errors
-        }
-    except GradsError as error:
-        refusal = str(error)
-    return {name: (error, batch_tolerance(name, precision)) for name, error in errors.items()}, refusal
+    errors, refused = batch_errors(loaded, examples, PLAIN, padding, compiled), dict[str, str]()
+    others = {"all weights": (lambda: loaded, ["weights"]), "an adapter": (lambda: _adapted(loaded), ADAPTED)}
+    for whose, (made, measures) in others.items():
+        try:
+            errors = batch_errors(made(), examples, measures, padding, compiled) | errors
+        except GradsError as error:
+            refused[whose] = str(error)
+    return {name: (error, batch_tolerance(name, precision)) for name, error in errors.items()}, refused
 
 
 def _opened(
@@ -77,7 +74,7 @@ def _opened(
         write_jsonl(data, BUILT_IN)
     bench = open_workbench(Own(model=model, data=data, work=folder / "work"), folder / "out")
     loaded, padding = load_model(bench.model, precision), load_tokenizer(bench.model).pad_token_id
-    most = context_length(loaded) or float("inf")
+    most = context_length(loaded.config) or float("inf")
     if examples := [example for example in bench.examples() if len(example.input_ids) <= most][:RECORDS]:
         return loaded, examples, padding
     raise GradsError(f"--data {data}: no record fits into the model's context of {most} tokens: give shorter ones")

@@ -59,7 +59,7 @@ def probe(
     bench = open_workbench(given, out)
     _check_signals(asked, point, bench.settings.training)
     _copy_store(bench.store(point, asked), out, bench.examples() if keep_examples else None)
-    _print_spent(out, bench.store("tokens"))
+    _print_spent(out, bench.store("tokens"), bench.counts())
 
 
 def _asked(signals: list[str] | None, point: str) -> list[str]:
@@ -103,18 +103,28 @@ def _copy_store(store: Path, out: Path, examples: Any) -> None:
             write_examples(temporary, examples)
 
 
-def _print_spent(out: Path, tokens_store: Path) -> None:
-    """Print what the probe took, whenever it ran; a rate is that of measuring, without the loading of the model."""
+def _print_spent(out: Path, tokens_store: Path, counts: dict[str, int]) -> None:
+    """Print what the probe took, whenever it ran; a rate is that of measuring, without the loading of the model.
+
+    Args:
+        out: the store.
+        tokens_store: the store `tokens` of the same records.
+        counts: of the records that were read, and of those that are empty or duplicates.
+    """
     from grads.probe.store import META
     from grads.runtime.files import read_json
 
-    meta, tokens = read_json(out / META), read_json(tokens_store / META)["tokens"]
+    meta, eligible = read_json(out / META), read_json(tokens_store / META)
+    tokens = eligible["tokens"]
     seconds = meta.get("seconds_measuring", meta["seconds"])
     records, left_out = meta["records"], len(meta.get("left_out", ()))
     rate = f"{records / seconds:,.1f} records/s, {tokens / seconds:,.0f} tokens/s" if seconds else "too fast to tell"
     memory = [f"{size / 1e9:.2f} GB {kind}" for kind, size in meta["peak_memory"].items()]
+    out_of = {name: counts[name] for name in ("empty", "duplicate")}
+    out_of |= {"too long": eligible["over_length"], "without finite signals": left_out}
+    missing = ", ".join(f"{count} {name}" for name, count in out_of.items() if count)
     lines = {
-        "records": f"{records:,}" + (f", {left_out} left out" if left_out else ""),
+        "records": f"{records:,} of {counts['read']:,}" + (f" ({missing})" if missing else ""),
         "tokens": f"{tokens:,}",
         "throughput": f"{rate} ({seconds:.1f} s; with all around it {meta['seconds']:.1f} s)",
         "peak memory": ", ".join(memory) or "not known on this system",

@@ -171,7 +171,7 @@ class Workbench:
         return self.parts.part("base", key, lambda out: probing.probe_model(self._task(out, "base", **rest)))
 
     def _warm(self, measures: list[str]) -> Path:
-        trained = self.preliminary(moments=ADAM_FEATURES in measures)
+        trained = self._preliminary(measures)
         key = self._probe_key(measures, "grads.probe.stage") | {"trained": trained.parent.name}
         rest: dict[str, Any] = {"measures": measures, "label": "probe after the preliminary epoch", "trained": trained}
         if ADAM_FEATURES in measures:
@@ -211,10 +211,12 @@ class Workbench:
 
         return self.parts.part("sentences", key, make)
 
-    def preliminary(self, moments: bool) -> Path:
-        """Return the adapter (or weights) after one epoch on all records; Adam's moments beside it if asked."""
+    def _preliminary(self, measures: list[str]) -> Path:
+        """Return the adapter (or weights) after one epoch on all records; Adam's moments beside it if asked for."""
+        moments = ADAM_FEATURES in measures
 
         def make(out: Path) -> None:
+            probing.check_probe(self._task(out, "warm", measures=measures))
             kept = out / "moments.safetensors" if moments else None
             self.train("preliminary epoch", out / "adapter", out / "training.json", epochs=1, moments=kept)
 

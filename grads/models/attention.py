@@ -144,8 +144,7 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 @contextmanager
 def quick_attention(model: Any) -> Iterator[None]:
     """Let a transformers model on a CPU that uses torch's attention use ours; others stay as they are."""
-    kinds = {config._attn_implementation for config in [model.config] if hasattr(config, "_attn_implementation")}
-    if kinds != {"sdpa"} or model.device.type != "cpu":
+    if getattr(model.config, "_attn_implementation", None) != "sdpa" or model.device.type != "cpu":
         yield
         return
     model.set_attn_implementation(NAME)

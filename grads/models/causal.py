@@ -43,9 +43,9 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
     return found[0]
 
 
-def context_length(model: nn.Module) -> int | None:
-    """Return how many tokens the model's positions are made for, None where its config names no limit."""
-    return getattr(unwrap(model).config.get_text_config(), "max_position_embeddings", None)
+def context_length(config: Any) -> int | None:
+    """Return how many tokens a model's positions are made for, None where its config names no limit."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def pad_right(sequences: list[list[int]], padding: int) -> Tensor:

@@ -8,6 +8,7 @@ left out, and so is the second forward pass, over answers alone, that measures `
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from torch import nn
@@ -37,6 +38,13 @@ def probe_flops(parameters: int, gradient_passes: int, tokens: int) -> float:
     """
     per_token = (FORWARD + ACTIVATIONS) * gradient_passes if gradient_passes else FORWARD
     return float(per_token * parameters * tokens)
+
+
+def multiplied(model: Any) -> int:
+    """Return how many weights a token is multiplied by: all but an input embedding that is not the LM head, too."""
+    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return total if embedding is head else total - embedding.numel()
 
 
 def stored_parameters(folder: Path) -> int:

@@ -1,38 +1,49 @@
 """Memory of the device: what is free, and what a piece of work takes."""
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 SELF = Path("/proc/self")
 GROUPS = Path("/sys/fs/cgroup")
 
-T = TypeVar("T")
 
+def watch_memory(device: torch.device) -> Callable[[], int | None]:
+    """Return a function for the most bytes held since now beyond those held now; it says None if nobody knows.
 
-def most_memory(device: torch.device, work: Callable[[], T]) -> tuple[T, int | None]:
-    """Return what the work gives, and the most bytes that it held beyond those held before; None if nobody knows.
-
-    On a CPU the kernel's account of this process is read (Linux).
+    On a CPU the kernel's account of this process is read (Linux). What the process keeps of what it freed (see
+    `grads.runtime.process`) is given back first: work that fits into it would seem to take nothing.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        result = work()
-        return result, torch.cuda.max_memory_allocated(device) - before
+        return lambda: torch.cuda.max_memory_allocated(device) - before
+    give_back()
     held = _status("VmRSS") if _reset_peak() else None
-    result = work()
-    most = _status("VmHWM")
-    return result, None if held is None or most is None else max(0, most - held)
+
+    def most() -> int | None:
+        highest = _status("VmHWM")
+        return None if held is None or highest is None else max(0, highest - held)
+
+    return most
+
+
+def give_back() -> None:
+    """Give back to the kernel what was freed and kept, with glibc; with another C library nothing happens."""
+    gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def spent(started: float, device: torch.device) -> dict[str, Any]:
     """Return what work that started then (`time.monotonic`) took, as JSON values.
 
-    `seconds`, and `peak_memory`, bytes that this process held at most, counted from the last `most_memory` on:
+    `seconds`, and `peak_memory`, bytes that this process held at most, counted from the last `watch_memory` on:
     `resident`, and on a GPU `device`; not what nobody knows.
     """
     resident = _status("VmHWM")

@@ -5,19 +5,22 @@ Sentence-BERT, EMNLP 2019, section 3).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from grads.data.batches import token_budget_batches
+from grads.data.formatting import Example
 from grads.data.records import Record, load_records
 from grads.models.device import device, dtype
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.memory import spent
+from grads.probe.budget import Budget
 from grads.probe.store import read_store, write_store
+from grads.runtime.files import sha256_file
+from grads.runtime.manifest import known_sha256
 from grads.runtime.progress import Progress
 from grads.study.config import Probe
 from grads.study.measures import SENTENCES
@@ -45,12 +48,12 @@ def probe_encoder(
     model = AutoModel.from_pretrained(
         str(encoder_folder), dtype=dtype(probe.precision), local_files_only=True, use_safetensors=True
     )
-    texts = [text_of(records[id_]) for id_ in pool["id"]]
-    progress = Progress(label, len(texts))
-    features, cut, tokens = sentence_embeddings(
-        model.to(device()).eval(), tokenizer, texts, probe.token_budget, progress
-    )
+    texts = {id_: text_of(records[id_]) for id_ in pool["id"]}
+    progress, budget = Progress(label, len(texts)), Budget(probe.token_budget)
+    features, cut, tokens = sentence_embeddings(model.to(device()).eval(), tokenizer, texts, budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
+    meta |= {"encoder_sha256": known_sha256(encoder_folder), "records_sha256": sha256_file(records_path)}
+    meta |= {"token_budget": probe.token_budget, "deviations": budget.deviations}
     meta["flops"] = probe_flops(stored_parameters(encoder_folder), 0, tokens)
     meta |= {"precision": probe.precision} | spent(started, device())
     write_store(out, pool, {SENTENCES: features}, meta)
@@ -64,25 +67,38 @@ def text_of(record: Record) -> str:
 
 @torch.inference_mode()
 def sentence_embeddings(
-    model: Any, tokenizer: Any, texts: Sequence[str], token_budget: int, progress: Progress | None = None
+    model: Any, tokenizer: Any, texts: Mapping[str, str], budget: Budget, progress: Progress | None = None
 ) -> tuple[np.ndarray, int, int]:
     """Return N x width float32 vectors of length 1, how many texts were cut to the encoder's longest input, and tokens.
 
     The tokens are those of all texts together, without what was cut.
+
+    Args:
+        model: the encoder.
+        tokenizer: its own.
+        texts: N by id.
+        budget: most tokens in one batch, padding included; lowered where memory is short.
+        progress: told how many texts are done.
     """
     longest = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    whole = tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+    written = list(texts.values())
+    whole = tokenizer(written, truncation=False, verbose=False)["input_ids"]
     cut = sum(len(ids) > longest for ids in whole)
+    read = [Example(id_, ids[:longest], 0) for id_, ids in zip(texts, whole, strict=True)]
     features = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
-    lengths = [min(len(ids), longest) for ids in whole]
-    for batch in token_budget_batches(lengths, token_budget):
+
+    def embed(places: list[int]) -> np.ndarray:
         inputs = tokenizer(
-            [texts[i] for i in batch], truncation=True, max_length=longest, padding=True, return_tensors="pt"
+            [written[i] for i in places], truncation=True, max_length=longest, padding=True, return_tensors="pt"
         ).to(model.device)
         mask = inputs["attention_mask"].unsqueeze(-1).float()
         hidden = model(**inputs)[0].float()
         means = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-        features[batch] = torch.nn.functional.normalize(means, dim=1).cpu().numpy()
+        return torch.nn.functional.normalize(means, dim=1).cpu().numpy()
+
+    budget.fit(model.device, read, embed)
+    for batch, rows in budget.batches(read, embed):
+        features[batch] = rows
         if progress is not None:
             progress.advance(len(batch))
-    return features, cut, sum(lengths)
+    return features, cut, sum(len(example.input_ids) for example in read)

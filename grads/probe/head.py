@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from grads.models.causal import unwrap
 
-# Logits held at once, positions x vocabulary.
-MOST_LOGITS = 2**25
+# Logits held at once, positions x vocabulary, by kind of device. A GPU waits once for each such group.
+MOST_LOGITS = {"cpu": 2**25, "cuda": 2**27}
 # Float32 logits that a CPU's cache holds while their softmax is made: 4 MiB.
 CACHED = 2**20
 # A token with no more perplexity than this is called predictable (STM, arXiv 2501.14315: its threshold).
@@ -50,7 +50,8 @@ class Head:
     @property
     def rows(self) -> int:
         """Positions whose logits are held at once."""
-        return max(1, MOST_LOGITS // self.weight.shape[0])
+        most = MOST_LOGITS.get(self.weight.device.type, MOST_LOGITS["cpu"])
+        return max(1, most // self.weight.shape[0])
 
     def errors(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return losses (R, nats, float32), and errors at the logits and at the head's output z (R x V).

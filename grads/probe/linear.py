@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.probe.statistics import joined
 from grads.runtime.errors import GradsError
 
 # Numbers that an adapter's gradients become: sum of squares, sum, sum of absolutes, largest and smallest entry.
@@ -210,9 +211,7 @@ def statistics_of(*gradients: Tensor, absolute: bool) -> Tensor:
         sums = part.sum(dim=1, dtype=torch.float32)
         absolutes = part.abs().sum(dim=1, dtype=torch.float32) if absolute else torch.zeros_like(sums)
         columns.append(torch.stack([squared, sums, absolutes, highest.float(), lowest.float()], dim=1))
-    together = torch.stack(columns)
-    highest, lowest = together[..., 3].amax(dim=0), together[..., 4].amin(dim=0)
-    return torch.cat([together[..., :3].sum(dim=0), torch.stack([highest, lowest], dim=1)], dim=1)
+    return joined(torch.stack(columns))
 
 
 def squared_norm(gradient: Tensor, given: Tensor) -> Tensor:

@@ -1,29 +1,30 @@
 """Measuring many records: batches under a token budget, longest records first."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from grads.data.batches import longest_first
 from grads.data.formatting import Example
-from grads.models.causal import context_length
+from grads.models.causal import context_length, unwrap
 from grads.probe.budget import Budget
 from grads.probe.measures import columns
 from grads.probe.passes import Measured, Pass
 from grads.probe.positions import predicted
+from grads.probe.projection import dense_cost
 from grads.runtime.errors import GradsError
-from grads.runtime.progress import Progress
+from grads.runtime.progress import Progress, say
 
 
 def measure(
     model: nn.Module,
     examples: Sequence[Example],
     measures: Collection[str],
-    token_budget: int,
+    budget: Budget | int,
     padding: int,
     progress: Progress | None = None,
+    ahead: Sequence[Example] = (),
     **options: Any,
 ) -> Measured:
     """Return what the measures say of each record, in order, all in memory.
@@ -32,42 +33,58 @@ def measure(
         model: a causal language model, with or without a PEFT adapter, which stays active as a low-rank path.
         examples: each with at least one response token.
         measures: see `grads.study.measures`.
-        token_budget: most tokens in one batch, padding included; lowered where memory runs out.
+        budget: most tokens in one batch, padding included; lowered where memory runs out. A number is for this call.
         padding: any token id, to fill the batches.
         progress: told how many records are done.
+        ahead: all records that are to be measured under the budget, by this call and later ones, if they are to be
+            looked at first (see `look_ahead`).
         options: the others of `Pass`.
 
     Raises:
         GradsError: see `check_examples`; or the model does more than is known here.
     """
-    check_examples(examples, measures, context_length(model))
+    check_examples([*examples, *ahead], measures, context_length(unwrap(model).config))
     whole = Measured({name: np.empty(len(examples)) for name in columns(measures)})
     whole.token_losses = [np.empty(0)] * len(examples) if "token_losses" in measures else []
     if not examples:
         return whole
+    budget = Budget(budget) if isinstance(budget, int) else budget
     with Pass(model, measures, padding, **options).ready(examples[0]) as ready:
-        for batch, part in each_batch(ready, examples, Budget(token_budget)):
+        if ahead:
+            look_ahead(ready, ahead, budget)
+        for batch, part in budget.batches(examples, on_places(ready, examples)):
             _put(whole, batch, part, len(examples))
             if progress is not None:
                 progress.advance(len(batch))
     return whole
 
 
-def each_batch(ready: Pass, examples: Sequence[Example], budget: Budget) -> Iterator[tuple[list[int], Measured]]:
-    """Yield the places of a batch's records and what was measured of them, until all are done.
+def on_places(ready: Pass, examples: Sequence[Example]) -> Callable[[list[int]], Measured]:
+    """Return what measures the records at some places among the examples."""
+    return lambda places: ready.measure([examples[place] for place in places])
 
-    Whatever the budget does on the way, the records that are left are the longest first, so that going on with them
-    later gives the same batches.
+
+def look_ahead(ready: Pass, examples: Sequence[Example], budget: Budget) -> None:
+    """Say what dense features of all the records will cost, and lower the budget to what the memory holds.
+
+    Raises:
+        GradsError: dense features cost too much, or a record does not fit into the memory by itself.
     """
-    lengths = [len(example.input_ids) for example in examples]
-    order, done = longest_first(lengths), 0
-    while done < len(order):
-        batch = budget.batch(order[done : done + budget.tokens], lengths)
-        chosen = [examples[place] for place in batch]
-        found = budget.attempt(chosen, lambda: ready.measure(chosen))  # noqa: B023 - called at once
-        if found is not None:
-            done += len(batch)
-            yield batch, found
+    say_cost(ready, examples)
+    budget.fit(ready.embedding.weight.device, examples, on_places(ready, examples))
+
+
+def say_cost(ready: Pass, examples: Sequence[Example]) -> None:
+    """Say what dense features of all the records will cost, where such are taken.
+
+    Raises:
+        GradsError: they cost more than the pass itself, and that was not asked for.
+    """
+    if ready.taps.dense_entries:
+        tokens = sum(len(example.input_ids) for example in examples)
+        features = ready.taps.features
+        sizes = (ready.taps.dense_entries, features.dimension, len(examples), ready.multiplied, tokens)
+        say(dense_cost(*sizes, features.allow_costly))
 
 
 def _put(whole: Measured, batch: list[int], part: Measured, total: int) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from grads.data.formatting import Example
 from grads.models.attention import quick_attention
 from grads.models.causal import decoder_layers, frozen, hidden_states, pad_right, unwrap
+from grads.models.flops import multiplied
 from grads.models.moments import Moments
 from grads.probe.checks import check_ends, check_model, embedding_scale
 from grads.probe.compiled import compiled_layers
@@ -81,9 +82,12 @@ class Pass:
         self.core: Any = unwrap(model)
         self.embedding = self.core.get_input_embeddings()
         self.scale = embedding_scale(self.embedding)
-        self.head = Head.of(model)
+        self.head, self.multiplied = Head.of(model), multiplied(self.core)
         self.taps = Taps(model, measures, features or Features(), moments)
-        self.layer = layer or max(1, len(decoder_layers(model)) // 2)
+        most = len(decoder_layers(model))
+        if layer is not None and layer > most:
+            raise GradsError(f"probe.hidden_layer is {layer}, and the model has {most} layers: choose one of them")
+        self.layer = layer or max(1, most // 2)
         self.layers: dict[str, TappedLinear] = {}
         self.compiled = compiled and not any(recipe.whole for recipe in self.taps.recipes.values())
 
@@ -218,9 +222,15 @@ class Pass:
         """Return the losses, after adding what needs the errors, a few records at a time; fill `gradient`."""
         losses: list[Tensor] = []
         moments, distances = [], []
-        for group in groups([len(place) for place in places], self.head.rows):
-            where = torch.cat([places[i] for i in group]).to(flat.device)
-            sizes = [len(places[i]) for i in group]
+        lengths = [len(place) for place in places]
+        # Sent to the device at once, not group by group.
+        everywhere = torch.cat(list(places)).to(flat.device)
+        shares = torch.tensor([1.0 / length for length in lengths for _ in range(length)], device=flat.device)
+        first = 0
+        for group in groups(lengths, self.head.rows):
+            sizes = [lengths[i] for i in group]
+            here = slice(first, first := first + sum(sizes))
+            where = everywhere[here]
             inputs = flat.index_select(0, where)
             loss, errors, below_cap = self.head.errors(inputs, targets.index_select(0, where))
             losses += loss.split(sizes)
@@ -229,8 +239,7 @@ class Pass:
                 distances += [part.mean() for part in norms.split(sizes)]
             if gradient is None:
                 continue
-            share = torch.tensor([1.0 / size for size in sizes for _ in range(size)], device=flat.device)
-            below = (below_cap @ self.head.weight).float() * share.unsqueeze(1)
+            below = (below_cap @ self.head.weight).float() * shares[here].unsqueeze(1)
             gradient.flatten(0, 1).index_copy_(0, where, below.to(gradient.dtype))
             if "gradients" in self.measures:
                 both = below_cap.split(sizes), inputs.split(sizes)

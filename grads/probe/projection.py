@@ -202,8 +202,8 @@ def chosen_modules(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
             raise GradsError(
-                f"probe.features.modules: no module with an adapter matches '{pattern}': write a pattern of whole "
-                f"names, which look like '{known[0]}', or ['*']"
+                f"probe.features.modules: none of the modules whose gradients are taken matches '{pattern}': write a "
+                f"pattern of whole names, which look like '{known[0]}', or ['*']"
             )
     return [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
 

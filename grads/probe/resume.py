@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from grads.data.formatting import Example
+from grads.probe.finite import only_finite
 from grads.probe.passes import Measured
 from grads.probe.rows import Rows, example_frame, make_rows
-from grads.probe.store import not_finite, not_finite_error, write_parts
+from grads.probe.store import write_parts
 from grads.runtime.journal import Journal
-from grads.runtime.progress import say
 
 
 class Finished:
@@ -50,17 +51,10 @@ class Finished:
         Raises:
             GradsError: a record has a signal that is no finite number, and such records are not to be left out.
         """
-        rows = make_rows(example_frame(examples), measured)
-        bad = not_finite(rows)
-        if bad.any():
-            if not self.skip:
-                raise not_finite_error(rows, bad)
-            say(f"left out, for a signal is no finite number: {', '.join(rows.signals['id'][bad])}")
-        out = rows.signals["id"][bad].tolist()
+        rows, out = only_finite(make_rows(example_frame(examples), measured), self.skip)
         now = time.monotonic()
-        notes = {"left_out": out, "state": state, "seconds": now - self._since}
+        rows = replace(rows, notes={"left_out": out, "state": state, "seconds": now - self._since})
         self._since = now
-        rows = rows.taken(~bad, notes)
         self.journal.append(rows.to_bytes())
         self._note(rows)
 

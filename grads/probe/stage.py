@@ -15,7 +15,7 @@ from typing import Any
 from grads.data.formatting import Example, Formatter, Tokenized
 from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import context_length, decoder_layers, unwrap
+from grads.models.causal import context_length, unwrap
 from grads.models.device import device
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
@@ -23,10 +23,9 @@ from grads.models.memory import spent
 from grads.models.moments import load_moments
 from grads.probe.budget import Budget
 from grads.probe.compiled import worth_compiling
-from grads.probe.measure import check_examples, each_batch
+from grads.probe.measure import check_examples, look_ahead, on_places, say_cost
 from grads.probe.measures import needs_gradients
 from grads.probe.passes import Pass
-from grads.probe.projection import dense_cost
 from grads.probe.resume import Finished
 from grads.probe.store import example_frame, write_store
 from grads.runtime.errors import GradsError
@@ -36,7 +35,7 @@ from grads.runtime.manifest import known_sha256
 from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.config import Format, Probe, Training
-from grads.study.measures import ADAM_FEATURES, FEATURES
+from grads.study.measures import ADAM_FEATURES, FEATURES, SGD_FEATURES
 
 # Keys of `probe` that are the machine's: they change no value beyond rounding.
 MACHINE = {"token_budget", "shards"}
@@ -92,15 +91,40 @@ def probe_tokens(task: Task) -> None:
     """Write the store `tokens`: id and token counts of every eligible record.
 
     Raises:
-        GradsError: no record is eligible.
+        GradsError: no record is eligible, or one is longer than what the model was made for.
     """
+    from transformers import AutoConfig
+
     started = time.monotonic()
     tokenized, meta = tokenize(task, load_tokenizer(task.model))
     if not tokenized.examples:
         raise nothing_eligible(task)
+    config = AutoConfig.from_pretrained(str(task.model), local_files_only=True)
+    check_examples(tokenized.examples, longest=context_length(config))
     write_store(
         task.out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **spent(started, device())}
     )
+
+
+def check_probe(task: Task) -> None:
+    """Refuse what the probe could not do at `warm`, before a model is trained for it: by its untrained weights.
+
+    Raises:
+        GradsError: see `probe_model`.
+    """
+    tokenizer = load_tokenizer(task.model)
+    examples = tokenize(task, tokenizer)[0].examples
+    if not examples:
+        raise nothing_eligible(task)
+    model: Any = load_model(task.model, task.probe.precision)
+    if task.training.weights == "lora":
+        model = fresh_adapter(model, task.training.adapter, task.adapter_seed)
+    check_examples(examples, task.measures, context_length(unwrap(model).config))
+    # There are no moments yet; both kinds of features are taken in the same way.
+    measures = {SGD_FEATURES if measure == ADAM_FEATURES else measure for measure in task.measures}
+    options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
+    with Pass(model, measures, tokenizer.pad_token_id, **options).ready(examples[0]) as ready:
+        say_cost(ready, examples)
 
 
 def probe_model(task: Task) -> None:
@@ -130,50 +154,34 @@ def probe_model(task: Task) -> None:
         meta |= {"token_budget": task.probe.token_budget, "deviations": finished.deviations}
         meta["seconds_measuring"] = round(finished.seconds, 3)
         if task.fresh_adapter:
+            say(f"{task.label}: of the new adapter only B has gradients, for B is 0")
             meta["adapter"] = "B only: A has no gradient while B is 0"
         finished.write(task.out, meta | spent(started - finished.seconds_before, device()))
 
 
 def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:
     model = _model(task)
-    check_examples(left, task.measures, context_length(model))
-    options: dict[str, Any] = {"features": task.probe.features, "layer": _layer(task, model)}
+    check_examples(left, task.measures, context_length(unwrap(model).config))
+    options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
     tokens = task.shard[1] * sum(len(example.input_ids) for example in finished.examples)
     options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
     if task.moments is not None:
         options["moments"] = load_moments(task.moments)
-    budget.device = unwrap(model).device
     progress = Progress(task.label, len(left))
-    if finished.state:
-        budget.restore(finished.state)
-    measuring = Pass(model, task.measures, padding, **options)
-    if task.probe.features.projection == "dense" and measuring.taps.projected:
-        say(_dense_cost(task, measuring, left))
-    finished.begin()
-    with measuring.ready(left[0]) as ready:
-        for batch, measured in each_batch(ready, left, budget):
+    with Pass(model, task.measures, padding, **options).ready(left[0]) as ready:
+        if finished.state:
+            budget.restore(finished.state)
+        else:
+            look_ahead(ready, left, budget)
+        finished.begin()
+        for batch, measured in budget.batches(left, on_places(ready, left)):
             finished.add([left[place] for place in batch], measured, budget.state())
             progress.advance(len(batch))
-
-
-def _dense_cost(task: Task, measuring: Pass, examples: Sequence[Example]) -> str:
-    body = sum(parameter.numel() for parameter in measuring.core.parameters()) - measuring.embedding.weight.numel()
-    tokens = sum(len(example.input_ids) for example in examples)
-    features = task.probe.features
-    sizes = (measuring.taps.projected, features.dimension, len(examples), body, tokens)
-    return dense_cost(*sizes, features.allow_costly)
 
 
 def _model(task: Task) -> Any:
     model = load_model(task.model, task.probe.precision, task.trained)
     return fresh_adapter(model, task.training.adapter, task.adapter_seed) if task.fresh_adapter else model
-
-
-def _layer(task: Task, model: Any) -> int | None:
-    wanted, most = task.probe.hidden_layer, len(decoder_layers(model)) if task.probe.hidden_layer else 0
-    if wanted is not None and wanted > most:
-        raise GradsError(f"probe.hidden_layer is {wanted}, and the model has {most} layers: choose one of them")
-    return wanted
 
 
 def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Statistics of records' gradients with respect to the input embedding and the LM head, without building either.
 
 For both matrices they run over all V x d entries, vocabulary size times width; rows of the embedding that a record does
-not touch are zero. The population standard deviation follows from the l2 norm and the mean. Nothing here waits for the
-device but `head_extremes`, once a round.
+not touch are zero. The population standard deviation follows from the l2 norm and the mean. No record waits for the
+device by itself: `head_extremes` waits once a round.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ from torch import Tensor
 MOMENTS = 5
 # Rows of the LM head's gradient that are computed at first, and the factor by which more follow while they may matter.
 FIRST_ROWS, MORE_ROWS = 256, 8
-# Entries of the LM head's gradient held at once where all are visited: 64 MiB in float32.
+# Numbers held at once where all entries of the LM head's gradient are visited, or a record's tokens are told apart:
+# 64 MiB in float32.
 MOST_ENTRIES = 2**24
 # Bounds are computed in the type of the errors; they must not come out below what they bound.
 SLACK = {torch.float32: 1.0001, torch.bfloat16: 1.02}
@@ -37,6 +38,12 @@ def moments_of(rows: Tensor) -> Tensor:
     return torch.stack(found, dim=1)
 
 
+def joined(parts: Tensor) -> Tensor:
+    """Return B x `MOMENTS` of gradients whose P parts have those, P x B x `MOMENTS`."""
+    highest, lowest = parts[..., 3].amax(dim=0), parts[..., 4].amin(dim=0)
+    return torch.cat([parts[..., :3].sum(dim=0), torch.stack([highest, lowest], dim=1)], dim=1)
+
+
 def embedding_moments(
     token_ids: Sequence[Sequence[int]], gradients: Tensor, vocabulary: int, padding_index: int | None
 ) -> Tensor:
@@ -53,13 +60,18 @@ def embedding_moments(
     batch, longest, _ = gradients.shape
     found = [np.unique(ids, return_inverse=True) for ids in token_ids]
     most = max(len(tokens) for tokens, _ in found)
-    # A product instead of a scatter: the latter adds in an order that varies on a GPU.
-    membership = np.zeros((batch, most, longest), dtype=np.float32)
-    for index, (tokens, position) in enumerate(found):
-        counts = tokens[position] != (-1 if padding_index is None else padding_index)
-        membership[index, position, np.arange(len(position))] = counts
-    rows = torch.bmm(torch.from_numpy(membership).to(gradients.device), gradients)
-    moments = moments_of(rows.flatten(1))
+    # So many distinct tokens at once: each has a number for every position.
+    step = max(1, MOST_ENTRIES // (batch * longest))
+    parts = []
+    for first in range(0, most, step):
+        # A product instead of a scatter: the latter adds in an order that varies on a GPU.
+        membership = np.zeros((batch, min(step, most - first), longest), dtype=np.float32)
+        for index, (tokens, position) in enumerate(found):
+            here = np.flatnonzero((position >= first) & (position < first + step))
+            counts = tokens[position[here]] != (-1 if padding_index is None else padding_index)
+            membership[index, position[here] - first, here] = counts
+        parts.append(moments_of(torch.bmm(torch.from_numpy(membership).to(gradients.device), gradients).flatten(1)))
+    moments = joined(torch.stack(parts))
     # Where every row is touched there is no zero among the entries unless one of the rows is.
     whole = torch.tensor([len(tokens) == vocabulary for tokens, _ in found], device=moments.device)
     moments[:, 3] = torch.where(whole, moments[:, 3], moments[:, 3].clamp(min=0))
@@ -109,20 +121,23 @@ def head_extremes(errors: Sequence[Tensor], hidden: Sequence[Tensor]) -> tuple[l
     vocabulary = errors[0].shape[1]
     bounds = [_bound(error, state) for error, state in zip(errors, hidden, strict=True)]
     found: list[Tensor] = [torch.zeros(3, device=bounds[0].device)] * len(errors)
-    left, visited, wanted = list(range(len(errors))), 0, min(FIRST_ROWS, vocabulary)
+    left, visited, more = list(range(len(errors))), 0, min(FIRST_ROWS, vocabulary)
     while left:
         for index in left:
-            limits, rows = bounds[index].topk(min(wanted + 1, vocabulary))
-            entries = (errors[index].index_select(1, rows[visited:wanted]).mT @ hidden[index]).float()
+            limits, rows = bounds[index].topk(min(more + 1, vocabulary))
+            entries = (errors[index].index_select(1, rows[:more]).mT @ hidden[index]).float()
             fresh = torch.stack([entries.amax(), entries.amin(), limits[-1]])
             if visited:
                 fresh[0], fresh[1] = torch.maximum(fresh[0], found[index][0]), torch.minimum(fresh[1], found[index][1])
             found[index] = fresh
-        if wanted == vocabulary:
+            # Rows of equal bounds come in any order, so those that were visited are told apart by what they are.
+            bounds[index].index_fill_(0, rows[:more], -torch.inf)
+        visited += more
+        if visited == vocabulary:
             break
         known = torch.stack([found[index] for index in left]).tolist()
         left = [i for i, (high, low, limit) in zip(left, known, strict=True) if limit > min(high, -low)]
-        visited, wanted = wanted, min(wanted * MORE_ROWS, vocabulary)
+        more = min(visited * (MORE_ROWS - 1), vocabulary - visited)
     return [entry[0] for entry in found], [entry[1] for entry in found]
 
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from grads.data.formatting import Example
 from grads.data.vectors import Vectors
+from grads.probe.finite import not_finite, not_finite_error
 from grads.probe.passes import Measured
 from grads.probe.positions import predicted
 from grads.probe.rows import FIRST, NORM, Rows, example_frame, make_rows
@@ -71,11 +72,6 @@ class Store:
             some = slice(start, start + GROUP)
             directions = {kind: np.asarray(vectors.directions[some]) for kind, vectors in self.features.items()}
             yield Rows(self.signals.iloc[some], directions, losses[some] if losses is not None else None)
-
-
-def mean_vector(store: Store, kind: str) -> np.ndarray:
-    """Return the mean of a store's vectors of a kind, d float64: of features of gradients, those of the mean loss."""
-    return store.features[kind].mean()
 
 
 def write_examples(folder: Path, examples: Sequence[Example]) -> None:
@@ -230,24 +226,3 @@ def read_store(folder: Path | str) -> Store:
 
 def _mixed(folder: Path) -> GradsError:
     return GradsError(f"the files of {folder} do not belong together: delete it and run its probe again")
-
-
-def not_finite(rows: Rows) -> np.ndarray:
-    """Return whether anything of a record is NaN or infinite, n booleans."""
-    bad = ~np.isfinite(rows.signals.select_dtypes("number").to_numpy(dtype=float)).all(axis=1)
-    for directions in rows.directions.values():
-        bad |= ~np.isfinite(directions).all(axis=1)
-    if rows.token_losses is not None:
-        bad |= [not np.isfinite(losses).all() for losses in rows.token_losses]
-    return bad
-
-
-def not_finite_error(rows: Rows, bad: np.ndarray) -> GradsError:
-    """Return the sentence for records that `not_finite` found, naming the first and its first such column."""
-    first = rows.signals.iloc[int(bad.argmax())]
-    values = {name: value for name, value in first.items() if name not in FIRST and not np.isfinite(value)}
-    name, value = next(iter(values.items()), ("token_losses", np.nan))
-    return GradsError(
-        f"record {first['id']} has {name} = {value}, which is no finite number: lower training.learning_rate if the "
-        "preliminary run diverged, probe in float32, or set probe.nonfinite to 'skip' to go on without such records"
-    )

@@ -1,7 +1,7 @@
 """What the taps of a model's linear layers are to make for the measures asked for, and how it is read afterwards."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,9 +12,10 @@ from grads.models.moments import Moments
 from grads.probe.linear import Recipe, Sides, Whole, parts
 from grads.probe.moments import adam_direction
 from grads.probe.projection import Dense, Kronecker, chosen_modules, make_projection
-from grads.probe.statistics import named
+from grads.probe.statistics import joined, named
 from grads.runtime.errors import GradsError
 from grads.study.features import Features
+from grads.study.measures import FEATURES
 
 MEASURES = frozenset({"adapter", "weights", "sgd_features", "adam_features"})
 A, B, W = ".lora_A", ".lora_B", ".weight"
@@ -44,23 +45,25 @@ class Taps:
     def __init__(
         self, model: nn.Module, measures: Collection[str], features: Features, moments: Moments | None = None
     ) -> None:
-        self.measures, self.features, self.moments = MEASURES & set(measures), features, moments
+        self.measures, self.features, self.moments = MEASURES & set(measures), features, _on_device(moments, model)
         self.projection, self.absolute = make_projection(features), "mean_abs" in measures
         self.recipes: dict[str, Recipe] = {}
-        self.entries = self.projected = 0
+        # Entries of the adapter's gradients, and how many numbers of a record a dense projection multiplies.
+        self.entries = self.dense_entries = 0
         if not self.measures:
             # Nothing is asked of the layers, but an adapter's path costs a third less without PEFT's own modules.
             self.recipes = {name: Recipe() for name, layer in _adapted(model).items() if _known(name, layer)}
             return
         layers = _layers(model, self.measures)
         self._check(layers)
-        chosen = chosen_modules(list(layers), features.modules)
+        chosen = chosen_modules(list(layers), features.modules) if FEATURES & self.measures else []
         for name, layer in layers.items():
             recipe = self._recipe(name, layer, name in chosen)
             if recipe.widths or layer.adapter is not None:
                 self.recipes[name] = recipe
         self.entries = sum(_entries(layer) for layer in layers.values())
-        self.projected = sum(_entries(layers[name]) for name in chosen)
+        if isinstance(self.projection, Dense):
+            self.dense_entries = len(FEATURES & self.measures) * sum(_entries(layers[name]) for name in chosen)
 
     def _check(self, layers: Mapping[str, Layer]) -> None:
         adapted = any(layer.adapter for layer in layers.values())
@@ -123,19 +126,9 @@ class Taps:
         assert self.moments is not None
         directions = []
         for key, gradient in ((name + A, of_a), (name + B, of_b)):
-            average, squared = (
-                m[key].to(gradient.device) for m in (self.moments.average, self.moments.average_squared)
-            )
-            directions.append(
-                adam_direction(
-                    gradient,
-                    average,
-                    squared,
-                    self.moments.steps,
-                    betas=self.moments.betas,
-                    epsilon=self.moments.epsilon,
-                )
-            )
+            moments = self.moments.average[key], self.moments.average_squared[key], self.moments.steps
+            settings: dict[str, Any] = {"betas": self.moments.betas, "epsilon": self.moments.epsilon}
+            directions.append(adam_direction(gradient, *moments, **settings))
         return self._projected(name, *directions)
 
     def read(self, found: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,8 +141,8 @@ class Taps:
         columns: dict[str, Any] = {}
         if "adapter" in self.measures:
             moments = torch.stack([made.pop(0) for name, made in parts_of.items() if self.recipes[name].statistics])
-            joined = torch.cat([moments[..., :3].double().sum(0), _extremes(moments)], dim=1)
-            columns |= {f"adapter_{key}": value for key, value in named(joined.cpu().numpy(), self.entries).items()}
+            whole = joined(moments.double()).cpu().numpy()
+            columns |= {f"adapter_{key}": value for key, value in named(whole, self.entries).items()}
         vectors = self._vectors(parts_of)
         if "weights" in self.measures:
             squared = torch.stack([made.pop(0) for made in parts_of.values()]).double().sum(dim=0)
@@ -182,12 +175,18 @@ class Taps:
         return torch.nn.functional.normalize(vectors, dim=1) if self.features.unit else vectors
 
 
+def _on_device(moments: Moments | None, model: nn.Module) -> Moments | None:
+    """Return the moments where the model is, once: each batch of each layer reads them."""
+    if moments is None:
+        return None
+    place = next(model.parameters()).device
+    both = ({name: part.to(place) for name, part in m.items()} for m in (moments.average, moments.average_squared))
+    average, squared = both
+    return replace(moments, average=average, average_squared=squared)
+
+
 def _entries(layer: Layer) -> int:
     return sum(part.numel() for part in (layer.adapter or ())[:2] if isinstance(part, Tensor))
-
-
-def _extremes(moments: Tensor) -> Tensor:
-    return torch.stack([moments[..., 3].amax(dim=0), moments[..., 4].amin(dim=0)], dim=1).double()
 
 
 def _layers(model: nn.Module, measures: Collection[str]) -> dict[str, Layer]:

@@ -15,6 +15,7 @@ from grads.data.formatting import Example
 from grads.models.device import device
 from grads.models.flops import probe_flops, training_flops
 from grads.models.memory import spent
+from grads.probe.budget import Budget
 from grads.probe.measure import measure
 from grads.probe.rows import example_frame
 from grads.probe.store import write_store
@@ -41,12 +42,13 @@ class TrajectoryLosses:
 
     def __init__(self, out: Path, probe: Probe) -> None:
         self.out, self.probe = out, probe
-        self.key: Any = {"trajectory": probe.trajectory.model_dump()}
+        self.key: Any = {"trajectory": probe.trajectory.model_dump(), "nonfinite": probe.nonfinite}
 
-    def open(self, scratch: Path, padding: int, visits: list[Example]) -> None:
+    def open(self, scratch: Path, padding: int, visits: list[Example], shaped_by: str) -> None:
         """Start, or go on after a stop with the losses that `scratch` holds."""
         self.examples = sorted({example.id: example for example in visits}.values(), key=lambda example: example.id)
-        self.journal, self.padding = Journal(scratch / "trajectory"), padding
+        self.journal, self.padding, self.shaped_by = Journal(scratch / "trajectory"), padding, shaped_by
+        self.ahead, self.budget = self.examples, Budget(self.probe.token_budget)
         self.losses: dict[int, np.ndarray] = {}
         self.steps = 0
         for row in map(np.frombuffer, self.journal):
@@ -59,7 +61,8 @@ class TrajectoryLosses:
         """Take the losses of all records if the step is one of the checkpoints and they are not known yet."""
         if step in self.losses or step not in checkpoint_steps(steps, self.probe.trajectory.checkpoints):
             return
-        found = measure(model, self.examples, ["losses"], self.probe.token_budget, self.padding)
+        found = measure(model, self.examples, ["losses"], self.budget, self.padding, ahead=self.ahead)
+        self.ahead = []
         row = np.concatenate([[step, steps], found.columns["response_nll"]])
         self.journal.append(row.tobytes())
         self._note(row)
@@ -72,17 +75,22 @@ class TrajectoryLosses:
         """Write the store.
 
         Raises:
-            GradsError: a loss is no finite number, or what a stopped run had taken is gone.
+            GradsError: a loss is no finite number and such records are not to be left out, or what a stopped run had
+                taken is gone.
         """
         steps = sorted(self.losses)
         if steps != checkpoint_steps(self.steps, self.probe.trajectory.checkpoints):
             raise GradsError(f"{self.journal.path} has lost losses of a stopped run: delete its folder and run again")
         vectors = np.stack([self.losses[step] for step in steps], axis=1)
-        meta = {"point": "trajectory", "steps": steps, "token_budget": self.probe.token_budget} | self.key
+        meta = {"point": "trajectory", "key": self.shaped_by, "steps": steps} | self.key
+        meta |= {"token_budget": self.probe.token_budget, "deviations": self.budget.deviations}
         # Each epoch trains on every record once.
         meta |= {"gradient_passes": self.probe.trajectory.epochs, "forward_passes": len(steps)}
         seen = len(steps) * sum(len(example.input_ids) for example in self.examples)
         measuring = probe_flops(sum(parameter.numel() for parameter in model.parameters()), 0, seen)
         meta["flops"] = training_flops(model, tokens) + measuring
         meta |= spent(time.monotonic() - seconds, device())
-        write_store(self.out, example_frame(self.examples), {TRAJECTORY_LOSSES: vectors}, meta)
+        kept = np.isfinite(vectors).all(axis=1) | (self.probe.nonfinite != "skip")
+        meta["left_out"] = [example.id for example, good in zip(self.examples, kept, strict=True) if not good]
+        frame = example_frame(self.examples)[kept].reset_index(drop=True)
+        write_store(self.out, frame, {TRAJECTORY_LOSSES: vectors[kept]}, meta)

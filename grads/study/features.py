@@ -39,8 +39,8 @@ class Features(Section):
     modules: list[Pattern] = Field(
         ["*"],
         min_length=1,
-        description="Which of the adapter's modules are taken, by patterns of their whole names such as `*.q_proj` or "
-        "`*.layers.1[0-9].*`; fewer modules make shorter vectors.",
+        description="Which modules are taken, of those with an adapter or, without one, of all linear layers, by "
+        "patterns of their whole names such as `*.q_proj` or `*.layers.1[0-9].*`; fewer modules make shorter vectors.",
     )
     seed: int = Field(0, ge=0, description="Draws the projection; vectors of different seeds cannot be compared.")
 

@@ -26,7 +26,11 @@ class Probe(Section):
         description="Most tokens, padding included, in one batch; lowered by itself where memory is short. It is the "
         "machine's, like `shards`, and changes no signal beyond rounding.",
     )
-    shards: int = Field(1, ge=1, description="Jobs that share the records of one probe, on several devices or nodes.")
+    shards: int = Field(
+        1,
+        ge=1,
+        description="Jobs that share the records of one probe of `base` or `warm`, on several devices or nodes.",
+    )
     precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
     compile: Literal["auto", "always", "never"] = Field(
         "auto",

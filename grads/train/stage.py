@@ -14,10 +14,11 @@ from grads.models.flops import training_flops
 from grads.models.load import load_model, load_tokenizer
 from grads.models.moments import write_moments
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, read_json, remove, write_json
+from grads.runtime.files import atomic_path, digest, read_json, remove, write_json
 from grads.runtime.locks import scratch_folder
-from grads.runtime.manifest import content_sha256
+from grads.runtime.manifest import content_sha256, known_sha256
 from grads.runtime.progress import say
+from grads.study.code import code_version
 from grads.study.config import Format, Precision, Training
 from grads.train.cell import TrainingCell
 from grads.train.material import Material, prepare_material
@@ -57,17 +58,7 @@ def _train_cell(
     visits, order = material.visits, material.order
     say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
     size = micro_batch(training.global_batch, micro_batch_limit)
-    key = {
-        "training": training.model_dump(),
-        "form": formatter.sha256,
-        "order": order,
-        "weights": material.weights,
-        "initialisation": cell.initialisation_seed,
-        "micro_batch": size,
-        "model": str(model_folder),
-        "start": cell.start and content_sha256(cell.start),
-        "observer": cell.observer and cell.observer.key,
-    }
+    key = _shaped_by(cell, model_folder, training, material) | {"form": formatter.sha256, "micro_batch": size}
     with scratch_folder(cell.scratch, key) as scratch:
         model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
         padding = formatter.tokenizer.pad_token_id
@@ -75,7 +66,7 @@ def _train_cell(
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
-            cell.observer.open(scratch, padding, visits)
+            cell.observer.open(scratch, padding, visits, digest(key))
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
         history, optimizer = _fit(model, material, padding, arguments, training.precision, callbacks)
         with atomic_path(cell.trained) as folder:
@@ -90,6 +81,21 @@ def _train_cell(
         if cell.observer is not None:
             cell.observer.close(clock.seconds, model, summary["tokens"])
         write_json(cell.summary, summary)
+
+
+def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, material: Material) -> dict[str, Any]:
+    """Return what shapes a run and what is seen of it, but the form of its prompts and how its batches are cut."""
+    watching = [type(cell.observer).__module__] if cell.observer else []
+    return {
+        "training": training.model_dump(),
+        "order": material.order,
+        "weights": material.weights,
+        "initialisation": cell.initialisation_seed,
+        "model": known_sha256(model_folder),
+        "start": cell.start and content_sha256(cell.start),
+        "observer": cell.observer and cell.observer.key,
+        "code": code_version("grads.train.stage", *watching),
+    }
 
 
 def _trainable(model_folder: Path, training: Training, seed: int, start: Path | None) -> torch.nn.Module:

@@ -123,8 +123,15 @@ class Observer(Protocol):
 
     key: Any
 
-    def open(self, scratch: Path, padding: int, visits: list[Example]) -> None:
-        """Start or resume; `scratch` keeps files between attempts, `padding` is the token that fills batches."""
+    def open(self, scratch: Path, padding: int, visits: list[Example], shaped_by: str) -> None:
+        """Start or resume.
+
+        Args:
+            scratch: keeps files between attempts.
+            padding: the token that fills batches.
+            visits: the examples in the order of the run.
+            shaped_by: the hash of all that shapes the run and what is seen of it.
+        """
 
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
         """Look at the model before the optimiser step that these examples lead to."""

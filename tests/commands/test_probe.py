@@ -33,7 +33,8 @@ def test_a_store_is_written_and_what_it_took_is_printed(probe, tmp_path):
     tokens = int(store.signals[["prompt_tokens", "response_tokens"]].to_numpy().sum())
     assert store.meta["tokens"] == tokens
     lines = dict(line.split(maxsplit=1) for line in printed.replace("peak memory", "memory").splitlines())
-    assert (lines["records"], lines["tokens"]) == ("20", f"{tokens:,}")
+    # The data has 22 rows, and every one of them is accounted for.
+    assert (lines["records"], lines["tokens"]) == ("20 of 22 (1 empty, 1 duplicate)", f"{tokens:,}")
     assert re.fullmatch(r"[\d,.]+ records/s, [\d,]+ tokens/s \(.*\)", lines["throughput"])
     # Python and torch alone take more than 0.1 GB.
     assert 0.1 < float(lines["memory"].split(" GB resident")[0]) < 100

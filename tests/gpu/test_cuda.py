@@ -16,7 +16,7 @@ import torch
 
 from grads.data.formatting import Example
 from grads.models.load import load_model
-from grads.models.memory import free_memory, most_memory
+from grads.models.memory import free_memory, watch_memory
 from grads.probe.budget import out_of_memory
 from grads.probe.invariance import relative_errors
 from grads.probe.passes import Measured, Pass
@@ -162,8 +162,9 @@ def test_memory_of_the_device_is_known():
     device = torch.device("cuda")
     free = free_memory(device)
     assert 0 < free <= torch.cuda.get_device_properties(device).total_memory
-    _, taken = most_memory(device, lambda: float(torch.ones(2**26, device=device).sum()))
-    assert 2**28 <= taken < 2**29
+    most = watch_memory(device)
+    torch.ones(2**26, device=device).sum()
+    assert 2**28 <= most() < 2**29
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2 * free, dtype=torch.uint8, device=device)
     assert out_of_memory(caught.value)

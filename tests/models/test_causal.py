@@ -85,8 +85,8 @@ def test_a_model_without_a_list_of_layers_is_refused(model):
 
 
 def test_context_length_is_that_of_the_positions(model):
-    assert context_length(model) == 32
-    assert context_length(get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))) == 32
+    assert context_length(model.config) == 32
+    assert context_length(unwrap(get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))).config) == 32
 
 
 def test_pad_right():

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from grads.data.formatting import Example
+from grads.models.causal import unwrap
 from grads.probe.checks import check_ends
 from grads.probe.measure import measure
 from grads.probe.passes import Pass
@@ -277,3 +278,14 @@ def test_other_number_types_are_refused(
 def test_padding_that_the_model_does_not_know_is_refused(padding: int, llama: nn.Module) -> None:
     with pytest.raises(GradsError, match=f"the padding token {padding} is not among the 97 of the model: pad with"):
         Pass(llama, {"losses"}, padding)
+
+
+def test_a_first_record_without_finite_numbers_is_not_taken_for_an_unknown_model(
+    build: Build, examples: list[Example]
+) -> None:
+    model = build("llama-untied")
+    with torch.no_grad():
+        unwrap(model).get_input_embeddings().weight[96] = torch.nan
+    found = measure(model, [Example("bad", [5, 6, 96, 7, 8, 9], 3), *examples], {"gradients"}, 60, 0)
+    finite = np.isfinite(found.columns["head_l2"])
+    assert finite.tolist() == [False, *[True] * len(examples)]

@@ -10,7 +10,7 @@ from torch import nn
 
 from grads.data.formatting import Example
 from grads.models.causal import decoder_layers
-from grads.probe.compiled import WORTH, compiled_layers, worth_compiling
+from grads.probe.compiled import WORTH, _missing, compiled_layers, worth_compiling
 from grads.probe.measure import measure
 from grads.study.features import Features
 
@@ -39,7 +39,25 @@ def test_without_a_compiler_it_says_so_and_goes_on(
     assert not worth_compiling(llama, 1)
     assert not capsys.readouterr().err
     assert not worth_compiling(llama, 1, "always")
-    assert "no C++ compiler on PATH" in capsys.readouterr().err
+    assert "no C++ compiler g++" in capsys.readouterr().err
+
+
+def test_the_compiler_is_the_one_that_torch_would_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = {"clang++", "mine", "gcc"}
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in present else None)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("CXX", raising=False)
+    assert _missing("cpu") == "C++ compiler g++"
+    monkeypatch.setenv("CXX", "mine")
+    assert _missing("cpu") is None
+    # On a GPU it is Triton, which calls a C compiler.
+    monkeypatch.setattr(torch.utils._triton, "has_triton", lambda: False)
+    assert _missing("cuda") == "Triton for this device"
+    monkeypatch.setattr(torch.utils._triton, "has_triton", lambda: True)
+    monkeypatch.delenv("CC", raising=False)
+    assert _missing("cuda") is None
+    present.clear()
+    assert _missing("cuda") == "C compiler gcc or clang"
 
 
 def test_layers_are_as_they_were(llama: nn.Module) -> None:

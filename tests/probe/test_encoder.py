@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTo
 from grads.data.formatting import Example
 from grads.data.records import make_record, write_records
 from grads.models.prepare_encoder import prepare_encoder
+from grads.probe.budget import Budget
 from grads.probe.encoder import probe_encoder, sentence_embeddings, text_of
 from grads.probe.store import example_frame, read_store, write_store
 from grads.runtime.errors import GradsError
@@ -47,8 +48,9 @@ def test_embeddings_are_means_over_the_tokens_of_length_one_whatever_the_batch(e
             hidden = model(**tokenizer(text, return_tensors="pt", truncation=True)).last_hidden_state
         mean = hidden[0].mean(dim=0)
         expected.append((mean / mean.norm()).numpy())
+    texts = dict(zip("abcd", TEXTS, strict=True))
     for budget in (1, 30, 10_000):
-        found, cut, tokens = sentence_embeddings(model, tokenizer, TEXTS, budget)
+        found, cut, tokens = sentence_embeddings(model, tokenizer, texts, Budget(budget))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         assert cut == 1
         assert tokens == sum(len(ids) for ids in tokenizer(TEXTS, truncation=True)["input_ids"])
@@ -65,7 +67,7 @@ def test_store_holds_the_eligible_records(encoder_folder: Path, tmp_path: Path) 
     probe_encoder(*folders, probe, tmp_path / "out", "embeddings")
     store = read_store(tmp_path / "out")
     assert store.signals["id"].tolist() == [records[1].id]
-    expected, _, tokens = sentence_embeddings(*loaded(encoder_folder), ["define law\nthe law"], 100)
+    expected, _, tokens = sentence_embeddings(*loaded(encoder_folder), {"a": "define law\nthe law"}, Budget(100))
     np.testing.assert_allclose(store.features["sentences"][:], expected, rtol=2**-11, atol=1e-7)
     assert (store.meta["gradient_passes"], store.meta["cut_texts"]) == (0, 0)
     weights = load_file(encoder_folder / "model.safetensors")

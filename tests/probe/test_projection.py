@@ -227,7 +227,8 @@ def test_modules_are_chosen_by_patterns_of_their_names():
     assert chosen_modules(names, ["*"]) == names
     assert chosen_modules(names, ["*.layers.1.*", "*.10.*.q_proj"]) == [names[2], names[3], names[4]]
     with pytest.raises(
-        GradsError, match=r"no module with an adapter matches 'q_proj': .* 'model\.layers\.0\.self_attn"
+        GradsError,
+        match=r"none of the modules whose gradients are taken matches 'q_proj': .* 'model\.layers\.0\.self_attn",
     ):
         chosen_modules(names, ["*", "q_proj"])
 

@@ -13,13 +13,15 @@ from grads.data.formatting import Formatter
 from grads.data.records import Record, make_record, write_records
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model, load_tokenizer
+from grads.probe import stage
 from grads.probe.measure import measure
 from grads.probe.measures import columns
 from grads.probe.passes import Pass
-from grads.probe.stage import Task, probe_model, probe_tokens
+from grads.probe.stage import Task, check_probe, probe_model, probe_tokens
 from grads.probe.store import read_store
 from grads.runtime.errors import GradsError
 from grads.study.config import Adapter, Format, Probe, Training
+from grads.study.features import Features
 
 RECORDS = [
     make_record(f"Define the word {word}.", "", f"It is {word} and {word[::-1]}.") for word in ("ox", "law", "tree")
@@ -205,3 +207,66 @@ def test_no_eligible_record_is_an_error(task: Callable[..., Task]) -> None:
         with pytest.raises(GradsError, match=r"none of 4 records fits into training\.max_length = 8"):
             probe(one)
         assert not one.out.exists()
+
+
+def test_what_lowered_the_budget_is_in_the_store_also_after_a_stop(
+    task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = Pass.measure, []
+
+    def scarce(self: Pass, examples: Any) -> Any:
+        calls.append(len(examples))
+        if len(examples) > 1:
+            raise MemoryError
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(self, examples)
+
+    monkeypatch.setattr(Pass, "measure", scarce)
+    one = task("base", measures=["gradients"], probe=PROBE.model_copy(update={"token_budget": 400}))
+    with pytest.raises(KeyboardInterrupt):
+        probe_model(one)
+    probe_model(one)
+    meta = read_store(one.out).meta
+    lowered = [(entry["before"], entry["token_budget"], entry["reason"]) for entry in meta["deviations"]]
+    assert lowered[0][0] == meta["token_budget"] == 400
+    assert [after for _, after, _ in lowered[:-1]] == [before for before, _, _ in lowered[1:]]
+    assert {reason for _, _, reason in lowered} == {"memory ran out"}
+
+
+@pytest.mark.parametrize("choice", ["auto", "always", "never"])
+def test_the_size_of_the_whole_job_decides_whether_it_is_compiled(
+    choice: str, task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, compiled = [], []
+    monkeypatch.setattr(stage, "worth_compiling", lambda _model, *rest: asked.append(rest) or choice == "always")
+    original = Pass.__init__
+
+    def note(self: Pass, *arguments: Any, **options: Any) -> None:
+        compiled.append(options["compiled"])
+        original(self, *arguments, **options | {"compiled": False})
+
+    monkeypatch.setattr(Pass, "__init__", note)
+    for shard in ((0, 1), (0, 2)):
+        probe = PROBE.model_copy(update={"compile": choice})
+        probe_model(task("base", measures=["gradients"], probe=probe, shard=shard))
+    tokens = read_store(task("base").out).meta["tokens"]
+    assert compiled == [choice == "always"] * 2
+    assert {one for _, one in asked} == {choice}
+    # A shard counts as many tokens as there are in all, about.
+    assert asked[1][0] == 2 * tokens
+
+
+def test_a_probe_that_could_not_be_made_is_refused_before_a_model_is_trained_for_it(
+    task: Callable[..., Task],
+) -> None:
+    check_probe(task("a", measures=["gradients", "adapter", "adam_features"]))
+    dense = {"features": Features(projection="dense", dimension=4096)}
+    for wrong, sentence in (
+        ({"probe": PROBE.model_copy(update={"hidden_layer": 7})}, "hidden_layer is 7"),
+        ({"probe": PROBE.model_copy(update=dense), "measures": ["adam_features"]}, "allow_costly"),
+        ({"measures": ["weights"]}, "weights_l2 is of all weights"),
+        ({"training": Training(max_length=8)}, "none of 4 records fits"),
+    ):
+        with pytest.raises(GradsError, match=sentence):
+            check_probe(task("a", **wrong))

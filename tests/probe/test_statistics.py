@@ -70,6 +70,16 @@ def test_head_extremes_are_exact_also_where_bounds_are_rounded(seed: int, monkey
     assert extremes(errors, hidden) == (whole.max().item(), whole.min().item())
 
 
+def test_head_extremes_are_exact_also_where_bounds_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the same bound come in another order when more of them are asked for, and none may be passed over."""
+    monkeypatch.setattr(statistics, "FIRST_ROWS", 4)
+    for place in range(0, 300, 7):
+        # All rows have the bound 4, and all but one cancel to 0.
+        errors = torch.tensor([[2.0], [-2.0]]).repeat(1, 300)
+        errors[:, place] = 2.0
+        assert extremes(errors, torch.ones(2, 1)) == (4.0, 0.0), place
+
+
 def test_head_extremes_visit_few_rows_of_a_large_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     errors, hidden = softmax_errors(18, 50_000, 3.0, seed=0), torch.randn(18, 32)
     monkeypatch.setattr(statistics, "MORE_ROWS", 10**9)
@@ -152,3 +162,15 @@ def test_rounding_makes_no_square_root_of_a_negative_number() -> None:
     # All entries alike: squares and mean cancel, and in float32 may come out below 0.
     moments = np.array([[30 * 0.1**2 - 1e-9, 3.0, 3.0, 0.1, 0.1]])
     assert named(moments, 30)["std"][0] == 0.0
+
+
+def test_tokens_are_told_apart_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ids = [torch.randint(12, (length,), generator=generator).tolist() for length in (20, 13, 1)]
+    gradients = torch.randn(3, 20, 4, generator=generator)
+    for row, tokens in enumerate(ids):
+        gradients[row, len(tokens) :] = 0
+    whole = embedding_moments(ids, gradients, 12, 3)
+    for entries in (1, 60, 3 * 60):
+        monkeypatch.setattr(statistics, "MOST_ENTRIES", entries)
+        torch.testing.assert_close(embedding_moments(ids, gradients, 12, 3), whole)

@@ -9,7 +9,7 @@ import pytest
 from grads.data.formatting import Example
 from grads.probe.passes import Measured
 from grads.probe.rows import Rows, make_rows
-from grads.probe.store import example_frame, mean_vector, read_store, write_parts, write_store
+from grads.probe.store import example_frame, read_store, write_parts, write_store
 from grads.runtime.errors import GradsError
 
 EXAMPLES = [Example("a", [1, 2, 3], 2), Example("b", [1, 2, 3, 4], 1, truncated=True)]
@@ -45,7 +45,7 @@ def test_lengths_that_half_precision_does_not_know_survive(tmp_path: Path) -> No
     store = read_store(tmp_path / "store")
     np.testing.assert_allclose(store.features["sgd_features"][:], tiny, rtol=2**-11)
     np.testing.assert_allclose(store.signals["sgd_features_norm"], [5e-12, 0], rtol=1e-6)
-    np.testing.assert_allclose(mean_vector(store, "sgd_features"), [1.5e-12, 2e-12], rtol=2**-11)
+    np.testing.assert_allclose(store.features["sgd_features"].mean(), [1.5e-12, 2e-12], rtol=2**-11)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 1, 0, 2)])

@@ -13,6 +13,7 @@ from torch import nn
 from grads.data.formatting import Example
 from grads.models.moments import Moments
 from grads.probe.measure import measure
+from grads.probe.passes import Pass
 from grads.probe.taps import Taps
 from grads.runtime.errors import GradsError
 from grads.study.features import Features
@@ -98,8 +99,10 @@ def test_patterns_choose_the_modules_of_features_but_not_of_statistics(
     assert found.vectors["sgd_features"].shape == (len(examples), 3 * 2 * 9)
     expected, _, _ = autograd(model)(examples[0])
     assert errors[0]("adapter_l2", found.columns["adapter_l2"][0], expected) <= 1e-4
-    with pytest.raises(GradsError, match=r"no module with an adapter matches 'q_proj'"):
+    with pytest.raises(GradsError, match=r"none of the modules whose gradients are taken matches 'q_proj'"):
         Taps(model, {"sgd_features"}, Features(modules=["q_proj"]))
+    # Where no features are taken, nobody reads it.
+    assert len(Taps(model, {"adapter"}, Features(modules=["q_proj"])).recipes) == 14
 
 
 def test_no_taps_where_nothing_needs_them(llama: nn.Module, with_adapter: Adapt) -> None:
@@ -140,3 +143,15 @@ def test_what_needs_all_weights_is_refused_beside_an_adapter(llama: nn.Module, w
         Taps(with_adapter(llama), {"weights"}, Features())
     with pytest.raises(GradsError, match=r"probe\.features\.projection is dense, which is for an adapter's gradients"):
         Taps(llama, {"sgd_features"}, Features(projection="dense"))
+
+
+def test_nothing_goes_back_below_the_lowest_layer_that_is_asked_for(llama: nn.Module, examples: list[Example]) -> None:
+    """What the forward pass keeps for the backward pass tells how far down that one goes."""
+    kept = {}
+    for pattern in ("*.layers.1.*", "*.layers.0.*"):
+        with Pass(llama, ["sgd_features"], 0, features=Features(size=4, modules=[pattern])).ready(examples[0]) as ready:
+            held: list[int] = []
+            with torch.autograd.graph.saved_tensors_hooks(lambda t, held=held: held.append(0) or t, lambda t: t):
+                ready.measure(examples[:3])
+        kept[pattern] = len(held)
+    assert 0 < kept["*.layers.1.*"] < 0.7 * kept["*.layers.0.*"]

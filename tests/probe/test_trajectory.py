@@ -111,9 +111,24 @@ def test_a_run_that_is_killed_twice_gives_the_same(
 def test_losses_that_are_gone_are_not_passed_over(tmp_path: Path) -> None:
     Journal(tmp_path / "trajectory").append(np.array([5.0, 25.0, 0.5]).tobytes())
     watch = TrajectoryLosses(tmp_path / "store", PROBE)
-    watch.open(tmp_path, 0, [Example("a", [1, 2], 1)])
+    watch.open(tmp_path, 0, [Example("a", [1, 2], 1)], "hash")
     with pytest.raises(GradsError, match="trajectory has lost losses of a stopped run: delete its folder"):
         watch.close(0.0, nn.Linear(1, 1), 0)
+
+
+@pytest.mark.parametrize("nonfinite", ["stop", "skip"])
+def test_a_loss_that_is_no_finite_number_stops_or_leaves_its_record_out(nonfinite: str, tmp_path: Path) -> None:
+    Journal(tmp_path / "trajectory").append(np.array([1.0, 1.0, 0.5, np.nan, 0.25]).tobytes())
+    watch = TrajectoryLosses(tmp_path / "store", PROBE.model_copy(update={"nonfinite": nonfinite}))
+    watch.open(tmp_path, 0, [Example(id_, [1, 2], 1) for id_ in "abc"], "hash")
+    if nonfinite == "stop":
+        with pytest.raises(GradsError, match=r"probe\.nonfinite"):
+            watch.close(0.0, nn.Linear(1, 1), 0)
+        return
+    watch.close(0.0, nn.Linear(1, 1), 0)
+    store = read_store(tmp_path / "store")
+    assert (store.signals["id"].tolist(), store.left_out) == (["a", "c"], ["b"])
+    np.testing.assert_array_equal(np.asarray(store.features["losses"]), [[0.5], [0.25]])
 
 
 def test_small_losses_beside_large_ones_are_kept_exactly(tmp_path: Path) -> None:

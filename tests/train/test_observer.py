@@ -1,19 +1,22 @@
 """A run that is watched, and one that goes on from trained weights."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from grads.data.formatting import Formatter
 from grads.data.records import load_records, make_record, write_records
 from grads.models.load import load_model, load_tokenizer
 from grads.probe.during import During
 from grads.probe.measure import measure
+from grads.probe.passes import Pass
 from grads.probe.store import read_store
+from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
 from grads.study.config import Adapter, Format, Probe, Training
 from grads.study.seeds import shuffled_ids
@@ -75,6 +78,56 @@ def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(
     for ids, equal in ((order[:4], True), (order[-4:], False)):
         expected = measure(model, [examples[id_] for id_ in ids], ["gradients"], 300, 0).columns
         assert np.allclose(found.loc[ids, "head_l2"], expected["head_l2"], rtol=1e-4) == equal
+
+
+@pytest.mark.parametrize("nonfinite", ["stop", "skip"])
+def test_memory_and_numbers_that_go_wrong_while_it_is_watched(
+    nonfinite: str, tmp_path: Path, records: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, bad = Pass.measure, load_records(records)[7].id
+
+    def scarce(self: Pass, examples: Any) -> Any:
+        if len(examples) > 2:
+            raise MemoryError
+        found = original(self, examples)
+        found.columns["head_l2"][[example.id == bad for example in examples]] = np.nan
+        return found
+
+    monkeypatch.setattr(Pass, "measure", scarce)
+    probe = PROBE.model_copy(update={"nonfinite": nonfinite})
+    watched = cell(tmp_path / "watched", records, observer=During(tmp_path / "during", probe, MEASURES))
+    if nonfinite == "stop":
+        with pytest.raises(GradsError, match=rf"record {bad} has head_l2 = nan"):
+            train_cells([watched], tiny_model_folder, Format(), TRAINING, 2)
+        return
+    train_cells([watched], tiny_model_folder, Format(), TRAINING, 2)
+    store = read_store(tmp_path / "during")
+    assert (store.left_out, store.meta["records"]) == ([bad], 89)
+    # Once lowered, the budget stays so in later steps.
+    assert 1 <= len(store.meta["deviations"]) <= 3
+    assert store.meta["deviations"][0]["before"] == 300
+    assert len(store.meta["key"]) == 64
+
+
+def test_another_model_in_the_same_place_does_not_go_on_with_what_was_seen(
+    tmp_path: Path, records: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, keys = tmp_path / "model", []
+    shutil.copytree(tiny_model_folder, folder)
+    monkeypatch.setattr(During, "open", lambda _self, scratch, *_: keys.append(scratch.name) or _stop())
+    for change in (0.0, 0.0, 1.0):
+        weights = load_file(folder / "model.safetensors")
+        save_file(
+            {name: value + change for name, value in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+        )
+        watched = cell(tmp_path / "watched", records, observer=During(tmp_path / "during", PROBE, MEASURES))
+        with pytest.raises(KeyboardInterrupt):
+            train_cells([watched], folder, Format(), TRAINING, 2)
+    assert keys[0] == keys[1] != keys[2]
+
+
+def _stop() -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_stopped_run_gives_the_same_store(

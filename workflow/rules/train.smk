@@ -124,6 +124,6 @@ use rule train_during as train_trajectory with:
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        probe=settings(STUDY.probe, "trajectory"),
+        probe=settings(STUDY.probe, "trajectory", "nonfinite"),
         measures=[],
         code=code_version("grads.train.stage", "grads.probe.trajectory"),
