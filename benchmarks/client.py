@@ -90,13 +90,8 @@ class Worker:
 
 
 def _environment(threads: int, cache: Path) -> dict[str, str]:
-    """Return what keeps a process on the CPU, off the network and to its threads, with a compiler cache of its own.
-
-    It also lets glibc keep what is freed, as `grads.runtime.process.settle_libraries` does where that can be called.
-    """
+    """Return what keeps a process on the CPU, off the network and to its threads, with a compiler cache of its own."""
     return {
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
         "CUDA_VISIBLE_DEVICES": "",
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": str(threads),
