@@ -29,6 +29,8 @@ ARCHITECTURES = [
     "llama-tied", "llama-untied", "qwen2-tied", "qwen3-untied", "mistral-untied", "gemma2-tied", "gemma3-tied",
     "gpt2-tied", "gpt2-untied", "gpt_neox-untied", "phi-untied",
 ]  # fmt: skip
+# Random models whose errors in bf16 are so many times the tolerances; docs/probe.md says so.
+ROUGHER = {"qwen2-tied": 3.5, "gemma2-tied": 2.0, "gpt2-untied": 1.5, "gpt_neox-untied": 1.1}
 # transformers computes soft-capped attention in its eager form only.
 CASES = [
     (name, kind) for name in ARCHITECTURES for kind in ("eager", "sdpa") if (name, kind) != ("gemma2-tied", "sdpa")
@@ -102,7 +104,7 @@ def test_everything_equals_autograd_with_an_adapter(
 
 
 @pytest.mark.parametrize("adapted", [False, True], ids=["base", "lora"])
-@pytest.mark.parametrize("name", ["llama-tied", "mistral-untied", "gemma2-tied", "gpt2-tied"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_batches_order_and_padding_change_nothing(
     name: str,
     adapted: bool,
@@ -144,11 +146,11 @@ def test_the_documented_tolerances_are_those_tested() -> None:
         assert f"to {limit:.0e}".replace("e-0", "e-") in DOCUMENT.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["llama-tied", "qwen3-untied", "gpt2-tied", "gemma3-tied", "phi-untied"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_bf16_comes_near_float32(
     name: str, build: Build, with_adapter: Adapt, moments_for: Any, examples: list[Example], errors: Errors
 ) -> None:
-    rough = build(name, "sdpa").to(torch.bfloat16)
+    rough = build(name, "eager" if name.startswith("gemma2") else "sdpa").to(torch.bfloat16)
     for adapted in (False, True):
         model = with_adapter(rough) if adapted else rough
         # PEFT keeps the adapter of bf16 weights in float32.
@@ -159,7 +161,8 @@ def test_bf16_comes_near_float32(
         assert {key: error for key, error in batched.items() if error > ROUGH.get(key, 1.0)} == {}
         # It counts tokens, and one whose loss is at the limit may fall on either side.
         found.pop("low_ppl_fraction")
-        assert {key: error for key, error in found.items() if error > ROUGH[key]} == {}
+        times = ROUGHER.get(name, 1.0)
+        assert {key: error for key, error in found.items() if error > times * ROUGH[key]} == {}
         # They are not the same numbers by mistake.
         assert found["head_l2"] > 1e-4
 
