@@ -94,17 +94,6 @@ class Kronecker:
         left, right = self.sides(name, gradient.shape[1], gradient.shape[2], gradient.device)
         return (left.T @ gradient.float() @ right).flatten(1)
 
-    def project_factors(self, name: str, errors: Tensor, given: Tensor) -> Tensor:
-        """Return the projection of the gradients sum_t d_t x_t^T, as records x (left x right).
-
-        Args:
-            name: of the weights.
-            errors: d, the gradient at the module's output, records x tokens x outputs; 0 at padding.
-            given: x, the module's input, records x tokens x inputs.
-        """
-        left, right = self.sides(name, errors.shape[2], given.shape[2], errors.device)
-        return ((errors.float() @ left).mT @ (given.float() @ right)).flatten(1)
-
     def join(self, parts: Mapping[str, Tensor]) -> Tensor:
         """Return one vector a record, records x dimension, of the modules' projections, in the order of their names."""
         ordered = [parts[name] for name in sorted(parts)]

@@ -7,8 +7,9 @@ watched (`grads.probe.during`); embeddings of a sentence encoder are a store of 
 """
 
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +117,11 @@ def check_probe(task: Task) -> None:
     examples = tokenize(task, tokenizer)[0].examples
     if not examples:
         raise nothing_eligible(task)
-    model: Any = load_model(task.model, task.probe.precision)
-    if task.training.weights == "lora":
-        model = fresh_adapter(model, task.training.adapter, task.adapter_seed)
-    check_examples(examples, task.measures, context_length(unwrap(model).config))
     # There are no moments yet; both kinds of features are taken in the same way.
     measures = {SGD_FEATURES if measure == ADAM_FEATURES else measure for measure in task.measures}
-    options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
-    with Pass(model, measures, tokenizer.pad_token_id, **options).ready(examples[0]) as ready:
+    untrained = replace(task, measures=measures, trained=None, moments=None)
+    model = _model(untrained, adapted=task.training.weights == "lora")
+    with _ready(untrained, model, examples, tokenizer.pad_token_id) as ready:
         say_cost(ready, examples)
 
 
@@ -160,15 +158,9 @@ def probe_model(task: Task) -> None:
 
 
 def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:
-    model = _model(task)
-    check_examples(left, task.measures, context_length(unwrap(model).config))
-    options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
     tokens = task.shard[1] * sum(len(example.input_ids) for example in finished.examples)
-    options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
-    if task.moments is not None:
-        options["moments"] = load_moments(task.moments)
     progress = Progress(task.label, len(left))
-    with Pass(model, task.measures, padding, **options).ready(left[0]) as ready:
+    with _ready(task, _model(task, task.fresh_adapter), left, padding, tokens) as ready:
         if finished.state:
             budget.restore(finished.state)
         else:
@@ -179,9 +171,21 @@ def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, 
             progress.advance(len(batch))
 
 
-def _model(task: Task) -> Any:
+def _model(task: Task, adapted: bool) -> Any:
+    """Return the task's model, with a new adapter or as it is."""
     model = load_model(task.model, task.probe.precision, task.trained)
-    return fresh_adapter(model, task.training.adapter, task.adapter_seed) if task.fresh_adapter else model
+    return fresh_adapter(model, task.training.adapter, task.adapter_seed) if adapted else model
+
+
+@contextmanager
+def _ready(task: Task, model: Any, examples: Sequence[Example], padding: int, tokens: int = 0) -> Iterator[Pass]:
+    """Check the examples and make the model ready to measure them, compiled where so many tokens are worth it."""
+    check_examples(examples, task.measures, context_length(unwrap(model).config))
+    options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
+    options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
+    options["moments"] = load_moments(task.moments) if task.moments else None
+    with Pass(model, task.measures, padding, **options).ready(examples[0]) as ready:
+        yield ready
 
 
 def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:

@@ -126,9 +126,8 @@ class Taps:
         assert self.moments is not None
         directions = []
         for key, gradient in ((name + A, of_a), (name + B, of_b)):
-            moments = self.moments.average[key], self.moments.average_squared[key], self.moments.steps
-            settings: dict[str, Any] = {"betas": self.moments.betas, "epsilon": self.moments.epsilon}
-            directions.append(adam_direction(gradient, *moments, **settings))
+            moments = self.moments.average[key], self.moments.average_squared[key]
+            directions.append(adam_direction(gradient, *moments, self.moments.betas, self.moments.epsilon))
         return self._projected(name, *directions)
 
     def read(self, found: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:

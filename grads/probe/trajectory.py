@@ -4,6 +4,7 @@ The run is one over all training records with a schedule of its own. The losses 
 of the moment, between its steps; the run itself is not changed by being watched.
 """
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,9 @@ class TrajectoryLosses:
         self.ahead, self.budget = self.examples, Budget(self.probe.token_budget)
         self.losses: dict[int, np.ndarray] = {}
         self.steps = 0
-        for row in map(np.frombuffer, self.journal):
-            self._note(row)
+        for entry in self.journal:
+            self._note(entry)
+            self.ahead = []
 
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
         """Nothing is seen before a step."""
@@ -63,13 +65,17 @@ class TrajectoryLosses:
             return
         found = measure(model, self.examples, ["losses"], self.budget, self.padding, ahead=self.ahead)
         self.ahead = []
-        row = np.concatenate([[step, steps], found.columns["response_nll"]])
-        self.journal.append(row.tobytes())
-        self._note(row)
+        header = json.dumps({"step": step, "steps": steps, "state": self.budget.state()})
+        entry = header.encode() + b"\n" + found.columns["response_nll"].tobytes()
+        self.journal.append(entry)
+        self._note(entry)
 
-    def _note(self, row: np.ndarray) -> None:
-        """Take one checkpoint's numbers: its step, the steps of the run, and the losses of all records."""
-        self.steps, self.losses[int(row[0])] = int(row[1]), row[2:]
+    def _note(self, entry: bytes) -> None:
+        """Take what was kept of one checkpoint: its step, the steps of the run, the budget, and all records' losses."""
+        header, _, losses = entry.partition(b"\n")
+        kept = json.loads(header)
+        self.steps, self.losses[kept["step"]] = kept["steps"], np.frombuffer(losses)
+        self.budget.restore(kept["state"])
 
     def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
         """Write the store.

@@ -207,7 +207,7 @@ class Autograd:
         if self.moments is not None:
             settings = {"betas": self.moments.betas, "epsilon": self.moments.epsilon}
             steps = {
-                n: adam_direction(g, self.moments.average[n], self.moments.average_squared[n], 0, **settings)
+                n: adam_direction(g, self.moments.average[n], self.moments.average_squared[n], **settings)
                 for n, g in gradients.items()
             }
             found["adam_features"] = self._projected(steps)

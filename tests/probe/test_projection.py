@@ -106,15 +106,6 @@ def test_entries_are_scaled_signs_and_narrow_sides_lose_nothing():
     assert len({tuple(signs) for signs in diagonals}) > 2
 
 
-@pytest.mark.parametrize("pooled", [False, True])
-def test_token_factors_give_the_projected_gradient(pooled):
-    torch.manual_seed(1)
-    errors, given = torch.randn(3, 7, 12), torch.randn(3, 7, 20)
-    projection = Kronecker(4, 0, pooled)
-    whole = projection.project("m", errors.mT @ given)
-    torch.testing.assert_close(projection.project_factors("m", errors, given), whole, rtol=1e-4, atol=1e-5)
-
-
 def test_a_dense_projection_is_its_explicit_matrix():
     given = gradients(3)
     matrix = torch.cat([rademacher(2, name, given[name][0].numel(), 70) for name in sorted(SHAPES)]) / math.sqrt(70)

@@ -1,5 +1,6 @@
 """Losses along a training run: when they are taken, of which weights, and how exactly they are kept."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,24 @@ def test_a_run_that_is_killed_twice_gives_the_same(
     assert not kept.exists()
 
 
+def keep(folder: Path, step: int, steps: int, losses: list[float], *deviations: dict[str, Any]) -> None:
+    """Write what a stopped run had taken at a step."""
+    header = {"step": step, "steps": steps, "state": {"token_budget": 100, "deviations": deviations}}
+    Journal(folder / "trajectory").append(json.dumps(header).encode() + b"\n" + np.array(losses).tobytes())
+
+
+def test_a_budget_that_a_stopped_run_lowered_stays_low_and_is_recorded(tmp_path: Path) -> None:
+    lowered = {"token_budget": 100, "before": 300, "reason": "memory ran out"}
+    keep(tmp_path, 1, 1, [0.5], lowered)
+    watch = TrajectoryLosses(tmp_path / "store", PROBE)
+    watch.open(tmp_path, 0, [Example("a", [1, 2], 1)], "hash")
+    assert watch.budget.tokens == 100
+    watch.close(0.0, nn.Linear(1, 1), 0)
+    assert read_store(tmp_path / "store").meta["deviations"] == [lowered]
+
+
 def test_losses_that_are_gone_are_not_passed_over(tmp_path: Path) -> None:
-    Journal(tmp_path / "trajectory").append(np.array([5.0, 25.0, 0.5]).tobytes())
+    keep(tmp_path, 5, 25, [0.5])
     watch = TrajectoryLosses(tmp_path / "store", PROBE)
     watch.open(tmp_path, 0, [Example("a", [1, 2], 1)], "hash")
     with pytest.raises(GradsError, match="trajectory has lost losses of a stopped run: delete its folder"):
@@ -118,7 +135,7 @@ def test_losses_that_are_gone_are_not_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("nonfinite", ["stop", "skip"])
 def test_a_loss_that_is_no_finite_number_stops_or_leaves_its_record_out(nonfinite: str, tmp_path: Path) -> None:
-    Journal(tmp_path / "trajectory").append(np.array([1.0, 1.0, 0.5, np.nan, 0.25]).tobytes())
+    keep(tmp_path, 1, 1, [0.5, np.nan, 0.25])
     watch = TrajectoryLosses(tmp_path / "store", PROBE.model_copy(update={"nonfinite": nonfinite}))
     watch.open(tmp_path, 0, [Example(id_, [1, 2], 1) for id_ in "abc"], "hash")
     if nonfinite == "stop":

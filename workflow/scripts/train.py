@@ -29,4 +29,13 @@ with job(snakemake):
     more = {"scratch": scratch, "steps_of_records": records, "observer": observer, "stores": stores}
     cell = TrainingCell(**files, **asked, **paths, **more)
     form, training = Format(**parameters.format), Training(**parameters.training)
+    if snakemake.rule == "train_warm":
+        # What could not be measured afterwards is refused before. It shapes no weights, so it is no parameter.
+        from grads import plan
+        from grads.probe.stage import Task, check_probe
+        from grads.study.load import parse_study
+
+        study = parse_study(snakemake.config)
+        if found := plan.measures(study, "warm", snakemake.wildcards.model):
+            check_probe(Task(Path(given.model), cell.records, form, training, cell.trained, "warm", found, study.probe))
     train_cells([cell], Path(given.model), form, training, snakemake.resources.micro_batch)
