@@ -81,11 +81,20 @@ def _show_signals(study: "Study", model: str, domain: str, id_: str) -> None:
         rows = frame[frame["id"] == id_].drop(columns="id").to_dict("records")
         point = f"{model} {store.parent.name}"
         if not rows:
-            typer.echo(f"{point}: not eligible (too long, or its prompt fills the limit)")
+            typer.echo(f"{point}: {_why_missing(store.parent, id_)}")
             continue
         names = {key: value for key, value in rows[0].items() if store.parent.name == "tokens" or key not in LENGTHS}
         if names:
             typer.echo(f"{point}: " + ", ".join(f"{key} {_shown(value)}" for key, value in names.items()))
+
+
+def _why_missing(store: Path, id_: str) -> str:
+    from grads.probe.store import META
+    from grads.runtime.files import read_json
+
+    if (store / META).is_file() and id_ in read_json(store / META).get("left_out", ()):
+        return "left out: one of its signals is no finite number"
+    return "not eligible (too long, or its prompt fills the limit)"
 
 
 LENGTHS = ("prompt_tokens", "response_tokens", "truncated")

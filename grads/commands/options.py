@@ -86,13 +86,16 @@ def section(kind: "type[Section]", given: dict[str, Any], option: str) -> "Secti
     """
     from pydantic import ValidationError
 
+    from grads.study.load import valid_keys
+
     try:
         return kind.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise GradsError(f"{option}: unknown key '{key}': {nearest(key, kind.model_fields)}") from None
+            *place, last = first["loc"]
+            raise GradsError(f"{option}: unknown key '{key}': {nearest(str(last), valid_keys(kind, place))}") from None
         raise GradsError(f"{option}: '{key}': {first['msg']}; found {first['input']!r}") from None
 
 

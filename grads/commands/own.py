@@ -135,6 +135,8 @@ def evaluate(
     check_out(out, ".jsonl", given.data)
     if trained is not None and not trained.is_dir():
         raise GradsError(f"--trained {trained} is not there: give the folder that `grads train` wrote")
+    for key in assignments(given.training or [], "--training").keys() - {"max_length"}:
+        raise GradsError(f"--training {key}: nothing is trained here, and only max_length is read: remove it")
     measured = _metrics(metric, language, wordnet)
     bench = open_workbench(given, out)
     from grads.commands.answers import write_predictions

@@ -72,7 +72,9 @@ def _asked(signals: list[str] | None, point: str) -> list[str]:
     for name in names:
         if name not in MEASURES:
             raise GradsError(f"--signals {name}: {nearest(name, MEASURES)}")
-    if not set(names) - {"mean_abs"}:
+    if not names:
+        raise GradsError("--signals: it names none: name some, or remove it for those that `grads` reads")
+    if "mean_abs" in names and not {"gradients", "adapter"} & set(names):
         raise GradsError("--signals mean_abs: it is one more statistic of others: add gradients or adapter")
     return names
 

@@ -94,8 +94,15 @@ def _store_steps(study: "Study", warm: "Cell", store: str) -> list[Step]:
     made, logs = paths.store(warm.model, warm.domain, folder), paths.root / "logs"
     if point in (DURING, TRAJECTORY):
         return [Step(f"train_{point}", made, logs / "train" / f"{replace(warm, arm=point)}.log")]
-    log = logs / f"probe_{point}" / warm.model / warm.domain / f"{folder}.log"
-    return [*([_warm_step(study, warm)] if point == WARM else []), Step(f"probe_{point}", made, log)]
+    found = [_warm_step(study, warm)] if point == WARM else []
+    rule, log = f"probe_{point}", logs / f"probe_{point}" / warm.model / warm.domain / f"{folder}.log"
+    if study.probe.shards == 1:
+        return [*found, Step(rule, made, log)]
+    # Shards are gone once they are joined.
+    for shard in () if made.exists() else map(str, range(study.probe.shards)):
+        part = paths.shard(warm.model, warm.domain, folder, shard)
+        found.append(Step(rule, part, log.with_suffix(f".{shard}.log")))
+    return [*found, Step("probe_shards", made, logs / "probe_shards" / warm.model / warm.domain / f"{folder}.log")]
 
 
 def _warm_step(study: "Study", warm: "Cell") -> Step:

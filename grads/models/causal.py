@@ -24,9 +24,45 @@ def hidden_states(model: nn.Module, **inputs: Any) -> Tensor:
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     """Return float32 logits of hidden states (... x width), with the soft-capping that some models apply."""
     core = unwrap(model)
-    logits = core.get_output_embeddings()(hidden).float()
-    cap = getattr(core.config, "final_logit_softcapping", None)
+    logits, cap = core.get_output_embeddings()(hidden).float(), soft_cap(core)
     return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def soft_cap(core: Any) -> float | None:
+    """Return c where a model makes logits z to c tanh(z / c), None where it leaves them as they are."""
+    return getattr(core.config.get_text_config(), "final_logit_softcapping", None)
+
+
+@torch.no_grad()
+def check_logits(model: nn.Module) -> None:
+    """Compare logits as they are known here with the model's own, on a few tokens.
+
+    Args:
+        model: in evaluation mode.
+
+    Raises:
+        GradsError: they differ, so losses that are made of them would be wrong.
+    """
+    core: Any = unwrap(model)
+    weight = core.get_input_embeddings().weight
+    inputs = {"input_ids": torch.arange(min(8, len(weight)), device=weight.device).unsqueeze(0), "use_cache": False}
+    compare_logits(core, head_logits(model, hidden_states(model, **inputs)), core(**inputs).logits.float())
+
+
+def compare_logits(core: Any, found: Tensor, own: Tensor) -> None:
+    """Refuse a model whose own logits are others than what was found for the same tokens.
+
+    What is no number in both is for those to tell who read the losses: they name the record.
+
+    Raises:
+        GradsError: they differ by more than rounding in bf16 makes.
+    """
+    largest = float(own.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).abs().max())
+    if not torch.allclose(found, own, rtol=1e-2, atol=1e-2 * largest, equal_nan=True):
+        raise GradsError(
+            f"the logits of {type(core).__name__} are not its LM head's output, with or without soft-capping, so its "
+            "losses would be wrong: choose another model"
+        )
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:

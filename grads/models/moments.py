@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from grads.runtime.errors import GradsError
@@ -37,6 +38,13 @@ class Moments:
     steps: int
     betas: tuple[float, float]
     epsilon: float
+
+
+def initial_moments(model: nn.Module) -> Moments:
+    """Return the moments of a PEFT model's adapter before the first step of AdamW with torch's own settings: zeros."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    zeros = {_weights_name(name): torch.zeros_like(parameter).float() for name, parameter in trained.items()}
+    return Moments(zeros, zeros, 0, (0.9, 0.999), 1e-8)
 
 
 def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:

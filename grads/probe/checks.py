@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grads.models.causal import hidden_states, unwrap
+from grads.models.causal import compare_logits, hidden_states, unwrap
 from grads.probe.head import Head
 from grads.runtime.errors import GradsError
 
@@ -80,12 +80,7 @@ def check_model(model: nn.Module, head: Head, names: Collection[str], token_ids:
     with _watched(model, names, tuple(ids.shape)):
         expected = core(input_ids=ids, use_cache=False).logits.float()
     found = head.logits(hidden_states(model, input_ids=ids, use_cache=False)).float()
-    largest = float(expected.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).abs().max())
-    if not torch.allclose(found, expected, rtol=1e-2, atol=1e-2 * largest, equal_nan=True):
-        raise GradsError(
-            f"the logits of {type(core).__name__} are not its LM head's output, with or without soft-capping: the "
-            "probe does not know this architecture, choose another model"
-        )
+    compare_logits(core, found, expected)
 
 
 @contextmanager

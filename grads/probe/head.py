@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grads.models.causal import unwrap
+from grads.models.causal import soft_cap, unwrap
 
 # Logits held at once, positions x vocabulary, by kind of device. A GPU waits once for each such group.
 MOST_LOGITS = {"cpu": 2**25, "cuda": 2**27}
@@ -35,7 +35,7 @@ class Head:
         """Return the head of a causal language model."""
         core: Any = unwrap(model)
         layer = core.get_output_embeddings()
-        return cls(layer.weight.detach(), layer.bias, getattr(core.config, "final_logit_softcapping", None))
+        return cls(layer.weight.detach(), layer.bias, soft_cap(core))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return R x V logits of R x d inputs, in their type."""

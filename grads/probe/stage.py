@@ -21,7 +21,7 @@ from grads.models.device import device
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
 from grads.models.memory import spent
-from grads.models.moments import load_moments
+from grads.models.moments import Moments, initial_moments, load_moments
 from grads.probe.budget import Budget
 from grads.probe.compiled import worth_compiling
 from grads.probe.measure import check_examples, look_ahead, on_places, say_cost
@@ -36,7 +36,7 @@ from grads.runtime.manifest import known_sha256
 from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.config import Format, Probe, Training
-from grads.study.measures import ADAM_FEATURES, FEATURES, SGD_FEATURES
+from grads.study.measures import ADAM_FEATURES, FEATURES
 
 # Keys of `probe` that are the machine's: they change no value beyond rounding.
 MACHINE = {"token_budget", "shards"}
@@ -117,11 +117,10 @@ def check_probe(task: Task) -> None:
     examples = tokenize(task, tokenizer)[0].examples
     if not examples:
         raise nothing_eligible(task)
-    # There are no moments yet; both kinds of features are taken in the same way.
-    measures = {SGD_FEATURES if measure == ADAM_FEATURES else measure for measure in task.measures}
-    untrained = replace(task, measures=measures, trained=None, moments=None)
-    model = _model(untrained, adapted=task.training.weights == "lora")
-    with _ready(untrained, model, examples, tokenizer.pad_token_id) as ready:
+    adapted = task.training.weights == "lora"
+    model = _model(replace(task, trained=None), adapted)
+    moments = initial_moments(model) if adapted else None
+    with _ready(task, model, examples, tokenizer.pad_token_id, moments) as ready:
         say_cost(ready, examples)
 
 
@@ -158,9 +157,10 @@ def probe_model(task: Task) -> None:
 
 
 def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:
+    model, moments = _model(task, task.fresh_adapter), load_moments(task.moments) if task.moments else None
     tokens = task.shard[1] * sum(len(example.input_ids) for example in finished.examples)
-    progress = Progress(task.label, len(left))
-    with _ready(task, _model(task, task.fresh_adapter), left, padding, tokens) as ready:
+    with _ready(task, model, left, padding, moments, tokens) as ready:
+        progress = Progress(task.label, len(left))
         if finished.state:
             budget.restore(finished.state)
         else:
@@ -178,13 +178,14 @@ def _model(task: Task, adapted: bool) -> Any:
 
 
 @contextmanager
-def _ready(task: Task, model: Any, examples: Sequence[Example], padding: int, tokens: int = 0) -> Iterator[Pass]:
+def _ready(
+    task: Task, model: Any, examples: Sequence[Example], padding: int, moments: Moments | None, tokens: int = 0
+) -> Iterator[Pass]:
     """Check the examples and make the model ready to measure them, compiled where so many tokens are worth it."""
     check_examples(examples, task.measures, context_length(unwrap(model).config))
     options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
     options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
-    options["moments"] = load_moments(task.moments) if task.moments else None
-    with Pass(model, task.measures, padding, **options).ready(examples[0]) as ready:
+    with Pass(model, task.measures, padding, moments=moments, **options).ready(examples[0]) as ready:
         yield ready
 
 

@@ -1,5 +1,6 @@
 """Reading a study's config, and saying in one sentence what is wrong with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -75,7 +76,7 @@ def _sentence(error: ValidationError, content: dict[str, Any]) -> str:
     location = _location(first["loc"])
     key = ".".join(str(part) for part in location) or "the study"
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}': {nearest(str(location[-1]), _valid_keys(location[:-1]))}"
+        return f"unknown key '{key}': {nearest(str(location[-1]), valid_keys(Study, location[:-1]))}"
     if first["type"] == "missing":
         return f"key '{key}' is missing"
     found = first["input"]
@@ -96,9 +97,8 @@ def _location(parts: tuple[Any, ...]) -> list[Any]:
     ]
 
 
-def _valid_keys(location: list[Any]) -> set[str]:
-    """Return the keys that the config allows at a place; empty where the place is a union of sections."""
-    section: Any = Study
+def valid_keys(section: Any, location: Sequence[Any]) -> set[str]:
+    """Return the keys that a section of the config allows at a place; empty where that is a union of sections."""
     for part in location:
         if isinstance(section, type) and issubclass(section, BaseModel):
             section = section.model_fields[part].annotation if part in section.model_fields else None

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,14 @@ def test_a_record_is_explained(grads, results):
 def test_a_record_that_was_not_eligible_says_so(grads, results):
     printed = grads("explain", "mine.yaml", "--id", RECORDS["sums", "train"][2].id).stdout
     assert "tiny tokens: not eligible" in printed
+
+
+def test_a_record_without_finite_signals_says_so(grads, results):
+    id_ = RECORDS["sums", "train"][2].id
+    Path("results/smoke/signals/tiny/sums/warm-0/meta.json").write_text(json.dumps({"left_out": [id_]}))
+    printed = grads("explain", "mine.yaml", "--id", id_).stdout
+    assert "tiny tokens: not eligible" in printed
+    assert "tiny warm-0: left out: one of its signals is no finite number" in printed
 
 
 def test_a_test_record_is_seen_by_no_method(grads, results):

@@ -279,3 +279,8 @@ def test_fewer_records_than_asked_for_are_said(select, data, tmp_path):
     (tmp_path / "few.jsonl").write_text("".join(data.read_text("utf-8").splitlines(keepends=True)[:3]))
     result = select("s.jsonl", "--ratio", "0.5", "--method", "subset", "--parameter", f"file={tmp_path / 'few.jsonl'}")
     assert "kept 3 instead of 10 of 20 eligible records" in result.output
+
+
+def test_settings_that_an_evaluation_does_not_read_are_refused(on_data):
+    result = on_data("evaluate", "p.jsonl", status=2)  # with those of the other commands
+    assert "nothing is trained here, and only max_length is read: remove it" in " ".join(result.stderr.split())

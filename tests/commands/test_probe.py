@@ -76,6 +76,16 @@ def test_all_weights_at_base(probe, tmp_path):
     assert {"weights_l2", "response_nll", "el2n"} <= set(read_store(tmp_path / "weights").signals)
 
 
+def test_features_of_an_adapter_and_of_all_weights_are_kept_apart(grads, data, tiny_model_folder, tmp_path):
+    files = ("--model", tiny_model_folder, "--data", data, "--work", tmp_path / "work", "--point", "base")
+    asked = ("--signals", "sgd_features", "--probe", "features.size=3", "--training", "adapter.rank=2")
+    for weights in ("lora", "full"):
+        grads("probe", *files, *asked, "--training", f"weights={weights}", "--out", tmp_path / weights)
+    lora, full = (read_store(tmp_path / name).features["sgd_features"].shape[1] for name in ("lora", "full"))
+    # A and B of a layer, 3 x 2 and 2 x 3 numbers, and its weights, 3 x 3.
+    assert (lora, full) == (14 * (6 + 6), 14 * 9)
+
+
 def test_the_type_of_the_weights(probe, tmp_path):
     probe("rough", "--point", "base", "--signals", "losses", "--dtype", "bf16")
     probe("exact", "--point", "base", "--signals", "losses")
@@ -92,6 +102,8 @@ def test_the_type_of_the_weights(probe, tmp_path):
         (["--signals", "losses,gradient"], "--signals gradient: did you mean 'gradients'?"),
         (["--point", "tokens", "--signals", "losses"], "at the point 'tokens' there is nothing to choose"),
         (["--signals", "mean_abs"], "add gradients or adapter"),
+        (["--signals", "mean_abs,hidden"], "add gradients or adapter"),
+        (["--signals", ","], "it names none"),
         (["--point", "base", "--signals", "adam_features"], "set --point warm"),
         (["--signals", "adam_features", "--training", "weights=full"], "or take sgd_features"),
         (["--signals", "adapter", "--training", "weights=full"], "which needs lora"),
@@ -99,7 +111,7 @@ def test_the_type_of_the_weights(probe, tmp_path):
         (["--point", "base", "--signals", "weights,sgd_features"], "set --training weights=full"),
         (["--dtype", "float16"], "--dtype float16: did you mean 'float32'?"),
         (["--point", "during", "--dtype", "bf16"], "set --training precision instead"),
-        (["--probe", "features.sise=8"], "--probe: unknown key 'features.sise'"),
+        (["--probe", "features.sise=8"], "--probe: unknown key 'features.sise': did you mean 'size'?"),
         (["--probe", "hidden_layr=1"], "--probe: unknown key 'hidden_layr': did you mean 'hidden_layer'?"),
         (["--probe", "hidden_layer=0"], "--probe: 'hidden_layer': "),
         (["--probe", "precision=bf16"], "--probe precision: give --dtype"),

@@ -61,6 +61,24 @@ def test_the_way_to_a_cell_leads_over_its_scorer():
     assert [rule for rule, _model in places[5:]] == ["select", "train", "evaluate", "metrics"]
 
 
+def test_shards_are_steps_until_they_are_joined(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = STUDY.model_copy(update={"probe": STUDY.probe.model_copy(update={"shards": 2})})
+    cell = Cell("tiny", "sums", "grads", "0.5", 0)
+    found = {step.log.name: step for step in steps(study, cell) if "probe_warm" in step.rule}
+    assert list(found) == ["warm-0.0.log", "warm-0.1.log"]
+    second = found["warm-0.1.log"]
+    second.log.parent.mkdir(parents=True)
+    second.log.write_text("error: record 3 has no number\n")
+    (store,) = (step for step in steps(study, cell) if step.rule == "probe_shards" and "warm-0" in step.output.name)
+    before = [step for step in steps(study, cell) if step.rule in ("train_warm", "probe_warm")]
+    for step in before[:2]:
+        step.output.mkdir(parents=True)
+    assert state_of([*before, store], running=False) == State("failed", second)
+    store.output.mkdir(parents=True)
+    assert not any(step.rule == "probe_warm" for step in steps(study, cell))
+
+
 def test_a_study_that_never_ran_waits(grads, tmp_path, monkeypatch):
     content = Path("config/smoke.yaml").read_text()
     monkeypatch.chdir(tmp_path)

@@ -4,9 +4,25 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, GPTNeoXConfig, LlamaConfig, PhiConfig
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    GraniteConfig,
+    LlamaConfig,
+    PhiConfig,
+)
 
-from grads.models.causal import context_length, decoder_layers, head_logits, hidden_states, pad_right, unwrap
+from grads.models.causal import (
+    check_logits,
+    context_length,
+    decoder_layers,
+    head_logits,
+    hidden_states,
+    pad_right,
+    unwrap,
+)
 from grads.runtime.errors import GradsError
 
 SIZES = {
@@ -33,6 +49,17 @@ def model(request):
 def test_hidden_states_and_head_give_the_models_logits(model):
     logits = head_logits(model, hidden_states(model, input_ids=IDS))
     torch.testing.assert_close(logits, model(input_ids=IDS).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_a_known_model_passes_the_check(model):
+    check_logits(model)
+    check_logits(model.to(torch.bfloat16))
+
+
+def test_logits_that_are_scaled_are_refused():
+    scaled = AutoModelForCausalLM.from_config(GraniteConfig(**SIZES, logits_scaling=4.0)).eval()
+    with pytest.raises(GradsError, match="the logits of GraniteForCausalLM are not its LM head's output"):
+        check_logits(scaled)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, Gemma2Config
+from transformers import AutoModelForCausalLM, Gemma2Config, GraniteConfig
 
 from grads.models.device import device, dtype
 from grads.models.load import load_model, load_tokenizer
@@ -105,3 +105,42 @@ def test_soft_capping_of_attention_is_honoured(tmp_path):
 def test_an_unknown_precision_is_an_error():
     with pytest.raises(KeyError):
         dtype("float16")
+
+
+def test_a_model_whose_losses_would_be_wrong_is_refused(tiny_model_folder, tmp_path):
+    config = GraniteConfig(
+        vocab_size=61, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, logits_scaling=4.0, initializer_range=0.3,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    for precision in ("float32", "bf16"):
+        with pytest.raises(GradsError, match=r"GraniteForCausalLM are not .* losses would be wrong"):
+            load_model(tmp_path, precision)
+
+
+SAID = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize("asked", ['strftime_now("%d %b %Y")', "strftime_now( '%d %b %Y' )"])
+def test_prompts_are_the_same_on_every_day(asked, tiny_model_folder, tmp_path):
+    tokenizer = load_tokenizer(tiny_model_folder)
+    today = "{% if strftime_now is defined %}{% set today = " + asked + " %}{% endif %}{{ today }}"
+    tokenizer.chat_template = today + ": {{ messages[0].content }}"
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.apply_chat_template(SAID, tokenize=False) == "26 Jul 2024: Hello"
+
+
+def test_a_template_that_computes_with_the_date_is_refused(tiny_model_folder, tmp_path):
+    tokenizer = load_tokenizer(tiny_model_folder)
+    tokenizer.chat_template = "{% set f = '%d' %}{{ strftime_now(f) }}{{ messages[0].content }}"
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(GradsError, match="write a date in its place, such as '26 Jul 2024'"):
+        load_tokenizer(tmp_path)
+
+
+def test_every_named_template_is_dated(tiny_model_folder, tmp_path):
+    tokenizer = load_tokenizer(tiny_model_folder)
+    tokenizer.chat_template = {name: "{{ strftime_now('%Y') }}" + name for name in ("default", "tools")}
+    tokenizer.save_pretrained(tmp_path)
+    assert load_tokenizer(tmp_path).chat_template == {"default": "{{ '2024' }}default", "tools": "{{ '2024' }}tools"}

@@ -3,7 +3,7 @@ import torch
 
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
-from grads.models.moments import load_moments, write_moments
+from grads.models.moments import initial_moments, load_moments, write_moments
 from grads.runtime.errors import GradsError
 from grads.study.config import Adapter
 
@@ -38,6 +38,16 @@ def test_moments_come_back_by_the_names_of_the_adapted_modules(tmp_path, trained
         assert torch.equal(moments.average[name], state["exp_avg"])
         assert torch.equal(moments.average_squared[name], state["exp_avg_sq"])
         assert moments.average_squared[name].max() > 0
+
+
+def test_before_the_first_step_they_are_those_of_a_new_optimiser(trained):
+    model, _ = trained
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(wanted, lr=0.0)
+    defaults, moments = optimizer.defaults, initial_moments(model)
+    assert (moments.steps, moments.betas, moments.epsilon) == (0, defaults["betas"], defaults["eps"])
+    assert [part.shape for part in moments.average.values()] == [parameter.shape for parameter in wanted]
+    assert not any(part.any() for part in (*moments.average.values(), *moments.average_squared.values()))
 
 
 def test_moments_of_all_weights_are_refused(tmp_path, tiny_model_folder):

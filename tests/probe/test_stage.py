@@ -261,10 +261,13 @@ def test_a_probe_that_could_not_be_made_is_refused_before_a_model_is_trained_for
     task: Callable[..., Task],
 ) -> None:
     check_probe(task("a", measures=["gradients", "adapter", "adam_features"]))
-    dense = {"features": Features(projection="dense", dimension=4096)}
+    dense, between = ({"features": Features(projection="dense", dimension=width)} for width in (4096, 256))
+    check_probe(task("a", probe=PROBE.model_copy(update=between), measures=["adam_features"]))
     for wrong, sentence in (
         ({"probe": PROBE.model_copy(update={"hidden_layer": 7})}, "hidden_layer is 7"),
         ({"probe": PROBE.model_copy(update=dense), "measures": ["adam_features"]}, "allow_costly"),
+        # Of both forms, the projection costs twice as much.
+        ({"probe": PROBE.model_copy(update=between), "measures": ["adam_features", "sgd_features"]}, "allow_costly"),
         ({"measures": ["weights"]}, "weights_l2 is of all weights"),
         ({"training": Training(max_length=8)}, "none of 4 records fits"),
     ):
