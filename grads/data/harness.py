@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import random
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,6 +42,22 @@ def temporary_cache() -> Iterator[None]:
             yield
         finally:
             datasets.config.HF_DATASETS_CACHE = stored
+
+
+@contextmanager
+def loading_seeds() -> Iterator[None]:
+    """Draw inside the block as lm-eval's `simple_evaluate` does: some tasks, such as gpqa, shuffle choices as read."""
+    import numpy as np
+    from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
+
+    stored, stored_numpy = random.getstate(), np.random.get_state()
+    random.seed(DEFAULT_RANDOM_SEED)
+    np.random.seed(DEFAULT_OTHER_SEED)
+    try:
+        yield
+    finally:
+        random.setstate(stored)
+        np.random.set_state(stored_numpy)
 
 
 def fetch_task(source: HarnessData, allow_code: bool, out: Path | str) -> None:
@@ -155,7 +172,8 @@ def load_harness(folder: Path | str, few_shot: int | None, allow_code: bool) -> 
     with tempfile.TemporaryDirectory(prefix="grads-harness-") as scratch:
         paths = [_task_file(Path(folder), task, few_shot, Path(scratch)) for task in fetched["tasks"]]
         try:
-            loaded: dict[str, Any] = dict(TaskManager(include_defaults=False).load(paths))
+            with loading_seeds():
+                loaded: dict[str, Any] = dict(TaskManager(include_defaults=False).load(paths))
         except ImportError as error:
             raise GradsError(
                 f"benchmark '{fetched['name']}' needs a package that is not there ({error}): "

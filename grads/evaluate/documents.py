@@ -27,7 +27,9 @@ class Place:
 
 
 def find_items(place: Place, definition: Any, samples: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """Return a task's items in the order of its documents, and the text whose hash is lm-eval's task hash.
+    """Return a task's items in the order of its documents, and a text whose hash stands for items, prompts and targets.
+
+    It is of the samples of one filter: with one filter its hash is lm-eval's task hash.
 
     Each item has `doc_id`, `correct` (the metric), `target`, and by the task's kind `gold_logprob` with
     `choice_logprobs`, `gold_logprob` alone, or the `response`.

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import datasets
 from lm_eval import evaluate
+from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import hash_string
 from torch import nn
 
-from grads.data.harness import load_harness, temporary_cache
+from grads.data.harness import load_harness, loading_seeds, temporary_cache
 from grads.evaluate.benchmark_model import BenchmarkModel
 from grads.evaluate.documents import Place, find_items
 from grads.evaluate.inference import autocast_dtype, inference
@@ -83,7 +84,8 @@ def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
         return LoadedTask(spec, {"tasks": {name: loaded["tasks"][name] for name in chosen}},
                           {name: sorted(ids) for name, ids in chosen.items()})  # fmt: skip
     try:
-        loaded = dict(manager.load([str(spec.yaml)]))
+        with loading_seeds():
+            loaded = dict(manager.load([str(spec.yaml)]))
     except (KeyError, ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
         raise GradsError(f"{spec.yaml}: lm-eval cannot load this task ({error}); mend the file or its data") from error
     if len(loaded["tasks"]) != 1:
@@ -107,7 +109,8 @@ def run_tasks(
     Returns:
         For each task: `metric`, its `value` (mean over items), `n`, `gold_logprob` (mean log-probability of the right
         choice or continuation in nats; not of answers that are written freely), `form`, `shots`, `seed` (of few-shot
-        examples), `version`, `hash` (lm-eval's task hash over items and prompts), and `items` as `find_items` returns.
+        examples), `version`, `hash` (over items, prompts and targets; of a task with one filter it is lm-eval's own),
+        and `items` as `find_items` returns.
 
     Raises:
         GradsError: a task is of a kind that is not supported, lacks its metric, has no number for each item, leaves no
@@ -139,6 +142,7 @@ def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> 
         samples=task.chosen,
         bootstrap_iters=0,
         apply_chat_template=spec.form == "chat",
+        fewshot_as_multiturn=spec.form == "chat",
         confirm_run_unsafe_code=spec.allow_code,
     )
     return _summary(Place(name, spec.yaml, spec.metric), spec, definitions, results)
@@ -152,11 +156,11 @@ def _settle(benchmark: BenchmarkModel, spec: TaskSpec, definition: Any) -> None:
         )
     definition.set_fewshot_seed(spec.seed)
     if definition.OUTPUT_TYPE == "generate_until":
-        kept = {
-            key: value for key, value in definition.config.generation_kwargs.items() if key in ("until", "max_gen_toks")
-        }
-        definition.config.generation_kwargs = kept | {"do_sample": False, "temperature": 0.0}
-        longest = kept.get("max_gen_toks", benchmark.max_gen_toks)
+        # A task may call the limit of its answers by any of the names that lm-eval takes.
+        given = normalize_gen_kwargs(definition.config.generation_kwargs, benchmark.max_gen_toks)
+        longest = given["max_gen_toks"]
+        greedy = {"do_sample": False, "temperature": 0.0}
+        definition.config.generation_kwargs = {"until": given["until"], "max_gen_toks": longest} | greedy
         if longest >= benchmark.max_length:
             raise GradsError(
                 f"{spec.yaml}: answers may have {longest} tokens, but the model has room for {benchmark.max_length}, "

@@ -11,7 +11,7 @@ from grads.data.batches import token_budget_batches
 from grads.data.formatting import Formatter
 from grads.data.records import Record
 from grads.evaluate.inference import inference
-from grads.models.causal import head_logits, hidden_states, unwrap
+from grads.models.causal import context_length, head_logits, hidden_states, unwrap
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
 
@@ -24,13 +24,16 @@ def generate(
     token_budget: int,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Answer each record's prompt greedily, until the end-of-turn token or `max_new_tokens`.
+    """Answer each record's prompt greedily, until an end token or `max_new_tokens`.
+
+    End tokens are the template's end of turn and the tokenizer's own end of sequence, which may be another one: a model
+    that was not tuned to the template ends with that.
 
     Prompts of one batch are padded on the left and masked: in float32 the answers are those of one prompt at a time.
 
     Args:
         model: a causal language model in evaluation mode, with or without adapters.
-        formatter: gives the prompts' token ids (training's own) and the end-of-turn token.
+        formatter: gives the prompts' token ids (training's own) and the end tokens.
         records: what to answer; their `output` is the reference.
         max_new_tokens: most tokens of an answer.
         token_budget: most tokens of prompts and answers together in one batch: the key-value cache holds them all.
@@ -44,19 +47,25 @@ def generate(
     Raises:
         GradsError: a prompt and its answer may be longer than the model's positions.
     """
-    prompts = [formatter.prompt_ids(record) for record in records]
+    prompts, ends = [formatter.prompt_ids(record) for record in records], _end_ids(formatter)
     _check_room(model, max(map(len, prompts)), max_new_tokens)
     answers: dict[int, list[int]] = {}
     with inference(model):
         for batch in token_budget_batches([len(p) + max_new_tokens for p in prompts], token_budget):
-            found = _complete(model, [prompts[i] for i in batch], max_new_tokens, formatter.end_id)
+            found = _complete(model, [prompts[i] for i in batch], max_new_tokens, ends)
             answers |= zip(batch, found, strict=True)
             progress.advance(len(batch))
     return [_row(formatter, record, answers[i]) for i, record in enumerate(records)]
 
 
+def _end_ids(formatter: Formatter) -> list[int]:
+    """Return the ids that end an answer, the template's end of turn first."""
+    known = (formatter.end_id, formatter.tokenizer.eos_token_id)
+    return list(dict.fromkeys(end for end in known if end is not None))
+
+
 def _check_room(model: nn.Module, longest: int, max_new_tokens: int) -> None:
-    room = getattr(unwrap(model).config, "max_position_embeddings", None)
+    room = context_length(unwrap(model).config)
     if room is not None and longest + max_new_tokens > room:
         raise GradsError(
             f"the longest prompt has {longest} tokens and generation.max_new_tokens is {max_new_tokens}, but the model"
@@ -64,19 +73,20 @@ def _check_room(model: nn.Module, longest: int, max_new_tokens: int) -> None:
         )
 
 
-def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, end: int) -> list[list[int]]:
-    """Return the new ids of each prompt; what follows an end token is padding.
+def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, ends: list[int]) -> list[list[int]]:
+    """Return the new ids of each prompt; what follows one of the end tokens is padding.
 
     A loop of its own, because transformers' `generate` mixes in the sampling and penalties that a model's makers stored
     with it, and because its LM head on a slice of a batch copies the head's weights for every row of it.
     """
-    core = unwrap(model)
+    core, end = unwrap(model), ends[0]
     longest = max(map(len, prompts))
     ids = torch.tensor([[end] * (longest - len(p)) + p for p in prompts], device=core.device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=core.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     cache = DynamicCache(config=core.config)
     steps: list[Tensor] = []
+    stops = torch.tensor(ends, device=core.device)
     finished = torch.zeros(len(prompts), dtype=torch.bool, device=core.device)
     while len(steps) < max_new_tokens and not finished.all():
         states = hidden_states(
@@ -84,20 +94,20 @@ def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, e
         )
         chosen = head_logits(model, states[:, -1]).argmax(-1).masked_fill(finished, end)
         steps.append(chosen)
-        finished |= chosen == end
+        finished |= torch.isin(chosen, stops)
         ids, positions = chosen.unsqueeze(1), positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
     return torch.stack(steps, dim=1).tolist()
 
 
 def _row(formatter: Formatter, record: Record, answer: list[int]) -> dict[str, Any]:
-    capped = formatter.end_id not in answer
-    kept = answer if capped else answer[: answer.index(formatter.end_id)]
+    ends = _end_ids(formatter)
+    length = next((place for place, token in enumerate(answer) if token in ends), len(answer))
     return {
         "id": record.id,
         "prompt": formatter.prompt_text(record),
         "reference": record.output,
-        "prediction": formatter.tokenizer.decode(kept, skip_special_tokens=True).strip(),
-        "new_tokens": len(kept),
-        "capped": capped,
+        "prediction": formatter.tokenizer.decode(answer[:length], skip_special_tokens=True).strip(),
+        "new_tokens": length,
+        "capped": length == len(answer),
     } | ({"references": list(record.references)} if record.references else {})

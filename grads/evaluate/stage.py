@@ -1,5 +1,6 @@
-"""The evaluation stage: one job for several trained models of one base model, each with outputs of its own."""
+"""The evaluation stage: one job for a trained model and the test sets that it answers, each with outputs of its own."""
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,8 @@ class EvaluationSettings:
 def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings: EvaluationSettings) -> None:
     """Evaluate cells of one base model and write each one's files as soon as it is done.
 
-    The base model is loaded once and adapters are put on it in turn; full weights are loaded beside it.
+    The base model is loaded once; an adapter is put on it, full weights are loaded beside it, once for all cells in a
+    row that are of the same trained model, as those of a job of the workflow are.
 
     Args:
         model_folder: the prepared base model.
@@ -87,9 +89,9 @@ def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings
     say(f"evaluate: loading {model_folder}")
     with load_tasks(settings.tasks if any(cell.general for cell in cells) else {}) as tasks:
         evaluator = _Evaluator(model_folder, settings, tasks)
-        for number, cell in enumerate(cells, start=1):
-            say(f"{cell.label}: evaluating, cell {number} of {len(cells)}")
-            evaluator.evaluate(cell)
+        numbered = enumerate(cells, start=1)
+        for trained, group in itertools.groupby(numbered, key=lambda pair: pair[1].trained):
+            evaluator.evaluate(trained, {f"cell {number} of {len(cells)}": cell for number, cell in group})
 
 
 class _Evaluator:
@@ -112,13 +114,18 @@ class _Evaluator:
         progress = Progress("untuned model, general text", len(self.texts), "texts")
         return untuned_states(self.base, self.texts, self.budget, self.padding, progress)
 
-    def evaluate(self, cell: EvaluationCell) -> None:
+    def evaluate(self, trained: Path | None, cells: Mapping[str, EvaluationCell]) -> None:
+        """Evaluate cells of one trained model, by what progress lines say of their place."""
         started = time.monotonic()
-        if cell.general is not None:
+        if any(cell.general is not None for cell in cells.values()):
             _ = self.untuned  # Made before an adapter is put on the base model.
-        with self._tuned(cell.trained) as model:
-            rows = self._domain(model, cell)
-            general = self._general(model, cell)
+        with self._tuned(trained) as model:
+            for place, cell in cells.items():
+                say(f"{cell.label}: evaluating, {place}")
+                self._write(cell, self._domain(model, cell), self._general(model, cell), started)
+                started = time.monotonic()
+
+    def _write(self, cell: EvaluationCell, rows: list[dict[str, Any]], general: dict[str, Any], started: float) -> None:
         if cell.predictions is not None:
             write_jsonl(cell.predictions, rows)
         if cell.general is not None:
@@ -128,7 +135,7 @@ class _Evaluator:
 
     @contextmanager
     def _tuned(self, trained: Path | None) -> Iterator[nn.Module]:
-        """Yield the model of a cell; the base model is bare again when the block ends."""
+        """Yield a trained model, or the untuned one; the base model is bare again when the block ends."""
         if trained is None:
             yield self.base
         elif (trained / "adapter_config.json").is_file():

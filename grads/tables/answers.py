@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,24 @@ class Question:
 def questions(study: Study, domain: str, files: AnswerFiles) -> list[Question]:
     """Return SHOWN questions of a domain's test set, drawn by the study's first seed, and their answers.
 
+    They are drawn from those that every run answers: a model leaves out prompts that fill `training.max_length`.
+
     Raises:
-        GradsError: a run has no answer to one of them.
+        GradsError: the runs have no question in common.
     """
     records = pd.read_parquet(files.test, columns=["id", "instruction", "input", "output"]).set_index("id").sort_index()
-    drawn = shuffled_ids(records.index, derive_seed(study.seeds[0], "", domain, "answers"))[:SHOWN]
-    answers = {cell: _read(path, drawn) for cell, path in files.predictions.items()}
+    answered = {path: {row["id"] for row in _rows(path)} for path in files.predictions.values()}
+    common = set(records.index).intersection(*answered.values())
+    if not common:
+        fewest = min(answered, key=lambda path: len(answered[path]))
+        raise GradsError(
+            f"no record of the test set of '{domain}' is answered by every run, and {fewest} has the fewest answers "
+            f"({len(answered[fewest])}): delete it and run again, or raise training.max_length"
+        )
+    drawn = shuffled_ids(common, derive_seed(study.seeds[0], "", domain, "answers"))[:SHOWN]
+    answers = {
+        cell: {row["id"]: row for row in _rows(path) if row["id"] in drawn} for cell, path in files.predictions.items()
+    }
     return [
         Question(
             text="\n".join(filter(None, (records.at[id_, "instruction"], records.at[id_, "input"]))),
@@ -56,12 +68,10 @@ def questions(study: Study, domain: str, files: AnswerFiles) -> list[Question]:
     ]
 
 
-def _read(path: Path, ids: list[str]) -> Mapping[str, dict[str, Any]]:
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file of answers one by one, for those of a large study need not all be held."""
     with path.open(encoding="utf-8") as lines:
-        found = {row["id"]: row for row in map(json.loads, lines)}
-    if missing := [id_ for id_ in ids if id_ not in found]:
-        raise GradsError(f"{path} has no answer to record {missing[0]} of the test set: delete it and run again")
-    return found
+        yield from map(json.loads, lines)
 
 
 def answers_section(study: Study, found: list[Question]) -> str:

@@ -113,16 +113,16 @@ class Pool:
     def losses(self, seed: int) -> tuple[str, np.ndarray] | None:
         """Return N response losses and the point at which they were measured; None where no store there holds them.
 
-        They are NaN for records that the probe left out.
+        They are those of the pool's own model, NaN for records that the probe left out.
         """
         for store in LOSSES_FROM:
             shared = store_folder(store, seed) == store
-            folders = {
+            folders = [
                 one.stores[store]
                 for (_, other), one in self._files.items()
-                if store in one.stores and (shared or other == seed)
-            }
-            for folder in folders:
+                if one.own and store in one.stores and (shared or other == seed)
+            ]
+            for folder in dict.fromkeys(folders):
                 if NLL in pq.read_schema(folder / SIGNALS).names:
                     return store, self.signals(folder, [NLL])[NLL].to_numpy(dtype=float)
         return None

@@ -55,7 +55,8 @@ def baselines(study: Study, run: Run) -> dict[str, Run]:
         return {}
     arm, found = study.arms[run.arm], {}
     for method in BASELINES[:1] if arm.method == "full" else BASELINES:
-        known = [one for one in runs(study) if study.arms[one.arm].method == method and one.ratio in ("1", run.ratio)]
+        ratio = "1" if method == "full" else run.ratio
+        known = [one for one in runs(study) if study.arms[one.arm].method == method and one.ratio == ratio]
         ways = [_training(study.arms[one.arm]) for one in known]
         wanted = [_training(arm), _PLAIN, *ways[:1]]
         if arm.method == method:

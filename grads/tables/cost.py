@@ -3,7 +3,7 @@
 import pandas as pd
 
 from grads.study.config import Study
-from grads.study.paths import split_label, store_folder
+from grads.study.paths import TRAIN, split_label, store_folder, store_point
 from grads.tables.entries import RunMarks
 from grads.tables.estimates import Estimates, runs
 from grads.tables.layout import Block, Entry, Table, number
@@ -120,6 +120,9 @@ def _shared(frame: pd.DataFrame) -> pd.DataFrame:
     runs_used["passes"] = runs_used["gradient_passes"].fillna(runs_used["epochs"])
     forward_only = (runs_used["gradient_passes"] == 0).astype(float)
     runs_used["forward_passes"] = runs_used["forward_passes"].fillna(forward_only)
+    # Stores of validation or anchor records take their seconds and operations, but no pass over the training data.
+    others = [run != PRELIMINARY and store_point(run)[2] != TRAIN for run in runs_used["run"]]
+    runs_used.loc[others, ["passes", "forward_passes"]] = 0.0
     users = runs_used.groupby(["of", "domain", "run", "once"])["seconds"].transform("count")
     return runs_used.assign(**{f"{unit}_share": runs_used[unit] / users for unit in UNITS})
 

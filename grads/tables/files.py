@@ -156,6 +156,7 @@ class SelectionFiles:
         tokens: folder of the signal store that has a row for every eligible record.
         stores: folders of the signal stores that the arm's method reads, by store.
         reads: of each of them, the columns that the method reads; none of those that it reads vectors of.
+        own: whether the stores are of the cell's own model, not of another that scored.
     """
 
     cell: Cell
@@ -164,11 +165,14 @@ class SelectionFiles:
     tokens: Path
     stores: Mapping[str, Path]
     reads: Mapping[str, Sequence[str]]
+    own: bool = True
 
     @property
     def magnitudes(self) -> tuple[str, list[str]] | None:
-        """The store and the columns whose sum is a record's gradient magnitude: l2 norms, if the method reads any."""
-        for store in sorted(self.reads):
+        """The store and the columns whose sum is a record's gradient magnitude under the cell's own model: l2 norms,
+        if the method reads any.
+        """
+        for store in sorted(self.reads) if self.own else ():
             if norms := [name for name in self.reads[store] if name.endswith("_l2")]:
                 return store, norms
         return None
@@ -200,6 +204,7 @@ def selection_files(study: Study, reads: Mapping[str, Mapping[str, Sequence[str]
                 for store in reads[cell.arm]
             },
             reads=reads[cell.arm],
+            own=study.arms[cell.arm].scorer in (None, cell.model),
         )
         for cell in cells(study)
         if cell.trained

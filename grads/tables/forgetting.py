@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,12 +33,17 @@ from grads.tables.entries import (
 )
 from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table, signed, spread
-from grads.tables.retention import RATIOS, Retained, mean_retained, not_above_chance, retained
+from grads.tables.retention import RATIOS, Retained, left_out, mean_retained, retained
 from grads.tables.samples import ABSENT, Estimate, Sample, scaled
 
 MEAN = "mean"
 GOLD = "gold_logprob"
 _MEAN_HEADER = ["accuracy ↑", "retention % ↑", "above chance % ↑", "vs full % ↑"]
+_LEFT_OUT = {
+    "retention": "Left out of the mean retention, untuned being at 0",
+    "retention_above_chance": "Left out of the mean above chance, untuned not being above it",
+    "relative_to_full": "Left out of the mean against full, full being at 0",
+}
 _Compared = dict[tuple[str, str, Quantity], dict[Run, list[Comparison]]]
 
 
@@ -119,8 +124,7 @@ def _block(
     columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False, marks=marked(kl, False)))
     if study.general.tasks:
         compared_with_full = ["full" in baselines(study, run) for run in rows]
-        means = [mean_retained(list(parts[run].values())) for run in rows]
-        accuracies, *ratios = _means(means, trained, compared_with_full)
+        accuracies, *ratios = _means([parts[run] for run in rows], trained, compared_with_full)
         columns += [with_published(study, accuracies, of, rows, GENERAL, 1), *ratios]
     return Block(title, [list(row) for row in zip(*columns, strict=True)])
 
@@ -136,12 +140,20 @@ def _accuracies(found: Sequence[Retained], marks: Sequence[str], ranks: Sequence
     return entries
 
 
-def _means(found: Sequence[Retained], trained: Sequence[bool], with_full: Sequence[bool]) -> list[list[Entry]]:
-    """Return the columns of means over tasks; ratios stay empty for runs that are what others are divided by."""
+def _means(
+    parts: Sequence[Mapping[str, Retained]], trained: Sequence[bool], with_full: Sequence[bool]
+) -> list[list[Entry]]:
+    """Return the columns of means over tasks; ratios stay empty for runs that are what others are divided by.
+
+    Means of a ratio over unlike tasks, because it is not defined on some for some runs, are not ranked.
+    """
+    found = [mean_retained(list(tasks.values())) for tasks in parts]
     columns = [ranked_column([_percent(one.accuracy) for one in found], 1, True, trained)]
     for name in RATIOS:
         values = [_percent(getattr(one, name)) for one in found]
-        column = ranked_column(values, 1, True, signs=name == "relative_to_full")
+        over = [[task for task, one in tasks.items() if getattr(one, name) is not None] for tasks in parts]
+        alike = len(set(map(tuple, filter(None, over)))) == 1
+        column = ranked_column(values, 1, True, [alike] * len(values), signs=name == "relative_to_full")
         shown = with_full if name == "relative_to_full" else trained
         columns.append([entry if one else Entry("") for entry, one in zip(column, shown, strict=True)])
     return columns
@@ -203,14 +215,12 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
         "Means over tasks: retention is accuracy / untuned, above chance (accuracy - chance) / (untuned - chance), vs "
         "full accuracy / full - 1, each task's ratio before the mean. No interval where the divisor's reaches 0."
     )
-    undefined = [f"{study.models[m].title} on {tasks[t].title}" for m, t in not_above_chance(study, estimates)]
-    left_out = "Left out of the mean above chance, untuned not being above it: " + ", ".join(undefined) + "."
     return [
         "Items: " + ", ".join([*parts, f"general text {items['text']} passages"]) + ".",
         "Accuracies in percent. Δ gold log p: change of the right answer's mean log-probability. Text: change of the "
         "negative log-likelihood per token of general text, and KL(untuned || tuned) per token on it, in nats.",
         *([means] if tasks else []),
-        *([left_out] if undefined else []),
+        *[f"{_LEFT_OUT[name]}: {'; '.join(places)}." for name, places in left_out(study, estimates).items() if places],
         "Best of each model and domain in bold, second underlined, compared as printed.",
         interval_note(study),
         *significance_note(study),

@@ -17,7 +17,7 @@ from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
 from grads.tables.files import CellFiles
 from grads.tables.samples import Sample
-from grads.tables.statistics import evaluate, replicates
+from grads.tables.statistics import STATISTICS, evaluate, replicates
 
 COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
@@ -90,15 +90,15 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
 
 
 def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
-    """Return how the metric is computed and its statistics per item; corpus metrics only from their n-gram counts."""
-    if metric == "bleu" and "counts" in entry:
-        counts = entry["counts"]
-        return "bleu", [[one["sys_len"], one["ref_len"], *one["correct"], *one["total"]] for one in counts]
-    if metric == "chrf" and "counts" in entry:
-        return "chrf", entry["counts"]
-    if metric in ("bleu", "chrf") or "items" not in entry:
+    """Return how the metric is computed and its statistics per item; one with a formula only from its `counts`."""
+    if metric not in STATISTICS:
+        return ("mean", [[item] for item in entry["items"]]) if "items" in entry else ("", [])
+    if "counts" not in entry:
         return "", []
-    return "mean", [[item] for item in entry["items"]]
+    rows = entry["counts"]
+    if metric == "bleu":
+        rows = [[one["sys_len"], one["ref_len"], *one["correct"], *one["total"]] for one in rows]
+    return metric, rows
 
 
 def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:

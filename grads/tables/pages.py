@@ -35,7 +35,7 @@ def make_pages(study: Study, measurements: Path, folder: Path) -> None:
     """Write `<domain>.html` for each domain, and `provenance.html`, to a folder.
 
     Raises:
-        GradsError: the long table lacks something, or a run has no answer to a question that is shown.
+        GradsError: the long table lacks something, or the runs of a domain answer no question in common.
     """
     estimates = Estimates(read_measurements(measurements))
     tables = domain_table(study, estimates), forgetting_table(study, estimates)
@@ -76,8 +76,9 @@ def domain_page(
         table_section(
             blocks_of(forgotten, {name for model in titles for name in (model, f"{model}, tuned on {title}")})
         ),
-        f"<h2>Answers side by side</h2>\n<p>{SHOWN} test records at most, drawn by the study's first seed, under which "
-        "all runs here were trained. Answers that reached the most tokens are marked as cut.</p>\n",
+        f"<h2>Answers side by side</h2>\n<p>{SHOWN} test records at most, of those that every run answers, drawn by "
+        "the study's first seed, under which all runs here were trained. Answers that reached the most tokens are "
+        "marked as cut.</p>\n",
         answers_section(study, questions(study, domain, files)),
     ]
     return document(title, study.label, "".join(shown))

@@ -27,7 +27,8 @@ def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Pa
     out. Cells are taken as they lie on disk: that one is out of date is what Snakemake notices, not this.
 
     Raises:
-        GradsError: no cell is finished yet, or a file of a finished cell cannot be used.
+        GradsError: no cell is finished yet, no arm has all its seeds yet (`measurements.parquet` and `missing.csv` are
+            written all the same), or a file of a finished cell cannot be used.
     """
     done = [one for one in files if not missing_files(one)]
     if not done:
@@ -36,7 +37,13 @@ def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Pa
     write_measurements(frame, out / "measurements.parquet")
     missing = {one.cell: paths for one in files if (paths := missing_files(one))}
     write_text(out / "missing.csv", _missing_list(missing))
-    estimates = Estimates(_complete_runs(frame, missing), partial=True)
+    complete = _complete_runs(frame, missing)
+    if complete.empty:
+        raise GradsError(
+            f"no arm of study '{study.study}' has all its seeds yet, so there is no mean to show: "
+            f"{out / 'missing.csv'} names what is missing; run on, and make the partial tables then"
+        )
+    estimates = Estimates(complete, partial=True)
     label = f"PARTIAL: {len(done)} of {len(cells(study))} cells. {study.label}"
     stamped = study.model_copy(update={"label": label})
     write_tables(stamped, estimates, out / "tables")

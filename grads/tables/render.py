@@ -40,7 +40,7 @@ def write_table(table: Table, stem: Path) -> None:
 def markdown(table: Table) -> str:
     """Return the table in GitHub's Markdown; groups are put before their column titles, since it has no spans."""
     header = [f"{group} {title}".strip() for group, title in zip(_spread_groups(table), table.header, strict=True)]
-    lines = [f"**{_pipe(table.label)}**", "", _pipe(table.caption), "", _line(header)]
+    lines = [f"**{_pipe(table.label)}**", "", _pipe(table.caption), "", _line([_pipe(title) for title in header])]
     prose = {place for block in table.blocks for row in block.rows for place, entry in enumerate(row) if entry.prose}
     lines.append(_line([":--" if place in {0, *prose} else "--:" for place in range(len(table.header))]))
     for block in table.blocks:

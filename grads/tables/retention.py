@@ -1,11 +1,12 @@
 """What is left of general capability: retention against the untuned model, and the change against full data."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from grads.study.config import Study
 from grads.tables.comparisons import baselines
-from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
+from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.samples import Sample, average, difference, ratio, shifted
 
 
@@ -60,14 +61,21 @@ def mean_retained(parts: Sequence[Retained]) -> Retained:
     return Retained(**means)
 
 
-def not_above_chance(study: Study, estimates: Estimates) -> list[tuple[str, str]]:
-    """Return (model, task) wherever the untuned model is not above chance."""
-    untuned, domain = untuned_run(study), next(iter(study.domains))
-    if untuned is None:
-        return []
-    return [
-        (model, task)
-        for model in study.models
-        for task, spec in study.general.tasks.items()
-        if estimates.of(model, domain, untuned, Quantity.general(task, spec.metric)).value <= spec.chance
-    ]
+def left_out(study: Study, estimates: Estimates) -> dict[str, list[str]]:
+    """Return for each of RATIOS where it is not defined, in the words of a table's notes.
+
+    The untuned model is the same whatever the domain; of full data the domain that it was tuned on is named.
+    """
+    found: dict[str, list[str]] = {name: [] for name in RATIOS}
+    untuned = untuned_run(study)
+    fulls = dict.fromkeys(full for run in runs(study) if (full := baselines(study, run).get("full")))
+    for (model, entry), (domain, of), (task, spec) in itertools.product(
+        study.models.items(), study.domains.items(), study.general.tasks.items()
+    ):
+        divisors = [("retention", untuned, 0.0), ("retention_above_chance", untuned, spec.chance)]
+        divisors += [("relative_to_full", full, 0.0) for full in fulls]
+        for name, base, least in divisors:
+            if base and estimates.of(model, domain, base, Quantity.general(task, spec.metric)).value <= least:
+                tuned = f", {base.title} tuned on {of.title}," if base.trained else ""
+                found[name].append(f"{entry.title}{tuned} on {spec.title}")
+    return {name: list(dict.fromkeys(places)) for name, places in found.items()}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from grads.study.config import Study
@@ -28,7 +29,7 @@ def summary(
         console: where to print; standard output when not given.
     """
     console = console or Console()
-    console.print(f"\n[bold]{study.study}[/bold]: {study.label}", highlight=False)
+    console.print(f"\n[bold]{study.study}[/bold]: {escape(study.label)}", highlight=False)
     estimates = Estimates(read_measurements(measurements))
     for model in study.models:
         console.print(_table(study, estimates, model))
@@ -41,13 +42,13 @@ def summary(
 
 def _table(study: Study, estimates: Estimates, model: str) -> Table:
     metrics = [metric for metric in study.evaluation.metrics if metric in _SHOWN] or study.evaluation.metrics[:1]
-    table = Table(title=study.models[model].title, title_justify="left", header_style="", box=SIMPLE_HEAD)
+    table = Table(title=escape(study.models[model].title), title_justify="left", header_style="", box=SIMPLE_HEAD)
     table.show_edge, table.pad_edge, table.padding = False, False, (0, 0)
     table.add_column("arm", no_wrap=True)
     rows = [[run.title] for run in runs(study)]
     for domain, entry in study.domains.items():
         for metric in metrics:
-            title = entry.title if metric == metrics[0] else ""
+            title = escape(entry.title) if metric == metrics[0] else ""
             table.add_column(f"{title}\n{MEASURES[metric].arrow}", justify="right", no_wrap=True)
             for row, text in zip(rows, _column(study, estimates, model, domain, metric), strict=True):
                 row.append(text)

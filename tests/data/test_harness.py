@@ -1,15 +1,26 @@
 """Benchmarks that lm-eval knows by name: their data from a cache in the hub's layout, with the network off."""
 
 import json
+import random
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub.constants
+import lm_eval.tasks
 import pyarrow.parquet as pq
 import pytest
 
-from grads.data.harness import TASKS, _index, _leaves, check_code, fetch_task, load_harness, sample_harness
+from grads.data.harness import (
+    TASKS,
+    _index,
+    _leaves,
+    check_code,
+    fetch_task,
+    load_harness,
+    sample_harness,
+    temporary_cache,
+)
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.general import HarnessData
@@ -168,6 +179,31 @@ def test_code_is_refused_again_where_it_would_run(cache: Path, tmp_path: Path) -
     with pytest.raises(GradsError, match="runs the Python code"):
         load_harness(tmp_path / "gsm8k", None, False)
     check_code("gsm8k", True, True)
+
+
+def test_choices_that_are_shuffled_while_read_are_the_same_in_every_job(cache: Path, tmp_path: Path) -> None:
+    """As gpqa's are, by the state of `random`, which is left as it was."""
+    fetch_task(source("gsm8k"), False, tmp_path / "gsm8k")
+    (tmp_path / "shuffle.py").write_text(
+        "import random\n\ndef process_docs(dataset):\n"
+        "    return dataset.map(lambda doc: doc | {'question': str(random.random())})\n"
+    )
+    shipped = Path(lm_eval.tasks.__file__).parent / "gsm8k/gsm8k.yaml"
+    yaml = tmp_path / "shuffled.yaml"
+    yaml.write_text(f"include: {shipped}\nprocess_docs: !function shuffle.process_docs\n")
+    content = read_json(tmp_path / "gsm8k" / TASKS)
+    write_json(tmp_path / "gsm8k" / TASKS, content | {"tasks": [content["tasks"][0] | {"yaml": str(yaml)}]})
+
+    def questions(seed: int) -> list[str]:
+        random.seed(seed)
+        before = random.getstate()
+        with temporary_cache():
+            loaded = load_harness(tmp_path / "gsm8k", None, False)
+            assert random.getstate() == before
+            return [doc["question"] for doc in loaded["tasks"]["gsm8k"].eval_docs]
+
+    assert len(set(questions(1))) == 7
+    assert questions(1) == questions(2)
 
 
 def test_data_of_another_lm_eval_is_refused(cache: Path, tmp_path: Path) -> None:

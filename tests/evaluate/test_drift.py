@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import PeftModel
 from torch import nn
+from transformers import PretrainedConfig
 
 from grads.evaluate import drift
 from grads.evaluate.drift import compare, measure_drift, text_ids, untuned_states
@@ -20,7 +21,7 @@ TEXTS = [
 class Head(nn.Module):
     """A model that is its head alone: hidden states are logits."""
 
-    config = None
+    config = PretrainedConfig()
 
     def get_output_embeddings(self):
         return nn.Identity()

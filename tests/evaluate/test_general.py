@@ -1,15 +1,19 @@
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
 from peft import PeftModel
 
+from grads.data.harness import temporary_cache
 from grads.evaluate.general import TaskSpec, load_tasks, run_tasks
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
@@ -82,6 +86,47 @@ def test_loaded_tasks_serve_several_models_and_leave_the_home_alone(
         assert run_tasks(tuned, tokenizer, tasks, 16, "tiny")["piqa"]["gold_logprob"] != first["piqa"]["gold_logprob"]
         assert run_tasks(tuned.unload(), tokenizer, tasks, 16, "tiny") == first
     assert before == datasets.config.HF_DATASETS_CACHE
+
+
+SHUFFLE = """
+import random
+
+import numpy as np
+
+
+def process_docs(dataset):
+    def shuffled(doc):
+        random.shuffle(doc["choices"])
+        return doc | {"question": f"{doc['question']} {np.random.random()}"}
+
+    return dataset.map(shuffled)
+"""
+
+
+def test_a_task_that_shuffles_while_it_is_read_is_the_same_in_every_job(task_file):
+    """As gpqa does with its choices. It is what lm-eval's own program reads, and the job's state is left alone."""
+    path = task_file("piqa")
+    path.write_text(path.read_text() + "process_docs: !function shuffle.process_docs\n")
+    path.with_name("shuffle.py").write_text(SHUFFLE)
+
+    def docs(task):
+        return [(doc["choices"], doc["question"]) for doc in task.eval_docs]
+
+    def read(seed):
+        random.seed(seed)
+        np.random.seed(seed)
+        before = random.getstate(), np.random.get_state()[2]
+        with load_tasks({"piqa": TaskSpec(path, "plain", "acc")}) as tasks:
+            assert (random.getstate(), np.random.get_state()[2]) == before
+            return docs(tasks["piqa"].loaded["tasks"]["grads_piqa"])
+
+    first = read(1)
+    assert read(2) == first
+    random.seed(0)
+    np.random.seed(1234)
+    with temporary_cache():
+        own = TaskManager(include_defaults=False).load([str(path)])["tasks"]["grads_piqa"]
+        assert docs(own) == first
 
 
 @pytest.mark.parametrize(

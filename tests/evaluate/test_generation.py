@@ -1,9 +1,10 @@
-from types import SimpleNamespace
+import copy
 
 import pytest
 import torch
 from peft import PeftModel
 from torch import nn
+from transformers import PretrainedConfig
 
 from grads.data.formatting import Formatter
 from grads.evaluate import generation
@@ -12,13 +13,13 @@ from grads.runtime.errors import GradsError
 from grads.study.config import Format
 
 
-def greedy(model, ids, limit, end):
+def greedy(model, ids, limit, *ends):
     """The plainest greedy decoding: no batch, no cache, no padding."""
     new = []
     with torch.no_grad():
         while len(new) < limit:
             new.append(model(torch.tensor([ids + new])).logits[0, -1].argmax().item())
-            if new[-1] == end:
+            if new[-1] in ends:
                 break
     return new
 
@@ -42,15 +43,29 @@ def often(model, formatter, records):
 
 @pytest.mark.parametrize("budget", [1, 150, 10_000])
 def test_any_batch_gives_plain_greedy_decoding(model, tokenizer, records, counter, often, budget):
-    formatter = EndsAt(tokenizer, often)
+    formatter, ends = EndsAt(tokenizer, often), {often, tokenizer.eos_token_id}
     rows = generate(model, formatter, records, 12, budget, counter)
-    expected = [greedy(model, formatter.prompt_ids(r), 12, often) for r in records]
-    kept = [e[:-1] if e[-1] == often else e for e in expected]
+    expected = [greedy(model, formatter.prompt_ids(r), 12, *ends) for r in records]
+    kept = [e[:-1] if e[-1] in ends else e for e in expected]
     assert [row["prediction"] for row in rows] == [tokenizer.decode(k, skip_special_tokens=True).strip() for k in kept]
     assert [row["new_tokens"] for row in rows] == list(map(len, kept))
-    assert [row["capped"] for row in rows] == [e[-1] != often for e in expected]
+    assert [row["capped"] for row in rows] == [e[-1] not in ends for e in expected]
     assert {row["capped"] for row in rows} == {True, False}
     assert counter.done == len(records)
+
+
+def test_the_tokenizers_own_end_ends_an_answer_too(model, tokenizer, records, counter, often):
+    """A model that was not tuned to the template ends with the end of sequence, which need not be the end of turn."""
+    answers = [greedy(model, Formatter(tokenizer, Format()).prompt_ids(r), 12, often) for r in records]
+    turn = next(t for answer in answers for t in answer[:-1] if t not in {often, answer[0]})
+    other = copy.copy(tokenizer)
+    other.eos_token = tokenizer.convert_ids_to_tokens(often)
+    formatter = EndsAt(other, turn)
+    rows = generate(model, formatter, records, 12, 150, counter)
+    expected = [greedy(model, formatter.prompt_ids(r), 12, often, turn) for r in records]
+    assert {answer[-1] for answer in expected} >= {often, turn}
+    assert [row["capped"] for row in rows] == [answer[-1] not in {often, turn} for answer in expected]
+    assert [row["new_tokens"] for row in rows] == [len(e) - (e[-1] in {often, turn}) for e in expected]
 
 
 def test_rows_carry_the_record_and_its_templated_prompt(model, formatter, records, counter):
@@ -96,9 +111,9 @@ def test_prompt_and_answer_may_fill_the_model_to_its_last_position(model, format
 
 def test_a_model_that_names_no_positions_is_not_refused():
     model = nn.Identity()
-    model.config = SimpleNamespace()
+    model.config = PretrainedConfig()
     generation._check_room(model, 10**9, 10)
-    model.config = SimpleNamespace(max_position_embeddings=12)
+    model.config = PretrainedConfig(max_position_embeddings=12)
     with pytest.raises(GradsError, match="the model has room for 12"):
         generation._check_room(model, 10, 3)
 

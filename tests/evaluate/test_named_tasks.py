@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +85,8 @@ def benchmark(tmp_path):
     [
         ("gsm8k", 6, 2, "plain"),
         ("gsm8k", None, 0, "chat"),
+        ("gsm8k", 4, 2, "chat"),
+        ("ai2_arc", 9, 2, "chat"),
         ("lambada_openai", 5, None, "plain"),
         ("ai2_arc", 9, 2, "plain"),
         ("winogrande", 5, None, "plain"),
@@ -193,10 +196,36 @@ def test_metrics_that_cannot_be_had_are_refused(model, tokenizer, benchmark, nam
         run_tasks(model, tokenizer, tasks, 4, "tiny")
 
 
-def test_answers_need_room(model, tokenizer, benchmark):
+@pytest.fixture
+def sums(benchmark):
+    """A context in which gsm8k is loaded, its answers limited as a task file says."""
+
+    @contextmanager
+    def loaded(**limit):
+        folder, sample, _, _ = benchmark("gsm8k", 3, 0)
+        with load_tasks({"gsm8k": TaskSpec(folder, "plain", "exact_match,strict-match", sample)}) as tasks:
+            (definition,) = tasks["gsm8k"].loaded["tasks"].values()
+            definition.config.generation_kwargs |= limit
+            yield tasks, definition
+
+    return loaded
+
+
+def test_answers_need_room(model, tokenizer, sums):
     model.config.max_position_embeddings = 200
-    folder, sample, _, _ = benchmark("gsm8k", 3, 0)
     sentence = "answers may have 256 tokens, but the model has room for 200"
-    spec = TaskSpec(folder, "plain", "exact_match,strict-match", sample)
-    with load_tasks({"gsm8k": spec}) as tasks, pytest.raises(GradsError, match=sentence):
+    with sums() as (tasks, _), pytest.raises(GradsError, match=sentence):
+        run_tasks(model, tokenizer, tasks, 4, "tiny")
+
+
+@pytest.mark.parametrize("name", ["max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"])
+def test_the_limit_of_answers_counts_by_any_of_its_names(model, tokenizer, sums, name):
+    model.config.max_position_embeddings = 2048
+    with sums(**{name: 3}, do_sample=True, temperature=0.7, top_p=0.5) as (tasks, definition):
+        until = definition.config.generation_kwargs["until"]
+        run_tasks(model, tokenizer, tasks, 4, "tiny")
+        settled = {"until": until, "max_gen_toks": 3, "do_sample": False, "temperature": 0.0}
+        assert definition.config.generation_kwargs == settled
+    model.config.max_position_embeddings = 200
+    with sums(**{name: 250}) as (tasks, _), pytest.raises(GradsError, match="answers may have 250 tokens"):
         run_tasks(model, tokenizer, tasks, 4, "tiny")

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from grads.data.records import write_records
+from grads.evaluate import stage
 from grads.evaluate.general import TaskSpec
 from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
 from grads.models.load import load_model
@@ -82,6 +83,34 @@ def test_all_weights_stand_beside_the_base(tiny_model_folder, make_adapter, cell
     assert full["drift"]["kl"] == pytest.approx(general["drift"]["kl"], rel=1e-3)
     assert [r["response_nll"] for r in full_rows] == pytest.approx([r["response_nll"] for r in rows], rel=1e-5)
     assert full["tasks"]["piqa"]["gold_logprob"] == pytest.approx(general["tasks"]["piqa"]["gold_logprob"], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["adapter", "weights"])
+def test_a_trained_model_is_loaded_once_for_its_cells(
+    tiny_model_folder, make_adapter, cell, settings, tmp_path, monkeypatch, kind
+):
+    trained = make_adapter(0.3)
+    if kind == "weights":
+        load_model(tiny_model_folder, "float32", trained).merge_and_unload().save_pretrained(tmp_path / "weights")
+        trained = tmp_path / "weights"
+    loaded = []
+    real = stage.PeftModel.from_pretrained, stage.load_model
+
+    def adapter(*given, **named):
+        loaded.append("adapter")
+        return real[0](*given, **named)
+
+    def weights(*given):
+        loaded.append("weights" if len(given) > 2 else "base")
+        return real[1](*given)
+
+    monkeypatch.setattr(stage.PeftModel, "from_pretrained", adapter)
+    monkeypatch.setattr(stage, "load_model", weights)
+    cells = [cell("a", trained, general=False), cell("b", trained), cell("c", None), cell("d", trained)]
+    evaluate_cells(tiny_model_folder, cells, settings)
+    assert loaded == ["base", kind, kind]
+    assert read_jsonl(cells[0].predictions) == outputs(cells[1])[0]
+    assert outputs(cells[1]) == outputs(cells[3]) != outputs(cells[2])
 
 
 def test_only_what_is_asked_is_written(tiny_model_folder, cell, settings):

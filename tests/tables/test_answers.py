@@ -64,9 +64,26 @@ def test_texts_are_escaped_and_cut_answers_marked(study, answered):
     assert "random@0.05" in text
 
 
-def test_a_lost_answer_is_named(study, answered):
+def answers_of(files, arm):
+    return next(path for cell, path in files.predictions.items() if cell.arm == arm)
+
+
+def test_questions_are_drawn_from_those_that_every_run_answers(study, answered):
+    """A model leaves out test records whose prompts fill `training.max_length`; which, its tokenizer says."""
     files = answered(study)
-    path = next(path for cell, path in files.predictions.items() if cell.arm == "full")
-    path.write_text("")
-    with pytest.raises(GradsError, match=r"full-1\.jsonl has no answer to record r"):
+    whole = [one.text for one in questions(study, "law", files)]
+    full, random = answers_of(files, "full"), answers_of(files, "random")
+    full.write_text("".join(line for line in full.read_text().splitlines(True) if whole[0][9:12] not in line))
+    random.write_text("".join(random.read_text().splitlines(True)[:-1]))
+    found = [one.text for one in questions(study, "law", files)]
+    assert len(found) == SHOWN
+    assert whole[0] not in found
+    assert found[: SHOWN - 2] == [text for text in whole if text in found][: SHOWN - 2]
+    assert not any("r19" in text for text in found)
+
+
+def test_a_run_without_answers_is_named(study, answered):
+    files = answered(study)
+    answers_of(files, "full").write_text("")
+    with pytest.raises(GradsError, match=r"of 'law' is answered by every run, and .*full-1\.jsonl has the fewest"):
         questions(study, "law", files)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,6 +62,17 @@ def test_the_untuned_models_losses_go_before(study, choose, tmp_path):
     np.testing.assert_array_equal(losses, [0.25, 0.5, np.nan, np.nan, np.nan, np.nan])
     base.drop(columns="response_nll").to_parquet(tmp_path / "base/signals.parquet")
     assert pool.losses(0)[0] == "warm"
+
+
+def test_losses_of_a_model_that_scored_are_not_the_models_own(config, choose, tmp_path):
+    study = parse_study(config | {"seeds": [0, 1]})
+    files = choose(study, {("grads_density", "0.5", seed): ("abc", SCORES) for seed in (0, 1)})
+    (tmp_path / "base").mkdir()
+    pd.DataFrame({"id": ["a"], "response_nll": [0.25]}).to_parquet(tmp_path / "base/signals.parquet")
+    files[0] = dataclasses.replace(files[0], stores={"base": tmp_path / "base"}, own=False)
+    [pool] = pools(study, files)
+    assert pool.losses(0) is None
+    assert pool.losses(1)[0] == "warm"
 
 
 def test_a_selection_of_other_records_is_refused(study, choose):

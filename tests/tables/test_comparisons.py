@@ -102,6 +102,18 @@ def test_a_baseline_that_is_trained_otherwise_has_the_plain_one(config):
     assert baselines(study, Run("grads", "0.5")) == {"full": Run("masked", "1"), "random": Run("random-on", "0.5")}
 
 
+def test_a_random_subset_of_all_records_is_no_smaller_ones_baseline(config):
+    """Whichever ratio stands first in the config; at ratio 1 it is the one of equal size."""
+    config["arms"] = {
+        "random": {"method": "random", "ratios": ["1", "0.5"]},
+        "grads": {"method": "grads", "ratios": ["1", "0.5", "0.25"]},
+    }
+    study = parse_study(config)
+    assert baselines(study, Run("grads", "0.5")) == {"random": Run("random", "0.5")}
+    assert baselines(study, Run("grads", "1")) == {"random": Run("random", "1")}
+    assert baselines(study, Run("grads", "0.25")) == {}
+
+
 def test_who_scores_is_no_part_of_how_an_arm_is_trained(config):
     config["models"]["other"] = {"title": "Other", "source": {"kind": "tiny"}}
     config["arms"] |= {

@@ -77,6 +77,28 @@ def test_other_stores_and_a_warm_start_are_charged(config, make_cells, tmp_path)
     assert random[["passes", "standalone_seconds", "as_run_seconds"]].tolist() == [1, 30.5, 15.5]
 
 
+def test_only_passes_over_the_training_data_are_counted(study, make_cells, tmp_path):
+    """Those over validation and anchor records take their time and operations all the same."""
+    write_json(tmp_path / "one.json", {"seconds": 5.0, "gradient_passes": 1, "flops": 1e6})
+    write_json(tmp_path / "none.json", {"seconds": 1.0, "gradient_passes": 0, "flops": 1e5})
+    files = [
+        replace(
+            one,
+            stores=one.stores
+            | {"warm-validation": tmp_path / "one.json", "warm-anchor": tmp_path / "one.json"}
+            | {"base-validation": tmp_path / "none.json"},
+        )
+        if one.stores
+        else one
+        for one in make_cells(study)
+    ]
+    costs = cost_rows(study, collect(study, files)).set_index(["domain", "arm", "ratio"])
+    density = costs.loc[("law", "grads_density", "0.5")]
+    assert density[["passes", "forward_passes"]].tolist() == [2, 1]
+    assert density["standalone_seconds"] == 42.5 + 5 + 5 + 1
+    assert density["standalone_flops"] == 1.1e7 + 2.1e6
+
+
 ARMS = {
     "untuned": {"method": "untuned"},
     "random": {"method": "random", "ratios": ["0.5"]},

@@ -8,7 +8,7 @@ import yaml
 from grads.methods.plan import arm_stores
 from grads.study.grid import cells
 from grads.study.load import parse_study, read_study
-from grads.tables.files import cell_files, listed, missing_files
+from grads.tables.files import cell_files, listed, missing_files, selection_files
 
 ROOT = Path(__file__).parents[2]
 STUDY = read_study(ROOT / "config/smoke.yaml")
@@ -67,6 +67,18 @@ def test_other_domains_are_tested_where_the_study_asks_for_it():
         assert (files.cross[other] == own) == (files.cell.arm == "untuned")
         assert files.cross[other] in listed(files)
         assert files.cross[other] in missing_files(files)
+
+
+@pytest.mark.parametrize(("scorer", "own"), [(None, True), ("tiny", True), ("navigator", False)])
+def test_a_selection_says_whose_signals_its_method_reads(scorer, own):
+    content = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+    navigator = {"title": "Navigator", "source": {"kind": "tiny", "seed": 1}}
+    content["arms"]["grads"] |= {"scorer": scorer} if scorer else {}
+    study = parse_study(content | {"scorers": {"navigator": navigator}})
+    reads = {arm: {} for arm in study.arms} | {"grads": {"warm": ["head_l2"]}}
+    one = next(one for one in selection_files(study, reads) if one.cell.arm == "grads")
+    assert one.own == own
+    assert one.magnitudes == (("warm", ["head_l2"]) if own else None)
 
 
 def test_a_cell_waits_for_what_its_scorer_makes():

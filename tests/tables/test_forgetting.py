@@ -180,6 +180,44 @@ def test_where_untuned_is_not_above_chance_nothing_above_it_is_kept(two_tasks):
     assert above["mean"].tolist() == above["quiz"].tolist()
 
 
+def test_notes_name_what_each_mean_of_ratios_leaves_out(two_tasks):
+    """Here full data on law has an accuracy of 0 in one task; then the untuned model, too."""
+    _, frame, make = two_tasks
+    accuracy = (frame["task"] == "test") & (frame["metric"] == "acc")
+    frame.loc[accuracy & (frame["arm"] == "full") & (frame["domain"] == "law"), ["value", "statistic"]] = 0.0, ""
+    said = "Left out of the mean against full, full being at 0: Tiny_1, full tuned on Law, on Test."
+    assert [note for note in make().notes if note.startswith("Left out")] == [said]
+    frame.loc[accuracy & (frame["arm"] == "untuned"), ["value", "statistic"]] = 0.0, ""
+    assert [note for note in make().notes if note.startswith("Left out")] == [
+        "Left out of the mean retention, untuned being at 0: Tiny_1 on Test.",
+        "Left out of the mean above chance, untuned not being above it: Tiny_1 on Test.",
+        said,
+    ]
+
+
+def test_means_of_ratios_over_unlike_tasks_are_not_ranked(config, make_cells):
+    """Arms that start from the preliminary epoch have a baseline of their own, which may be 0 where full is not."""
+    tasks = config["general"]["tasks"]
+    tasks["test"] = tasks["quiz"] | {"title": "Test"}
+    config["arms"] = {
+        "full": {"method": "full"},
+        "random": {"method": "random", "ratios": ["0.5", "0.05"]},
+        "full-on": {"method": "full", "start": "warm"},
+        "random-on": {"method": "random", "ratios": ["0.5"], "start": "warm"},
+    }
+    study = parse_study(config)
+    frame = collect(study, make_cells(study))
+
+    def ranks():
+        block = forgetting_table(study, Estimates(frame)).blocks[0]
+        return {row[-1].place for row in block.rows}
+
+    assert ranks() == {0, 1, 2}
+    zero = (frame["arm"] == "full-on") & (frame["domain"] == "law") & (frame["metric"] == "acc")
+    frame.loc[zero & (frame["task"] == "test"), ["value", "statistic"]] = 0.0, ""
+    assert ranks() == {0}
+
+
 def test_best_and_second_are_marked_within_a_model_and_domain(two_tasks):
     *_, make = two_tasks
     table = make()

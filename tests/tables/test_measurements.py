@@ -9,7 +9,7 @@ from grads.runtime.files import read_json, write_json
 from grads.study.grid import cells
 from grads.tables.measurements import COLUMNS, collect, read_measurements, write_measurements
 from grads.tables.samples import Sample
-from grads.tables.statistics import replicates
+from grads.tables.statistics import STATISTICS, replicates
 
 
 def _edit(path, change):
@@ -174,6 +174,17 @@ def test_items_are_resampled_alike_in_all_cells_of_a_domain(study, make_cells):
         expected = Sample(items.mean(axis=0), replicates("mean", items, domain)[None], 6).estimate().bounds()
         ((low, high),) = found
         assert (low, high) == pytest.approx(expected)
+
+
+def test_a_metric_with_a_formula_of_its_own_is_computed_from_its_counts(study, make_cells, monkeypatch):
+    monkeypatch.setitem(STATISTICS, "meteor", lambda sums, items: sums[:, 0] / sums[:, 1])
+    files = make_cells(study)
+    counts = [[1, 2], [3, 3], [0, 5], [2, 2], [1, 4], [2, 6]]
+    for one in files:
+        _edit(one.metrics, lambda content: content["meteor"].update(value=9 / 22, counts=counts))
+    row = collect(study, files).query("metric == 'meteor'").iloc[0]
+    assert (row["statistic"], row["interval"]) == ("meteor", "items only")
+    assert [list(items) for items in row["items"]] == counts
 
 
 def test_tests_of_other_domains_are_a_part_of_their_own(study, make_cells):

@@ -103,6 +103,26 @@ def test_a_study_without_a_finished_cell_is_refused(study, make_cells, tmp_path)
         make_partial(study, files, tmp_path / "partial")
 
 
+def test_while_no_arm_has_all_its_seeds_there_is_one_sentence_and_a_list(two_seeds, make_cells, tmp_path):
+    files = make_cells(two_seeds)
+    for one in files:
+        if one.cell.arm == "untuned" or one.cell.seed == 1:
+            one.metrics.unlink()
+    with pytest.raises(GradsError, match=r"no arm of study 'toy' has all its seeds yet.*missing\.csv names"):
+        make_partial(two_seeds, files, tmp_path / "partial")
+    assert len((tmp_path / "partial/missing.csv").read_text().splitlines()) == 1 + 10
+    assert len(pd.read_parquet(tmp_path / "partial/measurements.parquet")) > 0
+
+
+def test_one_run_is_enough(two_seeds, make_cells, tmp_path):
+    files = make_cells(two_seeds)
+    for one in files:
+        if (one.cell.arm, one.cell.domain) != ("untuned", "tax"):
+            one.metrics.unlink()
+    make_partial(two_seeds, files, tmp_path / "partial")
+    assert "PARTIAL: 1 of 18 cells." in (tmp_path / "partial/tables/domain.md").read_text()
+
+
 def test_the_strict_table_stays_strict(study, make_cells):
     files = make_cells(study)
     with pytest.raises(GradsError, match="is missing"):

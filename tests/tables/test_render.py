@@ -48,6 +48,11 @@ def test_markdown(table):
     ]
 
 
+def test_bars_in_titles_of_columns_are_escaped(table):
+    barred = dataclasses.replace(table, groups=[("", 1), ("R|D", 2)], header=["arm", "a | b", "x_1"])
+    assert "| arm | R\\|D a \\| b | R\\|D x_1 |" in markdown(barred).splitlines()
+
+
 def test_running_text_is_flush_left_in_markdown(table):
     prose = dataclasses.replace(table.blocks[0].rows[0][2], prose=True)
     blocks = [Block("", [[*table.blocks[0].rows[0][:2], prose]])]

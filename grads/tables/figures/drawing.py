@@ -104,8 +104,7 @@ def bars(found: list[Estimate]) -> np.ndarray | None:
     """Return distances to the bounds, shape (2, points), NaN for points without an interval; none where all are."""
     if not any(one.has_interval for one in found):
         return None
-    # A percentile interval may lie beside the value, in which case that bar has no length.
-    return np.maximum(0.0, [[one.value - one.low for one in found], [one.high - one.value for one in found]])
+    return np.array([[one.value - one.low for one in found], [one.high - one.value for one in found]])
 
 
 def logarithmic(panel: Axes, values: Sequence[float]) -> None:

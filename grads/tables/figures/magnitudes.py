@@ -40,7 +40,7 @@ class Magnitudes:
 
 
 def magnitudes_of(study: Study, pool: Pool) -> list[Magnitudes]:
-    """Return the magnitudes of a pool, from the first arm whose method reads norms of gradients; none without such.
+    """Return the magnitudes of a pool, from the first arm whose method reads norms of the model's gradients, if any.
 
     A record's magnitude is the sum of the l2 norms that the method reads: over the layers, as GrADS counts it.
     """

@@ -25,6 +25,9 @@ from grads.tables.figures.drawing import (
 from grads.tables.measures import MEASURES
 from grads.tables.samples import Estimate
 
+_FAN = 1.25
+"""The arms of a ratio stand side by side, from the first to the last within this factor: inside the panel's limits."""
+
 
 def ratio_figure(study: Study, estimates: Estimates) -> Figure:
     """Return keep ratio against BLEU and METEOR: a row per model and domain, a line and a band per arm."""
@@ -51,7 +54,7 @@ def _draw(panel: Axes, study: Study, estimates: Estimates, model: str, domain: s
     for index, arm in enumerate(arms):
         mine, style = runs_of(study, arm, share), arm_style(study, arm)
         # Arms share their ratios: without a small step aside, error bars would hide each other.
-        aside = 1.07 ** (index - (len(arms) - 1) / 2)
+        aside = min(1.07, _FAN ** (1 / len(arms))) ** (index - (len(arms) - 1) / 2)
         x, found = [share(run) * aside for run in mine], [value(run) for run in mine]
         points(panel, x, found, style)
         low, high = ([getattr(one, bound) for one in found] for bound in ("low", "high"))

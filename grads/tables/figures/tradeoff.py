@@ -40,7 +40,7 @@ def tradeoff_figure(study: Study, estimates: Estimates) -> Figure:
     """Return gain on the domain against drift on general text: a panel per model and domain, a point per arm and ratio.
 
     The front joins the runs that no other run, nor the untuned model, beats in both. Without an untuned arm there is no
-    gain to show: the metric itself stands on the vertical axis.
+    gain to show: the metric itself stands on the vertical axis, and the front is of its better values.
     """
     metric, untuned = gain_metric(study), untuned_run(study)
     with place_panels(study, (3.1, 2.8)) as (figure, axes, shown):
@@ -97,15 +97,17 @@ def _draw(panel: Axes, study: Study, estimates: Estimates, model: str, domain: s
             panel.plot(across, up, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
         drifts += values[0]
         gains += values[1]
-    _draw_front(panel, drifts, gains, untuned is not None)
+    upward = untuned is not None or MEASURES[metric].higher_is_better
+    _draw_front(panel, drifts, gains, untuned is not None, upward)
     # An axis is made for the points that are drawn.
     logarithmic(panel, [drift + 0 * one for drift, one in zip(drifts, gains, strict=True)])
 
 
-def _draw_front(panel: Axes, drifts: list[float], gains: list[float], untuned: bool) -> None:
+def _draw_front(panel: Axes, drifts: list[float], gains: list[float], untuned: bool, upward: bool) -> None:
     # The untuned model drifts by nothing and gains nothing; on a logarithmic axis it has no place.
-    known = ([*drifts, 0.0], [*gains, 0.0]) if untuned else (drifts, gains)
-    front = [place for place in pareto_front(*known) if place < len(drifts)]
+    costs, better = ([*drifts, 0.0], [*gains, 0.0]) if untuned else (drifts, gains)
+    front = pareto_front(costs, better if upward else [-one for one in better])
+    front = [place for place in front if place < len(drifts)]
     panel.plot([drifts[one] for one in front], [gains[one] for one in front], gid="front", **_FRONT)
     if untuned:
         panel.axhline(0, **REFERENCE["untuned"], linewidth=1, zorder=1)

@@ -23,5 +23,3 @@ def test_points_without_an_interval_have_no_bar():
         [0.5, pytest.approx(math.nan, nan_ok=True)],
         [2.0, pytest.approx(math.nan, nan_ok=True)],
     ]
-    # A percentile interval may lie beside the value.
-    assert bars([Estimate(2.0, 2.5, 4.0, 3, 1)]).tolist() == [[0.0], [2.0]]

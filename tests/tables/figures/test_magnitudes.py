@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from grads.tables.chosen import pools
 from grads.tables.figures.magnitudes import magnitude_figure, magnitudes_of
+from grads.tables.files import selection_figures
 
 SCORES = dict(zip("abcdef", (6.0, 5.0, 4.0, 3.0, 2.0, 1.0), strict=True))
 
@@ -41,6 +44,14 @@ def test_boxes_hold_the_middle_half_and_the_histogram_all_records(study, files):
     (pool_bars,) = [patch for patch in panel.patches if hasattr(patch, "get_data")]
     heights = pool_bars.get_data().values - pool_bars.get_data().baseline
     assert np.count_nonzero(heights) == 6
+
+
+def test_norms_of_a_model_that_scored_are_not_the_models_own(study, files):
+    other = [dataclasses.replace(one, own=False) for one in files]
+    (pool,) = pools(study, other)
+    assert magnitudes_of(study, pool) == []
+    assert "magnitudes" in selection_figures(files)
+    assert "magnitudes" not in selection_figures(other)
 
 
 def test_a_study_whose_methods_read_no_norms_has_none(study, choose):

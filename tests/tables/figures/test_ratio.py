@@ -1,3 +1,5 @@
+import pytest
+
 from grads.tables.estimates import Quantity, Run
 from grads.tables.figures.ratio import ratio_figure
 from grads.tables.figures.tradeoff import tradeoff_figure
@@ -28,6 +30,18 @@ def test_what_is_missing_is_left_out(study, partial_estimates):
     figure = ratio_figure(study, partial_estimates)
     assert {text.get_text() for text in figure.axes[0].texts} == {"untuned"}
     assert {text.get_text() for text in figure.axes[2].texts} == {"untuned", "full"}
+
+
+@pytest.mark.parametrize("arms", [1, 4, 27])
+def test_however_many_arms_stand_beside_their_ratio(config, estimate, arms):
+    swept = {f"arm{n}": {"method": "random", "ratios": ["0.25"]} for n in range(arms)}
+    study, estimates = estimate(config | {"arms": {"untuned": {"method": "untuned"}} | swept})
+    panel = ratio_figure(study, estimates).axes[0]
+    places = sorted(line.get_xdata()[0] for line in panel.lines if len(line.get_xdata()) == 1)
+    assert len(set(places)) == arms
+    assert 0.25 / 1.15 < places[0] <= 0.25 <= places[-1] < 0.25 * 1.15
+    low, high = panel.get_xlim()
+    assert low < places[0] <= places[-1] < high
 
 
 def test_an_automatic_ratio_stands_where_its_records_are(config, estimate):

@@ -37,6 +37,20 @@ def test_without_untuned_or_swept_arms_there_is_still_a_figure(config, estimate)
         assert len(tradeoff_figure(study, estimates).axes) == 2
 
 
+def test_without_untuned_the_front_is_of_the_better_values(config, estimate):
+    config["evaluation"]["metrics"] = ["response_nll"]
+    del config["arms"]["untuned"]
+    study, estimates = estimate(config)
+    panel = tradeoff_figure(study, estimates).axes[0]
+    (front,) = [line for line in panel.lines if line.get_gid() == "front"]
+    found = []
+    for run in (Run("full", "1"), Run("random", "0.05"), Run("random", "0.5"), Run("grads_density", "0.5")):
+        quantities = Quantity.general("text", "kl"), Quantity.domain("response_nll")
+        found.append(tuple(estimates.of("tiny", "law", run, one).value for one in quantities))
+    best = [(drift, nll) for drift, nll in sorted(found) if nll < min([math.inf, *(o for d, o in found if d < drift)])]
+    assert list(zip(front.get_xdata(), front.get_ydata(), strict=True)) == best
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8))
 def test_no_point_of_the_front_is_beaten_and_all_others_are(points):
     front = pareto_front(*zip(*points, strict=True)) if points else []
