@@ -163,7 +163,7 @@ class Formatter:
         )
 
     def _plain_parts(self, record: Record) -> list[str]:
-        parts, before = [], ""
+        parts, before = [], f"{self.form.system}\n\n" if self.form.system else ""
         for turn in record.turns:
             if turn.role == "system":
                 before = f"{turn.content}\n\n"

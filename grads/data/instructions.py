@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from grads.data.layouts import each_once
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.prepare import domain_records
 from grads.data.records import Record, load_records, write_records
@@ -39,7 +40,7 @@ def prepare_instructions(
         GradsError: the source cannot be read, or has too few records.
     """
     domain = Domain(title="General instructions", source=instructions.source, fields=instructions.fields)
-    records, counts = domain_records(domain, archives, Path(out))
+    records, counts = each_once(*domain_records(domain, archives, Path(out)))
     overlapping = _overlapping(records, tests, general)
     usable = [record for record in records if record.id not in overlapping]
     wanted = instructions.anchor + instructions.replay

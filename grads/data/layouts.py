@@ -4,8 +4,9 @@
     prompt, completion
     messages: [{role: system | user | assistant, content: ...}, ...], from user to assistant in turn
 
-All may have `source`, `group` and `references`, a list of further right answers; what is optional may also be null. A
-mapping gives our names to columns that are called otherwise. Further columns are kept as metadata where they are named.
+All may have `source` and `group`, texts or whole numbers, and `references`, a list of further right answers; what is
+optional may also be null. A mapping gives our names to columns that are called otherwise. Further columns are kept as
+metadata where they are named.
 """
 
 import math
@@ -31,8 +32,16 @@ def read_records(
     loss_turns: LossTurns = "last",
     metadata: Sequence[str] = (),
 ) -> tuple[list[Record], dict[str, int]]:
-    """Read the records of a JSON-lines, JSON, CSV or Parquet file; the rest is as in `collect_records`."""
-    return collect_records(read_rows(path), names, loss_turns, metadata)
+    """Read the records of a JSON-lines, JSON, CSV or Parquet file, each once; the rest is as in `collect_records`."""
+    return each_once(*collect_records(read_rows(path), names, loss_turns, metadata))
+
+
+def each_once(records: Sequence[Record], counts: Mapping[str, int]) -> tuple[list[Record], dict[str, int]]:
+    """Return the first record of each id, and the counts of `collect_records` with the others among the duplicates."""
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(record.id, record)
+    return list(first.values()), {**counts, "duplicate": counts["duplicate"] + len(records) - len(first)}
 
 
 def collect_records(
@@ -42,13 +51,14 @@ def collect_records(
 
     Returns:
         The records without those that have a blank question or answer (or earlier turn), and without repetitions of
-        earlier ones; and the counts of what was `read`, `empty` and `duplicate`.
+        earlier ones, unless they have another group or other references, by which splits connect them to others; and
+        the counts of what was `read`, `empty` and `duplicate`.
 
     Raises:
         GradsError: a row holds no record; names its place.
     """
     counts = Counter(read=0, empty=0, duplicate=0)
-    found: dict[str, Record] = {}
+    found: dict[tuple[Any, ...], Record] = {}
     columns: set[str] = set()
     for place, row in rows:
         counts["read"] += 1
@@ -57,10 +67,10 @@ def collect_records(
         said = [turn.content for turn in record.turns if turn.role != "system"]
         if not all(text.strip() for text in (*said, record.instruction, record.output)):
             counts["empty"] += 1
-        elif record.id in found:
+        elif (connected := (record.id, record.group, record.references)) in found:
             counts["duplicate"] += 1
         else:
-            found[record.id] = record
+            found[connected] = record
     for name, column in (names or {}).items():
         if counts["read"] and column not in columns:
             raise GradsError(
@@ -161,15 +171,18 @@ def _text(row: Mapping[str, Any], place: str, name: str, names: Mapping[str, str
     value = row.get(column)
     if value is None and default is not None:
         return default
+    if name in OPTIONAL and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str):
-        raise GradsError(f"{place}: '{column}' is a {type(value).__name__}: make it a text in double quotes")
+        wanted = "text or a whole number" if name in OPTIONAL else "text in double quotes"
+        raise GradsError(f"{place}: '{column}' is a {type(value).__name__}: make it a {wanted}")
     return value
 
 
 def _references(row: Mapping[str, Any], place: str, names: Mapping[str, str]) -> list[str]:
     column = names.get("references", "references")
     found = row.get(column)
-    if found is None:
+    if found is None or found == "":  # As a CSV file says that there are none.
         return []
     if not isinstance(found, list) or not all(isinstance(text, str) and text.strip() for text in found):
         raise GradsError(f"{place}: '{column}' is no list of texts: write the further right answers as [text, ...]")

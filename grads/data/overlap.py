@@ -1,24 +1,27 @@
 """Overlap: items of one collection that share a question, or eight words in a row, with items of another.
 
-Texts are compared as lower-cased words. Eight words in a row that stand in more than ten items are a turn of phrase,
-such as an instruction that a data set repeats, and count for nothing; both numbers are ours. Questions are compared
-whole, however common. Time and memory are linear in the text.
+Texts are compared as lower-cased words; a character of Chinese or Japanese, which has no spaces, counts as half of one.
+Eight words in a row that stand in more than ten items are a turn of phrase, such as an instruction that a data set
+repeats, and count for nothing; these numbers are ours. Questions are compared whole, however common. Time and memory
+are linear in the text.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from grads.data.records import Record
+from grads.data.words import UNSPACED, WORD
 from grads.runtime.files import read_jsonl
 
 WORDS_IN_A_ROW = 8
 MOST_ITEMS = 10
 MOST_EXAMPLES = 3
-WORD = re.compile(r"\w+")
+ONE_WORD, HALF = re.compile(WORD), re.compile(f"[{UNSPACED}]")
 # Who must not have seen whom: each kind against those after it.
 KINDS = ("train", "validation", "test", "general")
 Index = dict[str, list[tuple[str, str]]]  # words to the collection and the item that they stand in
@@ -142,7 +145,7 @@ def _look_up(
 
 
 def _words(text: str) -> str:
-    return " ".join(WORD.findall(text.lower()))
+    return " ".join(ONE_WORD.findall(text.lower()))
 
 
 def _rows_of(item: Item) -> set[str]:
@@ -150,7 +153,14 @@ def _rows_of(item: Item) -> set[str]:
 
 
 def _each_row(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the words from each one on that make eight, characters that count half among them."""
     for text in texts:
-        words = WORD.findall(text.lower())
-        for start in range(len(words) - WORDS_IN_A_ROW + 1):
-            yield " ".join(words[start : start + WORDS_IN_A_ROW])
+        words = ONE_WORD.findall(text.lower())
+        halves = list(accumulate((1 if HALF.match(word) else 2 for word in words), initial=0))
+        stop = 0
+        for start in range(len(words)):
+            while stop < len(words) and halves[stop] - halves[start] < 2 * WORDS_IN_A_ROW:
+                stop += 1
+            if halves[stop] - halves[start] < 2 * WORDS_IN_A_ROW:
+                break
+            yield " ".join(words[start:stop])

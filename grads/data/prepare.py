@@ -11,10 +11,10 @@ from grads.data.archives import open_member
 from grads.data.general import choice_items, sample_rows, text_passages
 from grads.data.glossary import glossary_records
 from grads.data.harness import load_harness, sample_harness, temporary_cache
-from grads.data.layouts import collect_records, read_records
+from grads.data.layouts import collect_records
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.records import Record, write_records
-from grads.data.rows import parse_rows
+from grads.data.rows import parse_rows, read_rows
 from grads.data.splits import split
 from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
@@ -49,7 +49,7 @@ def prepare_domains(
         general: files that `prepare_general` wrote; read unless overlap is only reported.
 
     Raises:
-        GradsError: a source cannot be read, has too few records, or overlap is found and refused.
+        GradsError: a source cannot be read, has too few records, or overlap is found and refused, or leaves nothing.
     """
     records, read_counts = {}, {}
     with tempfile.TemporaryDirectory(prefix="grads-wordnet-") as scratch:
@@ -88,16 +88,21 @@ def _part_from_held_out(
             )
         found.setdefault(overlap.of.name, set()).update(overlap.ids)
     for name, splits in parts.items():
-        for part in ("train", "validation"):
+        for part, called in (("train", "training"), ("validation", "validation")):
             removed = found.get(f"{name}/{part}", set())
             splits[part] = [record for record in splits[part] if record.id not in removed]
             counts[name] |= {part: len(splits[part]), f"{part}_overlapping": len(removed)}
-        if not splits["train"]:
-            raise GradsError(f"domain '{name}': all training records overlap with held-out items: mend the data")
+            if removed and not splits[part]:
+                raise GradsError(
+                    f"domain '{name}': all {called} records overlap with held-out items: mend the data, or ask for "
+                    "more in 'splits'"
+                )
 
 
 def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) -> tuple[list[Record], dict[str, int]]:
     """Return the records of a domain's source, and how many were read and dropped; WordNet is unpacked in `scratch`.
+
+    Those of one content may be there several times, with other groups or references.
 
     Raises:
         GradsError: the source cannot be read.
@@ -106,7 +111,7 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
     how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata)
     if isinstance(source, FileSource | HubDataSource):
         path = source.path if isinstance(source, FileSource) else hub_path(source)
-        return read_records(path, *how)
+        return collect_records(read_rows(path), *how)
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
     archive = archives[source.archive]

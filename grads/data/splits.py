@@ -10,6 +10,8 @@ from grads.runtime.files import digest
 
 Domains = Mapping[str, list[Record]]
 Member = tuple[str, Record]  # domain and record
+# Records for each answer of a group from which on answers are called labels.
+LABELS = 5
 
 
 def split(
@@ -42,20 +44,20 @@ def split(
             "validation": _ordered(in_validation[name], seed),
             "test": _ordered(in_test[name], seed),
         }
-        sizes = [len(group) for group in groups if any(domain == name for domain, _ in group)]
-        counts[name] |= {"groups": len(sizes), "largest_group": max(sizes, default=0)}
+        of_domain = [group for group in groups if any(domain == name for domain, _ in group)]
+        counts[name] |= {"groups": len(of_domain), "largest_group": max(map(len, of_domain), default=0)}
         counts[name] |= {part: len(records) for part, records in parts[name].items()}
         counts[name]["unused"] = len(rest[train:]) if train is not None else 0
-        _check(name, {"test": test, "validation": validation, "train": train or 1}, counts[name])
+        _check(name, {"test": test, "validation": validation, "train": train or 1}, counts[name], of_domain)
     return parts, counts
 
 
 def assign_shared(domains: Domains) -> tuple[dict[str, list[Record]], dict[str, dict[str, int]]]:
     """Give each record to one domain, and drop repeated ones.
 
-    Records of two domains are the same when their ids are, or when they have both group and answer in common: a
-    glossary asks for the same sense in the words of each domain. The domain with fewer records keeps it, the first by
-    name of equally small ones.
+    Records of two domains are the same when their ids are, or when they name one source and have both group and answer
+    in common: a glossary asks for the same sense in the words of each domain. The domain with fewer records keeps it,
+    the first by name of equally small ones.
     """
     # Of records with one id, which may differ in source and group, the same one is kept whatever their order.
     unique = {name: {r.id: r for r in sorted(domains[name], key=astuple, reverse=True)} for name in domains}
@@ -81,8 +83,11 @@ def assign_shared(domains: Domains) -> tuple[dict[str, list[Record]], dict[str, 
 
 
 def _identities(record: Record) -> list[tuple[str, ...]]:
-    by_group = [("group and answer", record.group, _plain(record.output))] if record.group else []
-    return [("id", record.id), *by_group]
+    found: list[tuple[str, ...]] = [("id", record.id)]
+    # Groups of two sources may be called alike, as those that are numbers are.
+    if record.source and record.group:
+        found.append(("sense", record.source, record.group, _plain(record.output)))
+    return found
 
 
 def _plain(text: str) -> str:
@@ -146,12 +151,24 @@ def _ordered(records: Iterable[Record], seed: int) -> list[Record]:
     return sorted(records, key=lambda record: digest([seed, "record", record.id]))
 
 
-def _check(name: str, asked: dict[str, int], counts: dict[str, int]) -> None:
+def _check(name: str, asked: dict[str, int], counts: dict[str, int], groups: list[list[Member]]) -> None:
     for part, wanted in asked.items():
         if counts[part] < wanted:
             usable = counts["given"] - counts["duplicate"] - counts["shared"]
             raise GradsError(
                 f"splits: {part} of domain '{name}' got {counts[part]} of the {wanted} records asked, from {usable} "
                 f"usable ones in {counts['groups']} groups of equal prompt, answer or source, the largest of "
-                f"{counts['largest_group']}: ask for fewer in 'splits', or give more data"
+                f"{counts['largest_group']}{_remedy(max(groups, key=len, default=[]), wanted)}"
             )
+
+
+def _remedy(largest: list[Member], wanted: int) -> str:
+    """Return what could help where a split is too small, after what was said of the largest group."""
+    answers = Counter(_plain(record.output) for _, record in largest)
+    if len(largest) <= wanted or LABELS * len(answers) > len(largest):
+        return ": ask for fewer in 'splits', or give more data"
+    (answer, times), *_ = answers.most_common(1)
+    return (
+        f", of which {times} have the answer '{answer[:40]}': records with an equal answer stay together, so let "
+        "answers say more than a label"
+    )

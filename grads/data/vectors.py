@@ -60,8 +60,11 @@ class Vectors:
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return n x d float32 of a slice or an array of positions."""
         chosen = self.rows[rows]
+        # Of positions in an array numpy makes a copy, which may be scaled where it is.
         found = np.asarray(self.directions[chosen], dtype=np.float32)
-        return found if self.norms is None else found * self.norms[chosen, None].astype(np.float32)
+        if self.norms is not None:
+            found *= self.norms[chosen, None].astype(np.float32)
+        return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return all of them as N x d float32."""

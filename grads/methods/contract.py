@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from grads.study.ratios import AUTO
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -84,6 +86,7 @@ class Inputs:
         count: how many records to choose, at most N.
         seed: for random draws, already derived for its purpose: never from arm or ratio. All methods get the same:
             `random` draws by it, and others by `grads.study.seeds.own_seed(seed, name)`, or they would draw alike.
+        ratio: the keep ratio that `count` comes from, a shortest decimal, or `auto`.
     """
 
     signals: Mapping[str, pd.DataFrame]
@@ -92,6 +95,7 @@ class Inputs:
     count: int
     seed: int
     texts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    ratio: str = AUTO
 
     @property
     def pool(self) -> pd.DataFrame:
@@ -145,7 +149,8 @@ class Method:
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such
             parameters give no count, but the method may take that of another arm.
         example: values for parameters that have no default, as lists, docs and tests show them.
-        draws: whether, by default, chance plays a part, so that another seed chooses otherwise.
+        draws: whether, by default, chance plays a part in every pool, so that another seed chooses otherwise; not where
+            it only cuts a large pool into parts, or fills up what the method leaves.
         nested: whether, by default, a smaller selection is the beginning of every larger one.
         may_fall_short: whether, by default, it may choose fewer records than it is asked for; tables mark what does,
             whatever is declared.

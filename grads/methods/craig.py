@@ -51,7 +51,7 @@ class Craig(Parameters):
     """Parameters of `craig`; the defaults are ours."""
 
     point: FeaturePoint = Field("warm", description="Whose gradients: after the preliminary epoch, or untrained.")
-    partitions: Partitions = Field("auto", description=f"Parts of the pool; auto: of {PART} records at most.")
+    partitions: Partitions = Field("auto", description=f"Parts of the pool; auto: of {PART} records and 1 GiB at most.")
     approximate: bool = Field(False, description="Whether each choice is the best of a random draw, not of all.")
     epsilon: float = Field(0.01, gt=0, lt=1, description="Of the approximate form: it reaches 1 - 1/e - epsilon.")
 
@@ -65,10 +65,10 @@ def select(inputs: Inputs, parameters: Craig) -> Choice:
     """Choose greedily in each part."""
     import numpy as np
 
-    from grads.methods.partitions import interleaved, partition, quotas
+    from grads.methods.partitions import interleaved, partition, quotas, within_memory
 
     vectors, ids = inputs.features[parameters.point]["sgd_features"], inputs.pool["id"].tolist()
-    parts = partition(ids, inputs.count, parameters.partitions, PART, inputs.seed)
+    parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
     score, weights, orders, reached = np.zeros(len(ids)), np.zeros(len(ids)), [], []
     for number, (part, count) in enumerate(zip(parts, quotas(inputs.count, parts), strict=True)):
         draw = np.random.default_rng((inputs.seed, number)) if parameters.approximate else None

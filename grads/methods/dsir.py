@@ -1,6 +1,6 @@
 """`dsir`: DSIR, records drawn by how much more likely their words are in the target than in the pool.
 
-Words (lower case, runs of letters and digits or of other signs) and pairs of neighbouring words are hashed into
+Words (lower case; runs of letters and digits, or of other signs) and pairs of neighbouring words are hashed into
 buckets. The weight of a record is the product over its n-grams of p(bucket | target) / p(bucket | pool), target being
 the validation records.
 
@@ -13,7 +13,8 @@ Certain: hashed words and pairs, the weight, and the draw, as in the authors' co
 Ours: the text is instruction, input and output, one below the other; a number is added to the target's counts in every
 bucket, since a target of few records has empty ones (the code adds 1e-8 to all probabilities, which makes one unseen
 word outweigh everything else); no length is too short by default, while the authors drop texts of less than 100 words;
-the hash is scikit-learn's. Weights are not divided by length, so that long records have the extreme ones.
+the hash is scikit-learn's; a character of Chinese or Japanese, which has no spaces, is a word of its own. Weights are
+not divided by length, so that long records have the extreme ones.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from grads.data.words import WORD
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.study.seeds import gumbel, own_seed
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-# Words are runs of letters and digits, or of signs, as NLTK's `wordpunct_tokenize` has them.
-WORD = r"\w+|[^\w\s]+"
+# Runs of letters and digits, or of signs, as NLTK's `wordpunct_tokenize` has them, where words have spaces.
+TOKEN = rf"{WORD}|[^\w\s]+"
 
 
 class Dsir(Parameters):
@@ -70,7 +72,7 @@ def bucket_counts(texts: pd.DataFrame, buckets: int) -> tuple[csr_matrix, np.nda
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashing = HashingVectorizer(
-        token_pattern=WORD, ngram_range=(1, 2), n_features=buckets, alternate_sign=False, norm=None
+        token_pattern=TOKEN, ngram_range=(1, 2), n_features=buckets, alternate_sign=False, norm=None
     )
     joined = texts[["instruction", "input", "output"]].fillna("").agg("\n".join, axis=1)
     counts = hashing.transform(joined)

@@ -44,8 +44,6 @@ PART = 25_000
 EQUAL = 1e-6
 # Decimals of the score of a record that was not taken; what lies below is rounding.
 DECIMALS = 6
-# Rank-one updates of the inverse before it is computed anew.
-UPDATES = 1000
 
 
 class GradMatch(Parameters):
@@ -57,7 +55,7 @@ class GradMatch(Parameters):
     epsilon: float = Field(1e-100, ge=0, description="Residual at which to stop, as a share of the target.")
     fill: bool = Field(True, description="Whether random records of weight 1 take the places that are left.")
     largest_weight: float = Field(10.0, ge=1, description="In means of the weights found; larger ones are cut to it.")
-    partitions: Partitions = Field("auto", description=f"Parts of the pool; auto: of {PART} records at most.")
+    partitions: Partitions = Field("auto", description=f"Parts of the pool; auto: of {PART} records and 1 GiB at most.")
 
 
 def needs(parameters: GradMatch) -> Needs:
@@ -75,18 +73,19 @@ def select(inputs: Inputs, parameters: GradMatch) -> Choice:
     """Match in each part, then fill."""
     import numpy as np
 
-    from grads.methods.partitions import interleaved, partition, quotas
+    from grads.methods.partitions import interleaved, partition, quotas, within_memory
 
     vectors, ids = inputs.features[parameters.point]["sgd_features"], inputs.pool["id"].tolist()
     unit = root_mean_square(vectors)
     whole = _validation_sum(inputs, parameters) if uses_target(parameters) else None
-    parts = partition(ids, inputs.count, parameters.partitions, PART, inputs.seed)
+    parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
     score, weights, orders, residuals = np.zeros(len(ids)), np.zeros(len(ids)), [], []
     for part, count in zip(parts, quotas(inputs.count, parts), strict=True):
-        gradients = vectors[part] / np.float32(unit)
+        gradients = vectors[part]
+        gradients /= np.float32(unit)
         target = gradients.sum(axis=0, dtype=np.float64) if whole is None else whole / unit
-        pursuit = Pursuit(gradients, target, parameters.ridge)
-        pursuit.run(count, parameters.epsilon)
+        pursuit = Pursuit(gradients, target, parameters.ridge, count)
+        pursuit.run(parameters.epsilon)
         score[part], weights[part] = pursuit.score, pursuit.weights
         orders.append(part[pursuit.active])
         residuals.append(pursuit.residual)
@@ -126,37 +125,37 @@ def _filling(inputs: Inputs, order: np.ndarray) -> np.ndarray:
 
 
 class Pursuit:
-    """Orthogonal matching pursuit of a target by gradients of N records, with ridge regression and weights >= 0.
+    """Orthogonal matching pursuit of a target by up to k gradients of N records, by ridge regression, weights >= 0.
 
-    With A the gradients taken (one a row) and M = A^T A + lambda I, the ridge weights (A A^T + lambda I)^-1 A b are
-    A M^-1 b, and the residual b - A^T w is lambda M^-1 b. So one vector z = M^-1 b gives by g . z the weight of each
-    record that was taken, and of every other its product with the residual, but for the factor lambda. Taking or
-    dropping a record changes M by one outer product, and its inverse (d x d) by the formula of Sherman and Morrison: a
-    round costs N d + d^2, however many were taken.
+    A round costs the products of all N gradients with the residual, N d, and a change of the regression: d^2, or
+    k d + k^2 where k is less than d.
 
     Args:
         gradients: N x d float32.
         target: d float64.
         ridge: lambda, above 0.
+        count: k.
+
+    Attributes:
+        residual: its length as a share of the target's.
+        score: products of the N gradients with the residual, as a share of the target's length.
     """
 
-    def __init__(self, gradients: np.ndarray, target: np.ndarray, ridge: float) -> None:
+    def __init__(self, gradients: np.ndarray, target: np.ndarray, ridge: float, count: int) -> None:
         import numpy as np
 
-        self.gradients, self.target, self.ridge = gradients, target, ridge
+        from grads.methods.ridge import ridge_of
+
+        self.gradients, self.count = gradients, count
         self.length = float(np.linalg.norm(target)) or 1.0
-        self.active: list[int] = []
         self.taken = np.zeros(len(gradients), dtype=bool)
-        self.updates = 0
-        self.inverse, self.solution = self._inverted()
-        self.score = self._products()
+        self.fit = ridge_of(gradients, target, ridge, count)
+        self.residual, self.score = self._left()
 
     @property
-    def residual(self) -> float:
-        """Length of the residual as a share of the target's."""
-        import numpy as np
-
-        return self.ridge * float(np.linalg.norm(self.solution)) / self.length
+    def active(self) -> list[int]:
+        """Positions of the records taken, in the order of choice."""
+        return self.fit.active
 
     @property
     def weights(self) -> np.ndarray:
@@ -164,24 +163,26 @@ class Pursuit:
         import numpy as np
 
         weights = np.zeros(len(self.gradients))
-        weights[self.active] = self.gradients[self.active] @ self.solution
+        weights[self.active] = self.fit.weights()
         return np.maximum(weights, 0.0)
 
-    def run(self, count: int, epsilon: float) -> None:
-        """Take up to `count` records, as long as there is something to gain, and in 2 x `count` rounds at most."""
+    def run(self, epsilon: float) -> None:
+        """Take records as long as there is something to gain and room, in 2 k rounds at most."""
         import numpy as np
 
         reasons = np.zeros(len(self.gradients))
-        for _ in range(2 * count):
+        for _ in range(2 * self.count):
             best = self._best()
-            if best is None or len(self.active) == count or self.residual < epsilon:
+            if best is None or len(self.active) == self.count or self.residual < epsilon:
                 break
             reasons[best] = self.score[best]
-            self._change(best, 1.0)
+            self.fit.take(best)
+            self.taken[best] = True
             self._drop_negative()
-            self.score = self._products()
-        self.inverse, self.solution = self._inverted()
-        self.score = np.where(self.taken, reasons, np.round(self._products(), DECIMALS))
+            self.residual, self.score = self._left()
+        self.fit.renew()
+        self.residual, score = self._left()
+        self.score = np.where(self.taken, reasons, np.round(score, DECIMALS))
 
     def _best(self) -> int | None:
         """Return the open record that goes best with the residual, the first of equals; None if none goes with it."""
@@ -195,47 +196,20 @@ class Pursuit:
         import numpy as np
 
         while True:
-            weights = self.gradients[self.active] @ self.solution
+            weights = self.fit.weights()
             worst = int(np.argmin(weights))
             if weights[worst] >= 0:
                 return
-            self._change(self.active[worst], -1.0)
+            self.taken[self.active[worst]] = False
+            self.fit.drop(worst)
 
-    def _change(self, record: int, sign: float) -> None:
-        """Take (1) or drop (-1) a record."""
-        from scipy.linalg.blas import dger
-
-        if sign > 0:
-            self.active.append(record)
-        else:
-            self.active.remove(record)
-        self.taken[record] = sign > 0
-        self.updates += 1
-        if self.updates % UPDATES == 0:
-            self.inverse, self.solution = self._inverted()
-            return
-        gradient = self.gradients[record].astype(float)
-        turned = self.inverse @ gradient
-        factor = -sign / (1 + sign * float(gradient @ turned))
-        self.solution = self.solution + factor * float(gradient @ self.solution) * turned
-        self.inverse = dger(factor, turned, turned, a=self.inverse, overwrite_a=1)
-
-    def _inverted(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return M^-1 and z, computed anew: updates add up rounding."""
+    def _left(self) -> tuple[float, np.ndarray]:
+        """Return the length of the residual, and the N products with it, as shares of the target's length."""
         import numpy as np
 
-        taken = self.gradients[self.active].astype(float)
-        matrix = taken.T @ taken
-        matrix[np.diag_indices_from(matrix)] += self.ridge
-        inverse = np.asfortranarray(np.linalg.inv(matrix))
-        return inverse, inverse @ self.target
-
-    def _products(self) -> np.ndarray:
-        """Return the product of each gradient with the residual, as a share of the target's length."""
-        import numpy as np
-
-        products = self.gradients @ self.solution.astype(np.float32)
-        return products.astype(float) * (self.ridge / self.length)
+        left = self.fit.residual()
+        products = (self.gradients @ left.astype(np.float32)).astype(float)
+        return float(np.linalg.norm(left)) / self.length, products / self.length
 
 
 METHOD = Method(

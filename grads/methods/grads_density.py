@@ -85,8 +85,9 @@ def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
     if parameters.rule == "central":
         from scipy.stats import rankdata
 
-        share = (rankdata(combined(statistics, parameters)) - 0.5) / len(statistics)
-        return Choice(-np.abs(share - 0.5))
+        # |F - 1/2| in whole numbers over 2 N, so that ranks equally far from the middle are equal.
+        twice = np.rint(2 * rankdata(combined(statistics, parameters)))
+        return Choice(-np.abs(twice - (len(twice) + 1)) / (2 * len(twice)))
     dense = _density(statistics, parameters)
     if parameters.rule == "density":
         return Choice(dense)

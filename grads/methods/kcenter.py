@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Decimals of cosines and of squared distances that count.
 DECIMALS = 6
+# Entries that are held in double precision at once.
+CHUNK = 2**22
 
 
 class KCenter(Parameters):
@@ -58,7 +60,7 @@ def select(inputs: Inputs, parameters: KCenter) -> Choice:
     store, kind = content(parameters.encoder)
     space, unit = _SPACES[parameters.distance](inputs.features[store][kind])
     # The closest to the mean; the mean of the columns says how near each record is to all of them on average.
-    middle = space.rows @ space.columns.mean(axis=0, dtype=np.float64)
+    middle = space.toward(space.columns.mean(axis=0, dtype=np.float64))
     first = int(np.argmin(np.round(space.fixed - middle, DECIMALS)))
     score, order = lazy_greedy(space.fixed, space.rows, space.columns, 1.0, inputs.count, first)
     score = np.maximum(np.round(score, DECIMALS), 0.0)
@@ -74,6 +76,14 @@ class Space(NamedTuple):
     fixed: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+
+    def toward(self, column: np.ndarray) -> np.ndarray:
+        """Return N products of the rows with a column in double precision, which no more than some rows take."""
+        import numpy as np
+
+        step = max(1, CHUNK // len(column))
+        starts = range(0, len(self.rows), step)
+        return np.concatenate([self.rows[start : start + step].astype(float) @ column for start in starts])
 
 
 def cosine_space(vectors: Vectors) -> tuple[Space, float]:

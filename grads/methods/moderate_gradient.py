@@ -21,6 +21,7 @@ from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.signals import NormLayers, Point, gradient_measures
+from grads.study.ratios import keep_count
 
 
 class ModerateGradient(Parameters):
@@ -54,9 +55,7 @@ def select(inputs: Inputs, parameters: ModerateGradient) -> Choice:
     distance = np.abs(norms - np.median(norms[~outside])) if candidates else np.zeros(len(norms))
     # A loss that is no number makes the score none.
     score = below(-distance + 0 * losses, outside)
-    count = inputs.count
-    if parameters.counted == "band":
-        count = max(1, round(count / len(losses) * candidates))
+    count = keep_count(inputs.ratio, candidates) if parameters.counted == "band" else inputs.count
     return Choice(score, highest(score, ~outside, count), {"in_band": candidates})
 
 

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from grads.study.seeds import shuffled_ids
+from grads.study.seeds import own_seed, shuffled_ids
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from grads.data.vectors import Vectors
+
+# Bytes of a part's vectors in single precision at most, where `partitions` is `auto`.
+MEMORY = 2**30
 
 Partitions = Annotated[int, Field(ge=1)] | Literal["auto"]
 
@@ -36,8 +41,13 @@ def partition(ids: Sequence[str], count: int, partitions: Partitions, size: int,
     if wanted == 1:
         return [np.arange(len(ids))]
     place = {id_: position for position, id_ in enumerate(ids)}
-    drawn = np.array([place[id_] for id_ in shuffled_ids(ids, seed)])
+    drawn = np.array([place[id_] for id_ in shuffled_ids(ids, own_seed(seed, "partitions"))])
     return [np.sort(drawn[start::wanted]) for start in range(wanted)]
+
+
+def within_memory(size: int, vectors: Vectors) -> int:
+    """Return how many records a part has at most: `size`, or fewer where their N x d vectors would take 1 GiB."""
+    return max(1, min(size, MEMORY // (4 * vectors.shape[1])))
 
 
 def quotas(count: int, parts: Sequence[np.ndarray]) -> list[int]:

@@ -94,7 +94,8 @@ def check_arms(study: Study) -> None:
 
     Raises:
         GradsError: an unknown method or parameter, ratios where the method has its own or none where it needs some, or
-            a reference to an arm that is not there, lacks a ratio, or leads back to where it came from.
+            a reference to an arm that is not there, keeps all records at every ratio, lacks a ratio, or leads back to
+            where it came from.
     """
     for arm, declared in study.arms.items():
         arm_needs(study, arm)
@@ -212,6 +213,11 @@ def _check_references(study: Study, arm: str, chain: tuple[str, ...]) -> None:
     for other in arm_needs(study, arm).references(AUTO in study.arms[arm].ratios):
         if other not in study.arms:
             raise GradsError(f"arms.{arm}.parameters: it refers to the arm '{other}': {nearest(other, study.arms)}")
+        if arm_method(study, other).equal_steps:
+            raise GradsError(
+                f"arms.{arm}.parameters: it refers to the arm '{other}', which keeps all records at every ratio: name "
+                "an arm that keeps some"
+            )
         if other in chain:
             raise GradsError(f"arms.{arm}.parameters: the arms {', '.join(chain)} refer to each other in a circle")
         shared = [ratio for ratio in arm_ratios(study, arm) if other in references(study, arm, ratio)]

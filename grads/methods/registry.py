@@ -6,7 +6,9 @@ from typing import Any
 from grads.methods.contract import Method, Parameters
 from grads.study import declared
 
-HELPERS = ("contract", "density", "lazy", "neighbours", "page", "partitions", "plan", "registry", "signals", "stage")
+HELPERS = (
+    "contract", "density", "lazy", "neighbours", "page", "partitions", "plan", "registry", "ridge", "signals", "stage",
+)  # fmt: skip
 REGISTRY = declared.Registry("grads.methods", "METHOD", Method, "there is no selection method", HELPERS)
 methods, find_method, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 

@@ -62,7 +62,7 @@ def select_records(
     """
     started, method = time.monotonic(), find_method(method_name)
     given, parsed = _Given(stores, references, texts or {}, scorer), parse_parameters(method, parameters)
-    inputs = _inputs(method.needs(parsed), given, seed, ratio == AUTO)
+    inputs = replace(_inputs(method.needs(parsed), given, seed, ratio == AUTO), ratio=ratio)
     requested = _requested(method, parsed, ratio, inputs)
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
     table = _table(method, inputs.pool["id"], choice, inputs.count)

@@ -1,9 +1,10 @@
 """`subset`: somebody's own selection, from a file.
 
 The file (JSON lines, JSON, CSV or Parquet) names records by their `id`, as our own selections and scores do, or holds
-whole records, which are found by their content. Its order is the order of choice. A column `kept` says which rows of a
-selection or of scores count. The ratio `auto` keeps all that the file has; at another ratio its first records are kept,
-and fewer than asked if it has fewer.
+whole records, which are found by their content. Its order is the order of choice, or where every row has a number
+`rank`, as in our selections and scores, that of the ranks. A column `kept` (true or false, 1 or 0) says which rows
+count. The ratio `auto` keeps all that the file has; at another ratio its first records are kept, and fewer than asked
+if it has fewer.
 
 A record that is not in the pool (of another split or domain, too long for the model, unknown) is an error, or with
 `unknown: skip` is passed over and counted: so one file can serve all domains of a study.
@@ -11,6 +12,7 @@ A record that is not in the pool (of another split or domain, too long for the m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -52,7 +54,8 @@ def _places(inputs: Inputs, parameters: Subset) -> tuple[list[int], int]:
     """Return where the file's records stand in the pool, each once, and how many of the file's are not in it.
 
     Raises:
-        GradsError: the file cannot be read, a row names no record, or names one that the pool has not.
+        GradsError: the file cannot be read, a row names no record, or one that the pool has not, or says of `kept`
+            neither yes nor no.
     """
     ids = _ids(parameters)
     place = {id_: position for position, id_ in enumerate(inputs.pool["id"])}
@@ -68,14 +71,35 @@ def _places(inputs: Inputs, parameters: Subset) -> tuple[list[int], int]:
 
 
 def _ids(parameters: Subset) -> dict[str, str]:
-    """Return the ids that the file names, each with the place where it first stands, in the file's order."""
+    """Return the ids that the file names, each with the place where it first stands, in the order of choice."""
     from grads.data.rows import read_rows
 
+    rows = list(read_rows(parameters.file))
+    ranks = [rank for _place, row in rows if (rank := _rank(row)) is not None]
+    if len(ranks) == len(rows):
+        rows = [rows[index] for index in sorted(range(len(rows)), key=ranks.__getitem__)]
     found: dict[str, str] = {}
-    for place, row in read_rows(parameters.file):
-        if str(row.get("kept", True)).lower() != "false":
+    for place, row in rows:
+        if _kept(row, place):
             found.setdefault(_id(row, place, parameters.fields), place)
     return found
+
+
+def _rank(row: Mapping[str, Any]) -> float | None:
+    """Return a row's rank, which in a CSV file is a text; None where there is no such number."""
+    try:
+        rank = float(row["rank"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return rank if math.isfinite(rank) else None
+
+
+def _kept(row: Mapping[str, Any], place: str) -> bool:
+    """Return whether a row counts, as all do that say nothing about it."""
+    said = str(row.get("kept", True)).lower()
+    if said not in ("true", "false", "1", "0"):
+        raise GradsError(f"{place}: 'kept' is {row['kept']!r}: write true or false, or 1 or 0")
+    return said in ("true", "1")
 
 
 def _id(row: Mapping[str, Any], place: str, fields: Mapping[str, str]) -> str:

@@ -34,7 +34,9 @@ class Format(Section):
     template: Literal["chat", "plain"] = Field(
         "chat", description="`chat`: the tokenizer's own template. `plain`: instruction, input and answer in blocks."
     )
-    system: str = Field("", description="System prompt of the chat template; empty by default.")
+    system: str = Field(
+        "", description="System prompt, for records without one of their own; `plain` puts it before the instruction."
+    )
 
 
 class Model(Section):
@@ -197,8 +199,8 @@ class Study(Section):
     published: list[Publication] = Field([], description="Published values that tables show beside ours.")
     overlap: Literal["report", "refuse", "remove"] = Field(
         "report",
-        description="Training and validation records that share a question or 8 words in a row with test records or "
-        "general items: reported only, refused, or removed.",
+        description="Training and validation records that share a question or 8 words in a row (16 characters of "
+        "Chinese or Japanese) with test records or general items: reported only, refused, or removed.",
     )
 
     @property

@@ -133,5 +133,10 @@ def parameters_table(model: type[BaseModel]) -> str:
         default = "required"
         if not field.is_required():
             default = f"`{json.dumps(field.get_default(call_default_factory=True))}`"
-        lines.append(f"| `{key}` | {default} | {field.description} |")
+        lines.append(f"| `{key}` | {cell(default)} | {cell(field.description or '')} |")
     return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Return a text as it stands in a cell of a Markdown table."""
+    return text.replace("|", r"\|").replace("\n", " ")

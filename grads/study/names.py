@@ -9,6 +9,12 @@ from grads.study.config import Study
 from grads.study.paths import BY_SEED
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
+# What no task is called, for files and claims mean something else by it.
+TAKEN = {
+    "text": "the general text",
+    "general": "the mean over all tasks in claims",
+    **dict.fromkeys(("nll", "kl"), "a measure of drift in claims"),
+}
 
 
 def check_names(study: Study, where: str) -> None:
@@ -127,6 +133,7 @@ def _reserved(study: Study) -> str | None:
     for name in study.every_model:
         if name.endswith("-untuned"):
             return f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
-    if "text" in study.general.tasks:
-        return "'general.tasks.text': 'text' is the name of the general text: rename the task"
+    for name in study.general.tasks:
+        if name in TAKEN:
+            return f"'general.tasks.{name}': '{name}' is the name of {TAKEN[name]}: rename the task"
     return None

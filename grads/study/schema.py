@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from grads.runtime.files import write_text
 from grads.study.config import Study
+from grads.study.declared import cell
 from grads.study.ratios import Ratio
 from grads.study.section import Name
 
@@ -103,8 +104,8 @@ def _kind(section: type[BaseModel]) -> str:
 def _table(section: type[BaseModel]) -> str:
     rows = ["| key | type | default | |", "| :-- | :-- | :-- | :-- |"]
     for key, field in section.model_fields.items():
-        kind = _cell(_type(field.annotation) + _bounds(field))
-        rows.append(f"| `{key}` | {kind} | {_default(field)} | {_cell(field.description or '')} |")
+        kind = cell(_type(field.annotation) + _bounds(field))
+        rows.append(f"| `{key}` | {kind} | {_default(field)} | {cell(field.description or '')} |")
     return "\n".join(rows)
 
 
@@ -154,10 +155,6 @@ def _pattern(annotation: Any) -> str:
 
 def _docstring(section: type[BaseModel]) -> str:
     return " ".join((section.__doc__ or "").split())
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
 
 
 def main() -> None:

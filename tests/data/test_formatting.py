@@ -169,6 +169,13 @@ def test_a_records_own_system_turn_wins(tokenizer: Any) -> None:
     assert "config" not in text
 
 
+def test_the_plain_form_begins_with_the_system_prompt(tokenizer: Any) -> None:
+    formatter = Formatter(tokenizer, Format(template="plain", system="config"))
+    plain = "### Instruction:\nQ\n\n### Response:\n"
+    assert formatter.prompt_text(make_record("Q", "", "A")) == f"config\n\n{plain}"
+    assert formatter.prompt_text(make_record("Q", "", "A", turns=[Turn("system", "own")])) == f"own\n\n{plain}"
+
+
 def test_one_turn_carries_loss_after_its_prompt(tokenizer: Any) -> None:
     example = Formatter(tokenizer, Format()).example(make_record("Q", "I", "A"))
     assert example.earlier == ()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grads.data.layouts import read_records, rows_by_id, to_record
+from grads.data.layouts import collect_records, each_once, read_records, rows_by_id, to_record
 from grads.data.records import Record, Turn, make_record
-from grads.data.rows import parse_rows
+from grads.data.rows import parse_rows, read_rows
 from grads.runtime.errors import GradsError
 
 
@@ -232,3 +232,29 @@ def test_right_answers_that_are_no_list_of_texts_are_refused(found: Any) -> None
     row = {"instruction": "Q", "output": "A", "references": found}
     with pytest.raises(GradsError, match=r"a\.jsonl:1: 'references' is no list of texts: write the further"):
         to_record(row, "a.jsonl:1")
+
+
+def test_sources_and_groups_may_be_whole_numbers() -> None:
+    row = {"instruction": "Q", "output": "A"}
+    assert to_record(row | {"source": 7, "group": 0}, "here") == to_record(row | {"source": "7", "group": "0"}, "here")
+    for wrong in (1.5, True, ["a"]):
+        with pytest.raises(GradsError, match=r"here: 'group' is a .*: make it a text or a whole number"):
+            to_record(row | {"group": wrong}, "here")
+
+
+def test_an_empty_cell_has_no_references(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("instruction,output,references,group\nQ,A,,7\n", encoding="utf-8")
+    assert read_records(tmp_path / "data.csv")[0] == [make_record("Q", "", "A", group="7")]
+
+
+def test_a_repetition_that_connects_is_kept_for_splits(tmp_path: Path) -> None:
+    row = {"instruction": "Q", "output": "A", "group": "one"}
+    more = [row | {"source": "s"}, row | {"group": "two"}, row | {"references": ["B"]}, row]
+    path = write_lines(tmp_path / "data.jsonl", row, {"instruction": "P", "output": "A"}, *more)
+    records, counts = collect_records(read_rows(path))
+    assert [(record.group, record.references) for record in records] == [
+        ("one", ()), ("", ()), ("two", ()), ("one", ("B",)),
+    ]  # fmt: skip
+    assert counts == {"read": 6, "empty": 0, "duplicate": 2}
+    once = [make_record("Q", "", "A", group="one"), make_record("P", "", "A")]
+    assert each_once(records, counts) == read_records(path) == (once, counts | {"duplicate": 4})

@@ -91,6 +91,21 @@ def test_the_same_as_comparing_every_pair(train: list[str], test: list[str], gen
         assert (found.exact, found.in_a_row) == naive(found.of, found.against, everything)
 
 
+CHINESE = "市场经济的发展离不开法律制度的保障"
+
+
+def test_sixteen_characters_in_a_row_are_as_much_as_eight_words() -> None:
+    train = collection(
+        "train", "train", f"因此、{CHINESE[:16]}。", f"因此{CHINESE[:15]}", f"{CHINESE[:8]} one two three four five"
+    )
+    test = collection("test", "test", CHINESE, f"{CHINESE[:8]}、one two three four")
+    (found,) = find_overlaps([train, test])
+    assert found.in_a_row == {"train0", "train2"}
+    assert found.examples[0]["shared"] == " ".join(CHINESE[:16])
+    (same,) = find_overlaps([collection("train", "train", "什么是 法律。"), collection("test", "test", "什么是法律")])
+    assert same.exact == {"train0"}
+
+
 def test_what_of_an_item_is_looked_into() -> None:
     turns = [Turn("system", "S"), Turn("user", "Q1"), Turn("assistant", "A1")]
     item = record_item(make_record("Q2", "I", "A2", turns=turns))

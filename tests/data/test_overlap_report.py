@@ -97,6 +97,15 @@ def test_nothing_left_to_train_on_is_an_error(tmp_path: Path, study: Any) -> Non
         prepared(tmp_path / "out", (domains, general), "remove")
 
 
+def test_validation_that_all_overlaps_is_an_error(tmp_path: Path, study: Any) -> None:
+    domains, general = study
+    prepared(tmp_path / "before", study, "report")
+    held = load_records(tmp_path / "before" / "own" / "validation.parquet")
+    write_jsonl(general[0], [{"question": record.question, "choices": ["a"], "gold": 0} for record in held])
+    with pytest.raises(GradsError, match=r"domain 'own': all validation records overlap .*: mend the data, or ask"):
+        prepared(tmp_path / "out", (domains, general), "remove")
+
+
 def test_general_instructions_have_rows_of_their_own(tmp_path: Path, study: Any) -> None:
     _, general = study
     prepared(tmp_path / "out", study, "report")

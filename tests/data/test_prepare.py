@@ -61,6 +61,20 @@ def test_nothing_is_written_when_a_domain_fails(tmp_path: Path) -> None:
         prepare_domains({"a": Domain(title="A", source=source)}, Splits(validation=0, test=1), {}, tmp_path / "out")
 
 
+def test_a_repeated_row_connects_two_groups(tmp_path: Path) -> None:
+    rows = [{"instruction": f"Q{g}{i}", "output": f"A{g}{i}", "group": g} for g in "ab" for i in range(3)]
+    rows += [{"instruction": "Q", "output": "A", "group": g} for g in "ab"]
+    rows += [{"instruction": f"Q{i}", "output": f"A{i}"} for i in range(12)]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    domains = {"own": Domain(title="Own", source=FileSource(kind="file", path=str(tmp_path / "own.jsonl")))}
+    for seed in range(5):
+        prepare_domains(domains, Splits(validation=4, test=4, seed=seed), {}, tmp_path / "out")
+        kept = {part: load_records(tmp_path / f"out/own/{part}.parquet") for part in ("train", "validation", "test")}
+        assert len([part for part, records in kept.items() if any(record.group for record in records)]) == 1
+        counts = read_json(tmp_path / "out/own/counts.json")
+        assert (counts["source"]["duplicate"], counts["splits"]["duplicate"]) == (0, 1)
+
+
 def test_a_member_of_an_archive_is_a_domain(tmp_path: Path) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([["q", "a"], *([f"Q{i}", f"A{i}"] for i in range(8)), ["Q0", "A0"], ["", "A"]])

@@ -111,14 +111,31 @@ def test_conversations_are_connected_by_their_opening_and_all_their_answers() ->
 
 def test_a_shared_record_goes_to_the_smaller_domain() -> None:
     twin = make_record("Q", "", "A")
-    law = [twin, make_record("In law, what?", "", "Gloss", group="bond.n.01"), *plain_records("law", 3)]
-    finance = [twin, make_record("In finance, what?", "", "gloss", group="bond.n.01")]
+    law = [twin, make_record("In law, what?", "", "Gloss", "WordNet", "bond.n.01"), *plain_records("law", 3)]
+    finance = [twin, make_record("In finance, what?", "", "gloss", "WordNet", "bond.n.01")]
     owned, counts = assign_shared({"law": law, "finance": finance})
     assert sorted(owned["finance"], key=lambda r: r.id) == sorted(finance, key=lambda r: r.id)
     assert len(owned["law"]) == 3
     assert counts["law"] == {"given": 5, "duplicate": 0, "shared": 2}
     owned, _ = assign_shared({"b": [twin, twin], "a": [twin]})
     assert owned == {"a": [twin], "b": []}
+
+
+@pytest.mark.parametrize("sources", [("", ""), ("one", "other")])
+def test_groups_of_two_sources_may_be_called_alike(sources: tuple[str, str]) -> None:
+    law = [make_record("Is it law?", "", "Yes", sources[0], "1")]
+    tax = [make_record("Is it due?", "", "Yes", sources[1], "1")]
+    owned, counts = assign_shared({"law": law, "tax": tax})
+    assert owned == {"law": law, "tax": tax}
+    assert [counts[name]["shared"] for name in owned] == [0, 0]
+
+
+def test_labels_are_named_as_the_reason() -> None:
+    labels = [make_record(f"Q{i}", "", ("Positive", "negative")[i % 2]) for i in range(60)]
+    with pytest.raises(GradsError, match=r"of which 30 have the answer '(positive|negative)': .* more than a label"):
+        split({"law": labels}, None, 0, 10, 0)
+    with pytest.raises(GradsError, match=r"the largest of 1: ask for fewer in 'splits'"):
+        split({"law": plain_records("law", 6)}, None, 0, 10, 0)
 
 
 def test_too_few_records_are_told_with_numbers() -> None:

@@ -44,3 +44,13 @@ def test_the_mean_is_that_of_the_scaled_rows_whatever_the_chunks(monkeypatch):
     np.testing.assert_allclose(vectors.mean(), whole, rtol=1e-12)
     with pytest.raises(ValueError, match="no vectors have no mean"):
         vectors.ordered([]).mean()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_reading_leaves_what_lies_on_disk_alone(dtype, tmp_path):
+    np.save(tmp_path / "directions.npy", np.eye(3, dtype=dtype))
+    directions = np.load(tmp_path / "directions.npy", mmap_mode="r")
+    vectors = Vectors(directions, np.array([2.0, 3.0, 4.0]))
+    for _ in range(2):
+        assert vectors[np.array([2, 0])].tolist() == [[0, 0, 4], [2, 0, 0]]
+        assert vectors[:2].tolist() == [[2, 0, 0], [0, 3, 0]]

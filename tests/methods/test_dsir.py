@@ -14,7 +14,7 @@ from nltk.tokenize import wordpunct_tokenize
 from sklearn.utils import murmurhash3_32
 
 from grads.methods.contract import Inputs
-from grads.methods.dsir import METHOD, WORD, Dsir, bucket_counts
+from grads.methods.dsir import METHOD, TOKEN, Dsir, bucket_counts
 
 Make = Callable[..., Inputs]
 
@@ -44,8 +44,13 @@ TRAIN = ["Take 5 mg, daily.", "The court (of law) held: it's void!", "take take 
 TARGET = ["Take 2 mg daily", "5 mg is the dose, daily."]
 
 
+def plain_words(text: str) -> list[str]:
+    """Return NLTK's words, but for what has no spaces: each character is one."""
+    return wordpunct_tokenize(text.lower().replace("東京", "東 京"))
+
+
 def plain_counts(text: str, buckets: int) -> Counter[int]:
-    words = wordpunct_tokenize(text.lower())
+    words = plain_words(text)
     grams = words + [f"{first} {second}" for first, second in itertools.pairwise(words)]
     return Counter(abs(murmurhash3_32(gram.encode(), seed=0)) % buckets for gram in grams)
 
@@ -68,10 +73,11 @@ def test_weights_are_those_of_counting(buckets: int, smoothing: float, inputs_of
     np.testing.assert_allclose(choice.score, expected, atol=1e-9)
 
 
-def test_words_are_those_of_nltk() -> None:
+def test_words_are_those_of_nltk_and_single_characters() -> None:
     for text in TRAIN + TARGET:
-        assert re.findall(WORD, text) == wordpunct_tokenize(text)
-        assert bucket_counts(table([text]), 10_000)[1].tolist() == [len(wordpunct_tokenize(text))]
+        assert re.findall(TOKEN, text.lower()) == plain_words(text)
+        assert bucket_counts(table([text]), 10_000)[1].tolist() == [len(plain_words(text))]
+    assert re.findall(TOKEN, "什么是GPT。。") == ["什", "么", "是", "GPT", "。。"]
 
 
 def test_all_parts_of_a_record_are_read_as_one_text() -> None:
@@ -82,7 +88,7 @@ def test_all_parts_of_a_record_are_read_as_one_text() -> None:
 
 def test_short_records_are_not_kept(inputs_of: Make) -> None:
     choice = METHOD.select(made(inputs_of, TRAIN, TARGET, 5), Dsir(rule="highest", minimum_tokens=5))
-    words = [len(wordpunct_tokenize(text)) for text in TRAIN]
+    words = [len(plain_words(text)) for text in TRAIN]
     assert choice.order is not None
     assert sorted(choice.order.tolist()) == [place for place in range(5) if words[place] >= 5]
     assert choice.notes == {"too_short": sum(word < 5 for word in words)}

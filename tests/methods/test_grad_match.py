@@ -1,5 +1,6 @@
 """GRAD-MATCH by hand, and against its algorithm written down as it is published."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from scipy.optimize import nnls
 
 from grads.data.vectors import Vectors, split_lengths
-from grads.methods import grad_match
+from grads.methods import ridge as module
 from grads.methods.contract import Choice, Inputs
 from grads.methods.grad_match import METHOD, GradMatch, Pursuit
 from grads.methods.registry import parse_parameters
@@ -65,16 +66,17 @@ def published(gradients: np.ndarray, target: np.ndarray, count: int, ridge: floa
 
 
 @pytest.mark.parametrize("ridge", [0.5, 0.01, 20.0])
-@pytest.mark.parametrize(("size", "dimensions", "count"), [(60, 40, 20), (80, 10, 40), (30, 3, 30)])
+@pytest.mark.parametrize(("size", "dimensions", "count"), [(60, 40, 20), (80, 10, 40), (30, 3, 30), (50, 200, 50)])
 def test_pursuit_is_the_published_loop(
     size: int, dimensions: int, count: int, ridge: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grad_match, "UPDATES", 7)
+    monkeypatch.setattr(module, "UPDATES", 7)
+    monkeypatch.setattr(module, "BLOCK", 100)
     random = np.random.default_rng(size)
     gradients = random.normal(size=(size, dimensions)).astype(np.float32) / np.float32(np.sqrt(dimensions))
     target = gradients.sum(axis=0, dtype=float) + random.normal(size=dimensions)
-    pursuit = Pursuit(gradients, target, ridge)
-    pursuit.run(count, 1e-100)
+    pursuit = Pursuit(gradients, target, ridge, count)
+    pursuit.run(1e-100)
     active, weights = published(gradients.astype(float), target, count, ridge)
     assert pursuit.active == active
     np.testing.assert_allclose(pursuit.weights[active], weights, rtol=1e-4, atol=1e-6)
@@ -84,16 +86,31 @@ def test_pursuit_is_the_published_loop(
     np.testing.assert_allclose(pursuit.score[rest], gradients[rest] @ left / np.linalg.norm(target), atol=1e-5)
 
 
+def test_long_gradients_take_no_square_of_their_length() -> None:
+    gradients = np.random.default_rng(1).normal(size=(50, 5000)).astype(np.float32) / np.float32(np.sqrt(5000))
+    target = gradients.sum(axis=0, dtype=float)
+    tracemalloc.start()
+    pursuit = Pursuit(gradients, target, 0.5, 30)
+    pursuit.run(1e-100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6
+    active, weights = published(gradients.astype(float), target, 30, 0.5)
+    assert pursuit.active == active
+    np.testing.assert_allclose(pursuit.weights[active], weights, rtol=1e-6)
+
+
 def test_negative_weights_are_dropped_and_the_rest_is_the_best_fit() -> None:
     gradients = np.random.default_rng(4).normal(size=(40, 6)).astype(np.float32)
-    pursuit = Pursuit(gradients, gradients.sum(axis=0, dtype=float), 0.5)
-    pursuit.run(40, 1e-100)
-    assert len(pursuit.active) < pursuit.updates, "some were dropped"
+    target = gradients.sum(axis=0, dtype=float)
+    pursuit = Pursuit(gradients, target, 0.5, 40)
+    pursuit.run(1e-100)
+    assert len(pursuit.active) < pursuit.fit.changes, "some were dropped"
     assert (pursuit.weights[pursuit.active] > 0).all()
     # Where no gradient goes with the residual any more, the conditions of the best non-negative fit are met.
     assert len(pursuit.active) < 40
     wide = np.concatenate([gradients.T.astype(float), np.sqrt(0.5) * np.eye(40)])
-    weights, _ = nnls(wide, np.concatenate([pursuit.target, np.zeros(40)]))
+    weights, _ = nnls(wide, np.concatenate([target, np.zeros(40)]))
     np.testing.assert_allclose(pursuit.weights, weights, atol=1e-3)
 
 

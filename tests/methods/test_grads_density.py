@@ -56,6 +56,13 @@ def test_the_nearest_to_the_median_by_hand(stores_of: Stores) -> None:
     assert METHOD.select(inputs, GradsDensity(rule="median")).score.tolist() == [-97.0, -2.0, -0.5, 0.0, -1.0]
 
 
+def test_ranks_as_far_from_the_middle_are_equal(stores_of: Stores) -> None:
+    for count in range(2, 60):
+        score = METHOD.select(with_sizes(stores_of(count), range(count)), GradsDensity(rule="central")).score
+        assert score.tolist() == score[::-1].tolist()
+        assert len(set(score.tolist())) == (count + 1) // 2
+
+
 def test_exact_densities_are_those_of_scipy_however_many(stores_of: Stores) -> None:
     inputs = inputs_of(stores_of(6_000))
     total = combined(inputs.signals["warm"], GradsDensity())

@@ -1,5 +1,6 @@
 """k-centre by hand, against brute force, and against the best there is."""
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
@@ -9,8 +10,9 @@ import pandas as pd
 import pytest
 
 from grads.data.vectors import Vectors, split_lengths
+from grads.methods import kcenter
 from grads.methods.contract import Choice, Inputs
-from grads.methods.kcenter import METHOD, KCenter
+from grads.methods.kcenter import METHOD, KCenter, Space
 
 
 def choose(points: Any, count: int, distance: Any = "euclidean") -> Choice:
@@ -99,3 +101,15 @@ def test_records_of_zeros_and_a_single_record(distance: str) -> None:
 def test_an_encoder_may_embed(stores_of: Callable[..., Any]) -> None:
     assert METHOD.needs(KCenter()).stores == {"base": {"hidden"}}
     assert METHOD.needs(KCenter(encoder="minilm")).stores == {"encoder-minilm": {"sentences"}}
+
+
+def test_products_in_double_precision_hold_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(5000, 200)).astype(np.float32)
+    column = np.random.default_rng(1).normal(size=200)
+    monkeypatch.setattr(kcenter, "CHUNK", 20_000)
+    tracemalloc.start()
+    found = Space(np.ones(5000), rows, rows).toward(column)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, rows.astype(float) @ column)
+    assert peak < rows.nbytes

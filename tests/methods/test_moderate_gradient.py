@@ -1,6 +1,7 @@
 """Moderate-G_i by hand: the band of losses, the median of the norms, and what the number asked for counts against."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from grads.methods.contract import Inputs
 from grads.methods.moderate_gradient import METHOD, ModerateGradient
+from grads.study.ratios import keep_count
 
 # Mean 3, population standard deviation 1.549: the band is from 1.451 to 4.549.
 LOSSES = [1.0, 2.0, 3.0, 3.0, 3.0, 6.0]
@@ -41,11 +43,16 @@ def test_fewer_in_the_band_than_asked_for_are_not_filled_up() -> None:
     assert chosen(LOSSES, NORMS, 6) == [2, 3, 1, 4]
 
 
-def test_the_number_may_be_a_share_of_the_band() -> None:
-    # 3 of 6 is one half, and the band has 4.
-    assert chosen(LOSSES, NORMS, 3, counted="band") == [2, 3]
-    assert chosen(LOSSES, NORMS, 1, counted="band") == [2]
-    assert len(chosen(LOSSES, NORMS, 6, counted="band")) == 4
+@pytest.mark.parametrize(
+    ("ratio", "order"),
+    # The band has 4: 0.1 of it is 0, but at least 1; 0.4 is 1.6, so 2, where 0.4 of 6, rounded, would be 2 / 6 of it.
+    [("0.5", [2, 3]), ("0.1", [2]), ("0.4", [2, 3]), ("1", [2, 3, 1, 4])],
+)
+def test_the_number_may_be_a_share_of_the_band(ratio: str, order: list[int]) -> None:
+    inputs = replace(inputs_of(LOSSES, NORMS, keep_count(ratio, 6)), ratio=ratio)
+    found = METHOD.select(inputs, ModerateGradient(counted="band")).order
+    assert found is not None
+    assert found.tolist() == order
 
 
 def test_a_wider_band_has_all_and_another_median() -> None:

