@@ -67,8 +67,9 @@ def _measure(study: Study, model: str, domain: str) -> Calibration:
     progress, limit = Progress("plan, answers", 4), study.generation.max_new_tokens
     budget = study.evaluation.token_budget
     answer = _seconds(lambda: generate(loaded, formatter, records[:4], limit, budget, progress)) / len(records[:4])
-    # A job also imports its libraries. Training loads its model three times: once to train, twice to check.
-    return Calibration(forward / tokens, probe / tokens, train, answer, max(whole, 3 * load) + 5.0, size)
+    # A job also imports its libraries. Training all weights loads a model three times: once to train, twice to check.
+    loads = 1 if study.training.weights == "lora" else 3
+    return Calibration(forward / tokens, probe / tokens, train, answer, max(whole, loads * load) + 5.0, size)
 
 
 def _passes(study: Study, folder: Path, examples: list[Example], formatter: Formatter) -> tuple[float, float]:

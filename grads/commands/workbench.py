@@ -164,9 +164,10 @@ class Workbench:
 
     def _base(self, measures: list[str]) -> Path:
         seed, key = self.seed("initialisation"), self._probe_key(measures, "grads.probe.stage")
-        # Only the adapter's gradients depend on the adapter: other signals serve all seeds.
+        # Only the adapter's gradients depend on the adapter, if there is one: other signals serve all seeds.
         if {"adapter", *FEATURES} & set(measures):
-            key |= {"adapter": self.settings.training.adapter.model_dump(), "adapter_seed": seed}
+            training = self.settings.training
+            key |= {"weights": training.weights, "adapter": training.adapter.model_dump(), "adapter_seed": seed}
         rest = {"measures": measures, "label": "probe of the untrained model", "adapter_seed": seed}
         return self.parts.part("base", key, lambda out: probing.probe_model(self._task(out, "base", **rest)))
 
@@ -191,6 +192,7 @@ class Workbench:
     def _trajectory(self, _measures: list[str]) -> Path:
         run = self.settings.probe.trajectory
         key = self._epoch_key() | self._key("grads.train.stage", "grads.probe.trajectory") | run.model_dump()
+        key["nonfinite"] = self.settings.probe.nonfinite
 
         def make(out: Path) -> None:
             observer = TrajectoryLosses(out / "store", self.settings.probe)
@@ -277,9 +279,9 @@ class Workbench:
         return self.settings.probe.model_dump(exclude=probing.UNREAD)
 
     def _epoch_key(self) -> dict[str, Any]:
-        """Return the key of the preliminary epoch."""
+        """Return the key of the preliminary epoch; its micro-batch is the machine's, and `training.json` has it."""
         key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump(exclude={"epochs"})}
-        return key | {"seed": self.settings.seed, "micro_batch": self.settings.micro_batch}
+        return key | {"seed": self.settings.seed}
 
 
 def _fingerprint(path: Path) -> list[Any]:

@@ -31,14 +31,13 @@ def fresh_adapter(model: torch.nn.Module, adapter: Adapter, seed: int) -> Any:
         raise GradsError(f"training.adapter.targets: {error}") from None
 
 
-def trained_adapter(model: torch.nn.Module, folder: Path, dropout: float | None = None) -> Any:
+def trained_adapter(model: torch.nn.Module, folder: Path, dropout: float) -> Any:
     """Return a PEFT model with the adapter that a folder holds, trainable in float32, on frozen weights.
 
-    It goes on with the dropout that it was trained with, if no other is given.
+    It goes on with the dropout that is given, whatever it was trained with.
     """
     from peft import PeftConfig, PeftModel
 
     config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
-    if dropout is not None:
-        config.lora_dropout = dropout
+    config.lora_dropout = dropout
     return PeftModel.from_pretrained(model, str(folder), is_trainable=True, config=config, local_files_only=True)

@@ -53,6 +53,11 @@ def spent(started: float, device: torch.device) -> dict[str, Any]:
     return {"seconds": round(time.monotonic() - started, 3), "peak_memory": peak}
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on a GPU or for torch's allocator on the CPU."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
 def free_memory(device: torch.device) -> int | None:
     """Return the bytes that this process may still take; None if nobody knows.
 

@@ -14,7 +14,7 @@ import torch
 
 from grads.data.batches import longest_first, next_batch
 from grads.data.formatting import Example
-from grads.models.memory import free_memory, watch_memory
+from grads.models.memory import free_memory, out_of_memory, watch_memory
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
@@ -144,8 +144,3 @@ def trials(examples: Sequence[Example], budget: int) -> list[list[int]]:
 def padded(lengths: Sequence[int], batch: Sequence[int]) -> int:
     """Return the tokens of a batch of some of the lengths, padding included."""
     return len(batch) * max(lengths[place] for place in batch)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, on a GPU or for torch's allocator on the CPU."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

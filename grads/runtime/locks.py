@@ -85,18 +85,20 @@ def scratch_folder(folder: Path, key: object) -> Iterator[Path]:
 def take_device_slot() -> None:
     """Keep one CUDA device for this process until it ends, and make it the only visible one.
 
-    Nothing happens without a device, or where a scheduler has already set CUDA_VISIBLE_DEVICES.
+    It is one of those that CUDA_VISIBLE_DEVICES names, if that is set. Nothing happens without a device, or where the
+    variable leaves no choice: a scheduler has chosen.
     """
-    count = local_devices()
-    if count == 0 or "CUDA_VISIBLE_DEVICES" in os.environ:
+    count, given = local_devices(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(index) for index in range(count)] if given is None else [name.strip() for name in given.split(",")]
+    if count == 0 or (given is not None and len(names) == 1):
         return
     folder = Path(tempfile.gettempdir()) / f"grads-devices-{os.getuid()}"
     while True:
-        for index in range(count):
-            handle = _try_lock(folder / f"{index}.lock")
+        for name in names:
+            handle = _try_lock(folder / f"{name.replace('/', '-')}.lock")
             if handle is not None:
                 _held.append(handle)
-                os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+                os.environ["CUDA_VISIBLE_DEVICES"] = name
                 return
         time.sleep(1.0)
 

@@ -56,7 +56,9 @@ def write_manifests(
 
 
 def _manifest_path(artefact: Path) -> Path:
-    return artefact.with_name(f"{artefact.stem}.manifest.json")
+    # A dot in a folder's name, as in that of a model, opens no suffix.
+    name = artefact.name if artefact.is_dir() else artefact.stem
+    return artefact.with_name(f"{name}.manifest.json")
 
 
 def known_sha256(path: Path) -> str:

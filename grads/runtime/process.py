@@ -51,12 +51,13 @@ def settle_libraries(hub: bool = False) -> None:
     """Keep Hugging Face libraries off the network (unless `hub`), their bars and warnings off the screen.
 
     Call it before importing them. Memory that is freed is kept for what comes next, and what torch compiles is kept in
-    the user's cache, for later processes.
+    the user's cache, for later processes. On a GPU, cuBLAS is asked for sums that are the same each time.
     """
     _keep_freed_memory()
     os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "grads" / "inductor"))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if not hub:
         os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
     for library in ("transformers", "peft"):

@@ -10,10 +10,11 @@ PACKAGE = Path(__file__).resolve().parent.parent
 EXEMPT = ("grads.runtime", "grads.cli", "grads.commands")
 
 
-def code_version(*modules: str) -> str:
+def code_version(*modules: str, script: Path | str | None = None) -> str:
     """Return 12 hexadecimal digits that name the code of the given modules and of all `grads` modules they import.
 
-    Comments, docstrings and layout do not count. `grads.runtime` and the command line are left out.
+    Comments, docstrings and layout do not count. `grads.runtime` and the command line are left out. A script counts by
+    itself: what it imports does only as far as the modules say.
     """
     reached: set[str] = set()
     waiting = list(modules)
@@ -23,8 +24,10 @@ def code_version(*modules: str) -> str:
             continue
         reached.add(module)
         waiting.extend(_read(module)[1])
-    text = "\n".join(f"{module} {_read(module)[0]}" for module in sorted(reached))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    versions = [f"{module} {_read(module)[0]}" for module in sorted(reached)]
+    if script is not None:
+        versions.append(_script(Path(script)))
+    return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
 
 
 @functools.cache
@@ -38,10 +41,20 @@ def _read(module: str) -> tuple[str, frozenset[str]]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             imported.add(node.module)
             imported.update(f"{node.module}.{name.name}" for name in node.names)
-        _remove_docstring(node)
     ours = {name for name in imported if name.startswith("grads.") and _path(name).is_file()}
-    statements = hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
-    return statements, frozenset(ours)
+    return _statements(tree), frozenset(ours)
+
+
+@functools.cache
+def _script(path: Path) -> str:
+    return _statements(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _statements(tree: ast.Module) -> str:
+    """Return a hash of the statements of some code, docstrings taken out."""
+    for node in ast.walk(tree):
+        _remove_docstring(node)
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def _remove_docstring(node: ast.AST) -> None:

@@ -1,5 +1,7 @@
 """What a run trains on: the kept records as its strategy prepares them, and the order of their visits."""
 
+import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,16 @@ class Material:
     def order(self) -> list[str]:
         """The ids of the visits."""
         return [example.id for example in self.visits]
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the visits in their order: the tokens of each, and which of them carry loss."""
+        total = hashlib.sha256()
+        for example in self.visits:
+            tokens = array("q", example.input_ids)
+            total.update(f"{example.id} {len(tokens)} {example.prompt_tokens} {example.earlier}".encode())
+            total.update(tokens.tobytes())
+        return total.hexdigest()
 
 
 def prepare_material(cell: TrainingCell, formatter: Formatter, training: Training) -> Material:

@@ -8,23 +8,25 @@ import torch
 
 from grads.data.formatting import Example, Formatter
 from grads.models.adapter import fresh_adapter, trained_adapter
-from grads.models.causal import pad_right
 from grads.models.device import device
 from grads.models.flops import training_flops
 from grads.models.load import load_model, load_tokenizer
+from grads.models.memory import out_of_memory
 from grads.models.moments import write_moments
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, digest, read_json, remove, write_json
+from grads.runtime.files import atomic_path, digest, remove, write_json
 from grads.runtime.locks import scratch_folder
 from grads.runtime.manifest import content_sha256, known_sha256
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import Format, Precision, Training
 from grads.train.cell import TrainingCell
+from grads.train.effect import check_adapter, check_weights
 from grads.train.material import Material, prepare_material
+from grads.train.resume import note_shortage, resume
 from grads.train.schedule import micro_batch
 from grads.train.strategies.registry import find_strategy, parse_parameters
-from grads.train.trainer import Collator, ProgressLines, ResponseTrainer, Watch
+from grads.train.trainer import Collator, ProgressLines, ResponseTrainer, Watch, deterministic
 
 
 def train_cells(
@@ -40,8 +42,8 @@ def train_cells(
         micro_batch_limit: most records in one forward and backward pass; the machine's, not the study's.
 
     Raises:
-        GradsError: nothing to train on, a strategy cannot work here, a run diverged, or the trained weights do not
-            change the logits.
+        GradsError: nothing to train on, a strategy cannot work here, a run diverged, memory ran out, this process sees
+            several GPUs, or the trained weights do not change the logits.
     """
     formatter = Formatter(load_tokenizer(model_folder), form)
     for cell in cells:
@@ -57,38 +59,45 @@ def _train_cell(
     material = prepare_material(cell, formatter, training)
     visits, order = material.visits, material.order
     say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
-    size = micro_batch(training.global_batch, micro_batch_limit)
-    key = _shaped_by(cell, model_folder, training, material) | {"form": formatter.sha256, "micro_batch": size}
+    key = _shaped_by(cell, model_folder, training, material) | {"form": formatter.sha256}
     with scratch_folder(cell.scratch, key) as scratch:
+        size, checkpoint = resume(scratch, micro_batch(training.global_batch, micro_batch_limit))
         model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
         padding = formatter.tokenizer.pad_token_id
         clock = ProgressLines(cell.label, scratch / "seconds.json")
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
-            cell.observer.open(scratch, padding, visits, digest(key))
+            cell.observer.open(scratch, padding, visits, digest(key | {"micro_batch": size}))
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
-        history, optimizer = _fit(model, material, padding, arguments, training.precision, callbacks)
-        with atomic_path(cell.trained) as folder:
-            model.save_pretrained(folder)
-            # The model card that PEFT adds names folders of this machine.
-            remove(folder / "README.md")
-            _check_effect(model_folder, folder, visits[0], training, cell.label)
+        trainer = _trainer(model, material, padding, arguments, training.precision, callbacks)
+        history = _fit(trainer, checkpoint, cell.label)
         summary = _summary(order, visits, history, training, size, clock.seconds) | _plan(cell, material)
         summary["flops"] = training_flops(model, summary["tokens"])
         if cell.moments is not None:
-            write_moments(cell.moments, model, optimizer)
+            write_moments(cell.moments, model, trainer.optimizer)
         if cell.observer is not None:
             cell.observer.close(clock.seconds, model, summary["tokens"])
+        with atomic_path(cell.trained) as folder:
+            _save(model, folder)
+            if training.weights == "lora":
+                check_adapter(model, folder, visits[0], cell.label)
+            else:
+                # The check loads two models, one after the other: the trained one and its optimiser make room.
+                del model, trainer
+                check_weights(model_folder, folder, visits[0], training.precision, cell.label)
         write_json(cell.summary, summary)
 
 
 def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, material: Material) -> dict[str, Any]:
-    """Return what shapes a run and what is seen of it, but the form of its prompts and how its batches are cut."""
+    """Return what shapes a run and what is seen of it, but the form of its prompts and how its batches are cut.
+
+    Ids do not say it all: which earlier answers of a conversation carry loss is no part of a record's.
+    """
     watching = [type(cell.observer).__module__] if cell.observer else []
     return {
         "training": training.model_dump(),
-        "order": material.order,
+        "visits": material.sha256,
         "weights": material.weights,
         "initialisation": cell.initialisation_seed,
         "model": known_sha256(model_folder),
@@ -110,17 +119,15 @@ def _trainable(model_folder: Path, training: Training, seed: int, start: Path | 
     )
 
 
-def _fit(
-    model: torch.nn.Module,
-    material: Material,
-    padding: int,
-    arguments: Any,
-    precision: Precision,
-    callbacks: list[Any],
-) -> tuple[list[dict[str, Any]], Any]:
-    """Train to the end, from the last whole checkpoint if there is one; return history (an entry a step) and AdamW."""
+def _trainer(
+    model: torch.nn.Module, material: Material, padding: int, arguments: Any, precision: Precision, callbacks: list[Any]
+) -> ResponseTrainer:
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+    if arguments.n_gpu > 1:
+        raise GradsError(
+            f"this process sees {arguments.n_gpu} GPUs and trains on one: set CUDA_VISIBLE_DEVICES to the one to take"
+        )
     trainer = ResponseTrainer(
         model=model,
         args=arguments,
@@ -131,8 +138,37 @@ def _fit(
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(Path(arguments.output_dir)))
-    return [entry for entry in trainer.state.log_history if "loss" in entry], trainer.optimizer
+    return trainer
+
+
+def _fit(trainer: ResponseTrainer, checkpoint: Path | None, label: str) -> list[dict[str, Any]]:
+    """Train to the end, from the checkpoint if there is one; return the history, an entry a step."""
+    try:
+        with deterministic():
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        note_shortage(Path(str(trainer.args.output_dir)))
+        raise GradsError(_shortage(label, trainer.args.per_device_train_batch_size)) from None
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _save(model: Any, folder: Path) -> None:
+    model.save_pretrained(folder)
+    # The model card that PEFT adds names folders of this machine.
+    remove(folder / "README.md")
+
+
+def _shortage(label: str, size: int) -> str:
+    """Return the sentence for a run that ran out of memory in micro-batches of such a size."""
+    found = f"{label}: memory ran out in training on {size} records at a time"
+    if size == 1:
+        return f"{found}: lower training.max_length, or see 'Out of memory' in docs/troubleshooting.md"
+    return (
+        f"{found}: take fewer, in a study with --set-resources train:micro_batch={size // 2} (for a preliminary epoch "
+        f"train_warm:micro_batch={size // 2}), on a file of one's own with --micro-batch {size // 2}"
+    )
 
 
 def _arguments(training: Training, visits: int, size: int, scratch: Path, seed: int) -> Any:
@@ -163,30 +199,6 @@ def _arguments(training: Training, visits: int, size: int, scratch: Path, seed: 
         use_cpu=device().type == "cpu",
         dataloader_pin_memory=device().type == "cuda",
     )
-
-
-def _last_checkpoint(scratch: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end: the trainer's state is what it writes last."""
-    checkpoints = sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for checkpoint in reversed(checkpoints):
-        try:
-            read_json(checkpoint / "trainer_state.json")
-        except (OSError, ValueError):
-            remove(checkpoint)
-            continue
-        say(f"resuming from {checkpoint}")
-        return str(checkpoint)
-    return None
-
-
-@torch.no_grad()
-def _check_effect(model_folder: Path, trained: Path, example: Example, training: Training, label: str) -> None:
-    """Refuse a run whose saved weights, loaded again, leave the model's logits as they were."""
-    ids = pad_right([example.input_ids], 0).to(device())
-    before, after = (load_model(model_folder, training.precision, weights)(ids).logits for weights in (None, trained))
-    change = (after.float() - before.float()).abs().max().item()
-    if not change > 0:
-        raise GradsError(f"{label}: the trained weights do not change the logits (largest change {change}): report it")
 
 
 def _summary(

@@ -1,7 +1,8 @@
 """transformers' Trainer with the loss of this project and with divergence as an error."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from transformers import Trainer, TrainerCallback
 
 from grads.data.formatting import Example
 from grads.models.causal import head_logits, hidden_states, pad_right
-from grads.models.device import dtype
+from grads.models.device import device, dtype
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.runtime.progress import Progress
@@ -112,6 +113,23 @@ class ResponseTrainer(Trainer):
                 f"(loss {loss.item()}): lower training.learning_rate, or look for broken records"
             )
         return loss
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """On a GPU, ask torch for algorithms that give the same each time; it warns of those that it has not.
+
+    A CPU needs no asking. cuBLAS is asked where the process begins (`grads.runtime.process`).
+    """
+    if device().type != "cuda":
+        yield
+        return
+    before, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns)
 
 
 class Observer(Protocol):

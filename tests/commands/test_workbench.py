@@ -77,3 +77,10 @@ def test_a_trajectory_is_made_once_for_its_settings(on_data, registered, tmp_pat
     assert [len(rows(tmp_path / f"{name}.jsonl")) for name in ("one", "two")] == [2, 10]
     (store,) = (path / "store" for path in (tmp_path / "grads-work").glob("trajectory-*") if path.is_dir())
     assert read_store(store).features["losses"].shape == (20, 2)
+
+
+def test_one_preliminary_epoch_serves_whatever_the_micro_batch_is(on_data, tmp_path):
+    for name, size in (("one", 4), ("two", 2)):
+        on_data("select", f"{name}.jsonl", "--ratio", "0.1", "--micro-batch", size)
+    (made,) = (path for path in (tmp_path / "grads-work").glob("preliminary-*") if path.is_dir())
+    assert json.loads((made / "training.json").read_text(encoding="utf-8"))["micro_batch"] == 4

@@ -14,6 +14,7 @@ from grads.data.records import make_record, write_records
 from grads.models.device import device
 from grads.probe.shards import join_shards
 from grads.probe.stage import Task, probe_model
+from grads.runtime.process import settle_libraries
 from grads.study.config import Adapter, Format, Probe, Training
 from grads.train.stage import TrainingCell, train_cells
 
@@ -71,4 +72,5 @@ def main(model_folder: Path, folder: Path, precision: str) -> None:
 
 
 if __name__ == "__main__":
+    settle_libraries()
     main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

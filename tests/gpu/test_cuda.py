@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from grads.data.formatting import Example
 from grads.models.load import load_model
-from grads.models.memory import free_memory, watch_memory
-from grads.probe.budget import out_of_memory
+from grads.models.memory import free_memory, out_of_memory, watch_memory
 from grads.probe.invariance import relative_errors
 from grads.probe.passes import Measured, Pass
 from grads.probe.store import Store, read_store
@@ -113,6 +113,15 @@ def test_a_training_step_gives_the_loss_and_gradient_of_the_cpu(both):
     assert first["grad_norm"] == pytest.approx(expected["grad_norm"], rel=tolerance)
     # AdamW's first step is the rate times the gradient's sign, which rounding flips where the gradient is nearly 0.
     assert cuda["curve"][1]["loss"] == pytest.approx(cpu["curve"][1]["loss"], rel=tolerance)
+
+
+@pytest.mark.gpu
+def test_training_twice_gives_the_same_weights(both, tiny_model_folder, tmp_path):
+    cuda, _, precision = both
+    runs = [measure(tiny_model_folder, tmp_path / name, precision, None) for name in ("one", "other")]
+    assert cuda["curve"] == runs[0]["curve"] == runs[1]["curve"]
+    one, other = (load_file(tmp_path / name / "adapter/adapter_model.safetensors") for name in ("one", "other"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.slow

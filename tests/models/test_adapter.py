@@ -85,7 +85,8 @@ def test_a_trained_adapter_comes_back_whole_and_goes_on_training(tiny_model_fold
             nn.init.normal_(weight, std=0.1)
     model.save_pretrained(tmp_path)
     assert {value.dtype for value in load_file(tmp_path / "adapter_model.safetensors").values()} == {torch.float32}
-    again = trained_adapter(load_model(tiny_model_folder, "bf16"), tmp_path)
+    again = trained_adapter(load_model(tiny_model_folder, "bf16"), tmp_path, dropout=0.3)
+    assert {layer.p for layer in again.modules() if isinstance(layer, nn.Dropout)} == {0.3}
     assert torch.equal(logits(again), logits(model))
     mine, theirs = trainable(again), trainable(model)
     assert set(mine) == set(theirs)

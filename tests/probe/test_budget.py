@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from grads.data.formatting import Example
-from grads.models.memory import free_memory
+from grads.models.memory import free_memory, out_of_memory
 from grads.probe import budget as module
-from grads.probe.budget import Budget, out_of_memory, trials
+from grads.probe.budget import Budget, trials
 from grads.probe.measure import measure, on_places
 from grads.probe.passes import Pass
 from grads.runtime.errors import GradsError

@@ -80,6 +80,28 @@ def test_a_device_chosen_by_a_scheduler_is_left_alone(monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
 
 
+def test_one_is_taken_of_several_that_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "local_devices", lambda: 4)
+    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
+    taken = []
+    for _ in range(2):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
+        locks.take_device_slot()
+        taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1/0,GPU-1/1")
+    locks.take_device_slot()
+    assert [*taken, os.environ["CUDA_VISIBLE_DEVICES"]] == ["2", "3", "GPU-1/0"]
+    for _ in range(3):
+        locks._held.pop().close()
+
+
+def test_a_variable_that_names_none_is_left_alone(monkeypatch):
+    monkeypatch.setattr(locks, "local_devices", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    locks.take_device_slot()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_the_holder_of_a_study_is_named_while_it_lives(tmp_path):
     assert study_holder(tmp_path) is None
     lock_study(tmp_path)

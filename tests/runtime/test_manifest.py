@@ -40,6 +40,14 @@ def test_every_folder_of_a_job_gets_one(tmp_path):
     assert found == {"x/a.manifest.json", "y/a.manifest.json", "model.manifest.json"}
 
 
+def test_a_dot_in_the_name_of_a_folder_opens_no_suffix(tmp_path):
+    for name in ("Qwen2.5-7B", "Qwen2.5-14B"):
+        (tmp_path / name).mkdir()
+        write_manifests([tmp_path / name], [], {"model": name}, 0.0)
+    found = {path.name: read_json(path)["settings"]["model"] for path in tmp_path.glob("*.manifest.json")}
+    assert found == {f"{name}.manifest.json": name for name in ("Qwen2.5-7B", "Qwen2.5-14B")}
+
+
 def test_an_input_with_a_manifest_is_not_read_again(tmp_path):
     model = tmp_path / "model"
     model.mkdir()

@@ -53,6 +53,14 @@ def test_the_hub_is_switched_off_but_for_fetching(tmp_path, hub, asked, offline)
     assert offline in result.stderr
 
 
+@pytest.mark.parametrize("asked", [None, ":16:8"])
+def test_sums_on_a_gpu_are_asked_to_be_the_same_each_time_unless_somebody_asked_otherwise(tmp_path, monkeypatch, asked):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    given = {} if asked is None else {"CUBLAS_WORKSPACE_CONFIG": asked}
+    result = run("print('workspace', os.environ['CUBLAS_WORKSPACE_CONFIG'])", tmp_path / "x.log", **given)
+    assert f"workspace {asked or ':4096:8'}\n" in result.stderr
+
+
 def test_a_user_mistake_is_one_sentence_and_status_2(tmp_path):
     result = run("raise GradsError('data.jsonl:3: no key \"output\": add it')", tmp_path / "x.log")
     assert result.returncode == 2

@@ -1,15 +1,17 @@
 """What a run trains on: strategies, selections, and what runs are matched with."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
-from grads.data.formatting import Formatter
+from grads.data.formatting import Example, Formatter
 from grads.data.records import load_records, make_record, write_records
 from grads.models.load import load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.study.config import Format, Training
 from grads.train.cell import TrainingCell
-from grads.train.material import prepare_material
+from grads.train.material import Material, prepare_material
 from grads.train.schedule import training_order
 
 TRAINING = Training(epochs=2, global_batch=4, max_length=256)
@@ -115,3 +117,12 @@ def test_a_strategy_that_leaves_nothing_is_said(cell, formatter, tmp_path):
     pd.DataFrame({"id": ids, "kept": True, "weight": 0.0}).to_parquet(tmp_path / "none.parquet")
     with pytest.raises(GradsError, match="strategy 'weighted' leaves none of 30 records to train on"):
         prepare_material(cell(strategy="weighted", kept=tmp_path / "none.parquet"), formatter, TRAINING)
+
+
+def test_its_hash_knows_tokens_order_and_what_carries_loss():
+    one, other = Example("a", [1, 2, 3, 4], 3), Example("b", [5, 6], 1)
+    changed = [replace(one, earlier=((1, 2),)), replace(one, prompt_tokens=2), replace(one, input_ids=[1, 2, 3, 5])]
+    visits = [[one, other], [other, one], [one], *([each, other] for each in changed)]
+    hashes = [Material(each, {}, {}).sha256 for each in visits]
+    assert len(set(hashes)) == len(visits)
+    assert Material([replace(one), replace(other)], {}, {"a": 1}).sha256 == hashes[0]

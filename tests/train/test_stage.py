@@ -1,56 +1,17 @@
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from grads.data.formatting import Example
 from grads.data.records import make_record, write_records
-from grads.models.moments import load_moments
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
-from grads.study.config import Adapter, Format, Training
+from grads.study.config import Adapter
 from grads.train import stage
-from grads.train.stage import TrainingCell, train_cells
 
-TRAINING = Training(
-    epochs=2,
-    global_batch=4,
-    learning_rate=1.0e-2,
-    max_length=256,
-    precision="float32",
-    adapter=Adapter(rank=2, dropout=0.1),
-)
-
-
-@pytest.fixture
-def records(tmp_path):
-    path = tmp_path / "train.parquet"
-    write_records(path, [make_record(f"Define the term {i}.", "", f"meaning number {i}") for i in range(50)])
-    return path
-
-
-def cell(tmp_path, records, name="a", **changes):
-    return TrainingCell(
-        **{
-            "label": name,
-            "records": records,
-            "kept": None,
-            "trained": tmp_path / name / "adapter",
-            "summary": tmp_path / name / "training.json",
-            "scratch": tmp_path / "scratch" / name,
-            "initialisation_seed": 1,
-            "order_seed": 2,
-        }
-        | changes
-    )
-
-
-def train(model, *cells, training=TRAINING, micro_batch=4):
-    train_cells(cells, model, Format(), training, micro_batch)
-
-
-def weights(cell):
-    return load_file(next(cell.trained.glob("*.safetensors")))
+from .conftest import TRAINING, cell, train, weights
 
 
 def test_a_run_leaves_an_adapter_and_its_curve(tmp_path, records, tiny_model_folder):
@@ -86,48 +47,6 @@ def test_only_kept_records_are_trained_on(tmp_path, records, tiny_model_folder):
     train(tiny_model_folder, run)
     summary = read_json(run.summary)
     assert (summary["records"], summary["epochs"], summary["steps"]) == (5, 1, 2)
-
-
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_folder, monkeypatch):
-    clean, killed = (
-        cell(tmp_path, records, name, moments=tmp_path / name / "moments.safetensors") for name in ("clean", "killed")
-    )
-    train(tiny_model_folder, clean)
-
-    original = stage.ResponseTrainer.training_step
-
-    def step(self, *arguments):
-        if self.state.global_step == 22:
-            raise KeyboardInterrupt
-        return original(self, *arguments)
-
-    monkeypatch.setattr(stage.ResponseTrainer, "training_step", step)
-    with pytest.raises(KeyboardInterrupt):
-        train(tiny_model_folder, killed)
-    assert not killed.trained.exists()
-    state = next((tmp_path / "scratch" / "killed").iterdir())
-    assert [path.name for path in state.glob("checkpoint-*")] == ["checkpoint-20"]
-    # A checkpoint that the kill left half written is not used.
-    (state / "checkpoint-21").mkdir()
-
-    steps = []
-    monkeypatch.setattr(
-        stage.ResponseTrainer,
-        "training_step",
-        lambda self, *a: (steps.append(self.state.global_step), original(self, *a))[1],
-    )
-    train(tiny_model_folder, killed)
-    assert steps[0] == 20
-    expected, resumed = weights(clean), weights(killed)
-    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
-    curves = [[(e["step"], e["loss"]) for e in read_json(run.summary)["curve"]] for run in (clean, killed)]
-    assert curves[0] == curves[1]
-    moments = [load_moments(run.moments) for run in (clean, killed)]
-    assert moments[0].steps == moments[1].steps == 25
-    for kind in ("average", "average_squared"):
-        found, again = (getattr(each, kind) for each in moments)
-        assert found.keys() == again.keys()
-        assert all(torch.equal(found[name], again[name]) for name in found)
 
 
 def test_all_weights_can_be_trained(tmp_path, records, tiny_model_folder):
@@ -190,31 +109,6 @@ def test_a_schedule_of_whole_steps(tmp_path, visits, whole, size, warmup, steps,
     assert not any((found.bf16, found.fp16))
 
 
-def checkpoint(folder, step, content="{}"):
-    (folder / f"checkpoint-{step}").mkdir()
-    if content is not None:
-        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
-
-
-def test_the_newest_checkpoint_is_that_of_the_highest_step(tmp_path):
-    assert stage._last_checkpoint(tmp_path) is None
-    for step in (20, 100, 40):
-        checkpoint(tmp_path, step)
-    assert stage._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-@pytest.mark.parametrize("content", [None, "", '{"global_step": 6'])
-def test_checkpoints_that_are_not_whole_are_removed_and_the_one_before_is_taken(tmp_path, content):
-    checkpoint(tmp_path, 20)
-    checkpoint(tmp_path, 40, content)
-    checkpoint(tmp_path, 60, content)
-    assert stage._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-20")
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-20"]
-    (tmp_path / "checkpoint-20" / "trainer_state.json").unlink()
-    assert stage._last_checkpoint(tmp_path) is None
-
-
 def test_the_micro_batch_does_not_change_what_is_learnt(tmp_path, tiny_model_folder):
     """Without dropout, whose random numbers follow the batches: the loss and the gradient are those of the whole."""
     records = tmp_path / "few.parquet"
@@ -241,3 +135,8 @@ def test_the_summary_counts_visits_and_not_records():
     assert (found["tokens"], found["response_tokens"]) == (10, 7)
     assert (found["final_loss"], found["seconds"], found["micro_batch"]) == (1.25, 1.235, 2)
     assert set(found["curve"][0]) == {"step", "loss", "grad_norm", "learning_rate"}
+
+
+def test_several_gpus_are_refused():
+    with pytest.raises(GradsError, match="sees 2 GPUs and trains on one: set CUDA_VISIBLE_DEVICES"):
+        stage._trainer(None, None, 0, SimpleNamespace(n_gpu=2), "float32", [])

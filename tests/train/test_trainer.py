@@ -153,3 +153,12 @@ def test_bf16_is_the_matrices_and_the_loss_stays_float32(model):
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=1e-2)
     assert rough.item() != exact.item()
+
+
+def test_algorithms_that_give_the_same_are_asked_for_on_a_gpu_and_while_training(monkeypatch):
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setattr(trainer_module, "device", lambda kind=kind: torch.device(kind))
+        with trainer_module.deterministic():
+            assert torch.are_deterministic_algorithms_enabled() == (kind == "cuda")
+            assert torch.is_deterministic_algorithms_warn_only_enabled() == (kind == "cuda")
+        assert not torch.are_deterministic_algorithms_enabled()

@@ -84,6 +84,11 @@ def test_a_named_benchmark_is_fetched_sampled_and_measured(workspace):
     fetched = next((workspace.folder / "resources/hub/tasks").glob("arc_easy-*/tasks.json"))
     assert json.loads(fetched.read_text())["commits"] == {"allenai/ai2_arc": HASH}
     assert workspace.planned(*written(workspace), "--", "results/named/measurements.parquet") == {}
+    # Whether code may run is asked where it would; nothing is fetched or drawn anew for it.
+    workspace.config["general"]["allow_code"] = True
+    planned = workspace.planned(*written(workspace), "--", "results/named/measurements.parquet")
+    assert "evaluate" in planned
+    assert not {"prefetch_task", "prepare_general"} & set(planned)
 
 
 def test_generated_code_is_refused_before_anything_else_runs(workspace):

@@ -111,6 +111,18 @@ def test_a_comment_in_the_probe_re_runs_nothing(finished):
     path.write_text(original)
 
 
+def test_a_comment_in_a_script_re_runs_nothing_and_a_statement_does(finished):
+    path = finished.folder / "workflow/scripts/train.py"
+    original = path.read_text()
+    path.write_text(original + "\n# the end\n")
+    assert finished.planned(*CONFIG) == {}
+    path.write_text(original + "\nADDED = 1\n")
+    planned = finished.planned(*CONFIG)
+    path.write_text(original)
+    assert {"train_warm", "train", "evaluate", "tables"} <= set(planned)
+    assert not {"prepare_domains", "prepare_model", "probe_tokens", "probe_base", "evaluate_untuned"} & set(planned)
+
+
 def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
     path = finished.folder / "grads/probe/passes.py"
     original = path.read_text()
@@ -125,6 +137,37 @@ def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
 def test_the_wording_of_the_label_re_runs_tables_only(finished):
     planned = finished.planned(*CONFIG, "--config", "label=Another")
     assert set(planned) == {"measurements", "tables", "selection_tables", "curves", "pages"}
+
+
+TASKS = {"products": {"title": "Times", "chance": 0.4}}
+WORDS = {"domains": {"sums": {"title": "Additions"}}, "general": {"tasks": TASKS}}
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "unwanted"),
+    [
+        # No preliminary epoch has more than its own.
+        ({"training": {"epochs": 3}}, {"train"}, {"train_warm", "probe_warm", "select"}),
+        (WORDS, {"tables"}, {"prepare_domains", "prepare_general", "train", "evaluate"}),
+        ({"general": {"text": {"max_tokens": 16}}}, {"evaluate"}, {"prepare_general", "train"}),
+        # The untrained weights are probed once for all seeds, in whatever order.
+        ({"seeds": [1, 0]}, {"train", "probe_warm"}, {"probe_base", "prepare_domains"}),
+    ],
+)
+def test_a_setting_re_runs_what_reads_it(finished, change, wanted, unwanted):
+    content = yaml.safe_load((finished.folder / "smoke.yaml").read_text())
+    (finished.folder / "changed.yaml").write_text(yaml.safe_dump(merged(content, change)))
+    planned = finished.planned("--configfile", "changed.yaml")
+    assert wanted <= set(planned)
+    assert not unwanted & set(planned)
+    assert planned.get("probe_warm", 1) == 1
+
+
+def merged(content, change):
+    """Return a config with some of its values replaced, at any depth."""
+    return content | {
+        key: merged(content[key], value) if isinstance(value, dict) else value for key, value in change.items()
+    }
 
 
 @pytest.mark.parametrize("config", [path.stem for path in sorted(Path("config").glob("*.yaml"))])

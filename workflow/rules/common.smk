@@ -59,6 +59,11 @@ def cell_of(wildcards):
     return Cell(wildcards.model, wildcards.domain, wildcards.arm, wildcards.ratio, int(wildcards.seed))
 
 
+def version_of(script, *modules):
+    """Return the version of a rule's script and of the modules that shape what it makes: another re-runs the rule."""
+    return code_version(*modules, script=workflow.source_path(f"../scripts/{script}.py"))
+
+
 def seed_for(purpose):
     return lambda wildcards: derive_seed(int(wildcards.seed), wildcards.model, wildcards.domain, purpose)
 
@@ -80,7 +85,10 @@ def token_budget(wildcards, attempt):
 
 
 def micro_batch(wildcards, attempt):
-    """Return the most records of one pass; each retry halves them, and the global batch stays as it is."""
+    """Return the most records of one pass; each retry halves them, and the global batch stays as it is.
+
+    A run that has a checkpoint goes on with its own, see `grads.train.resume`.
+    """
     return max(1, 8 // 2 ** (attempt - 1))
 
 

@@ -27,11 +27,11 @@ rule prepare_domains:
         mem_mb=4000,
         runtime=60,
     params:
-        domains={name: domain.model_dump(exclude={"language"}) for name, domain in STUDY.domains.items()},
+        domains={name: domain_settings(domain) for name, domain in STUDY.domains.items()},
         splits=settings(STUDY.splits),
         overlap=STUDY.overlap,
         archives=archive_map(*DOMAIN_SOURCES),
-        code=code_version("grads.data.prepare"),
+        code=version_of("prepare_domains", "grads.data.prepare"),
     script:
         "../scripts/prepare_domains.py"
 
@@ -53,7 +53,7 @@ rule overlap:
         runtime=60,
     params:
         overlap=STUDY.overlap,
-        code=code_version("grads.data.overlap_report"),
+        code=version_of("overlap", "grads.data.overlap_report"),
     script:
         "../scripts/overlap.py"
 
@@ -76,9 +76,9 @@ rule prepare_general:
         mem_mb=4000,
         runtime=60,
     params:
-        general=settings(STUDY.general, "tasks", "text", "seed"),
+        general=general_settings(STUDY.general),
         archives=archive_map(*GENERAL_SOURCES),
-        code=code_version("grads.data.prepare"),
+        code=version_of("prepare_general", "grads.data.prepare"),
     script:
         "../scripts/prepare_general.py"
 
@@ -103,6 +103,6 @@ rule prepare_model:
         runtime=60,
     params:
         source=lambda wildcards: settings(STUDY.every_model[wildcards.model].source),
-        code=code_version("grads.models.prepare"),
+        code=version_of("prepare_model", "grads.models.prepare"),
     script:
         "../scripts/prepare_model.py"

@@ -16,7 +16,7 @@ rule prepare_encoder:
         runtime=60,
     params:
         source=lambda wildcards: settings(STUDY.encoders[wildcards.encoder].source),
-        code=code_version("grads.models.prepare_encoder"),
+        code=version_of("prepare_encoder", "grads.models.prepare_encoder"),
     script:
         "../scripts/prepare_encoder.py"
 
@@ -41,4 +41,4 @@ use rule probe_tokens as probe_encoder with:
         point="encoder",
         label=lambda wildcards: f"probe {wildcards.encoder} {wildcards.model}/{wildcards.domain}",
         probe=settings(STUDY.probe, "precision"),
-        code=code_version("grads.probe.encoder"),
+        code=version_of("probe", "grads.probe.encoder"),

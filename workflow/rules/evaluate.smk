@@ -8,7 +8,7 @@ EVALUATION = {
     "tasks": {name: task_settings(task) for name, task in STUDY.general.tasks.items()},
     "text_tokens": STUDY.general.text.max_tokens,
     "max_length": STUDY.training.max_length,
-    "code": code_version("grads.evaluate.stage"),
+    "code": version_of("evaluate", "grads.evaluate.stage"),
 }
 GENERAL_FILES = {
     "samples": [PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
@@ -93,7 +93,7 @@ use rule evaluate as evaluate_untuned with:
 ruleorder: evaluate_untuned > evaluate
 
 
-METRICS_CODE = code_version("grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics))
+METRICS_CODE = version_of("metrics", "grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics))
 
 
 rule metrics:

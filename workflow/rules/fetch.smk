@@ -64,8 +64,8 @@ rule prefetch_task:
     conda:
         "../../envs/grads.yaml"
     params:
+        # Whether code may run shapes no data, so it is no parameter; the script reads it in the config.
         source=lambda wildcards, output: task_source(output[0]),
-        allow_code=STUDY.general.allow_code,
     script:
         "../scripts/prefetch.py"
 

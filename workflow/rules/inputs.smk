@@ -20,6 +20,19 @@ def files_of(*sources):
     return own + [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
 
 
+def domain_settings(domain):
+    """Return what shapes a domain's records; its title does where prompts are made with it."""
+    unread = {"language"} if domain.source.kind == "glossary" else {"language", "title"}
+    return domain.model_dump(exclude=unread)
+
+
+def general_settings(general):
+    """Return what shapes the items that measure forgetting, and not how they are asked, called or judged."""
+    unread = {"title", "chance", "metric", "form"}
+    tasks = {name: task.model_dump(exclude=unread) for name, task in general.tasks.items()}
+    return {"tasks": tasks, "text": general.text.model_dump(exclude={"max_tokens"}), "seed": general.seed}
+
+
 def records_of(wildcards):
     """Return the records that a signal store is of: training records, or what the end of its name says."""
     if wildcards.other == f"-{ANCHOR}":

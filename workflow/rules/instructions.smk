@@ -21,6 +21,6 @@ rule prepare_instructions:
         instructions=settings(INSTRUCTIONS),
         seed=STUDY.general.seed,
         archives=archive_map(*INSTRUCTION_SOURCES),
-        code=code_version("grads.data.instructions"),
+        code=version_of("prepare_instructions", "grads.data.instructions"),
     script:
         "../scripts/prepare_instructions.py"

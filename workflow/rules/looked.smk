@@ -27,6 +27,6 @@ rule selection_tables:
     params:
         study=config,
         reads=READS,
-        code=code_version("grads.tables.selections"),
+        code=version_of("selection_tables", "grads.tables.selections"),
     script:
         "../scripts/selection_tables.py"

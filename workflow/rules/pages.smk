@@ -18,6 +18,6 @@ rule pages:
         runtime=60,
     params:
         study=config,
-        code=code_version("grads.tables.pages"),
+        code=version_of("pages", "grads.tables.pages"),
     script:
         "../scripts/pages.py"

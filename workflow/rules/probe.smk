@@ -4,6 +4,13 @@ RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
 # The untrained adapter is measured only where an arm asks for its gradients.
 OF_ADAPTER = FEATURES | {"adapter"}
 ADAPTER = settings(STUDY.training, "weights", "adapter")
+
+
+def of_adapter(wildcards):
+    """Return whether the probe of untrained weights measures an adapter, too."""
+    return bool(OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}", wildcards.model)))
+
+
 # What a shard's files have after their name.
 SHARD = "" if SHARDS == 1 else ".{shard}"
 
@@ -25,7 +32,7 @@ rule probe_tokens:
         point="tokens",
         format=model_format,
         limits=RECORD_LIMITS,
-        code=code_version("grads.probe.stage"),
+        code=version_of("probe", "grads.probe.stage"),
     script:
         "../scripts/probe.py"
 
@@ -49,15 +56,18 @@ use rule probe_tokens as probe_base with:
         point="base",
         measures=lambda wildcards: measures(STUDY, f"base{wildcards.other}", wildcards.model),
         # All seeds share this pass, so the adapter whose gradients it may take is that of the first.
-        adapter_seed=lambda wildcards: derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation"),
+        adapter_seed=lambda wildcards: (
+            derive_seed(STUDY.seeds[0], wildcards.model, wildcards.domain, "initialisation")
+            if of_adapter(wildcards)
+            else None
+        ),
         label=lambda wildcards: f"probe base{wildcards.other} {wildcards.model}/{wildcards.domain}",
         format=model_format,
-        limits=lambda wildcards: RECORD_LIMITS
-        | (ADAPTER if OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}", wildcards.model)) else {}),
+        limits=lambda wildcards: RECORD_LIMITS | (ADAPTER if of_adapter(wildcards) else {}),
         probe=lambda wildcards: probe_settings(f"base{wildcards.other}", wildcards.model),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"base{{other}}{SHARD}"),
-        code=code_version("grads.probe.stage"),
+        code=version_of("probe", "grads.probe.stage"),
 
 
 use rule probe_base as probe_warm with:
@@ -76,13 +86,15 @@ use rule probe_base as probe_warm with:
     params:
         point="warm",
         measures=lambda wildcards: measures(STUDY, f"warm{wildcards.other}", wildcards.model),
+        # Its adapter is the trained one.
+        adapter_seed=None,
         label=lambda wildcards: f"probe warm{wildcards.other} {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         format=model_format,
         limits=RECORD_LIMITS,
         probe=lambda wildcards: probe_settings(f"warm{wildcards.other}", wildcards.model),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}"),
-        code=code_version("grads.probe.stage"),
+        code=version_of("probe", "grads.probe.stage"),
 
 
 if SHARDS > 1:

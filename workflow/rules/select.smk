@@ -24,8 +24,8 @@ rule select:
             f"arm_{other}": other for other in references(STUDY, wildcards.arm, wildcards.ratio)
         },
         texts=lambda wildcards: {f"texts_{split}": split for split in sorted(arm_needs(STUDY, wildcards.arm).texts)},
-        code=lambda wildcards: code_version(
-            "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
+        code=lambda wildcards: version_of(
+            "select", "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
         ),
     script:
         "../scripts/select.py"

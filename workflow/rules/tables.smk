@@ -27,7 +27,7 @@ rule measurements:
     params:
         study=config,
         stores=STORES,
-        code=code_version("grads.tables.stage"),
+        code=version_of("measurements", "grads.tables.stage"),
     script:
         "../scripts/measurements.py"
 
@@ -50,7 +50,7 @@ rule tables:
         runtime=60,
     params:
         study=config,
-        code=code_version("grads.tables.stage"),
+        code=version_of("tables", "grads.tables.stage"),
     script:
         "../scripts/tables.py"
 
@@ -71,7 +71,7 @@ rule curves:
     params:
         study=config,
         stores=STORES,
-        code=code_version("grads.tables.figures.curves"),
+        code=version_of("curves", "grads.tables.figures.curves"),
     script:
         "../scripts/curves.py"
 

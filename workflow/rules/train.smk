@@ -6,6 +6,8 @@ DURING = replace(WARM, arm="during")
 TRAJECTORY = replace(WARM, arm="trajectory")
 # Plain training, which arms may depart from, and what is no arm's run does not.
 PLAIN = {"strategy": "sft", "strategy_parameters": {}, "match": "epochs"}
+# Its runs have as many epochs as their rules say, whatever the arms have.
+EPOCH = STUDY.training.model_dump(exclude={"epochs"})
 
 
 rule train:
@@ -42,7 +44,9 @@ rule train:
         stores=lambda wildcards: sorted(strategy_needs(STUDY, wildcards.arm).stores),
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=lambda wildcards: code_version("grads.train.stage", strategy_module(STUDY.arms[wildcards.arm].strategy)),
+        code=lambda wildcards: version_of(
+            "train", "grads.train.stage", strategy_module(STUDY.arms[wildcards.arm].strategy)
+        ),
     script:
         "../scripts/train.py"
 
@@ -67,12 +71,12 @@ use rule train as train_warm with:
         label=lambda wildcards: f"preliminary epoch {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(WARM)),
         format=model_format,
-        training=settings(STUDY.training),
+        training=EPOCH,
         epochs=1,
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=code_version("grads.train.stage"),
+        code=version_of("train", "grads.train.stage"),
 
 
 # The preliminary epoch once more, with the gradients of each record taken before the step that it leads to.
@@ -95,14 +99,14 @@ use rule train_warm as train_during with:
         label=lambda wildcards: f"gradients during {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(DURING)),
         format=model_format,
-        training=settings(STUDY.training),
+        training=EPOCH,
         epochs=1,
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         probe=lambda wildcards: probe_settings("during", wildcards.model),
         measures=lambda wildcards: measures(STUDY, "during", wildcards.model),
-        code=code_version("grads.train.stage", "grads.probe.during"),
+        code=version_of("train", "grads.train.stage", "grads.probe.during"),
 
 
 # A run over all records, with the losses of all of them taken at its checkpoints.
@@ -119,11 +123,11 @@ use rule train_during as train_trajectory with:
         label=lambda wildcards: f"trajectory {wildcards.model}/{wildcards.domain}/{wildcards.seed}",
         scratch=str(PATHS.scratch("train") / str(TRAJECTORY)),
         format=model_format,
-        training=settings(STUDY.training),
+        training=EPOCH,
         epochs=STUDY.probe.trajectory.epochs,
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         probe=settings(STUDY.probe, "trajectory", "nonfinite"),
         measures=[],
-        code=code_version("grads.train.stage", "grads.probe.trajectory"),
+        code=version_of("train", "grads.train.stage", "grads.probe.trajectory"),

@@ -8,8 +8,10 @@ with job(snakemake, hub=True):
     source = snakemake.params.source
     if source["kind"] == "harness":
         from grads.data.harness import fetch_task
+        from grads.study.load import parse_study
 
-        fetch_task(HarnessData(**source), snakemake.params.allow_code, snakemake.output[0])
+        allow_code = parse_study(snakemake.config).general.allow_code
+        fetch_task(HarnessData(**source), allow_code, snakemake.output[0])
     elif "split" in source:
         fetch_data(HubDataSource(**source), snakemake.output.records)
     else:

@@ -7,7 +7,7 @@ with job(snakemake):
     from grads.study.config import Domain, Splits
 
     prepare_domains(
-        {name: Domain(**domain) for name, domain in snakemake.params.domains.items()},
+        {name: Domain(**{"title": name} | domain) for name, domain in snakemake.params.domains.items()},
         Splits(**snakemake.params.splits),
         {name: Path(path) for name, path in snakemake.params.archives.items()},
         Path(snakemake.output.counts[0]).parent.parent,

@@ -4,7 +4,8 @@ from grads.runtime.locks import take_device_slot
 from grads.runtime.process import job
 
 with job(snakemake):
-    take_device_slot()
+    if snakemake.params.point != "tokens":
+        take_device_slot()
     from grads.probe import encoder, stage
     from grads.study.config import Format, Probe, Training
 
@@ -14,7 +15,8 @@ with job(snakemake):
     if parameters["point"] == "encoder":
         encoder.probe_encoder(Path(given.encoder), records, Path(given.tokens), probe, out, label)
     else:
-        kept = {name: parameters[name] for name in ("point", "measures", "adapter_seed", "label") if name in parameters}
+        names = ("point", "measures", "adapter_seed", "label")
+        kept = {name: parameters[name] for name in names if parameters.get(name) is not None}
         files = {name: Path(given[name]) for name in ("trained", "moments") if given.get(name)}
         how = {"form": Format(**parameters["format"]), "training": Training(**parameters["limits"]), "probe": probe}
         shard = (int(snakemake.wildcards.get("shard", 0)), parameters.get("shards", 1))

@@ -1,3 +1,4 @@
+from dataclasses import fields
 from pathlib import Path
 
 from grads.runtime.locks import take_device_slot
@@ -11,26 +12,22 @@ with job(snakemake):
     from grads.train.stage import TrainingCell, train_cells
 
     given, made, parameters = snakemake.input, snakemake.output, snakemake.params
-    paths = {name: Path(given.get(name)) for name in ("start", "replay") if given.get(name)}
-    kept, observer = given.get("selection") and Path(given.get("selection")), None
+    read = {name: Path(given[name]) for name in ("records", "start", "replay") if given.get(name)}
+    written = {name: Path(made[name]) for name in ("trained", "summary", "moments") if made.get(name)}
+    kept, observer = given.get("selection") and Path(given.selection), None
     if made.get("signals"):
         from grads.probe.during import During
         from grads.probe.trajectory import TrajectoryLosses
 
-        probe, measures = Probe(**parameters.probe, token_budget=snakemake.resources.token_budget), parameters.measures
-        watched = (Path(made.signals), probe)
-        observer = During(*watched, measures) if measures else TrajectoryLosses(*watched)
+        watched = (Path(made.signals), Probe(**parameters.probe, token_budget=snakemake.resources.token_budget))
+        observer = During(*watched, parameters.measures) if parameters.measures else TrajectoryLosses(*watched)
     records = read_json(given.counts)["requested"] if parameters.equal_steps else None
-    files = {"records": Path(given.records), "kept": kept, "trained": Path(made.trained), "summary": Path(made.summary)}
-    files["moments"] = Path(made.moments) if made.get("moments") else None
-    names = ("label", "epochs", "initialisation_seed", "order_seed", "strategy", "strategy_parameters", "match")
-    asked = {name: parameters[name] for name in names}
-    stores, scratch = {name: read_store(given[name]) for name in parameters.stores}, Path(parameters.scratch)
-    more = {"scratch": scratch, "steps_of_records": records, "observer": observer, "stores": stores}
-    cell = TrainingCell(**files, **asked, **paths, **more)
+    asked = {one.name: parameters[one.name] for one in fields(TrainingCell) if one.name in parameters.keys()}  # noqa: SIM118
+    more = {"kept": kept, "steps_of_records": records, "observer": observer, "scratch": Path(parameters.scratch)}
+    more["stores"] = {name: read_store(given[name]) for name in parameters.stores}
+    cell = TrainingCell(**read, **written, **asked | more)
     form, training = Format(**parameters.format), Training(**parameters.training)
-    if snakemake.rule == "train_warm":
-        # What could not be measured afterwards is refused before. It shapes no weights, so it is no parameter.
+    if snakemake.rule == "train_warm":  # What could not be measured afterwards is refused now; it shapes no weights.
         from grads import plan
         from grads.probe.stage import Task, check_probe
         from grads.study.load import parse_study
