@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from typing import IO
 
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest
+from grads.runtime.progress import say
 
 _held: list[IO[str]] = []
 
@@ -93,13 +95,15 @@ def take_device_slot() -> None:
     if count == 0 or (given is not None and len(names) == 1):
         return
     folder = Path(tempfile.gettempdir()) / f"grads-devices-{os.getuid()}"
-    while True:
+    for attempt in itertools.count():
         for name in names:
             handle = _try_lock(folder / f"{name.replace('/', '-')}.lock")
             if handle is not None:
                 _held.append(handle)
                 os.environ["CUDA_VISIBLE_DEVICES"] = name
                 return
+        if attempt == 0:
+            say("waiting for a GPU: other jobs hold all that are visible")
         time.sleep(1.0)
 
 

@@ -140,7 +140,7 @@ def test_scratch_is_free_again_after_a_failure_and_keyed_by_content(tmp_path):
     assert (tmp_path / "cell.lock").is_file()
 
 
-def test_a_job_waits_for_a_device_until_one_is_free(tmp_path, monkeypatch):
+def test_a_job_waits_for_a_device_until_one_is_free(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(locks, "local_devices", lambda: 1)
     monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -156,6 +156,7 @@ def test_a_job_waits_for_a_device_until_one_is_free(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     locks.take_device_slot()
     assert len(waits) == 3
+    assert capsys.readouterr().err.count("waiting for a GPU") == 1
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     locks._held.pop().close()
 

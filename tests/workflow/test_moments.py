@@ -20,7 +20,7 @@ def workspace(make_workspace):
 
 
 def ask(workspace, more=""):
-    """Return the arguments for the smoke study with a method that asks for Adam features, and with more in its config."""
+    """Return the arguments for the smoke study with a method that asks for Adam features, and more in its config."""
     (workspace.folder / "grads/methods/asking.py").write_text(METHOD)
     (workspace.folder / "asking.yaml").write_text(f"arms: {{asking: {{method: asking, ratios: [0.5]}}}}\n{more}")
     return *SMOKE, "asking.yaml"
