@@ -40,6 +40,11 @@ def records_of(wildcards):
     return PATHS.records(wildcards.domain, wildcards.other.removeprefix("-") or "train")
 
 
+def of_adapter(wildcards):
+    """Return whether the probe of untrained weights measures an adapter: only where an arm asks for its gradients."""
+    return bool((FEATURES | {"adapter"}) & set(measures(STUDY, f"base{wildcards.other}", wildcards.model)))
+
+
 def selection_input(wildcards):
     """Return the signal stores, the texts, and the other arms' selections, that the arm's method reads."""
     cell, needs = cell_of(wildcards), arm_needs(STUDY, wildcards.arm)

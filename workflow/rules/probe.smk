@@ -1,16 +1,7 @@
 # Signals: what one pass measures of every training record, once for all methods that need it; and, where a method asks
 # for them, of validation records and of general instructions.
 RECORD_LIMITS = settings(STUDY.training, "max_length", "over_length")
-# The untrained adapter is measured only where an arm asks for its gradients.
-OF_ADAPTER = FEATURES | {"adapter"}
 ADAPTER = settings(STUDY.training, "weights", "adapter")
-
-
-def of_adapter(wildcards):
-    """Return whether the probe of untrained weights measures an adapter, too."""
-    return bool(OF_ADAPTER & set(measures(STUDY, f"base{wildcards.other}", wildcards.model)))
-
-
 # What a shard's files have after their name.
 SHARD = "" if SHARDS == 1 else ".{shard}"
 
