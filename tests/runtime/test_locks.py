@@ -60,46 +60,31 @@ def test_two_jobs_do_not_share_scratch(tmp_path):
         pass
 
 
-def test_two_processes_take_two_devices(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [(None, ["0", "1"]), ("2, 3", ["2", "3"]), ("GPU-1/0,GPU-1/1", ["GPU-1/0", "GPU-1/1"])],
+)
+def test_two_processes_take_two_of_the_visible_devices(visible, names, tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "local_devices", lambda: 2)
     monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
     taken = []
-    for _ in range(2):
+    for _ in names:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         locks.take_device_slot()
         taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
-    assert taken == ["0", "1"]
-    for _ in range(2):
+    assert taken == names
+    for _ in names:
         locks._held.pop().close()
 
 
-def test_a_device_chosen_by_a_scheduler_is_left_alone(monkeypatch):
+@pytest.mark.parametrize("chosen", ["7", ""])
+def test_what_a_scheduler_has_chosen_is_left_alone(chosen, monkeypatch):
     monkeypatch.setattr(locks, "local_devices", lambda: 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
     locks.take_device_slot()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
-
-
-def test_one_is_taken_of_several_that_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "local_devices", lambda: 4)
-    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(tmp_path))
-    taken = []
-    for _ in range(2):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
-        locks.take_device_slot()
-        taken.append(os.environ["CUDA_VISIBLE_DEVICES"])
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1/0,GPU-1/1")
-    locks.take_device_slot()
-    assert [*taken, os.environ["CUDA_VISIBLE_DEVICES"]] == ["2", "3", "GPU-1/0"]
-    for _ in range(3):
-        locks._held.pop().close()
-
-
-def test_a_variable_that_names_none_is_left_alone(monkeypatch):
-    monkeypatch.setattr(locks, "local_devices", lambda: 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    locks.take_device_slot()
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == chosen
 
 
 def test_the_holder_of_a_study_is_named_while_it_lives(tmp_path):

@@ -1,6 +1,7 @@
 """Runs on a tiny model, as several tests make them."""
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from grads.data.records import make_record, write_records
@@ -46,3 +47,7 @@ def train(model, *cells, training=TRAINING, micro_batch=4):
 
 def weights(cell):
     return load_file(next(cell.trained.glob("*.safetensors")))
+
+
+def same(one, other):
+    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())

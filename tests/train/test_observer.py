@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from grads.data.formatting import Formatter
@@ -18,19 +17,15 @@ from grads.probe.passes import Pass
 from grads.probe.store import read_store
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
-from grads.study.config import Adapter, Format, Probe, Training
+from grads.study.config import Adapter, Format, Probe
 from grads.study.seeds import shuffled_ids
 from grads.train import stage
 from grads.train.stage import TrainingCell, train_cells
 
-TRAINING = Training(
-    epochs=2,
-    global_batch=4,
-    learning_rate=1.0e-2,
-    max_length=256,
-    precision="float32",
-    adapter=Adapter(rank=2, dropout=0.2),
-)
+from . import conftest
+from .conftest import same, weights
+
+TRAINING = conftest.TRAINING.model_copy(update={"adapter": Adapter(rank=2, dropout=0.2)})
 PROBE, MEASURES = Probe(token_budget=300, precision="float32"), ["gradients", "adapter", "mean_abs", "sgd_features"]
 
 
@@ -45,14 +40,6 @@ def cell(folder: Path, records: Path, **changes: Any) -> TrainingCell:
     files = {"trained": folder / "adapter", "summary": folder / "training.json", "scratch": folder / "scratch"}
     seeds = {"initialisation_seed": 1, "order_seed": 2, "epochs": 1}
     return TrainingCell(**{"label": folder.name, "records": records, "kept": None} | files | seeds | changes)
-
-
-def weights(one: TrainingCell) -> dict[str, torch.Tensor]:
-    return load_file(next(one.trained.glob("*.safetensors")))
-
-
-def same(one: TrainingCell, other: TrainingCell) -> bool:
-    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
 
 
 def test_watching_does_not_change_the_run_and_sees_the_weights_before_each_step(

@@ -10,7 +10,7 @@ from grads.runtime.files import read_json
 from grads.train import stage
 from grads.train.resume import NOTE, last_checkpoint, note_shortage, resume
 
-from .conftest import cell, train, weights
+from .conftest import cell, same, train
 
 STEP = stage.ResponseTrainer.training_step
 
@@ -56,11 +56,7 @@ def scratch_of(tmp_path, name):
     return state
 
 
-def same_weights(one, other):
-    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
-
-
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_folder, stopped, steps):
+def test_a_killed_run_resumes_to_the_same(tmp_path, records, tiny_model_folder, stopped, steps):
     clean, killed = (
         cell(tmp_path, records, name, moments=tmp_path / name / "moments.safetensors") for name in ("clean", "killed")
     )
@@ -73,7 +69,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, records, tiny_model_
     taken = steps()
     train(tiny_model_folder, killed)
     assert taken[0] == 20
-    assert same_weights(clean, killed)
+    assert same(clean, killed)
     curves = [[(e["step"], e["loss"]) for e in read_json(run.summary)["curve"]] for run in (clean, killed)]
     assert curves[0] == curves[1]
     moments = [load_moments(run.moments) for run in (clean, killed)]
@@ -96,7 +92,7 @@ def test_another_mask_of_the_same_records_begins_anew(tmp_path, tiny_model_folde
     stopped(22, tiny_model_folder, killed)
     again = cell(tmp_path, files[True], "killed")
     train(tiny_model_folder, again)
-    assert same_weights(clean, again)
+    assert same(clean, again)
     assert read_json(clean.summary)["curve"] == read_json(again.summary)["curve"]
 
 
@@ -108,7 +104,7 @@ def test_a_retry_goes_on_in_the_micro_batches_that_it_began_with(tmp_path, recor
     train(tiny_model_folder, killed, micro_batch=2)
     assert taken == [20, 21, 22, 23, 24]
     assert read_json(killed.summary)["micro_batch"] == 4
-    assert same_weights(clean, killed)
+    assert same(clean, killed)
 
 
 def test_a_run_without_a_checkpoint_begins_with_the_micro_batch_that_is_asked_for(
@@ -119,7 +115,7 @@ def test_a_run_without_a_checkpoint_begins_with_the_micro_batch_that_is_asked_fo
     stopped(12, tiny_model_folder, killed, micro_batch=4)
     train(tiny_model_folder, killed, micro_batch=2)
     assert read_json(killed.summary)["micro_batch"] == 2
-    assert same_weights(clean, killed)
+    assert same(clean, killed)
 
 
 def test_memory_that_runs_out_is_a_sentence_and_the_smaller_micro_batch_begins_anew(

@@ -5,31 +5,15 @@ import json
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from grads.data.records import load_records, make_record, write_records
+from grads.data.records import load_records
 from grads.probe.stage import Task, probe_model
 from grads.probe.store import read_store
 from grads.runtime.files import read_json
-from grads.study.config import Adapter, Format, Probe, Training
+from grads.study.config import Format, Probe
 from grads.train import stage
-from grads.train.stage import TrainingCell, train_cells
 
-TRAINING = Training(
-    epochs=2,
-    global_batch=4,
-    learning_rate=1.0e-2,
-    max_length=256,
-    precision="float32",
-    adapter=Adapter(rank=2, dropout=0.1),
-)
-
-
-@pytest.fixture
-def records(tmp_path):
-    path = tmp_path / "train.parquet"
-    write_records(path, [make_record(f"Define the term {i}.", "", f"meaning number {i}") for i in range(50)])
-    return path
+from .conftest import TRAINING, cell, same, train
 
 
 @pytest.fixture
@@ -50,25 +34,6 @@ def store(tmp_path, records, tiny_model_folder):
         )
     )
     return read_store(tmp_path / "base")
-
-
-def cell(tmp_path, records, name, **changes):
-    files = {"trained": tmp_path / name / "adapter", "summary": tmp_path / name / "training.json"}
-    seeds = {"initialisation_seed": 1, "order_seed": 2}
-    given = {"label": name, "records": records, "kept": None, "scratch": tmp_path / "scratch" / name}
-    return TrainingCell(**given | files | seeds | changes)
-
-
-def train(model, *cells, training=TRAINING):
-    train_cells(cells, model, Format(), training, 4)
-
-
-def weights(cell):
-    return load_file(next(cell.trained.glob("*.safetensors")))
-
-
-def same(one, other):
-    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
 
 
 def test_all_weights_of_one_are_plain_training_to_the_bit(tmp_path, records, tiny_model_folder):
