@@ -1,9 +1,8 @@
-"""The package's shape: imports run one way, planning stays light, and files stay small enough to read."""
+"""The package's shape: imports run one way, planning stays light, and everything public is documented."""
 
 import ast
 import subprocess
 import sys
-from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ MODULES = {
     for path in sorted((ROOT / "grads").rglob("*.py"))
     if path.name != "__init__.py"
 }
-PYTHON = [path for part in ("grads", "tests", "workflow") for path in sorted((ROOT / part).rglob("*.py"))]
-NAME = attrgetter("name")
 # What each part may import beside itself; stages meet in files.
 FOUNDATION = {"study", "runtime"}
 STAGE = FOUNDATION | {"models", "data"}
@@ -85,28 +82,6 @@ def test_planning_loads_nothing_heavy():
     code += f"print(sorted({HEAVY} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-
-
-@pytest.mark.parametrize("path", PYTHON, ids=NAME)
-def test_modules_and_functions_are_short(path):
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 300
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            length = node.end_lineno - node.lineno + 1
-            assert length <= 40, f"{path}: {node.name} has {length} lines"
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "workflow").rglob("*.smk")), ids=NAME)
-def test_rule_files_are_short(path):
-    assert path.read_text(encoding="utf-8").count("\n") <= 150
-    assert (ROOT / "Snakefile").read_text(encoding="utf-8").count("\n") <= 60
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "workflow/scripts").glob("*.py")), ids=NAME)
-def test_scripts_are_glue(path):
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    assert len([line for line in lines if line and not line.startswith(("from ", "import "))]) <= 20
 
 
 def test_every_module_and_public_function_says_what_it_is():
