@@ -1,7 +1,7 @@
 # make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md and the JSON schema anew from the code
-# make golden  write the tables that the golden study is compared with anew
+# make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
 #              that does nothing else
 # make setup   only set everything up: .venv with pinned versions, and the data that tests read
@@ -42,8 +42,7 @@ test-all: test
 
 # Look at the differences before you commit them: each is a number that a user would see change.
 golden: setup
-	snakemake --configfile tests/golden/study.yaml --cores $(CORES)
-	cp results/golden/tables/*.csv tests/golden/
+	python tests/golden/write.py --jobs $(CORES)
 
 bench: bench-attention bench-probe bench-select
 

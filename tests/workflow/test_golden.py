@@ -1,18 +1,22 @@
-"""The golden study: its tables come out as they were, cell by cell; `make golden` writes them anew.
+"""The golden studies: their tables and selections come out as they were; `make golden` writes them anew.
 
-Names, verdicts and counts are equal. Numbers may differ by a thousandth of their size or 0.0001 (processors add in
-other orders), p-values by 0.02; seconds are not compared.
+Names, verdicts, counts and the records that are kept are equal. Numbers may differ by a thousandth of their size or
+0.0001 (processors add in other orders), p-values by 0.02; seconds are not compared.
 """
 
+import json
 import math
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-pytestmark = pytest.mark.slow
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.golden.compare import golden_studies, selection_hashes
+
+ROOT = Path(__file__).parents[2]
+STUDIES = golden_studies(ROOT)
+TABLES = [(name, table) for name, study in STUDIES.items() for table in study.tables]
 RELATIVE, ABSOLUTE, P_VALUE = 1e-3, 1e-4, 0.02
 
 
@@ -39,22 +43,35 @@ def alike(column: str, one: object, other: object) -> bool:
     return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=absolute)
 
 
+def test_the_tables_of_every_kind_are_expected():
+    assert {"domain", "forgetting", "cost", "claims", "ablation"} <= {table for _, table in TABLES}
+
+
 @pytest.fixture(scope="module")
-def tables(make_workspace):
-    workspace = make_workspace()
-    (workspace.folder / "golden.yaml").write_text((GOLDEN / "study.yaml").read_text(encoding="utf-8"))
-    study = yaml.safe_load((GOLDEN / "study.yaml").read_text(encoding="utf-8"))["study"]
-    folder = workspace.folder / "results" / study / "tables"
-    written = [f"results/{study}/tables/{path.name}" for path in sorted(GOLDEN.glob("*.csv"))]
-    workspace.snakemake("--configfile", "golden.yaml", "--cores", "1", "--", *written)
-    return folder
+def results(make_workspace):
+    """Return a function that runs a golden study, once, and returns the folder of its results."""
+    workspace, done = make_workspace(), set()
+    shutil.copytree(ROOT / "tests/golden", workspace.folder / "tests/golden")
+
+    def run(name: str) -> Path:
+        study = STUDIES[name]
+        if name not in done:
+            done.add(name)
+            workspace.snakemake("--configfile", study.config, "--cores", "2", "--", *study.targets)
+        return workspace.folder / study.results
+
+    return run
 
 
-def test_there_are_tables_to_compare():
-    names = {path.stem for path in GOLDEN.glob("*.csv")}
-    assert {"domain", "forgetting", "cost", "claims", "ablation"} <= names
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "table"), TABLES)
+def test_a_table_is_as_it_was(results, name, table):
+    expected = pd.read_csv(ROOT / STUDIES[name].folder / f"{table}.csv")
+    assert differences(pd.read_csv(results(name) / "tables" / f"{table}.csv"), expected) == []
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.csv")), ids=lambda path: path.stem)
-def test_a_table_is_as_it_was(tables, path):
-    assert differences(pd.read_csv(tables / path.name), pd.read_csv(path)) == []
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_same_records_are_kept(results, name):
+    expected = json.loads((ROOT / STUDIES[name].folder / "selections.json").read_text(encoding="utf-8"))
+    assert selection_hashes(results(name)) == expected
