@@ -7,11 +7,19 @@ Names, verdicts, counts and the records that are kept are equal. Numbers may dif
 import json
 import math
 import shutil
+import typing
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from grads.evaluate.metrics.registry import metrics
+from grads.methods.registry import methods
+from grads.plan import arm_stores, check_arms
+from grads.study.config import Arm, Study
+from grads.study.load import read_study
+from grads.study.paths import POINTS, split_label, store_point
+from grads.train.strategies.registry import strategies
 from tests.golden.compare import golden_studies, selection_hashes
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +51,43 @@ def alike(column: str, one: object, other: object) -> bool:
     return math.isclose(one, other, rel_tol=RELATIVE, abs_tol=absolute)
 
 
+@pytest.fixture(scope="module")
+def parsed() -> dict[str, Study]:
+    """The studies, of which every arm could run."""
+    found = {name: read_study(ROOT / study.config) for name, study in STUDIES.items()}
+    for study in found.values():
+        check_arms(study)
+    return found
+
+
+def test_every_method_strategy_and_metric_is_in_a_golden_study(parsed):
+    arms = [arm for study in parsed.values() for arm in study.arms.values()]
+    assert {arm.method for arm in arms} == set(methods())
+    assert {arm.strategy for arm in arms} == set(strategies())
+    assert {name for study in parsed.values() for name in study.evaluation.metrics} == set(metrics())
+
+
+def test_every_kind_of_signals_and_way_to_train_is_in_a_golden_study(parsed):
+    arms = [arm for study in parsed.values() for arm in study.arms.values()]
+    for key in ("match", "start"):
+        assert {getattr(arm, key) for arm in arms} == set(typing.get_args(Arm.model_fields[key].annotation))
+    stores = [split_label(label) for study in parsed.values() for arm in study.arms for label in arm_stores(study, arm)]
+    assert any(scorer for scorer, _ in stores)
+    points = {point for point, _encoder, _records in (store_point(store) for _, store in stores)}
+    assert points == {*POINTS, "encoder"} - {"tokens"}
+    assert {records for _, _, records in (store_point(store) for _, store in stores)} == {
+        "train",
+        "validation",
+        "anchor",
+    }
+    assert any(study.probe.shards > 1 for study in parsed.values())
+    assert any(study.evaluation.cross_domain and len(study.domains) > 1 for study in parsed.values())
+
+
 def test_the_tables_of_every_kind_are_expected():
-    assert {"domain", "forgetting", "cost", "claims", "ablation"} <= {table for _, table in TABLES}
+    """All but `extremes`, which repeats signals and scores by the hundred."""
+    expected = {table for _, table in TABLES}
+    assert expected == {"domain", "forgetting", "cost", "claims", "ablation", "cross", "overlap", "subsets"}
 
 
 @pytest.fixture(scope="module")
