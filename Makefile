@@ -42,7 +42,7 @@ test-all: test
 
 # Look at the differences before you commit them: each is a number that a user would see change.
 golden: setup
-	python tests/golden/write.py --jobs $(CORES)
+	python -m tests.golden.write --jobs $(CORES)
 
 bench: bench-attention bench-probe bench-select
 

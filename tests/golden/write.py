@@ -1,18 +1,51 @@
 """Run the golden studies of this working tree, and write what is expected of them from now on: `make golden`.
 
-Tables go beside their study; selections.json says, by cell, what stands for the set of records that it kept.
+Tables go beside their study; selections.json says, by cell, what stands for the set of records that it kept. A tiny
+random model answers hardly anything right, so the metrics of some written answers are expected, too.
 """
 
 import argparse
 import json
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
-from compare import golden_studies, selection_hashes, snakemake
-
+from grads.evaluate.metrics.compute import compute_metrics
+from grads.evaluate.metrics.contract import LANGUAGES, Setting
+from grads.evaluate.metrics.registry import metrics
 from grads.study.grid import cells
 from grads.study.load import read_study
+from grads.study.paths import WORDNET
+from tests.golden.compare import GOLDEN, golden_studies, selection_hashes, snakemake
+
+ANSWERS, MEASURED = GOLDEN / "data" / "answers.jsonl", GOLDEN / "data" / "answers.json"
+
+
+def measured_answers(answers: Path, wordnet: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return value and signature of every metric of a file of answers, by language and metric.
+
+    Args:
+        answers: JSON lines as evaluation writes them.
+        wordnet: the folder where WordNet is installed.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for language in LANGUAGES:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "metrics.json"
+            compute_metrics(answers, sorted(metrics()), out, Setting(language, wordnet))
+            results = json.loads(out.read_text(encoding="utf-8"))
+        found[language] = {
+            name: {"value": result["value"], "signature": result.get("signature", "")}
+            for name, result in results.items()
+        }
+    return found
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON that a reader of differences can read."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -29,7 +62,8 @@ def main() -> None:
         # Arms of yesterday may lie there still.
         asked = {str(cell) for cell in cells(read_study(study.config))}
         kept = {cell: digest for cell, digest in selection_hashes(study.results).items() if cell in asked}
-        (study.folder / "selections.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        write_json(study.folder / "selections.json", kept)
+    write_json(MEASURED, measured_answers(ANSWERS, WORDNET))
 
 
 if __name__ == "__main__":

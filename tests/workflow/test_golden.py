@@ -21,6 +21,7 @@ from grads.study.load import read_study
 from grads.study.paths import POINTS, split_label, store_point
 from grads.train.strategies.registry import strategies
 from tests.golden.compare import golden_studies, selection_hashes
+from tests.golden.write import ANSWERS, MEASURED, measured_answers
 
 ROOT = Path(__file__).parents[2]
 STUDIES = golden_studies(ROOT)
@@ -88,6 +89,19 @@ def test_the_tables_of_every_kind_are_expected():
     """All but `extremes`, which repeats signals and scores by the hundred."""
     expected = {table for _, table in TABLES}
     assert expected == {"domain", "forgetting", "cost", "claims", "ablation", "cross", "overlap", "subsets"}
+
+
+def test_metrics_of_written_answers_are_as_they_were(wordnet_folder):
+    """The tiny model answers hardly anything right; these answers do, some of them, and to every metric."""
+    found = measured_answers(ROOT / ANSWERS, wordnet_folder)
+    expected = json.loads((ROOT / MEASURED).read_text(encoding="utf-8"))
+    for language, named in expected.items():
+        assert set(named) == {*metrics(), "capped", "new_tokens"}
+        assert all(result["value"] > 0 for result in named.values())
+        for name, result in named.items():
+            assert found[language][name]["value"] == pytest.approx(result["value"], rel=1e-9), (language, name)
+            assert found[language][name]["signature"] == result["signature"], (language, name)
+    assert set(found) == set(expected)
 
 
 @pytest.fixture(scope="module")
