@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -71,3 +72,27 @@ def browser(tmp_path: Path) -> Callable[[Path], tuple[str, list[str]]]:
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def long_model_folder(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with the vocabulary of SmolLM2, 49,152 rows of width 64. Do not write into it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from grads.models.load import load_tokenizer
+
+    torch.manual_seed(0)
+    config = AutoConfig.from_pretrained(tiny_model_folder, vocab_size=49_152, hidden_size=64)
+    folder = tmp_path_factory.mktemp("models") / "long"
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    load_tokenizer(tiny_model_folder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def watched_products() -> Any:
+    """A context that sees the products made in it; see `Products`."""
+    from .products import Products
+
+    return Products()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.models.products import head_output
 from grads.runtime.errors import GradsError
 
 
@@ -24,7 +25,8 @@ def hidden_states(model: nn.Module, **inputs: Any) -> Tensor:
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     """Return float32 logits of hidden states (... x width), with the soft-capping that some models apply."""
     core = unwrap(model)
-    logits, cap = core.get_output_embeddings()(hidden).float(), soft_cap(core)
+    logits = head_output(core.get_output_embeddings(), hidden).float()
+    cap = soft_cap(core)
     return logits if cap is None else torch.tanh(logits / cap) * cap
 
 

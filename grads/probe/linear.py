@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.models.products import gram
 from grads.probe.statistics import joined
 from grads.runtime.errors import GradsError
 
@@ -221,8 +222,7 @@ def squared_norm(gradient: Tensor, given: Tensor) -> Tensor:
     """
     tokens, outputs, inputs = gradient.shape[1], gradient.shape[2], given.shape[2]
     if tokens * (outputs + inputs) < outputs * inputs:
-        products = (gradient @ gradient.mT).float() * (given @ given.mT).float()
-        return products.sum(dim=(1, 2)).clamp(min=0)
+        return (gram(gradient) * gram(given)).sum(dim=(1, 2)).clamp(min=0)
     return (gradient.mT @ given).float().square().sum(dim=(1, 2))
 
 

@@ -23,6 +23,7 @@ from grads.models.attention import quick_attention
 from grads.models.causal import decoder_layers, frozen, hidden_states, pad_right, unwrap
 from grads.models.flops import multiplied
 from grads.models.moments import Moments
+from grads.models.products import product
 from grads.probe.checks import check_ends, check_model, embedding_scale
 from grads.probe.compiled import compiled_layers
 from grads.probe.head import LOW_PERPLEXITY, Head, groups
@@ -239,7 +240,7 @@ class Pass:
                 distances += [part.mean() for part in norms.split(sizes)]
             if gradient is None:
                 continue
-            below = (below_cap @ self.head.weight).float() * shares[here].unsqueeze(1)
+            below = product(below_cap, self.head.weight) * shares[here].unsqueeze(1)
             gradient.flatten(0, 1).index_copy_(0, where, below.to(gradient.dtype))
             if "gradients" in self.measures:
                 both = below_cap.split(sizes), inputs.split(sizes)

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grads.models.products import gram
+
 # Of each gradient: sum of squares, sum, sum of absolutes, largest and smallest entry.
 MOMENTS = 5
 # Rows of the LM head's gradient that are computed at first, and the factor by which more follow while they may matter.
@@ -94,7 +96,7 @@ def head_moments(errors: Sequence[Tensor], hidden: Sequence[Tensor], sums_to_zer
     nothing = torch.zeros((), device=errors[0].device)
     squared, total, visited = [], [], []
     for error, state in zip(errors, hidden, strict=True):
-        squared.append(((error @ error.mT).float() * (state @ state.mT).float()).sum().clamp(min=0))
+        squared.append((gram(error) * gram(state)).sum().clamp(min=0))
         sums = nothing if sums_to_zero else (error.float().sum(dim=1) * state.float().sum(dim=1)).sum()
         total.append(sums)
         visited.append(head_absolute(error, state) if absolute else nothing * torch.nan)
