@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from benchmarks.machine import measured_on, processor_line
 from grads.models.attention import causal_attention
 from grads.runtime.process import settle_libraries
 from grads.runtime.progress import say
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     settle_libraries()
     torch.set_num_threads(options.threads)
-    say(compare(SHAPES, options.repeats))
+    say(f"{processor_line(measured_on())}, {options.threads} threads\n\n{compare(SHAPES, options.repeats)}")
 
 
 if __name__ == "__main__":

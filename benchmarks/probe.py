@@ -13,6 +13,7 @@ from benchmarks.catalogue import BERGSON, Entry, entries
 from benchmarks.comparison import Field, cold_compilation, compare
 from benchmarks.environment import bergson_python, bergson_versions
 from benchmarks.examples import DOWNLOADS, LAYOUTS, Item, glossary, layouts, medquad
+from benchmarks.machine import measured_on
 from benchmarks.protocol import Settings
 from benchmarks.report import markdown
 from benchmarks.scaling import (
@@ -30,7 +31,6 @@ from grads.models.load import load_tokenizer
 from grads.models.prepare import prepare_model
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import write_json, write_text
-from grads.runtime.manifest import environment
 from grads.runtime.process import settle_libraries
 from grads.runtime.progress import say
 from grads.study.config import ArchiveSource, Study
@@ -138,7 +138,7 @@ def _model(study: Study) -> Path:
 def _heading(options: argparse.Namespace, settings: Settings, model: str, left_out: list[str]) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "environment": environment(),
+        "environment": measured_on(),
         "load_average": round(os.getloadavg()[0], 2),
         "settings": {key: value for key, value in asdict(settings).items() if key not in ("name", "model")},
         "model": Path(model).name,

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.machine import processor_line
+
 MEBIBYTE = 2**20
 # Peers whose seconds every row is divided by, and the columns' heads.
 RATIOS = {"plain": "/ plain", "one-by-one-projected": "/ batch-1", "bergson": "/ bergson"}
@@ -20,13 +22,14 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def _head(results: Mapping[str, Any]) -> str:
-    settings, machine = results["settings"], results["environment"]["machine"]
-    libraries = ", ".join(f"{name} {version}" for name, version in results["environment"]["libraries"].items())
+    settings, environment = results["settings"], results["environment"]
+    libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
     peers = results["bergson"]
     lines = [
         "# The probe against its peers",
-        f"{results['date']}, commit {results['environment']['git']}, {machine['processor']}, {settings['threads']} "
-        f"threads, load average {results['load_average']} before; Python {machine['python']}, {libraries}.",
+        f"{results['date']}, commit {environment['git']}, {processor_line(environment)}, {settings['threads']} "
+        f"threads, load average {results['load_average']} before; Python {environment['machine']['python']}, "
+        f"{libraries}.",
         f"Model {results['model']} in bf16; batches of at most {settings['token_budget']} tokens; projection "
         f"{settings['side']} x {settings['side']} a module; medians of {results['repeats']} interleaved repeats. What "
         "each row is: [README](../README.md).",

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.machine import measured_on
 from benchmarks.select_cases import GROUPS, QUICK, RATIO, Comparison, Group, comparisons, groups
 from benchmarks.select_losses import kernel_density_errors, losses
 from benchmarks.select_report import markdown
 from benchmarks.select_worker import Case
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import write_json, write_text
-from grads.runtime.manifest import environment
 from grads.runtime.progress import say
 
 SCRATCH = Path("results/bench-select")
@@ -127,7 +127,7 @@ def _write(out: Path, results: Mapping[str, Any]) -> None:
 def _heading(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "environment": environment(),
+        "environment": measured_on(),
         "load_average": round(os.getloadavg()[0], 2),
         "threads": options.threads,
         "quick": options.quick,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.machine import processor_line
 from benchmarks.report import MEBIBYTE, met, pipe_table
 from benchmarks.select_cases import GIBIBYTE, GROUPS, QUICK, RATIO, Group
 
@@ -25,12 +26,12 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def _head(results: Mapping[str, Any]) -> str:
-    machine = results["environment"]["machine"]
-    libraries = ", ".join(f"{name} {version}" for name, version in results["environment"]["libraries"].items())
+    environment = results["environment"]
+    libraries = ", ".join(f"{name} {version}" for name, version in environment["libraries"].items())
     return (
         "# Selection at scale\n\n"
-        f"{results['date']}, commit {results['environment']['git']}, {machine['processor']}, {results['threads']} "
-        f"threads, load average {results['load_average']} before; Python {machine['python']}, {libraries}.\n\n"
+        f"{results['date']}, commit {environment['git']}, {processor_line(environment)}, {results['threads']} threads, "
+        f"load average {results['load_average']} before; Python {environment['machine']['python']}, {libraries}.\n\n"
         f"Made-up signals, {float(RATIO):.0%} kept, each run a process of its own: the whole selection stage, from "
         "signal stores to the written table. What is made up and how: [README](../README.md)."
     )

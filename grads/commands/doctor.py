@@ -80,7 +80,7 @@ def _show_machine() -> None:
     from grads.runtime.process import settle_libraries
 
     settle_libraries()
-    import torch  # noqa: F401  # so that the environment knows the device
+    import torch  # before the environment, which then knows the device
 
     found = environment()
     machine, disk = found["machine"], shutil.disk_usage(Path())
@@ -89,6 +89,7 @@ def _show_machine() -> None:
         "python": f"{machine['python']} ({sys.executable})",
         "system": machine["system"],
         "processor": f"{machine['processor']}, {os.cpu_count()} cores; OMP_NUM_THREADS {threads}",
+        "computes": f"{machine['instructions']}; torch's own kernels {torch.backends.cpu.get_cpu_capability()}",
         "device": f"{machine['device']} ({local_devices()} NVIDIA devices)",
         "disk": f"{disk.free / 1e9:.0f} GB free of {disk.total / 1e9:.0f} GB",
         "code": found["git"],

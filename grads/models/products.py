@@ -1,22 +1,22 @@
 """Matrix products over a long inner dimension, made so that a CPU survives them.
 
-torch 2.13.0 multiplies bf16 matrices on a CPU by oneDNN 3.12, which divides by zero on processors with AMX: the process
-is gone by SIGFPE, without a message. It happens in `maybe_small_dims_heuristics`, which plans a single product (no batch
-of several) of M x K by K x N where
+torch 2.13.0 multiplies bf16 matrices on a CPU by oneDNN 3.12, which divides by zero on processors with AMX: the
+process is gone by SIGFPE, without a message. It happens in `maybe_small_dims_heuristics`, which plans a single product
+(no batch of several) of M x K by K x N where
 
     M <= 32    the right factor is transposed (its inner dimension is contiguous)    M K = 3/4 L2
 
-as its divisor is 3/4 L2 - M K. L2 is a core's second-level cache in bytes, M K a number of entries. So with the 2 MiB of
-Intel's processors with AMX M K = 1,572,864 is fatal: 32 x 49,152, 24 x 65,536, 12 x 131,072, 6 x 262,144. With one
-thread N does not matter; with more it does where it leaves a quarter of them without columns. Virtual machines report
-caches of other sizes, and where none is reported oneDNN takes it for 512 KiB. (Lines 193 to 226 of
-https://github.com/uxlfoundation/oneDNN/blob/v3.12/src/cpu/x64/matmul/amx_blocking_heuristics.cpp; 3.11 to 3.13.1 have
-the same.)
+as its divisor is 3/4 L2 - M K. L2 is a core's second-level cache in bytes, M K a number of entries. So with the 2 MiB
+of Intel's processors with AMX M K = 1,572,864 is fatal: 32 x 49,152, 24 x 65,536, 12 x 131,072, 6 x 262,144. With one
+thread N does not matter; with more it saves those products that leave a quarter of the threads without columns.
+Virtual machines report caches of other sizes, and where none is reported oneDNN takes it for 512 KiB. (Lines 198 to 222
+of https://github.com/uxlfoundation/oneDNN/blob/v3.12/src/cpu/x64/matmul/amx_blocking_heuristics.cpp; 3.11 to 3.13.1
+have the same.)
 
 Here no inner dimension is long where rows or columns are few, whatever layout and cache are. Long ones are those over
-a vocabulary, of the LM head's errors, and those over the outputs or inputs of very wide linear layers. Left as they are:
-a layer's own x W^T, which torch makes and which would need 49,152 inputs (24,576 with 1 MiB reported), and sums over
-the tokens of a batch, whose right factor is not transposed.
+a vocabulary, of the LM head's errors, and those over the outputs or inputs of very wide linear layers. Left as they
+are: a layer's own x W^T, which torch makes and which would need 49,152 inputs (24,576 with 1 MiB reported), and sums
+over the tokens of a batch, whose right factor is not transposed.
 """
 
 from collections.abc import Iterable

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grads.runtime.files import read_json, sha256_file, write_json
+from grads.runtime.processor import instruction_set
 
 LIBRARIES = (
     "torch",
@@ -86,6 +87,7 @@ def environment() -> dict[str, Any]:
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
+            "instructions": instruction_set(),
             "python": platform.python_version(),
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "device": _device(),
