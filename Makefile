@@ -13,7 +13,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all docs golden bench bench-attention bench-probe bench-select lint format clean
+.PHONY: setup demo demo-small test test-all docs golden bench bench-attention bench-products bench-probe bench-select lint format clean
 
 setup: $(VENV)/ready
 
@@ -44,7 +44,7 @@ test-all: test
 golden: setup
 	python -m tests.golden.write --jobs $(CORES)
 
-bench: bench-attention bench-probe bench-select
+bench: bench-attention bench-products bench-probe bench-select
 
 # ARGS='--medquad FILE --encoder FOLDER' for the rows that need them; benchmarks/README.md has the other options.
 bench-probe: setup
@@ -53,6 +53,10 @@ bench-probe: setup
 # Causal attention alone, in seconds.
 bench-attention: setup
 	python -m benchmarks.attention $(ARGS)
+
+# What it costs that no product at the LM head is one that kills a process on a processor with AMX, in seconds.
+bench-products: setup
+	python -m benchmarks.products $(ARGS)
 
 # ARGS='--only grads kcenter' for some methods alone, ARGS=--quick to see that it runs.
 bench-select: setup

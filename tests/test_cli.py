@@ -1,7 +1,7 @@
+import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 import typer
@@ -11,6 +11,8 @@ from grads.cli import app
 
 COMMANDS = [command.name for command in app.registered_commands]
 HEAVY = ("torch", "transformers", "pandas", "numpy", "snakemake", "sklearn", "pydantic")
+# 378 where this was written, most of them typer's and rich's; numpy alone would add 116.
+MOST_MODULES = 450
 
 
 def command(*arguments, **options):
@@ -19,22 +21,22 @@ def command(*arguments, **options):
     return subprocess.run(call, capture_output=True, text=True, env=environment, **options)
 
 
-def test_help_imports_nothing_heavy():
-    code = f"import grads.cli, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
-
-
-def test_help_is_quick_and_names_every_command():
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        result = command("--help")
-        seconds.append(time.perf_counter() - started)
+def test_help_names_every_command():
+    result = command("--help")
     assert result.returncode == 0
     assert all(f" {name} " in result.stdout for name in COMMANDS)
-    # 0.5 s on a quiet machine; the best of three on a busy one.
-    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_is_quick_for_it_imports_little(option):
+    """Counted and not timed: a busy machine takes any time."""
+    show = "import atexit, json, sys; atexit.register(lambda: print(json.dumps(list(sys.modules)), file=sys.stderr))"
+    run = f"import runpy; sys.argv = ['grads', {option!r}]; runpy.run_module('grads.cli', run_name='__main__')"
+    result = subprocess.run([sys.executable, "-c", f"{show}; {run}"], capture_output=True, text=True, check=True)
+    modules = json.loads(result.stderr.splitlines()[-1])
+    assert "grads.commands.study" in modules
+    assert not set(HEAVY) & set(modules)
+    assert len(modules) < MOST_MODULES
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -49,7 +49,7 @@ def test_a_run_is_timed_and_its_peak_is_seen(start, tmp_path):
         loaded = worker.prepare(path)
         runs = [worker.run() for _ in range(2)]
     for run in runs:
-        assert 0.05 <= run.seconds < 5
+        assert run.seconds >= 0.05
         assert run.processor_seconds < run.seconds
         assert 60 * 2**20 < run.peak - loaded < 80 * 2**20
     assert worker.process.returncode == 0
