@@ -42,7 +42,8 @@ def calibrate(study: Study, model: str, domain: str) -> Calibration:
     """
     machine = environment()["machine"]
     settings = (study.training, study.probe, study.generation, study.evaluation, study.every_model[model])
-    key = digest([model, machine["device"], machine["processor"], *(part.model_dump() for part in settings)], 16)
+    device = [machine[name] for name in ("device", "processor", "instructions")]
+    key = digest([model, *device, *(part.model_dump() for part in settings)], 16)
     path = Paths(study.study).root / "calibration.json"
     known: dict[str, Any] = read_json(path) if path.is_file() else {}
     if key not in known:

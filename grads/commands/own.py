@@ -117,7 +117,7 @@ def evaluate(
     language: Language = "en",
     wordnet: WordNet = Path("resources/wordnet"),
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
-    precision: Annotated[str, typer.Option(help="`bf16` or `float32`.")] = "bf16",
+    precision: Annotated[str, typer.Option(help="`auto`, `bf16` or `float32`.")] = "auto",
     token_budget: Annotated[
         int, typer.Option(min=1, help="Most tokens in a batch: lower it if memory runs out.")
     ] = 4096,
@@ -131,7 +131,7 @@ def evaluate(
       grads evaluate --model ./my-model --trained adapter --data test.jsonl \\
                      --out predictions.jsonl --metric bleu
     """
-    check_choice(precision, ("bf16", "float32"), "--precision")
+    check_choice(precision, ("auto", "bf16", "float32"), "--precision")
     check_out(out, ".jsonl", given.data)
     if trained is not None and not trained.is_dir():
         raise GradsError(f"--trained {trained} is not there: give the folder that `grads train` wrote")

@@ -4,6 +4,9 @@ from typing import Literal
 
 import torch
 
+from grads.runtime.processor import computes_in_bf16
+from grads.study.section import Precision
+
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -12,6 +15,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def dtype(precision: Literal["bf16", "float32"]) -> torch.dtype:
+def chosen_precision(precision: Precision) -> Literal["bf16", "float32"]:
+    """Return the precision that is computed in: of `auto`, bf16 where the device of this process computes in it."""
+    if precision != "auto":
+        return precision
+    native = torch.cuda.is_bf16_supported() if device().type == "cuda" else computes_in_bf16()
+    return "bf16" if native else "float32"
+
+
+def dtype(precision: Precision) -> torch.dtype:
     """Return the torch type of a precision named in the config."""
-    return DTYPES[precision]
+    return DTYPES[chosen_precision(precision)]

@@ -3,13 +3,14 @@
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from grads.models.causal import check_logits
 from grads.models.device import device, dtype
 from grads.runtime.errors import GradsError
+from grads.study.section import Precision
 
 # The day that chat templates are told: the one that Llama's own falls back on.
 TODAY = date(2024, 7, 26)
@@ -58,9 +59,7 @@ def _dated(template: str, folder: Path | str) -> str:
     return dated
 
 
-def load_model(
-    folder: Path | str, precision: Literal["bf16", "float32"], trained: Path | str | None = None
-) -> torch.nn.Module:
+def load_model(folder: Path | str, precision: Precision, trained: Path | str | None = None) -> torch.nn.Module:
     """Load a prepared model in evaluation mode on this process's device.
 
     Args:

@@ -14,7 +14,7 @@ import torch
 
 from grads.data.formatting import Example
 from grads.data.records import Record, load_records
-from grads.models.device import device, dtype
+from grads.models.device import chosen_precision, device, dtype
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.memory import spent
 from grads.probe.budget import Budget
@@ -55,7 +55,7 @@ def probe_encoder(
     meta |= {"encoder_sha256": known_sha256(encoder_folder), "records_sha256": sha256_file(records_path)}
     meta |= {"token_budget": probe.token_budget, "deviations": budget.deviations}
     meta["flops"] = probe_flops(stored_parameters(encoder_folder), 0, tokens)
-    meta |= {"precision": probe.precision} | spent(started, device())
+    meta |= {"precision": chosen_precision(probe.precision)} | spent(started, device())
     write_store(out, pool, {SENTENCES: features}, meta)
 
 

@@ -17,7 +17,7 @@ from grads.data.formatting import Example, Formatter, Tokenized
 from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
 from grads.models.causal import context_length, unwrap
-from grads.models.device import device
+from grads.models.device import chosen_precision, device
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
 from grads.models.memory import spent
@@ -225,6 +225,7 @@ def shaped_by(task: Task) -> dict[str, Any]:
         "longer_records": task.training.over_length,
         "code": code_version("grads.probe.stage"),
         **task.probe.model_dump(exclude=UNREAD),
+        "precision": chosen_precision(task.probe.precision),
     }
     if not FEATURES & set(task.measures):
         del found["features"]

@@ -12,6 +12,7 @@ INSTRUCTIONS = {
     "avx512f": "AVX-512 without bf16, no AMX",
     "avx2": "AVX2, no AVX-512",
 }
+BF16 = {"amx_bf16", "avx512_bf16", "bf16"}  # The last is Arm's.
 # What keeps oneDNN and torch from instructions that are there.
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
 
@@ -27,10 +28,15 @@ def instruction_set() -> str:
     return f"{found} ({', '.join(limits)})" if limits else found
 
 
+def computes_in_bf16() -> bool:
+    """Return whether this processor multiplies matrices in bf16; others are many times slower than in float32."""
+    return bool(BF16 & _flags())
+
+
 def _flags() -> set[str]:
     """Return the flags of the first processor; none where the system does not list them."""
     if CPUINFO.is_file():
         for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("flags"):
+            if line.startswith(("flags", "Features")):
                 return set(line.partition(":")[2].split())
     return set()

@@ -122,7 +122,11 @@ class Training(Section):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a step are scaled down to this l2 norm.")
     max_length: int = Field(512, ge=8, description="Tokens of prompt and response together.")
     over_length: Literal["drop", "truncate"] = Field("drop", description="What happens to longer records; counted.")
-    precision: Precision = Field("bf16", description="Autocast type; what is trained is held in float32 either way.")
+    precision: Precision = Field(
+        "auto",
+        description="Autocast type; what is trained is held in float32 either way. `auto`: bf16 on a GPU or processor "
+        "that computes in it (AVX-512 bf16, AMX, Arm bf16), float32 elsewhere, where bf16 is many times slower.",
+    )
 
 
 class Generation(Section):
@@ -144,7 +148,9 @@ class Evaluation(Section):
     cross_domain: bool = Field(
         False, description="Test every model on the other domains too: what tuning on one does to another."
     )
-    precision: Precision = Field("bf16", description="Type of the frozen weights; adapters stay in float32.")
+    precision: Precision = Field(
+        "auto", description="Type of the frozen weights, as in `training`; adapters stay in float32."
+    )
     token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
     task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
 

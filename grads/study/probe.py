@@ -31,7 +31,9 @@ class Probe(Section):
         ge=1,
         description="Jobs that share the records of one probe of `base` or `warm`, on several devices or nodes.",
     )
-    precision: Precision = Field("bf16", description="Type of the weights that are probed; statistics are in float32.")
+    precision: Precision = Field(
+        "auto", description="Type of the weights that are probed, as in `training`; statistics are in float32."
+    )
     compile: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Whether one decoder layer is compiled and used for all, a third less time after some 20 s (5 s "

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Precision = Literal["bf16", "float32"]
+Precision = Literal["auto", "bf16", "float32"]
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 LossTurns = Literal["last", "all"]

@@ -8,7 +8,7 @@ import torch
 
 from grads.data.formatting import Example, Formatter
 from grads.models.adapter import fresh_adapter, trained_adapter
-from grads.models.device import device
+from grads.models.device import chosen_precision, device
 from grads.models.flops import training_flops
 from grads.models.load import load_model, load_tokenizer
 from grads.models.memory import out_of_memory
@@ -96,7 +96,7 @@ def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, mater
     """
     watching = [type(cell.observer).__module__] if cell.observer else []
     return {
-        "training": training.model_dump(),
+        "training": training.model_dump() | {"precision": chosen_precision(training.precision)},
         "visits": material.sha256,
         "weights": material.weights,
         "initialisation": cell.initialisation_seed,
@@ -217,6 +217,7 @@ def _summary(
         "tokens": sum(len(e.input_ids) for e in visits),
         "response_tokens": sum(e.response_tokens for e in visits),
         "micro_batch": size,
+        "precision": chosen_precision(training.precision),
         "seconds": round(seconds, 3),
         "final_loss": history[-1]["loss"],
         "curve": [{k: entry[k] for k in ("step", "loss", "grad_norm", "learning_rate")} for entry in history],

@@ -14,7 +14,7 @@ from transformers import Trainer, TrainerCallback
 
 from grads.data.formatting import Example
 from grads.models.causal import head_logits, hidden_states, pad_right
-from grads.models.device import device, dtype
+from grads.models.device import chosen_precision, device, dtype
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.runtime.progress import Progress
@@ -70,7 +70,7 @@ class ResponseTrainer(Trainer):
 
     def __init__(self, *args: Any, precision: Precision, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.precision = precision
+        self.precision = chosen_precision(precision)
         self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:

@@ -49,7 +49,8 @@ def test_a_model_is_checked_signal_by_signal(grads, tiny_model_folder, options):
     found = {name: tuple(map(float, text.split())) for name, text in table(result.stdout).items()}
     assert set(found) == ROUGH.keys() - {"adam_features"}
     assert all(error <= allowed == (ROUGH[name] if options else 5e-5) for name, (error, allowed) in found.items())
-    assert any(error > 0 for error, _ in found.values())
+    # A processor that only imitates bf16 may add up any batch in the same order.
+    assert options or any(error > 0 for error, _ in found.values())
 
 
 def test_records_of_ones_own_and_no_compiler(grads, tiny_model_folder, data, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from grads.runtime import processor
-from grads.runtime.processor import LIMITS, instruction_set
+from grads.runtime.processor import LIMITS, computes_in_bf16, instruction_set
 
 AVX2 = "fpu sse2 avx avx2"
 AVX512 = f"{AVX2} avx512f avx512bw"
@@ -39,6 +39,14 @@ def with_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_best_instructions_are_named(with_flags, flags: str, expected: str) -> None:
     with_flags(flags)
     assert instruction_set() == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "native"), [(f"{AVX512} avx512_bf16", True), (AVX512, False), (AVX2, False), ("asimd bf16", True)]
+)
+def test_bf16_is_native_or_not(with_flags, flags: str, native: bool) -> None:
+    with_flags(flags)
+    assert computes_in_bf16() is native
 
 
 def test_what_limits_them_is_named(with_flags, monkeypatch: pytest.MonkeyPatch) -> None:
