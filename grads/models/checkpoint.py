@@ -53,12 +53,12 @@ def check_checkpoint(folder: Path, kind: Kind = "model", place: Path | str | Non
             transformers cannot build what the config describes.
     """
     place = place or folder
-    config = _read_config(folder, kind, place)
     if (folder / ADAPTER).is_file():
         raise GradsError(
-            f"{place} holds an adapter ({ADAPTER}), which would be put on the model unasked: give the model that it "
-            "was trained on, or merge the two"
+            f"{place} holds an adapter ({ADAPTER}), which is no part of a model: give the model that it was trained "
+            "on, or merge the two and save that"
         )
+    config = _read_config(folder, kind, place)
     if "transformers_weights" in config:
         raise GradsError(
             f"{place}/config.json names its weights ('transformers_weights'), and only {SINGLE} and {INDEX} are read: "
