@@ -56,6 +56,70 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def write_gguf() -> Callable[..., Path]:
+    """Return a function that writes a one-layer llama with Q4_1 linear layers, as in the demo, byte-level, width 64.
+
+    Its options are faults: keys left out, tensors left out, of another size or added, layers and tokens claimed, and a
+    norm that is no number.
+    """
+    import gguf
+    import numpy as np
+
+    from grads.models.prepare import CHATML, byte_tokenizer
+
+    kind = gguf.GGMLQuantizationType.Q4_1
+
+    def written(
+        path: Path, without=(), lost=(), sizes=(), added=(), layers=1, more_tokens=0, nan=None, architecture="llama"
+    ) -> Path:
+        width, heads, vocabulary = 64, 2, byte_tokenizer().get_vocab()
+        tokens = [*sorted(vocabulary, key=vocabulary.__getitem__), "in"]
+        rows = len(tokens)
+        tokens += [f"more{number}" for number in range(more_tokens)]
+        writer = gguf.GGUFWriter(path, architecture)
+        for add, value in (
+            (writer.add_block_count, layers),
+            (writer.add_context_length, 256),
+            (writer.add_embedding_length, width),
+            (writer.add_feed_forward_length, 2 * width),
+            (writer.add_head_count, heads),
+            (writer.add_head_count_kv, heads),
+            (writer.add_layer_norm_rms_eps, 1e-5),
+            (writer.add_rope_dimension_count, width // heads),
+            (writer.add_vocab_size, len(tokens)),
+            (writer.add_tokenizer_model, "gpt2"),
+            (writer.add_token_list, tokens),
+            (writer.add_token_types, [3] * 3 + [1] * (len(tokens) - 3)),
+            (writer.add_token_merges, ["i n"]),  # An empty list cannot be written.
+            (writer.add_bos_token_id, 1),
+            (writer.add_eos_token_id, 2),
+            (writer.add_pad_token_id, 0),
+            (writer.add_chat_template, CHATML),
+        ):
+            if add.__name__.removeprefix("add_") not in without:
+                add(value)
+        shapes = {"token_embd": (rows, width), "output": (rows, width)}
+        shapes |= {f"blk.0.attn_{part}": (width, width) for part in ("q", "k", "v", "output")}
+        shapes |= {"blk.0.ffn_gate": (2 * width, width), "blk.0.ffn_up": (2 * width, width)}
+        shapes |= {"blk.0.ffn_down": (width, 2 * width)} | dict(sizes)
+        random = np.random.default_rng(0)
+        for name, shape in shapes.items():
+            values = random.normal(0, 0.1, shape).astype(np.float32)
+            if name not in lost:
+                writer.add_tensor(f"{name}.weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
+        for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm", *added):
+            if name not in lost:
+                writer.add_tensor(f"{name}.weight", np.full(width, np.nan if name == nan else 1.0, np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path
+
+    return written
+
+
 @pytest.fixture
 def browser(tmp_path: Path) -> Callable[[Path], tuple[str, list[str]]]:
     """Return a function that opens a page in a real browser: what it is after its scripts ran, and console messages."""

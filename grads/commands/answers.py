@@ -5,6 +5,7 @@ from pathlib import Path
 
 from grads.commands.workbench import Workbench
 from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
+from grads.models.load import check_trained
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
 from grads.study.config import Evaluation, Generation
@@ -17,6 +18,8 @@ def write_predictions(bench: Workbench, trained: Path | None, evaluation: Evalua
         GradsError: the stage cannot work with a file.
     """
     started = time.time()
+    if trained is not None:
+        check_trained(bench.model, trained)
     generation = Generation(max_new_tokens=limit)
     limits = (0, bench.settings.training.max_length)
     # Without a general part there are neither tasks nor texts.

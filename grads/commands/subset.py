@@ -42,7 +42,8 @@ def write_subset(
     with atomic_path(scores) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
-    write_manifests([out, scores], [bench.data, bench.model], settings, started)
+    made_from = [bench.data, bench.read_model(method, parameters, ratio)]
+    write_manifests([out, scores], made_from, settings, started)
     counts = bench.counts()
     over_length = counts["read"] - counts["empty"] - counts["duplicate"] - meta["eligible"]
     left_out = f"{counts['empty']} empty, {counts['duplicate']} duplicate, {over_length} too long"

@@ -22,7 +22,7 @@ from grads.probe.encoder import probe_encoder
 from grads.probe.store import read_store
 from grads.probe.trajectory import TrajectoryLosses
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_json, sha256_file, write_json
+from grads.runtime.files import digest, read_json, sha256_file, write_json
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
@@ -30,7 +30,8 @@ from grads.study.measures import ADAM_FEATURES, FEATURES
 from grads.study.paths import store_point
 from grads.study.ratios import AUTO
 from grads.study.seeds import derive_seed
-from grads.train.stage import TrainingCell, train_cells
+from grads.train.cell import Base, TrainingCell
+from grads.train.stage import train_cells
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,21 @@ class Workbench:
     @cached_property
     def model(self) -> Path:
         """Return the prepared model."""
+        return self.parts.part("model", self._model_key, lambda out: prepare_model(self.source, self.fetched, out))
+
+    @cached_property
+    def tokenizer(self) -> Path:
+        """Return the model's config and tokenizer: all that a method needs which measures nothing."""
+        return self.parts.part(
+            "model-tokenizer", self._model_key, lambda out: prepare_model(self.source, self.fetched, out, weights=False)
+        )
+
+    @cached_property
+    def _model_key(self) -> dict[str, Any]:
         # A branch and the commit that it was at are one model.
         hub = isinstance(self.source, HubSource)
         source = [self.origin["id"], self.origin["commit"]] if hub else _fingerprint(Path(self.origin["path"]))
-        key = {"source": source, "code": code_version("grads.models.prepare")}
-        return self.parts.part("model", key, lambda out: prepare_model(self.source, self.fetched, out))
+        return {"source": source, "code": code_version("grads.models.prepare")}
 
     @cached_property
     def records(self) -> Path:
@@ -120,9 +131,9 @@ class Workbench:
         """Return the prompt's form: as asked, else the model's chat template, else the plain one."""
         template = self.settings.template
         if template is None:
-            template = "chat" if load_tokenizer(self.model).chat_template else "plain"
+            template = "chat" if load_tokenizer(self.tokenizer).chat_template else "plain"
         form = Format.model_validate({"template": template})
-        Formatter(load_tokenizer(self.model), form)
+        Formatter(load_tokenizer(self.tokenizer), form)
         return form
 
     def store(self, name: str, measures: Collection[str] = ()) -> Path:
@@ -149,12 +160,13 @@ class Workbench:
             GradsError: there are none.
         """
         task = self._task(self.parts.folder)
-        if examples := probing.tokenize(task, load_tokenizer(self.model))[0].examples:
+        if examples := probing.tokenize(task, load_tokenizer(self.tokenizer))[0].examples:
             return examples
         raise probing.nothing_eligible(task)
 
     def _task(self, out: Path, point: str = "tokens", **more: Any) -> probing.Task:
-        given = (self.model, self.records, self.form, self.settings.training, out / "store", point)
+        model = self.tokenizer if point == "tokens" else self.model
+        given = (model, self.records, self.form, self.settings.training, out / "store", point)
         scratch = self.parts.folder / "scratch" / f"probe-{point}"
         return probing.Task(*given, probe=self.settings.probe, scratch=scratch, **more)
 
@@ -236,9 +248,23 @@ class Workbench:
             initialisation_seed=self.seed("initialisation"),
             order_seed=self.seed("order"),
             epochs=epochs,
+            base=self._base_model,
             **more,
         )
         train_cells([cell], self.model, self.form, self.settings.training, self.settings.micro_batch)
+
+    @property
+    def _base_model(self) -> Base:
+        """What adapters name as their model: the hub's id, or where the files are."""
+        if isinstance(self.source, HubSource):
+            return Base(self.origin["id"], self.origin["commit"])
+        return Base(str(Path(self.source.path).absolute()))
+
+    def read_model(self, name: str, parameters: Mapping[str, Any], ratio: str) -> Path:
+        """Return what a method reads of the model: its tokenizer, or all of it where anything is measured."""
+        method = find_method(name)
+        needs = method.needs(parse_parameters(method, parameters))
+        return self.model if needs.stores or needs.references(ratio == AUTO) else self.tokenizer
 
     def selection(self, name: str, parameters: Mapping[str, Any], ratio: str) -> Path:
         """Return the selection (Parquet) of a method that `check_method` allows; an arm that it refers to is the method
@@ -267,7 +293,11 @@ class Workbench:
 
     def _key(self, *modules: str) -> dict[str, Any]:
         """Return the key of what is made of the tokenised records by the code of some modules."""
-        made_from = {"model": self.model.name, "records": self.records.parent.name, "form": self.form.model_dump()}
+        made_from = {
+            "model": digest(self._model_key),
+            "records": self.records.parent.name,
+            "form": self.form.model_dump(),
+        }
         limits = self.settings.training.model_dump(include={"max_length", "over_length"})
         return made_from | limits | {"code": code_version(*modules)}
 

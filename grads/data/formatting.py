@@ -157,6 +157,11 @@ class Formatter:
                 return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
             except TemplateError as error:
                 refusal = error
+            except Exception as error:  # A template is a program that came with the model: it may raise anything.
+                raise GradsError(
+                    f"the model's chat template fails on a conversation ({type(error).__name__}: {error}): correct it, "
+                    "or set the model's format.template to 'plain'"
+                ) from None
         raise GradsError(
             f"the model's chat template refuses a conversation ({refusal}): take the system prompt out of the config "
             "or the records, or set the model's format.template to 'plain'"

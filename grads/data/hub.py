@@ -1,20 +1,19 @@
 """Fetching from the Hugging Face hub, once and at a fixed revision; every other part reads what this leaves behind."""
 
-import os
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, write_json
+from grads.runtime.files import atomic_path, link_or_copy, write_json
 from grads.runtime.progress import say
 from grads.study.config import HubDataSource, HubSource
 
 # What is kept of a model, no pickled weights and no code, and which files of a data set are fetched.
-KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+KEPT = ("*.safetensors", *TEXTS)
 DATA_FILES = tuple(f"*{suffix}{zipped}" for suffix in (".parquet", ".jsonl", ".json", ".csv") for zipped in ("", ".gz"))
 COMMIT = "commit.json"
 
@@ -36,7 +35,7 @@ def fetch_model(source: HubSource, out: Path | str) -> str:
     with atomic_path(out) as temporary:
         temporary.mkdir()
         for path in {path for pattern in KEPT for path in snapshot.glob(pattern)}:
-            _link(path.resolve(), temporary / path.name)
+            link_or_copy(path, temporary / path.name)
         write_json(temporary / COMMIT, _origin(source, snapshot))
     return snapshot.name
 
@@ -120,13 +119,6 @@ def _origin(source: HubSource, snapshot: Path) -> dict[str, Any]:
     if not re.fullmatch(r"[0-9a-f]{40}", snapshot.name):
         raise GradsError(f"{snapshot} is not named by a commit of 40 hexadecimal digits: delete it and fetch again")
     return {**source.model_dump(), "commit": snapshot.name}
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:  # Another disk, or one without links.
-        shutil.copyfile(path, target)
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from peft import PeftModel
 from torch import nn
 
 from grads.data.formatting import Formatter
@@ -19,6 +18,8 @@ from grads.evaluate.drift import Drift, Untuned, measure_drift, text_ids, untune
 from grads.evaluate.general import LoadedTask, TaskSpec, load_tasks, run_tasks
 from grads.evaluate.generation import generate
 from grads.evaluate.likelihood import response_likelihoods
+from grads.models.adapter import trained_adapter
+from grads.models.checkpoint import ADAPTER
 from grads.models.load import load_model, load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, write_json, write_jsonl
@@ -138,8 +139,8 @@ class _Evaluator:
         """Yield a trained model, or the untuned one; the base model is bare again when the block ends."""
         if trained is None:
             yield self.base
-        elif (trained / "adapter_config.json").is_file():
-            model = PeftModel.from_pretrained(self.base, str(trained), local_files_only=True).eval()
+        elif (trained / ADAPTER).is_file():
+            model = trained_adapter(self.base, trained)
             try:
                 yield model
             finally:

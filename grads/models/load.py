@@ -3,11 +3,21 @@
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from grads.models.adapter import TrainedAdapter, check_fit, put_on, read_adapter
 from grads.models.causal import check_logits
+from grads.models.checkpoint import (
+    ADAPTER,
+    check_checkpoint,
+    listed,
+    quiet,
+    reason_of,
+    refuse_nonfinite,
+    shapes_of,
+)
 from grads.models.device import device, dtype
 from grads.runtime.errors import GradsError
 from grads.study.section import Precision
@@ -18,49 +28,65 @@ TODAY = date(2024, 7, 26)
 ASKED = re.compile(r"strftime_now\(\s*(['\"])(.*?)\1\s*\)")
 
 
-def load_tokenizer(folder: Path | str) -> Any:
+def load_tokenizer(folder: Path | str, place: Path | str | None = None) -> Any:
     """Load the tokenizer of a prepared model; a missing padding token is the end token (padding carries no loss).
 
     A chat template that puts the date into prompts is given always the same, or a study's prompts would change
     overnight.
 
+    Args:
+        folder: where it is.
+        place: what sentences call the folder, if not by its path.
+
     Raises:
         GradsError: it has neither; there is no tokenizer in the folder; or its template computes with the date.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError):
-        raise GradsError(
-            f"{folder} holds no tokenizer that can be read: save_pretrained one (tokenizer.json) into it"
-        ) from None
+    place = place or folder
+    tokenizer = read_tokenizer(folder, place)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise GradsError(
-                f"the tokenizer in {folder} has neither a padding nor an end token: name one in its "
+                f"the tokenizer in {place} has neither a padding nor an end token: name one in its "
                 "special_tokens_map.json or tokenizer_config.json"
             )
         tokenizer.pad_token = tokenizer.eos_token
     if isinstance(tokenizer.chat_template, str):
-        tokenizer.chat_template = _dated(tokenizer.chat_template, folder)
+        tokenizer.chat_template = _dated(tokenizer.chat_template, place)
     elif tokenizer.chat_template:
-        tokenizer.chat_template = {name: _dated(one, folder) for name, one in tokenizer.chat_template.items()}
+        tokenizer.chat_template = {name: _dated(one, place) for name, one in tokenizer.chat_template.items()}
     return tokenizer
 
 
-def _dated(template: str, folder: Path | str) -> str:
+def _dated(template: str, place: Path | str) -> str:
     dated = ASKED.sub(lambda match: f"'{TODAY.strftime(match[2])}'", template)
     if "strftime_now(" in dated:
         raise GradsError(
-            f"the chat template in {folder} computes a format for today's date, which would change the prompts each "
+            f"the chat template in {place} computes a format for today's date, which would change the prompts each "
             f"day: write a date in its place, such as '{TODAY:%d %b %Y}'"
         )
     return dated
 
 
+def read_tokenizer(folder: Path | str, place: Path | str | None = None) -> Any:
+    """Load a folder's tokenizer as it is; `place` is what a sentence calls the folder, if not by its path.
+
+    Raises:
+        GradsError: there is none that can be read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    # The files are the user's, and what a wrong one makes its reader raise has no class in common.
+    except Exception as error:
+        raise GradsError(
+            f"{place or folder} holds no tokenizer that can be read: save_pretrained one (tokenizer.json) into it "
+            f"({reason_of(error)})"
+        ) from None
+
+
 def load_model(folder: Path | str, precision: Precision, trained: Path | str | None = None) -> torch.nn.Module:
-    """Load a prepared model in evaluation mode on this process's device.
+    """Load a prepared model in evaluation mode on this process's device, whole or not at all.
 
     Args:
         folder: a `save_pretrained` folder of safetensors.
@@ -69,28 +95,64 @@ def load_model(folder: Path | str, precision: Precision, trained: Path | str | N
         trained: a folder with a LoRA adapter (`adapter_config.json`) or with all weights, made by training.
 
     Raises:
-        GradsError: `trained` holds neither, or the model's logits are not what losses are made of here.
+        GradsError: weights of the model or of `trained` are missing, of another model, damaged or no numbers; or the
+            model's logits are not what losses are made of here.
     """
-    from transformers import AutoModelForCausalLM
-
-    weights, adapter = _weights_and_adapter(Path(folder), trained)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        str(weights), dtype=dtype(precision), local_files_only=True, use_safetensors=True
-    )
+    folder = Path(folder)
+    adapter = None if trained is None else check_trained(folder, Path(trained))
+    weights = folder if trained is None or adapter is not None else Path(trained)
+    model = _loaded(weights, "model", precision)
     if adapter is not None:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
-    model = model.to(device()).eval()
+        model = put_on(model, adapter)
     check_logits(model)
     return model
 
 
-def _weights_and_adapter(folder: Path, trained: Path | str | None) -> tuple[Path, Path | None]:
-    if trained is None:
-        return folder, None
-    if (Path(trained) / "adapter_config.json").is_file():
-        return folder, Path(trained)
-    if (Path(trained) / "config.json").is_file():
-        return Path(trained), None
-    raise GradsError(f"{trained} holds neither an adapter nor model weights: run its training again")
+def load_encoder(folder: Path, precision: Precision) -> torch.nn.Module:
+    """Load a prepared sentence encoder in evaluation mode on this process's device; its pooling layer is not used.
+
+    Raises:
+        GradsError: weights are missing, of another model, damaged or no numbers.
+    """
+    return _loaded(folder, "encoder", precision)
+
+
+def check_trained(folder: Path, trained: Path) -> TrainedAdapter | None:
+    """Refuse what training left unless it is whole and of a model, before anything large is loaded.
+
+    Args:
+        folder: the model.
+        trained: a folder with a LoRA adapter or with all weights.
+
+    Returns:
+        the adapter, or nothing if it is all weights.
+
+    Raises:
+        GradsError: it is neither, damaged, or of another model.
+    """
+    if (trained / ADAPTER).is_file():
+        adapter = read_adapter(trained)
+        check_fit(adapter, check_checkpoint(folder))
+        return adapter
+    if not (trained / "config.json").is_file():
+        raise GradsError(f"{trained} holds neither an adapter nor model weights: run its training again")
+    own, others = shapes_of(check_checkpoint(folder)), shapes_of(check_checkpoint(trained))
+    if own != others:
+        differing = [name for name in own.keys() | others.keys() if own.get(name) != others.get(name)]
+        raise GradsError(
+            f"{trained} holds the weights of another model than {folder}: {listed(differing)} differ in their sizes; "
+            "give the model and the weights that belong together"
+        )
+    return None
+
+
+def _loaded(folder: Path, kind: Literal["model", "encoder"], precision: Precision) -> Any:
+    from transformers import AutoModel, AutoModelForCausalLM
+
+    check_checkpoint(folder, kind)
+    auto: Any = AutoModelForCausalLM if kind == "model" else AutoModel
+    options = {"local_files_only": True, "use_safetensors": True}
+    with quiet():
+        model = auto.from_pretrained(str(folder), dtype=dtype(precision), **options).to(device()).eval()
+    refuse_nonfinite(folder, model.named_parameters())
+    return model

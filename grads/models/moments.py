@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.models.checkpoint import listed, refuse_nonfinite, sized
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 
@@ -80,7 +81,7 @@ def load_moments(path: Path) -> Moments:
     """Read the moments that a run left.
 
     Raises:
-        GradsError: the file is missing, or is none that `write_moments` wrote.
+        GradsError: the file is missing or damaged, or is none that `write_moments` wrote.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -88,15 +89,43 @@ def load_moments(path: Path) -> Moments:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
             header = file.metadata() or {}
-        return Moments(
+        moments = Moments(
             {key.removesuffix(AVERAGE): value for key, value in tensors.items() if key.endswith(AVERAGE)},
             {key.removesuffix(SQUARED): value for key, value in tensors.items() if key.endswith(SQUARED)},
             int(header["steps"]),
             (float(header["beta1"]), float(header["beta2"])),
             float(header["epsilon"]),
         )
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise GradsError(f"{path} holds no moments of an adapter ({error}): run its preliminary epoch again") from None
+    refuse_nonfinite(path, tensors.items())
+    if below := [name + SQUARED for name, one in moments.average_squared.items() if bool((one < 0).any())]:
+        raise GradsError(f"{path} holds means of squares below 0 in {listed(below)}: run its preliminary epoch again")
+    return moments
+
+
+def check_moments(moments: Moments, model: nn.Module, path: Path) -> None:
+    """Refuse moments that are not those of a model's adapter, each of its weights and no others, in their sizes.
+
+    Args:
+        moments: as they were read.
+        model: a PEFT model with the adapter.
+        path: where they were read.
+
+    Raises:
+        GradsError: it names the weights.
+    """
+    adapted = [(name, weights) for name, weights in model.named_parameters() if "lora_" in name]
+    shapes = {_weights_name(name): weights.shape for name, weights in adapted}
+    for kind, found in ((AVERAGE, moments.average), (SQUARED, moments.average_squared)):
+        faults = [f"{name}{kind} (missing)" for name in shapes.keys() - found.keys()]
+        faults += [f"{name}{kind} (no such weights)" for name in found.keys() - shapes.keys()]
+        both = [(name, found[name].shape, shape) for name, shape in shapes.items() if name in found]
+        faults += [f"{name}{kind} ({sized(own)} for {sized(shape)})" for name, own, shape in both if own != shape]
+        if faults:
+            raise GradsError(
+                f"{path} is not of this adapter: {listed(faults)} do not fit; run its preliminary epoch again"
+            )
 
 
 def _weights_name(parameter: str) -> str:

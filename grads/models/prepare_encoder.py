@@ -1,19 +1,18 @@
 """Preparing a sentence encoder: a folder of safetensors and a tokenizer, from one's own folder or out of an archive."""
 
-import json
+import tempfile
 from pathlib import Path
-
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from grads.data.archives import read_folder
 from grads.data.hub import KEPT
+from grads.models.prepare import place_checkpoint
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 from grads.study.config import ArchiveSource, FileSource
 
 
 def prepare_encoder(source: FileSource | ArchiveSource, archive_path: Path | str | None, out: Path | str) -> None:
-    """Write an encoder's weights and tokenizer to the folder `out`, atomically, without pickles and code.
+    """Write an encoder's weights and tokenizer to the folder `out`, atomically, without pickles and code, if whole.
 
     Args:
         source: a `save_pretrained` folder, or one inside an archive.
@@ -21,28 +20,24 @@ def prepare_encoder(source: FileSource | ArchiveSource, archive_path: Path | str
         out: the folder to write.
 
     Raises:
-        GradsError: the folder is not there, has no safetensors, or needs code of its own.
+        GradsError: the folder is not there, has no safetensors, or needs code of its own; weights are missing,
+            unexpected, of other sizes, damaged or no numbers; or there is no tokenizer that belongs to them.
     """
-    if isinstance(source, ArchiveSource):
-        if archive_path is None:
-            raise ValueError("an encoder from an archive needs 'archive_path'")
-        place, files = f"{source.archive}: {source.member}", read_folder(archive_path, source.member)
-    else:
-        place, folder = source.path, Path(source.path)
+    if isinstance(source, FileSource):
+        folder = Path(source.path)
         if not folder.is_dir():
-            raise GradsError(f"encoder source {place} is no folder: give one that save_pretrained wrote")
-        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-    kept = {name: content for name, content in files.items() if any(Path(name).match(pattern) for pattern in KEPT)}
-    for needed in ("config.json", "*.safetensors"):
-        if not any(Path(name).match(needed) for name in kept):
-            raise GradsError(f"{place} has no {needed}: give a folder that save_pretrained wrote as safetensors")
-    kind = json.loads(kept["config.json"]).get("model_type")
-    if kind not in CONFIG_MAPPING_NAMES:
-        raise GradsError(
-            f"{place}: model_type '{kind}' is no model of transformers itself, and code that comes with a model is "
-            "never run: choose another encoder"
-        )
+            raise GradsError(f"encoder source {source.path} is no folder: give one that save_pretrained wrote")
+        with atomic_path(out) as temporary:
+            temporary.mkdir()
+            place_checkpoint(folder, temporary, "encoder")
+        return
+    if archive_path is None:
+        raise ValueError("an encoder from an archive needs 'archive_path'")
     with atomic_path(out) as temporary:
         temporary.mkdir()
-        for name, content in kept.items():
-            (temporary / name).write_bytes(content)
+        # Inside the folder that is renamed when whole, so that nothing is left behind if this process is killed.
+        with tempfile.TemporaryDirectory(prefix="archive-", dir=temporary) as scratch:
+            for name, content in read_folder(archive_path, source.member).items():
+                if any(Path(name).match(pattern) for pattern in KEPT):
+                    (Path(scratch) / name).write_bytes(content)
+            place_checkpoint(Path(scratch), temporary, "encoder", f"{source.archive}: {source.member}")

@@ -14,8 +14,9 @@ import torch
 
 from grads.data.formatting import Example
 from grads.data.records import Record, load_records
-from grads.models.device import chosen_precision, device, dtype
+from grads.models.device import chosen_precision, device
 from grads.models.flops import probe_flops, stored_parameters
+from grads.models.load import load_encoder, read_tokenizer
 from grads.models.memory import spent
 from grads.probe.budget import Budget
 from grads.probe.store import read_store, write_store
@@ -39,18 +40,13 @@ def probe_encoder(
         out: folder of the store.
         label: opens the progress lines.
     """
-    from transformers import AutoModel, AutoTokenizer
-
     started = time.monotonic()
     pool = read_store(tokens_folder).signals
     records = {record.id: record for record in load_records(records_path)}
-    tokenizer = AutoTokenizer.from_pretrained(str(encoder_folder), local_files_only=True)
-    model = AutoModel.from_pretrained(
-        str(encoder_folder), dtype=dtype(probe.precision), local_files_only=True, use_safetensors=True
-    )
+    tokenizer, model = read_tokenizer(encoder_folder), load_encoder(encoder_folder, probe.precision)
     texts = {id_: text_of(records[id_]) for id_ in pool["id"]}
     progress, budget = Progress(label, len(texts)), Budget(probe.token_budget)
-    features, cut, tokens = sentence_embeddings(model.to(device()).eval(), tokenizer, texts, budget, progress)
+    features, cut, tokens = sentence_embeddings(model, tokenizer, texts, budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
     meta |= {"encoder_sha256": known_sha256(encoder_folder), "records_sha256": sha256_file(records_path)}
     meta |= {"token_budget": probe.token_budget, "deviations": budget.deviations}

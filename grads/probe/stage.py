@@ -21,7 +21,7 @@ from grads.models.device import chosen_precision, device
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
 from grads.models.memory import spent
-from grads.models.moments import Moments, initial_moments, load_moments
+from grads.models.moments import Moments, check_moments, initial_moments, load_moments
 from grads.probe.budget import Budget
 from grads.probe.compiled import worth_compiling
 from grads.probe.measure import check_examples, look_ahead, on_places, say_cost
@@ -157,7 +157,10 @@ def probe_model(task: Task) -> None:
 
 
 def _measure(task: Task, left: Sequence[Example], padding: int, budget: Budget, finished: Finished) -> None:
-    model, moments = _model(task, task.fresh_adapter), load_moments(task.moments) if task.moments else None
+    moments = load_moments(task.moments) if task.moments else None
+    model = _model(task, task.fresh_adapter)
+    if moments is not None and task.moments is not None:
+        check_moments(moments, model, task.moments)
     tokens = task.shard[1] * sum(len(example.input_ids) for example in finished.examples)
     with _ready(task, model, left, padding, moments, tokens) as ready:
         progress = Progress(task.label, len(left))

@@ -33,6 +33,18 @@ def _replace(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
+def link_or_copy(path: Path, target: Path) -> None:
+    """Make `target` the same file as `path` (a hard link) where both are on one file system, else a copy of it.
+
+    A link takes no room and no time, and stays when `path` is deleted or replaced. It changes with `path` only if that
+    is written into in place, which its time then tells; so what was made of it knows its size and time.
+    """
+    try:
+        os.link(path.resolve(), target)
+    except OSError:  # Another file system, one without links, or somebody else's file.
+        shutil.copyfile(path, target)
+
+
 def remove(path: Path) -> None:
     """Delete a file or folder; do nothing when it is not there."""
     if path.is_dir() and not path.is_symlink():

@@ -12,6 +12,19 @@ from grads.train.trainer import Observer
 
 
 @dataclass(frozen=True)
+class Base:
+    """What an adapter names as the model that it was trained on, for other tools to load: nothing here reads it.
+
+    Attributes:
+        name: the hub's id of it, or a path.
+        revision: of a model of the hub.
+    """
+
+    name: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
 class TrainingCell:
     """One training run.
 
@@ -34,6 +47,7 @@ class TrainingCell:
         match: see `matched_order`.
         stores: signal stores by name, at least those that the strategy needs.
         replay: Parquet file of general records, for a strategy that needs some.
+        base: what an adapter names as its model; the prepared model's folder when not given.
     """
 
     label: str
@@ -54,3 +68,4 @@ class TrainingCell:
     match: Match = "epochs"
     stores: Mapping[str, Store] = field(default_factory=dict)
     replay: Path | None = None
+    base: Base | None = None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 from grads.data.formatting import Example, Formatter
 from grads.models.adapter import fresh_adapter, trained_adapter
@@ -20,7 +21,7 @@ from grads.runtime.manifest import content_sha256, known_sha256
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import Format, Precision, Training
-from grads.train.cell import TrainingCell
+from grads.train.cell import Base, TrainingCell
 from grads.train.effect import check_adapter, check_weights
 from grads.train.material import Material, prepare_material
 from grads.train.resume import note_shortage, resume
@@ -79,7 +80,7 @@ def _train_cell(
         if cell.observer is not None:
             cell.observer.close(clock.seconds, model, summary["tokens"])
         with atomic_path(cell.trained) as folder:
-            _save(model, folder)
+            _save(model, folder, cell.base)
             if training.weights == "lora":
                 check_adapter(model, folder, visits[0], cell.label)
             else:
@@ -154,8 +155,18 @@ def _fit(trainer: ResponseTrainer, checkpoint: Path | None, label: str) -> list[
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
-def _save(model: Any, folder: Path) -> None:
-    model.save_pretrained(folder)
+def _save(model: Any, folder: Path, base: Base | None) -> None:
+    if not isinstance(model, PeftModel):
+        model.save_pretrained(folder)
+        return
+    config: Any = model.active_peft_config
+    if not isinstance(config.target_modules, str):
+        # A set, whose order is another in each process: equal runs are to write equal files.
+        config.target_modules = sorted(config.target_modules)
+    if base is not None:
+        config.base_model_name_or_path, config.revision = base.name, base.revision
+    # PEFT would look for the base model, on the hub too, to learn whether its embedding was resized.
+    model.save_pretrained(str(folder), save_embedding_layers=False)
     # The model card that PEFT adds names folders of this machine.
     remove(folder / "README.md")
 

@@ -32,7 +32,10 @@ def test_a_branch_and_its_commit_are_one_model(grads, data, tiny_model_folder, t
     for revision in ("main", commit):
         files = ("--model", f"owner/tiny@{revision}", "--data", data, "--out", tmp_path / f"{revision}.jsonl")
         grads("select", *files, "--ratio", "0.5", "--method", "random")
-    assert len([path for path in (tmp_path / "grads-work").glob("model-*") if path.is_dir()]) == 1
+    prepared = [path for path in (tmp_path / "grads-work").glob("model-*") if path.is_dir()]
+    assert len(prepared) == 1
+    # A random choice reads no weights.
+    assert not list(prepared[0].glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("command", ["select", "probe", "train", "evaluate"])

@@ -30,6 +30,23 @@ def test_a_strategy_gets_the_signals_that_it_needs(grads, data, tiny_model_folde
     assert manifest["settings"]["strategy_parameters"] == {"threshold": 257}
 
 
+def test_the_adapter_names_the_model_that_was_given(grads, data, tiny_model_folder, tmp_path, place, monkeypatch):
+    from peft import AutoPeftModelForCausalLM
+
+    commit = place("owner/tiny", tiny_model_folder)
+    (tmp_path / "mine").symlink_to(tiny_model_folder)
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for name, model in (("folder", "mine"), ("hub", "owner/tiny")):
+        grads("train", "--model", model, "--data", data, "--out", tmp_path / name, *QUICK)
+        config = json.loads((tmp_path / name / "adapter_config.json").read_text())
+        found[name] = (config["base_model_name_or_path"], config["revision"])
+    assert found == {"folder": (str(tmp_path / "mine"), None), "hub": ("owner/tiny", commit)}
+    # Other tools find the model from any folder.
+    monkeypatch.chdir("/")
+    AutoPeftModelForCausalLM.from_pretrained(tmp_path / "folder")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

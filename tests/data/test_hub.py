@@ -1,6 +1,7 @@
 """Fetching from the hub, against a cache in the hub's layout and with the network off."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -141,7 +142,7 @@ def test_files_are_copied_where_they_cannot_be_linked(
     def link(path: Path, target: Path) -> None:
         raise OSError("another disk")
 
-    monkeypatch.setattr(hub.os, "link", link)
+    monkeypatch.setattr(os, "link", link)
     files = model_files(tiny_model_folder)
     place(cache, "models--owner--tiny", files)
     fetch_model(HubSource(kind="hub", id="owner/tiny", revision="main"), tmp_path / "fetched")

@@ -94,7 +94,7 @@ def test_a_trained_model_is_loaded_once_for_its_cells(
         load_model(tiny_model_folder, "float32", trained).merge_and_unload().save_pretrained(tmp_path / "weights")
         trained = tmp_path / "weights"
     loaded = []
-    real = stage.PeftModel.from_pretrained, stage.load_model
+    real = stage.trained_adapter, stage.load_model
 
     def adapter(*given, **named):
         loaded.append("adapter")
@@ -104,7 +104,7 @@ def test_a_trained_model_is_loaded_once_for_its_cells(
         loaded.append("weights" if len(given) > 2 else "base")
         return real[1](*given)
 
-    monkeypatch.setattr(stage.PeftModel, "from_pretrained", adapter)
+    monkeypatch.setattr(stage, "trained_adapter", adapter)
     monkeypatch.setattr(stage, "load_model", weights)
     cells = [cell("a", trained, general=False), cell("b", trained), cell("c", None), cell("d", trained)]
     evaluate_cells(tiny_model_folder, cells, settings)

@@ -117,53 +117,9 @@ def test_a_source_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_gguf(write_gguf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A one-layer llama whose linear layers are Q4_1, as in the demo, with the byte-level vocabulary."""
-    width, heads, vocabulary = 64, 2, byte_tokenizer().get_vocab()
-    tokens = [*sorted(vocabulary, key=vocabulary.__getitem__), "in"]
-    path = tmp_path_factory.mktemp("gguf") / "tiny.Q4_1.gguf"
-    writer = gguf.GGUFWriter(path, "llama")
-    for add, value in (
-        (writer.add_block_count, 1),
-        (writer.add_context_length, 256),
-        (writer.add_embedding_length, width),
-        (writer.add_feed_forward_length, 2 * width),
-        (writer.add_head_count, heads),
-        (writer.add_head_count_kv, heads),
-        (writer.add_layer_norm_rms_eps, 1e-5),
-        (writer.add_rope_dimension_count, width // heads),
-        (writer.add_vocab_size, len(tokens)),
-        (writer.add_tokenizer_model, "gpt2"),
-        (writer.add_token_list, tokens),
-        (writer.add_token_types, [3] * 3 + [1] * 257),
-        (writer.add_token_merges, ["i n"]),  # An empty list cannot be written.
-        (writer.add_bos_token_id, 1),
-        (writer.add_eos_token_id, 2),
-        (writer.add_pad_token_id, 0),
-        (writer.add_chat_template, CHATML),
-    ):
-        add(value)
-    add_tensors(writer, len(tokens), width)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def add_tensors(writer: gguf.GGUFWriter, tokens: int, width: int) -> None:
-    """Give the file random weights, Q4_1 but for the norms."""
-    random = np.random.default_rng(0)
-    shapes = {"token_embd": (tokens, width), "output": (tokens, width)}
-    shapes |= {f"blk.0.attn_{part}": (width, width) for part in ("q", "k", "v", "output")}
-    shapes |= {"blk.0.ffn_gate": (2 * width, width), "blk.0.ffn_up": (2 * width, width)}
-    shapes |= {"blk.0.ffn_down": (width, 2 * width)}
-    kind = gguf.GGMLQuantizationType.Q4_1
-    for name, shape in shapes.items():
-        values = random.normal(0, 0.1, shape).astype(np.float32)
-        writer.add_tensor(f"{name}.weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
-    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
-        writer.add_tensor(f"{name}.weight", np.ones(width, np.float32))
+    return write_gguf(tmp_path_factory.mktemp("gguf") / "tiny.Q4_1.gguf")
 
 
 def test_a_gguf_is_dequantised_exactly(tiny_gguf: Path, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import torch
 
 from grads.data.formatting import Example
 from grads.data.records import make_record, write_records
+from grads.models.load import load_model
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
 from grads.study.config import Adapter
 from grads.train import stage
+from grads.train.cell import Base
 
 from .conftest import TRAINING, cell, train, weights
 
@@ -30,6 +32,20 @@ def test_a_run_leaves_an_adapter_and_its_curve(tmp_path, records, tiny_model_fol
     assert all(value.dtype == torch.float32 for value in weights(run).values())
     assert not (tmp_path / "scratch" / "a").exists()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["adapter", "training.json"]
+
+
+def test_an_adapter_names_the_model_that_was_given_and_is_loaded_without_it(tmp_path, records, tiny_model_folder):
+    named = cell(tmp_path, records, epochs=1, base=Base("owner/name", "0123abc"))
+    # Started from one that was trained on another copy of the model.
+    local = cell(tmp_path, records, "b", epochs=1, base=Base("/models/tiny"), start=named.trained)
+    train(tiny_model_folder, named, local)
+    first, second = (read_json(run.trained / "adapter_config.json") for run in (named, local))
+    assert (first["base_model_name_or_path"], first["revision"]) == ("owner/name", "0123abc")
+    assert (second["base_model_name_or_path"], second["revision"]) == ("/models/tiny", None)
+    # A set of names has another order in each process.
+    assert first["target_modules"] == sorted(first["target_modules"])
+    for run in (named, local):
+        load_model(tiny_model_folder, "float32", run.trained)
 
 
 def test_the_same_cell_gives_the_same_weights_and_another_seed_does_not(tmp_path, records, tiny_model_folder):

@@ -81,6 +81,17 @@ def training_input(wildcards):
     return found
 
 
+def base_of(wildcards):
+    """Return what an adapter names as its model: the source in the config, or the prepared folder where that is none.
+
+    A path stays as it is written there, so that equal studies in two places write equal adapters.
+    """
+    source = STUDY.every_model[wildcards.model].source
+    if source.kind == "hub":
+        return {"name": source.id, "revision": source.revision}
+    return {"name": source.path if source.kind == "file" else str(PATHS.model(wildcards.model))}
+
+
 def arm_key(key):
     return lambda wildcards: getattr(STUDY.arms[wildcards.arm], key)
 

@@ -9,7 +9,8 @@ with job(snakemake):
     from grads.probe.store import read_store
     from grads.runtime.files import read_json
     from grads.study.config import Format, Probe, Training
-    from grads.train.stage import TrainingCell, train_cells
+    from grads.train.cell import Base, TrainingCell
+    from grads.train.stage import train_cells
 
     given, made, parameters = snakemake.input, snakemake.output, snakemake.params
     read = {name: Path(given[name]) for name in ("records", "start", "replay") if given.get(name)}
@@ -24,6 +25,7 @@ with job(snakemake):
     records = read_json(given.counts)["requested"] if parameters.equal_steps else None
     asked = {one.name: parameters[one.name] for one in fields(TrainingCell) if one.name in parameters.keys()}  # noqa: SIM118
     more = {"kept": kept, "steps_of_records": records, "observer": observer, "scratch": Path(parameters.scratch)}
+    more["base"] = Base(**parameters.base)
     more["stores"] = {name: read_store(given[name]) for name in parameters.stores}
     cell = TrainingCell(**read, **written, **asked | more)
     form, training = Format(**parameters.format), Training(**parameters.training)
