@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from grads.commands import doctor, explain, own, plan, probe, status, study
 from grads.runtime.errors import GradsError
 from grads.runtime.places import place_sentence, temporary_folder
-from grads.runtime.progress import say
+from grads.runtime.progress import say_error
 
 
 class _Commands(TyperGroup):
@@ -20,13 +20,13 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except GradsError as error:
-            say(f"error: {error}")
+            say_error(error)
             raise typer.Exit(2) from None
         except Exception as error:
             sentence = place_sentence(error, [Path.cwd(), temporary_folder()])
             if sentence is None:
                 raise
-            say(f"error: {sentence}")
+            say_error(sentence)
             raise typer.Exit(2) from None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from grads.runtime.errors import GradsError
 from grads.runtime.manifest import write_manifests
 from grads.runtime.places import place_sentence, temporary_folder
-from grads.runtime.progress import say
+from grads.runtime.progress import say_error
 from grads.runtime.supervisor import die_with_parent, supervise
 
 __all__ = ["die_with_parent", "job", "settle_libraries"]
@@ -64,13 +64,13 @@ def _sentences(outputs: list[Path], inputs: list[Path]) -> Iterator[None]:
     except GradsError as error:
         sentence: str | None = str(error)
     except KeyboardInterrupt:
-        say("error: interrupted: the same command carries on")
+        say_error("interrupted: the same command carries on")
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
         sentence = _removed(inputs) or place_sentence(error, _written_to(outputs))
         if sentence is None:
             raise
-    say(f"error: {sentence}")
+    say_error(sentence)
     raise SystemExit(2)
 
 

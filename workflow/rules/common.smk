@@ -8,7 +8,7 @@ from grads.methods.registry import module_of
 from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
-from grads.runtime.progress import say
+from grads.runtime.progress import say_error
 from grads.runtime.supervisor import name_runner
 from grads.study.claims import read_claims
 from grads.study.code import code_version
@@ -26,7 +26,7 @@ name_runner()
 
 def refuse(error):
     """Stop with a sentence alone: of an exception, Snakemake would print lines of the workflow, too."""
-    say(f"error: {error}")
+    say_error(error)
     sys.exit(2)
 
 
