@@ -144,6 +144,21 @@ def study_holder(folder: Path) -> Holder | None:
         return None if _flock(handle, fcntl.LOCK_SH, WITHOUT) else _read_note(path)
 
 
+def probe_locks(folder: Path) -> None:
+    """Try whether a lock in `folder` keeps others out and is freed.
+
+    Raises:
+        GradsError: its file system has no locks, or they keep nobody out.
+    """
+    path = folder / "probe.lock"
+    for _ in range(2):
+        handle = _try_lock(path)
+        with path.open("a+", encoding="utf-8") as other:
+            if handle is None or _flock(other, fcntl.LOCK_EX, WITHOUT):
+                raise GradsError(f"{path} on {mount_of(folder)}: locks there keep nobody out: {WITHOUT}")
+        handle.close()
+
+
 @contextlib.contextmanager
 def scratch_folder(folder: Path, key: object) -> Iterator[Path]:
     """Yield a folder for resumable state, locked, and named after the hash of all that shapes the state.
