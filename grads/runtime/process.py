@@ -82,7 +82,9 @@ def _written_to(outputs: list[Path]) -> list[Path]:
 def _removed(inputs: list[Path]) -> str | None:
     """Return a sentence about inputs that somebody has removed; nothing where all are there."""
     gone = next((path for path in inputs if not path.exists()), None)
-    return gone and f"{gone} was removed while this job worked with it: start the same command again"
+    if gone is None:
+        return None
+    return f"{gone} was removed while this job worked with it: start the same command again"
 
 
 def _check_still_there(inputs: list[Path]) -> None:
