@@ -19,8 +19,9 @@ FULL = {
 }
 # What one path lacks; without its name these say nothing.
 OF_A_PATH = {
-    errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EIO, errno.ESTALE,
-}  # fmt: skip
+    *(errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+}
 # Libraries raise errors of their own: in Rust with the number, elsewhere with the system's words or none of them.
 RUST = re.compile(r"\(os error (\d+)\)")
 SHORT_WRITES = re.compile(
