@@ -27,6 +27,8 @@ RUST = re.compile(r"\(os error (\d+)\)")
 SHORT_WRITES = re.compile(
     r"requested and \d+ written|PytorchStreamWriter failed|file write failed|unexpected pos \d+ vs"
 )
+# The names that `atomic_path` gives to what is not finished.
+UNFINISHED = re.compile(r"\.(?P<stem>.+)\.(?P<process>\d+)\.part(\.[^.]*)?")
 NO_TEMPORARY = "No usable temporary directory"
 
 
@@ -160,6 +162,9 @@ def _most_wanting(folders: list[Path]) -> Path:
 
 
 def _full(number: int, folder: Path) -> str:
+    # What is not finished lies in a folder that nobody has asked for.
+    while any(UNFINISHED.fullmatch(part) for part in folder.parts):
+        folder = folder.parent
     found = os.statvfs(_nearest_folder(folder))
     room = f"{size(found.f_bavail * found.f_frsize)} free of {size(found.f_blocks * found.f_frsize)}"
     if found.f_files and not found.f_favail:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from grads.runtime.files import remove
-from grads.runtime.places import naming_place, size
+from grads.runtime.places import UNFINISHED, naming_place, size
 from grads.runtime.progress import duration
 
 RUNNER = "GRADS_RUNNER"
@@ -47,8 +47,6 @@ HINTS: dict[int, str] = {
     signal.SIGQUIT: _STOPPED,
 }
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-# The names that `atomic_path` gives to what is not finished.
-_UNFINISHED = re.compile(r"\.(?P<stem>.+)\.(?P<process>\d+)\.part(\.[^.]*)?")
 
 
 def name_runner() -> None:
@@ -288,7 +286,7 @@ def _end_children() -> None:
 def _remove_unfinished(folder: Path, stem: str | None = None, process: str | None = None) -> None:
     """Remove what nobody will finish: versions of one name, or what one process wrote."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        found = _UNFINISHED.fullmatch(path.name)
+        found = UNFINISHED.fullmatch(path.name)
         if found and stem in (None, found["stem"]) and process in (None, found["process"]):
             with contextlib.suppress(OSError):
                 remove(path)

@@ -183,6 +183,16 @@ def test_a_failed_write_names_the_folder_and_leaves_nothing(tmp_path, monkeypatc
     assert list(out.parent.iterdir()) == []
 
 
+def test_the_folder_of_what_is_not_finished_is_not_named(tmp_path):
+    with pytest.raises(GradsError, match=f"^{tmp_path} cannot"), atomic_path(tmp_path / "model") as folder:
+        folder.mkdir()
+        write_with(lambda _path: fail(errno.ENOSPC), folder / "sub" / "weights")
+
+
+def fail(number):
+    raise OSError(number, os.strerror(number))
+
+
 def test_a_folder_that_is_removed_while_it_is_written_to_is_a_sentence(tmp_path):
     folder = tmp_path / "study"
     with pytest.raises(GradsError, match=f"^{folder} was removed"), atomic_path(folder / "x") as temporary:
