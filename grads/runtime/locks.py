@@ -188,7 +188,7 @@ def _scratch_lock(folder: Path) -> contextlib.AbstractContextManager[object]:
     handle = _try_lock(path)
     if handle is None:
         raise GradsError(
-            f"{folder}: another process ({_read_note(path)}) works in this scratch folder: wait for it, or stop it"
+            f"{folder}: another process works in this scratch folder ({_read_note(path)}): wait for it, or stop it"
         )
     return handle
 
