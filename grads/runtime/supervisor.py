@@ -29,8 +29,8 @@ ENDED = "ended with exit status"
 CHECK_SECONDS = 0.5
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _SHORTAGE = "as a rule because memory ran out: see 'Out of memory' in docs/troubleshooting.md"
-_PROCESSOR = "an instruction that this processor refuses: see 'A signal ended a job' in docs/troubleshooting.md"
-_LIBRARY = "a library crashed, and above stands where: see 'A signal ended a job' in docs/troubleshooting.md"
+_PROCESSOR = "an instruction that this processor refuses: see 'A job died with' in docs/troubleshooting.md"
+_LIBRARY = "a library crashed, and above stands where: see 'A job died with' in docs/troubleshooting.md"
 _STOPPED = "somebody stopped it, or a scheduler whose time limit it reached: the same command carries on"
 HINTS: dict[int, str] = {
     signal.SIGKILL: f"the system or a scheduler killed it, {_SHORTAGE}",
