@@ -1,8 +1,7 @@
 """The command line: `grads COMMAND`. Only what `--help` needs is imported here."""
 
-import errno
 import importlib.metadata
-import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +9,8 @@ from typer.core import TyperGroup
 
 from grads.commands import doctor, explain, own, plan, probe, status, study
 from grads.runtime.errors import GradsError
-from grads.runtime.progress import say
-
-# What a place to read or write may lack, and the user can mend.
-MENDABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EISDIR, errno.ENOTDIR}
+from grads.runtime.places import place_sentence, temporary_folder
+from grads.runtime.progress import say_error
 
 
 class _Commands(TyperGroup):
@@ -23,14 +20,13 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except GradsError as error:
-            say(f"error: {error}")
+            say_error(error)
             raise typer.Exit(2) from None
-        except OSError as error:
-            if error.errno not in MENDABLE or error.filename is None:
+        except Exception as error:
+            sentence = place_sentence(error, [Path.cwd(), temporary_folder()])
+            if sentence is None:
                 raise
-            say(
-                f"error: {error.filename}: {os.strerror(error.errno)}: choose another place or name, or make room there"
-            )
+            say_error(sentence)
             raise typer.Exit(2) from None
 
 

@@ -83,3 +83,24 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(tmp_path):
     assert result.stderr.splitlines()[-1].startswith("error: ")
     assert "File name too long: choose another place or name" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "no room is left"),
+        (OSError(122, "Disk quota exceeded"), "quota"),
+        (RuntimeError("I/O error: Read-only file system (os error 30)"), "read-only"),
+        (PermissionError(13, "Permission denied", "results/x"), "results/x: Permission denied"),
+    ],
+)
+def test_what_a_place_lacks_is_a_sentence_whatever_library_says_so(monkeypatch, error, words):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr("grads.commands.study.checked_study", full)
+    result = CliRunner().invoke(app, ["check", "config/smoke.yaml"])
+    assert result.exit_code == 2
+    assert result.output.startswith("error: ")
+    assert result.output.count("\n") == 1
+    assert words in result.output

@@ -77,13 +77,14 @@ def _check_model(model: str, data: Path | None, precision: "Precision", compiled
 def _show_machine() -> None:
     from grads.runtime.locks import local_devices
     from grads.runtime.manifest import environment
+    from grads.runtime.places import mount_of
     from grads.runtime.process import settle_libraries
 
     settle_libraries()
     import torch  # before the environment, which then knows the device
 
     found = environment()
-    machine, disk = found["machine"], shutil.disk_usage(Path())
+    machine, disk = found["machine"], shutil.disk_usage(results_folder())
     threads = os.environ.get("OMP_NUM_THREADS", "not set (jobs of the workflow set their own)")
     lines = {
         "python": f"{machine['python']} ({sys.executable})",
@@ -91,7 +92,7 @@ def _show_machine() -> None:
         "processor": f"{machine['processor']}, {os.cpu_count()} cores; OMP_NUM_THREADS {threads}",
         "computes": f"{machine['instructions']}; torch's own kernels {torch.backends.cpu.get_cpu_capability()}",
         "device": f"{machine['device']} ({local_devices()} NVIDIA devices)",
-        "disk": f"{disk.free / 1e9:.0f} GB free of {disk.total / 1e9:.0f} GB",
+        "disk": f"{disk.free / 1e9:.0f} GB free of {disk.total / 1e9:.0f} GB, results on {mount_of(results_folder())}",
         "code": found["git"],
         "libraries": ", ".join(f"{name} {version}" for name, version in found["libraries"].items()),
     }
@@ -132,4 +133,36 @@ def network_off() -> tuple[bool, str]:
     return HF_HUB_OFFLINE, "the hub is switched off in jobs" if HF_HUB_OFFLINE else "the hub can be reached from jobs"
 
 
-CHECKS = {"batch invariance of the probe": batch_invariance, "network": network_off}
+def results_folder() -> Path:
+    """Return the folder that results are in, or will be made in."""
+    return Path("results") if Path("results").is_dir() else Path()
+
+
+def files_of_results() -> tuple[bool, str]:
+    """Return whether files where results lie can be written, renamed and locked."""
+    from grads.runtime.files import write_text
+    from grads.runtime.locks import SWITCH, locks_are_on, probe_locks
+    from grads.runtime.places import mount_of, naming_place
+
+    folder = results_folder()
+    place = f"{folder.resolve()}, {mount_of(folder)}"
+    try:
+        with naming_place(folder), tempfile.TemporaryDirectory(prefix=".grads-doctor-", dir=folder) as made:
+            for content in ("1", "2"):
+                write_text(Path(made) / "file", content)
+            whole = (Path(made) / "file").read_text(encoding="utf-8") == "2" and len(list(Path(made).iterdir())) == 1
+            if not whole:
+                return False, f"a file that was renamed over another is not whole: {place}"
+            if not locks_are_on():
+                return True, f"files are written whole and {SWITCH}=off: {place}"
+            probe_locks(Path(made))
+    except GradsError as error:
+        return False, str(error)
+    return True, f"files are written whole and locked: {place}"
+
+
+CHECKS = {
+    "batch invariance of the probe": batch_invariance,
+    "network": network_off,
+    "files of results": files_of_results,
+}

@@ -1,5 +1,6 @@
 """`grads status`: which cells are done, and why the others are not."""
 
+import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from grads.commands.study import Config
+from grads.runtime.supervisor import ENDED, STARTED
 
 if TYPE_CHECKING:
     from grads.study.config import Study
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 TAIL = 6
 """Lines of a failed job's log that are shown."""
+WITHOUT_A_WORD = (
+    "ended without a word: it was killed together with the process that watches it, with Snakemake itself, say, or by "
+    "a cluster for its memory or time (`sacct` tells)"
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def state_of(found: list[Step], running: bool) -> State:
     """Return how far a cell is, given its jobs and whether a run holds the study.
 
     A job whose output is missing and whose log is there has failed if the log says so; otherwise it runs, or was
-    stopped (killed, or out of memory) before it could say anything.
+    stopped before it could say anything: killed with the process that watches it.
     """
     missing = [step for step in found if not step.output.exists()]
     # Only the last output says that a cell is done: what came before may have been removed since.
@@ -133,15 +139,23 @@ def state_of(found: list[Step], running: bool) -> State:
         if step.log.is_file():
             if failure(step.log):
                 return State("failed", step)
-            return State("running" if running else "stopped", step)
+            return State("running" if running and not process_is_gone(step.log) else "stopped", step)
     return State("waiting", missing[0])
 
 
 def failure(log: Path) -> list[str]:
     """Return the last lines of a log that ends in an error, nothing when it does not."""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    said = any(line.startswith(("error: ", "Traceback ")) for line in lines)
+    said = any(line.startswith(("error: ", "Traceback ", "Fatal Python error: ", ENDED)) for line in lines)
     return lines[-TAIL:] if said else []
+
+
+def process_is_gone(log: Path) -> bool:
+    """Return whether the process that a log begins with is of this machine and has ended."""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        started = STARTED.match(file.readline())
+    # On another machine, as those of a cluster, its number says nothing.
+    return started is not None and started["host"] == platform.node() and not Path("/proc", started["pid"]).exists()
 
 
 def status(config: Config) -> None:
@@ -163,9 +177,7 @@ def status(config: Config) -> None:
     states = {cell: state_of(steps(study, cell), holder is not None) for cell in cells(study)}
     counts = Counter(state.kind for state in states.values())
     parts = [f"{counts[kind]} {kind}" for kind in ("done", "running", "waiting", "failed", "stopped") if counts[kind]]
-    typer.echo(
-        f"{study.study}: {', '.join(parts)} of {len(states)} cells" + (f"; process {holder} runs" if holder else "")
-    )
+    typer.echo(f"{study.study}: {', '.join(parts)} of {len(states)} cells" + (f"; {holder} runs" if holder else ""))
     for cell, state in states.items():
         if state.step is not None:
             typer.echo(f"{state.kind:8} {cell}  at {state.step.rule}")
@@ -180,5 +192,5 @@ def _explain_failures(states: "dict[Cell, State]") -> None:
             blocked.setdefault(state.step.log, []).append(state.step)
     for log, waiting in blocked.items():
         typer.echo(f"\n{waiting[0].rule} ({len(waiting)} cell{'s' if len(waiting) > 1 else ''}), {log}:")
-        lines = failure(log) or ["ended without an error: it was killed, or ran out of memory"]
+        lines = failure(log) or [WITHOUT_A_WORD]
         typer.echo("\n".join(f"  {line}" for line in lines))

@@ -274,7 +274,7 @@ def clean(
         typer.echo(f"{folder} is not there: nothing to remove")
         return
     if holder := study_holder(paths.root):
-        raise GradsError(f"{paths.root}: a run (process {holder}) works on this study: wait for it, or stop it")
+        raise GradsError(f"{paths.root}: a run ({holder}) works on this study: wait for it, or stop it")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
     if not yes:
         typer.confirm(f"Remove {folder} ({size / 1e6:.1f} MB)?", abort=True)

@@ -9,19 +9,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from grads.runtime.places import naming_place
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (file or folder); rename it to `path` when the block ends without error."""
+    """Yield a temporary path beside `path` (file or folder); rename it to `path` when the block ends without error.
+
+    Raises:
+        GradsError: the folder is full, read-only or was removed.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The process number keeps two writers apart; the suffix stays last because some writers choose a format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield temporary
-        _replace(temporary, path)
-    finally:
-        remove(temporary)
+    with naming_place(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _replace(temporary, path)
+        finally:
+            remove(temporary)
 
 
 def _replace(temporary: Path, path: Path) -> None:

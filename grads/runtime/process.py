@@ -1,12 +1,10 @@
-"""The life of a job's process: it dies with its parent, keeps a log, and speaks in sentences."""
+"""The life of a job's process: what it may use, what is written of it, and the sentences that it ends with."""
 
 import contextlib
 import ctypes
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,9 +13,12 @@ from typing import Any
 
 from grads.runtime.errors import GradsError
 from grads.runtime.manifest import write_manifests
-from grads.runtime.progress import say
+from grads.runtime.places import place_sentence, temporary_folder
+from grads.runtime.progress import say_error
+from grads.runtime.supervisor import die_with_parent, supervise
 
-_PR_SET_PDEATHSIG = 1
+__all__ = ["die_with_parent", "job", "settle_libraries"]
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
@@ -25,26 +26,70 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     """Run the body as a job of the workflow.
 
-    It asks to die with its parent, copies what it prints to the job's log, limits numeric libraries to its threads (so
-    call it before importing them), keeps Hugging Face libraries off the network, unless it is there to fetch from the
-    `hub`, and their bars off the log, and turns a `GradsError` into its sentence and exit status 2. What is finished
-    gets its manifest.
+    It runs in a process of its own, which a small parent watches (see `grads.runtime.supervisor`): what it prints is
+    copied to the job's log, and whatever ends it is said there. Numeric libraries are limited to its threads (so call
+    it before importing them) and Hugging Face libraries kept off the network, unless it is there to fetch from the
+    `hub`, and their bars off the log. A `GradsError`, a full disk and files that are removed during the run become a
+    sentence and exit status 2. What is finished gets its manifest.
     """
     started = time.time()
     die_with_parent()
-    _copy_output(Path(snakemake.log[0]))
+    outputs = [Path(output) for output in snakemake.output]
+    with _sentences(outputs, []):
+        supervise(Path(snakemake.log[0]), outputs, snakemake.rule)
     _limit_threads(snakemake.threads)
     settle_libraries(hub)
-    try:
+    with _sentences(outputs, [Path(path) for path in snakemake.input if Path(path).exists()]):
         yield
-    except GradsError as error:
-        say(f"error: {error}")
-        raise SystemExit(2) from None
     settings = {"rule": snakemake.rule} | json.loads(json.dumps(dict(snakemake.params.items()), default=str))
     for name in ("micro_batch", "token_budget"):
         if (asked := snakemake.resources.get(name)) is not None:
             settings[name] = asked
-    write_manifests(snakemake.output, snakemake.input, settings, started)
+    with _sentences(outputs, []):
+        write_manifests(snakemake.output, snakemake.input, settings, started)
+
+
+@contextlib.contextmanager
+def _sentences(outputs: list[Path], inputs: list[Path]) -> Iterator[None]:
+    """Turn what the user can fix into its sentence and exit status 2; any other exception is a bug and stays.
+
+    Args:
+        outputs: what the block writes.
+        inputs: what it reads, all of it there at the start.
+    """
+    try:
+        yield
+        _check_still_there(inputs)
+        return
+    except GradsError as error:
+        sentence: str | None = str(error)
+    except KeyboardInterrupt:
+        say_error("interrupted: the same command carries on")
+        raise SystemExit(128 + signal.SIGINT) from None
+    except Exception as error:
+        sentence = _removed(inputs) or place_sentence(error, _written_to(outputs))
+        if sentence is None:
+            raise
+    say_error(sentence)
+    raise SystemExit(2)
+
+
+def _written_to(outputs: list[Path]) -> list[Path]:
+    """Return the folders that a job writes to: those of its outputs, and the one for temporary files."""
+    return list(dict.fromkeys([*(output.parent for output in outputs), temporary_folder()]))
+
+
+def _removed(inputs: list[Path]) -> str | None:
+    """Return a sentence about inputs that somebody has removed; nothing where all are there."""
+    gone = next((path for path in inputs if not path.exists()), None)
+    if gone is None:
+        return None
+    return f"{gone} was removed while this job worked with it: start the same command again"
+
+
+def _check_still_there(inputs: list[Path]) -> None:
+    if sentence := _removed(inputs):
+        raise GradsError(sentence)
 
 
 def settle_libraries(hub: bool = False) -> None:
@@ -74,30 +119,6 @@ def _keep_freed_memory() -> None:
     if allocator is not None:
         allocator(_M_MMAP_MAX, 0)
         allocator(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies (Linux; elsewhere nothing happens).
-
-    Without it, `kill -9` of Snakemake leaves jobs that keep writing into results.
-    """
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _copy_output(log: Path) -> None:
-    """Send standard output and error to where they went and to `log`, for this process and what it starts."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    tee = subprocess.Popen(["tee", "-i", str(log)], stdin=subprocess.PIPE, stdout=sys.stderr.fileno())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    assert tee.stdin is not None
-    os.dup2(tee.stdin.fileno(), 1)
-    os.dup2(tee.stdin.fileno(), 2)
-    tee.stdin.close()
 
 
 def _limit_threads(threads: int) -> None:

@@ -43,3 +43,9 @@ def duration(seconds: float) -> str:
 def say(message: str) -> None:
     """Print one line for the person who waits, on standard error."""
     print(message, file=sys.stderr, flush=True)
+
+
+def say_error(error: object) -> None:
+    """Print what went wrong, one sentence a line, each marked as an error."""
+    for sentence in str(error).splitlines():
+        say(f"error: {sentence}")

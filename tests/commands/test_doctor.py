@@ -1,3 +1,4 @@
+import errno
 import re
 import shutil
 
@@ -9,7 +10,15 @@ from grads.commands import doctor
 
 def test_doctor_reports_the_machine_and_passes(grads):
     printed = grads("doctor").stdout
-    for word in ("python", "disk", "device", "torch", "ok         batch invariance of the probe", "ok         network"):
+    for word in (
+        "python",
+        "disk",
+        "device",
+        "torch",
+        "ok         batch invariance of the probe",
+        "ok         network",
+        "ok         files of results",
+    ):
         assert word in printed
 
 
@@ -114,3 +123,37 @@ def test_signals_that_a_model_cannot_give_are_named(grads, tiny_model_folder, tm
 def test_a_mistake_is_one_sentence(grads, tiny_model_folder, options, sentence):
     given = [tiny_model_folder if option == "MODEL" else option for option in options]
     assert sentence in grads("doctor", *given, status=2).stderr.splitlines()[-1]
+
+
+def test_the_file_system_of_results_is_tried(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    passed, text = doctor.files_of_results()
+    assert passed
+    assert str(tmp_path / "results") in text
+    assert list((tmp_path / "results").iterdir()) == []
+
+    def without(handle, _kind):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("grads.runtime.locks.fcntl.flock", without)
+    passed, text = doctor.files_of_results()
+    assert not passed
+    assert "GRADS_LOCKS=off" in text
+    monkeypatch.setenv("GRADS_LOCKS", "off")
+    assert doctor.files_of_results()[0]
+    monkeypatch.delenv("GRADS_LOCKS")
+    # As of some network file systems: granted, and to everybody.
+    monkeypatch.setattr("grads.runtime.locks.fcntl.flock", lambda _handle, _kind: None)
+    passed, text = doctor.files_of_results()
+    assert not passed
+    assert "keep nobody out" in text
+    monkeypatch.setattr("grads.runtime.files.os.fsync", without_room)
+    passed, text = doctor.files_of_results()
+    assert not passed
+    assert "no room is left" in text
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def without_room(_descriptor):
+    raise OSError(errno.ENOSPC, "No space left on device")

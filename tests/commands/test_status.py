@@ -1,3 +1,7 @@
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,26 @@ def test_a_cell_goes_from_waiting_to_done(chain):
     assert state_of(chain, running=True) == State("failed", chain[1])
     chain[2].output.touch()
     assert state_of(chain, running=True) == State("done")
+
+
+def test_a_job_that_a_signal_ended_has_failed_and_one_without_an_ending_was_stopped(chain):
+    log, ended = chain[0].log, subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    begin = "2026-11-30 08:00:00 select on {}, process {}\n"
+    log.write_text(begin.format(platform.node(), ended.pid) + "error: signal SIGKILL ended the job: (after 3 s)\n")
+    assert state_of(chain, running=True) == State("failed", chain[0])
+    assert "SIGKILL" in failure(log)[-1]
+    log.write_text(begin.format(platform.node(), ended.pid) + "ended with exit status 7 after 3 s\n")
+    assert state_of(chain, running=True) == State("failed", chain[0])
+    for host, pid, kind in (
+        (platform.node(), ended.pid, "stopped"),
+        (platform.node(), os.getpid(), "running"),
+        # Of another machine's processes nothing is known here.
+        ("node07", ended.pid, "running"),
+    ):
+        log.write_text(begin.format(host, pid) + "select: 3/6\n")
+        assert state_of(chain, running=True) == State(kind, chain[0]), host
+        assert state_of(chain, running=False) == State("stopped", chain[0])
 
 
 def test_the_end_of_a_log_is_shown(tmp_path):

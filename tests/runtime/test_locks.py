@@ -1,6 +1,9 @@
+import errno
 import fcntl
 import multiprocessing
 import os
+import platform
+import shutil
 import signal
 import time
 
@@ -8,7 +11,8 @@ import pytest
 
 from grads.runtime import locks
 from grads.runtime.errors import GradsError
-from grads.runtime.locks import lock_study, scratch_folder, study_holder
+from grads.runtime.locks import Holder, lock_study, scratch_folder, study_holder
+from grads.runtime.places import mount_of
 
 
 def _hold(folder, ready):
@@ -90,10 +94,10 @@ def test_what_a_scheduler_has_chosen_is_left_alone(chosen, monkeypatch):
 def test_the_holder_of_a_study_is_named_while_it_lives(tmp_path):
     assert study_holder(tmp_path) is None
     lock_study(tmp_path)
-    assert study_holder(tmp_path) == str(os.getpid())
+    assert study_holder(tmp_path) == Holder(os.getpid(), platform.node())
     locks._held.pop().close()
     # The file stays, with the number of a process that holds nothing any more.
-    assert (tmp_path / "study.lock").read_text().strip() == str(os.getpid())
+    assert str(os.getpid()) in (tmp_path / "study.lock").read_text()
     assert study_holder(tmp_path) is None
 
 
@@ -110,7 +114,7 @@ def test_asking_who_holds_a_study_does_not_take_it(tmp_path):
 def test_a_study_that_is_taken_over_names_its_new_holder(tmp_path):
     (tmp_path / "study.lock").write_text("123456789 and more\n")
     lock_study(tmp_path)
-    assert (tmp_path / "study.lock").read_text() == f"{os.getpid()}\n"
+    assert (tmp_path / "study.lock").read_text() == f"{os.getpid()} {platform.node()}\n"
     locks._held.pop().close()
 
 
@@ -153,3 +157,71 @@ def test_without_devices_nothing_is_taken(monkeypatch, tmp_path):
     locks.take_device_slot()
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK, errno.EIO])
+def test_a_file_system_without_locks_is_named_and_no_other_run(number, tmp_path, monkeypatch):
+    def flock(_handle, _kind):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    mount = str(mount_of(tmp_path).point)
+    (tmp_path / "study.lock").touch()
+
+    def work():
+        with scratch_folder(tmp_path / "cell", 1):
+            pytest.fail("it was entered")
+
+    for call in (lambda: lock_study(tmp_path), lambda: study_holder(tmp_path), work):
+        with pytest.raises(GradsError, match="GRADS_LOCKS=off") as caught:
+            call()
+        assert mount in str(caught.value)
+        assert "another" not in str(caught.value)
+    monkeypatch.setenv("GRADS_LOCKS", "off")
+    lock_study(tmp_path)
+    assert study_holder(tmp_path) is None
+    with scratch_folder(tmp_path / "cell", 1) as state:
+        assert state.is_dir()
+
+
+def test_locks_are_on_or_off(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADS_LOCKS", "no")
+    with pytest.raises(GradsError, match="GRADS_LOCKS=no"):
+        lock_study(tmp_path)
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(tmp_path, monkeypatch):
+    path, real, calls = tmp_path / "study.lock", fcntl.flock, []
+
+    def flock(handle, kind):
+        calls.append(kind)
+        if len(calls) == 1:
+            path.unlink()
+        real(handle, kind)
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    lock_study(tmp_path)
+    monkeypatch.setattr(locks.fcntl, "flock", real)
+    assert len(calls) == 2
+    assert study_holder(tmp_path).pid == os.getpid()
+    locks._held.pop().close()
+
+
+def test_scratch_that_is_removed_under_a_job_is_a_sentence(tmp_path):
+    folder = tmp_path / "cell"
+    with pytest.raises(GradsError, match="was removed"), scratch_folder(folder, 1) as state:
+        shutil.rmtree(folder)
+        (state / "checkpoint").write_text("half")
+    with scratch_folder(folder, 1) as state:
+        assert list(state.iterdir()) == []
+    with scratch_folder(folder, 1):
+        shutil.rmtree(folder)
+
+
+def test_the_note_names_the_machine_too(tmp_path):
+    (tmp_path / "study.lock").write_text("4711 node07\n")
+    with (tmp_path / "study.lock").open() as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        assert study_holder(tmp_path) == Holder(4711, "node07")
+        with pytest.raises(GradsError, match="process 4711 on node07"):
+            lock_study(tmp_path)

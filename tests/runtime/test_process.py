@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from grads.runtime.files import read_json
+from grads.runtime.places import mount_of
 
 JOB = """
 from grads.runtime.process import job
 from grads.runtime.errors import GradsError
 from types import SimpleNamespace
 snakemake = SimpleNamespace(
-    rule="r", log=[{log!r}], threads=3, params={{"n": 1}}, resources={{}}, input=[], output=[{output!r}]
+    rule="r", log=[{log!r}], threads=3, params={{"n": 1}}, resources={{}}, input={inputs!r}, output=[{output!r}]
 )
 with job(snakemake, hub={hub}):
     import os
@@ -23,10 +24,12 @@ with job(snakemake, hub={hub}):
 """
 
 
-def run(body, log, hub=False, **environment):
-    log.parent.mkdir(exist_ok=True)
-    (log.parent / "made.json").touch()
-    script = JOB.format(log=str(log), output=str(log.parent / "made.json"), body=body, hub=hub)
+def run(body, log, hub=False, inputs=(), **environment):
+    folder = log.parent if not log.parent.is_file() else log.parent.parent
+    folder.mkdir(exist_ok=True)
+    (folder / "made.json").touch()
+    names = {"log": str(log), "output": str(folder / "made.json"), "inputs": list(inputs)}
+    script = JOB.format(body=body, hub=hub, **names)
     command = [sys.executable, "-c", script]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
 
@@ -65,6 +68,49 @@ def test_a_user_mistake_is_one_sentence_and_status_2(tmp_path):
     result = run("raise GradsError('data.jsonl:3: no key \"output\": add it')", tmp_path / "x.log")
     assert result.returncode == 2
     assert 'error: data.jsonl:3: no key "output": add it' in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise OSError(28, 'No space left on device')",
+        "raise RuntimeError('Error while serializing: I/O error: No space left on device (os error 28)')",
+        "from grads.runtime.files import write_text; os.fsync = lambda file: open('/dev/full', 'w').write('x' * 9999); "
+        "write_text(Path(snakemake.output[0]).parent / 'other.json', 'x')",
+    ],
+)
+def test_a_full_disk_is_one_sentence_that_names_it(tmp_path, body):
+    result = run(body, tmp_path / "x.log")
+    assert result.returncode == 2
+    (error,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
+    assert "no room is left" in error
+    assert f"mounted at {mount_of(tmp_path).point}" in error
+    assert "Traceback" not in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"made.json", "x.log"}
+
+
+@pytest.mark.parametrize(
+    "then", ["", "; raise KeyError('x')", "; Path(snakemake.input[0]).read_text()", "; sys.exit(0)"], ids=str
+)
+def test_an_input_that_is_removed_during_a_job_is_a_sentence(tmp_path, then):
+    (tmp_path / "input.json").touch()
+    body = f"import sys; Path(snakemake.input[0]).unlink(){then}"
+    result = run(body, tmp_path / "x.log", inputs=[str(tmp_path / "input.json")])
+    if "exit" in then:
+        assert result.returncode == 0
+        return
+    assert result.returncode == 2
+    assert f"error: {tmp_path / 'input.json'} was removed" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "made.manifest.json").exists()
+
+
+def test_a_log_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "logs").touch()
+    result = run("print('x')", tmp_path / "logs" / "x.log")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {tmp_path / 'logs'}")
     assert "Traceback" not in result.stderr
 
 

@@ -1,7 +1,6 @@
 # What all rules share: the study, its paths and cells, and the names that wildcards may take.
+import sys
 from dataclasses import replace
-
-from snakemake.exceptions import WorkflowError
 
 from grads.evaluate.metrics.registry import check_metrics
 from grads.methods.plan import arm_method, arm_needs, needs_moments, references, scorer_of
@@ -9,6 +8,8 @@ from grads.methods.registry import module_of
 from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
+from grads.runtime.progress import say_error
+from grads.runtime.supervisor import name_runner
 from grads.study.claims import read_claims
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells, cross_domains
@@ -18,6 +19,16 @@ from grads.study.names import check_files
 from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.published import read_published
 from grads.study.seeds import derive_seed
+
+# Jobs end when the process that starts them does, which is this one.
+name_runner()
+
+
+def refuse(error):
+    """Stop with a sentence alone: of an exception, Snakemake would print lines of the workflow, too."""
+    say_error(error)
+    sys.exit(2)
+
 
 try:
     for file in workflow.configfiles:
@@ -29,7 +40,7 @@ try:
     read_claims(STUDY)
     read_published(STUDY)
 except GradsError as error:
-    raise WorkflowError(str(error))
+    refuse(error)
 
 CELLS = cells(STUDY)
 PATHS = Paths(STUDY.study)

@@ -1,4 +1,6 @@
 # What rules take: inputs and parameters that depend on the study, and the items of the report.
+from snakemake.io import get_wildcard_names
+
 from grads.evaluate.metrics.registry import find_metric
 from grads.train.plan import strategy_needs
 
@@ -114,3 +116,23 @@ def shown(path, category, label, caption=None):
     """Return a file of the study as an item of the report; its caption is that of its own name if none is given."""
     path = PATHS.root / path
     return report(path, caption=f"../report/{caption or path.stem}.rst", category=category, labels={"show": label})
+
+
+def check_braces():
+    """Refuse paths of the user's own in which Snakemake would look for wildcards; it has no way to write them otherwise."""
+    general = [STUDY.general.text, *([STUDY.general.instructions] if STUDY.general.instructions else [])]
+    entries = [*STUDY.every_model.values(), *STUDY.encoders.values(), *STUDY.domains.values(), *general]
+    sources = [*(entry.source for entry in entries), *(task.data for task in STUDY.general.tasks.values())]
+    paths = [
+        *files_of(*sources),
+        *archives_of(*sources),
+        *(file for arm in STUDY.arms for file in arm_needs(STUDY, arm).files),
+    ]
+    paths += [task.yaml for task in STUDY.general.tasks.values() if task.yaml]
+    paths += [STUDY.claims] if isinstance(STUDY.claims, str) else []
+    for path in map(str, paths):
+        if get_wildcard_names(path):
+            refuse(f"{path}: a word in braces is a wildcard of Snakemake: rename the file, or the folder that it is in")
+
+
+check_braces()

@@ -8,7 +8,7 @@ def start_run():
     try:
         lock_study(PATHS.root)
     except GradsError as error:
-        raise WorkflowError(str(error))
+        refuse(error)
 
 
 def finish_run():

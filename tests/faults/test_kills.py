@@ -1,0 +1,149 @@
+"""A study that is killed thirty times, at any moment and anywhere, ends as if nobody had touched it."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from tests.workflow.conftest import Workspace
+
+KILLS = 30
+AT_START = 3
+SEED = 20260730
+# What a kill may hit: Snakemake, the process that works, or the one that watches it.
+VICTIMS = ("snakemake", "snakemake", "worker", "supervisor")
+ARMS = {
+    "untuned": {"method": "untuned"},
+    "full": {"method": "full"},
+    "random": {"method": "random", "ratios": ["0.5"]},
+    "grads": {"method": "grads", "ratios": ["0.5"]},
+}
+
+
+class Study:
+    """A small study in a copy of the repository."""
+
+    def __init__(self, folder):
+        self.workspace = Workspace(folder)
+        smoke = yaml.safe_load((folder / "config" / "smoke.yaml").read_text(encoding="utf-8"))
+        changes = {"study": "killed", "arms": ARMS, "domains": {"sums": smoke["domains"]["sums"]}}
+        smoke["general"].pop("instructions")
+        smoke.pop("claims")
+        (folder / "killed.yaml").write_text(yaml.safe_dump(smoke | changes), encoding="utf-8")
+        self.results = folder / "results" / "killed"
+
+    def start(self):
+        return subprocess.Popen(
+            self.workspace.command("--configfile", "killed.yaml", "--cores", "2"),
+            cwd=self.workspace.folder,
+            env=self.workspace.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def finish(self):
+        self.workspace.snakemake("--configfile", "killed.yaml", "--cores", "2")
+
+    def jobs(self):
+        """Return the processes of jobs: scripts that Snakemake put into its folder."""
+        scripts = str(self.workspace.folder / ".snakemake" / "scripts")
+        return [one for one in psutil.process_iter() if any(scripts in word for word in words_of(one))]
+
+    def files(self):
+        return {
+            str(path.relative_to(self.results)): path.read_bytes()
+            for folder in ("tables", "figures", "selections")
+            for path in sorted((self.results / folder).rglob("*"))
+            if path.is_file() and ".manifest." not in path.name
+        }
+
+
+def words_of(process):
+    try:
+        return process.cmdline() if process.status() != psutil.STATUS_ZOMBIE else []
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + 300
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
+
+
+def kill_one(study, run, draw, at_start):
+    """Kill a process of a run, and return which; nothing where the run came to its end before."""
+    seen, wanted = set(), 1 if at_start else draw.randint(1, 3)
+    while True:
+        jobs = study.jobs()
+        seen |= {one.pid for one in jobs}
+        if len(seen) >= wanted or run.poll() is not None:
+            break
+        time.sleep(0.01)
+    if not at_start:
+        time.sleep(draw.uniform(0.0, 4.0))
+    if run.poll() is not None:
+        return None
+    victim = "snakemake" if at_start else draw.choice(VICTIMS)
+    jobs = study.jobs()
+    pids = {one.pid for one in jobs}
+    inner = [one.pid for one in jobs if one.ppid() in pids]
+    outer = [one.pid for one in jobs if one.pid not in inner]
+    targets = {"snakemake": [run.pid], "worker": inner, "supervisor": outer}[victim]
+    if not targets:
+        return None
+    os.kill(draw.choice(targets), signal.SIGKILL)
+    return victim
+
+
+@pytest.mark.slow
+def test_thirty_kills_leave_no_trace(tmp_path):
+    for name in ("clean", "killed"):
+        (tmp_path / name).mkdir()
+    clean, killed = Study(tmp_path / "clean"), Study(tmp_path / "killed")
+    clean.finish()
+    draw, victims, run = random.Random(SEED), [], None
+    try:
+        while len(victims) < KILLS:
+            if run is None:
+                run = killed.start()
+            victim = kill_one(killed, run, draw, at_start=len(victims) % (KILLS // AT_START) == 0)
+            victims += [victim] if victim else []
+            if victim == "snakemake":
+                run.wait()
+                wait_for(lambda: not killed.jobs(), "jobs outlive their Snakemake")
+            if run.poll() is not None:
+                if victim is None and (killed.results / "tables").is_dir():
+                    # It was done: let some of it be made again.
+                    shutil.rmtree(killed.results / "runs")
+                run = None
+        if run is not None:
+            run.kill()
+            run.wait()
+        wait_for(lambda: not killed.jobs(), "jobs outlive their Snakemake")
+    finally:
+        if run is not None:
+            run.kill()
+    assert set(victims) == set(VICTIMS)
+    killed.finish()
+    assert killed.jobs() == []
+    found, expected = killed.files(), clean.files()
+    assert found.keys() == expected.keys()
+    # Seconds differ from run to run, and what is computed of them.
+    assert {name for name in expected if found[name] != expected[name]} <= {
+        *(f"tables/cost{suffix}" for suffix in (".csv", ".md", ".tex", ".html")),
+        *(f"figures/efficiency{suffix}" for suffix in (".svg", ".pdf")),
+    }
+    costs = [pd.read_csv(study.results / "tables" / "cost.csv") for study in (clean, killed)]
+    same = [column for column in costs[0] if "seconds" not in column and "hours" not in column]
+    pd.testing.assert_frame_equal(costs[0][same], costs[1][same])
+    assert not [path for path in killed.results.rglob("*") if ".part" in path.name or "checkpoint-" in path.name]
