@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError
-from grads.runtime.manifest import write_manifests
+from grads.runtime.manifest import begin_artefacts, read_inputs, write_manifests
 from grads.runtime.progress import say
 
+# Where every file that a job reads was made by another one.
+RESULTS = Path("results")
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
@@ -27,8 +29,9 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
 
     It asks to die with its parent, copies what it prints to the job's log, limits numeric libraries to its threads (so
     call it before importing them), keeps Hugging Face libraries off the network, unless it is there to fetch from the
-    `hub`, and their bars off the log, and turns a `GradsError` into its sentence and exit status 2. What is finished
-    gets its manifest.
+    `hub`, and their bars off the log, and turns a `GradsError` into its sentence and exit status 2. What it reads is
+    checked against what its makers recorded, and files from outside against the parameter `contents`: their SHA-256
+    when the job was planned. What is finished gets its manifest.
     """
     started = time.time()
     die_with_parent()
@@ -36,7 +39,10 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     _limit_threads(snakemake.threads)
     settle_libraries(hub)
     try:
+        inputs = read_inputs(snakemake.input, snakemake.params.get("contents") or {}, RESULTS)
+        begin_artefacts(snakemake.output)
         yield
+        inputs.check_unchanged()
     except GradsError as error:
         say(f"error: {error}")
         raise SystemExit(2) from None
@@ -44,7 +50,7 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     for name in ("micro_batch", "token_budget"):
         if (asked := snakemake.resources.get(name)) is not None:
             settings[name] = asked
-    write_manifests(snakemake.output, snakemake.input, settings, started)
+    write_manifests(snakemake.output, inputs.sha256, settings, started)
 
 
 def settle_libraries(hub: bool = False) -> None:
