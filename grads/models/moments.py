@@ -95,7 +95,7 @@ def load_moments(path: Path) -> Moments:
             (float(header["beta1"]), float(header["beta2"])),
             float(header["epsilon"]),
         )
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise GradsError(f"{path} holds no moments of an adapter ({error}): run its preliminary epoch again") from None
 
 
