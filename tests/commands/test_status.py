@@ -29,6 +29,13 @@ def test_a_cell_goes_from_waiting_to_done(chain):
     assert state_of(chain, running=True) == State("done")
 
 
+def test_a_cell_whose_artefact_is_damaged_is_not_done(chain):
+    for step in chain:
+        step.output.touch()
+    assert state_of(chain, running=False) == State("done")
+    assert state_of(chain, False, {chain[1].output}) == State("damaged", chain[1])
+
+
 def test_the_end_of_a_log_is_shown(tmp_path):
     log = tmp_path / "a.log"
     log.write_text("".join(f"line {n}\n\n" for n in range(20)) + "error: no\n")

@@ -9,6 +9,7 @@ from grads.methods.registry import module_of
 from grads.plan import arm_stores, check_arms, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
+from grads.study.artefacts import refuse_damaged
 from grads.study.claims import read_claims
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells, cross_domains
@@ -28,6 +29,9 @@ try:
     check_files(STUDY)
     read_claims(STUDY)
     read_published(STUDY)
+    # Jobs, whose processes read these files as well, check what each of them reads.
+    if workflow.is_main_process:
+        refuse_damaged(STUDY)
 except GradsError as error:
     raise WorkflowError(str(error))
 
