@@ -22,10 +22,12 @@ from grads.probe.encoder import probe_encoder
 from grads.probe.store import read_store
 from grads.probe.trajectory import TrajectoryLosses
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_json, sha256_file, write_json
+from grads.runtime.files import read_object, write_json
+from grads.runtime.manifest import verified
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
+from grads.study.contents import contents, own_files
 from grads.study.measures import ADAM_FEATURES, FEATURES
 from grads.study.paths import store_point
 from grads.study.ratios import AUTO
@@ -67,7 +69,7 @@ class Workbench:
     @cached_property
     def origin(self) -> dict[str, Any]:
         """Return where the model comes from, as it is found: with the commit, if it is the hub's."""
-        return self.source.model_dump() if self.fetched is None else read_json(self.fetched / COMMIT)
+        return self.source.model_dump() if self.fetched is None else read_object(self.fetched / COMMIT)
 
     def described(self) -> dict[str, Any]:
         """Return all settings, for manifests."""
@@ -78,6 +80,17 @@ class Workbench:
         parts = {name: getattr(settings, name).model_dump() for name in ("training", "probe")}
         return {**asked, "format": self.form.model_dump(), **parts}
 
+    def inputs(self, trained: Path | None = None) -> dict[str, str]:
+        """Return the SHA-256 of what a command reads, by path: of the model, the data and a trained model.
+
+        Call it before the work. The data are somebody's own, also where `grads select` wrote them first.
+
+        Raises:
+            GradsError: the trained model is not what `grads train` wrote.
+        """
+        found = {str(self.model): verified(self.model), str(self.data): self.parts.fingerprints.sha256(self.data)}
+        return found if trained is None else found | {str(trained): verified(trained)}
+
     def seed(self, purpose: str) -> int:
         """Return the seed of one purpose; names of files play no part in it."""
         return derive_seed(self.settings.seed, "", "", purpose)
@@ -87,7 +100,7 @@ class Workbench:
         """Return the prepared model."""
         # A branch and the commit that it was at are one model.
         hub = isinstance(self.source, HubSource)
-        source = [self.origin["id"], self.origin["commit"]] if hub else _fingerprint(Path(self.origin["path"]))
+        source = [self.origin["id"], self.origin["commit"]] if hub else self._known_by(self.origin["path"])
         key = {"source": source, "code": code_version("grads.models.prepare")}
         return self.parts.part("model", key, lambda out: prepare_model(self.source, self.fetched, out))
 
@@ -96,7 +109,8 @@ class Workbench:
         """Return the file of records; `counts.json` beside it says what was left out."""
         code = code_version("grads.data.layouts", "grads.data.records")
         # Equal bytes are not equal rows: the suffix says how they are read.
-        key: dict[str, Any] = {"data": sha256_file(self.data), "suffix": self.data.suffix.lower(), "code": code}
+        (data,) = contents([self.data], self.parts.fingerprints).values()
+        key: dict[str, Any] = {"data": data, "suffix": self.data.suffix.lower(), "code": code}
         key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
         key["metadata"] = self.settings.metadata
         return self.parts.part("records", key, self._write_records) / "records.parquet"
@@ -113,7 +127,7 @@ class Workbench:
 
     def counts(self) -> dict[str, int]:
         """Return how many records were read, empty and duplicate."""
-        return read_json(self.records.with_name("counts.json"))
+        return read_object(self.records.with_name("counts.json"))
 
     @cached_property
     def form(self) -> Format:
@@ -202,7 +216,7 @@ class Workbench:
 
     def _encoder(self, name: str) -> Path:
         source = FileSource(kind="file", path=self.settings.encoders[name])
-        made_by = {"source": _fingerprint(Path(source.path)), "code": code_version("grads.models.prepare_encoder")}
+        made_by = {"source": self._known_by(source.path), "code": code_version("grads.models.prepare_encoder")}
         encoder = self.parts.part("encoder", made_by, lambda out: prepare_encoder(source, None, out))
         tokens = self.store("tokens")
         key = {"encoder": encoder.name, "tokens": tokens.parent.name, "probe": self._probe}
@@ -251,7 +265,7 @@ class Workbench:
         others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
         key |= {"records": self.records.parent.name if needs.texts else None}
-        key |= {"files": {file: sha256_file(Path(file)) for file in needs.files}}
+        key |= {"files": contents(needs.files, self.parts.fingerprints)}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
         key |= {"code": code_version("grads.methods.stage", module_of(name))}
@@ -264,6 +278,11 @@ class Workbench:
             select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet", files)
 
         return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
+
+    def _known_by(self, folder: str) -> list[list[str]]:
+        """Return the names and the SHA-256 of a model's files, wherever the folder lies."""
+        found = contents(own_files(folder), self.parts.fingerprints)
+        return [[Path(path).name, sha256] for path, sha256 in found.items()]
 
     def _key(self, *modules: str) -> dict[str, Any]:
         """Return the key of what is made of the tokenised records by the code of some modules."""
@@ -282,9 +301,3 @@ class Workbench:
         """Return the key of the preliminary epoch; its micro-batch is the machine's, and `training.json` has it."""
         key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump(exclude={"epochs"})}
         return key | {"seed": self.settings.seed}
-
-
-def _fingerprint(path: Path) -> list[Any]:
-    """Return names, sizes and times of a model's files: reading 30 GB to know them again would take minutes."""
-    files = [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.is_file())
-    return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]

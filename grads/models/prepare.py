@@ -19,10 +19,10 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from grads.data.archives import open_member
-from grads.data.hub import KEPT
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 from grads.study.config import ArchiveSource, FileSource, HubSource, TinySource
+from grads.study.sources import KEPT
 
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHATML = (

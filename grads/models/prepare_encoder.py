@@ -6,10 +6,10 @@ from pathlib import Path
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from grads.data.archives import read_folder
-from grads.data.hub import KEPT
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 from grads.study.config import ArchiveSource, FileSource
+from grads.study.sources import KEPT
 
 
 def prepare_encoder(source: FileSource | ArchiveSource, archive_path: Path | str | None, out: Path | str) -> None:

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from grads.study.section import Section
 
+# The files of a model's folder that are ever read: no pickled weights, and no code.
+KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
