@@ -27,7 +27,8 @@ def join_shards(folders: Sequence[Path], out: Path) -> None:
     stores = [read_store(folder) for folder in folders]
     for store in stores:
         with reading(store.folder / META):
-            _number, _count, _key = *store.meta["shard"], store.meta["key"]
+            _number, _count = store.meta["shard"]
+            _key = store.meta["key"]
     stores.sort(key=lambda store: store.meta["shard"])
     first, count = stores[0], stores[0].meta["shard"][1]
     for number, store in enumerate(stores):
