@@ -20,13 +20,13 @@ def write_predictions(bench: Workbench, trained: Path | None, evaluation: Evalua
     started = time.time()
     if trained is not None:
         check_trained(bench.model, trained)
+    made_from = bench.inputs(trained)
     generation = Generation(max_new_tokens=limit)
     limits = (0, bench.settings.training.max_length)
     # Without a general part there are neither tasks nor texts.
     settings = EvaluationSettings(bench.form, generation, evaluation, {}, Path(), *limits)
     cell = EvaluationCell("evaluate", trained, bench.records, out, None)
     evaluate_cells(bench.model, [cell], settings)
-    made_from = [bench.model, bench.data, *([trained] if trained else [])]
     shaped_by = {"generation": generation.model_dump(), "evaluation": evaluation.model_dump()}
     write_manifests([out], made_from, bench.described() | shaped_by, started)
     say(f"predictions: {out}")

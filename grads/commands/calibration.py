@@ -12,7 +12,7 @@ from grads.data.records import Record, load_records, write_records
 from grads.evaluate.generation import generate
 from grads.models.load import load_model, load_tokenizer
 from grads.probe.measure import measure
-from grads.runtime.files import digest, read_json, write_json
+from grads.runtime.files import digest, read_object, reading, write_json
 from grads.runtime.manifest import environment
 from grads.runtime.progress import Progress, say
 from grads.study.config import Study
@@ -45,12 +45,13 @@ def calibrate(study: Study, model: str, domain: str) -> Calibration:
     device = [machine[name] for name in ("device", "processor", "instructions")]
     key = digest([model, *device, *(part.model_dump() for part in settings)], 16)
     path = Paths(study.study).root / "calibration.json"
-    known: dict[str, Any] = read_json(path) if path.is_file() else {}
+    known = read_object(path) if path.is_file() else {}
     if key not in known:
         say(f"plan: measuring how fast {model} is on this device, once")
         known[key] = asdict(_measure(study, model, domain))
         write_json(path, known)
-    return Calibration(**known[key])
+    with reading(path):
+        return Calibration(**known[key])
 
 
 def _measure(study: Study, model: str, domain: str) -> Calibration:
@@ -103,7 +104,7 @@ def _training(study: Study, model: str, folder: Path, records: list[Record]) -> 
             epochs=1,
         )
         train_cells([cell], folder, study.every_model[model].format, study.training, MICRO_BATCH)
-        summary = read_json(place / "training.json")
+        summary = read_object(place / "training.json")
         size = sum(file.stat().st_size for file in (place / "adapter").iterdir())
     return summary["seconds"] / summary["tokens"], size, time.monotonic() - started - summary["seconds"]
 

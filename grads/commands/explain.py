@@ -49,8 +49,7 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
     Raises:
         GradsError: the data are not prepared, or no record or more than one has such an id.
     """
-    import pandas as pd
-
+    from grads.data.frames import read_frame
     from grads.study.paths import Paths
 
     found = []
@@ -59,7 +58,7 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
             path = Paths(study.study).records(domain, split)
             if not path.is_file():
                 raise GradsError(f"{path} is not there: run the study first, its data at least")
-            frame = pd.read_parquet(path)
+            frame = read_frame(path, needed=["id"])
             rows = frame[frame["id"].str.startswith(id_)]
             found += [(domain, split, row) for row in rows.to_dict("records")]
     if not found:
@@ -70,14 +69,13 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def _show_signals(study: "Study", model: str, domain: str, id_: str) -> None:
-    import pandas as pd
-
+    from grads.data.frames import read_frame
     from grads.study.paths import OTHERS, Paths
 
     for store in sorted(Paths(study.study).store(model, domain, "tokens").parent.glob("*/signals.parquet")):
         if store.parent.name.endswith(OTHERS):
             continue
-        frame = pd.read_parquet(store)
+        frame = read_frame(store, needed=["id"])
         rows = frame[frame["id"] == id_].drop(columns="id").to_dict("records")
         point = f"{model} {store.parent.name}"
         if not rows:
@@ -90,9 +88,9 @@ def _show_signals(study: "Study", model: str, domain: str, id_: str) -> None:
 
 def _why_missing(store: Path, id_: str) -> str:
     from grads.probe.store import META
-    from grads.runtime.files import read_json
+    from grads.runtime.files import read_object
 
-    if (store / META).is_file() and id_ in read_json(store / META).get("left_out", ()):
+    if (store / META).is_file() and id_ in read_object(store / META).get("left_out", ()):
         return "left out: one of its signals is no finite number"
     return "not eligible (too long, or its prompt fills the limit)"
 
@@ -105,8 +103,7 @@ def _shown(value: Any) -> str:
 
 
 def _show_selections(study: "Study", model: str, domain: str, id_: str) -> None:
-    import pandas as pd
-
+    from grads.data.selections import read_selection
     from grads.study.grid import cells
     from grads.study.paths import Paths
 
@@ -118,7 +115,7 @@ def _show_selections(study: "Study", model: str, domain: str, id_: str) -> None:
         if not path.is_file():
             typer.echo(f"{name}: not selected yet")
             continue
-        frame = pd.read_parquet(path)
+        frame = read_selection(path)
         for row in frame[frame["id"] == id_].to_dict("records"):
             kept = "kept" if row["kept"] else "not kept"
             typer.echo(f"{name}: {kept}, rank {row['rank']} of {len(frame)}, score {_shown(row['score'])}")

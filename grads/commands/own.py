@@ -101,10 +101,11 @@ def train(
     from grads.runtime.manifest import write_manifests
 
     started, summary = time.time(), out.with_name(f"{out.name}.training.json")
+    made_from = bench.inputs()
     read = {name: read_store(bench.store(name, measures)) for name, measures in stores.items()}
     chosen: dict[str, Any] = {"strategy": strategy, "strategy_parameters": parameters}
     bench.train("training", out, summary, **chosen, stores=read)
-    write_manifests([out, summary], [bench.model, bench.data], bench.described() | chosen, started)
+    write_manifests([out, summary], made_from, bench.described() | chosen, started)
     say(f"trained: {out}")
 
 
@@ -207,12 +208,12 @@ def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[li
 def _measure(predictions: Path, names: list[str], setting: "Setting", out: Path) -> None:
     """Compute metrics, write them, and print one line each."""
     from grads.evaluate.metrics.compute import LENGTHS, compute_metrics
-    from grads.runtime.files import read_json, read_jsonl
+    from grads.runtime.files import read_jsonl, read_object
 
     rows = read_jsonl(predictions)
     beside = [name for name in LENGTHS if rows and all(name in row for row in rows)]
     compute_metrics(predictions, names, out, setting, beside)
-    found = read_json(out)
+    found = read_object(out)
     for name in names:
         signature = found[name].get("signature", "")
         typer.echo(f"{name}  {found[name]['value']:.4f}  n={found[name]['n']}  {signature}".rstrip())

@@ -11,8 +11,9 @@ from typing import Any
 
 from grads.data.hub import COMMIT, fetch_model
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, digest, read_json
-from grads.runtime.manifest import write_manifests
+from grads.runtime.files import atomic_path, digest, read_object
+from grads.runtime.fingerprints import Fingerprints
+from grads.runtime.manifest import manifest_of, verified, write_manifests
 from grads.runtime.process import die_with_parent, settle_libraries
 from grads.runtime.progress import say
 from grads.study.code import code_version
@@ -24,12 +25,13 @@ class Parts:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.fingerprints = Fingerprints(folder / "fingerprints.json")
         self._known: set[Path] = set()
 
     def part(self, name: str, key: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """Return the folder `name-<hash of key>`, after making it if it is not there."""
         path = self.folder / f"{name}-{digest(key, 12)}"
-        if path.is_dir():
+        if path.exists() and self._is_whole(path):
             if path not in self._known:
                 say(f"{name}: there already, {path}")
             self._known.add(path)
@@ -41,6 +43,21 @@ class Parts:
         write_manifests([path], [], {"part": name, **key}, started)
         self._known.add(path)
         return path
+
+    def _is_whole(self, path: Path) -> bool:
+        """Return whether a part can be used; one that lost its manifest, or was killed before it got one, cannot.
+
+        Raises:
+            GradsError: the part is not what was made.
+        """
+        if path in self._known:
+            return True
+        if manifest_of(path) is None:
+            say(f"{path} has no manifest beside it, so that nobody knows whether it is whole: it is made again")
+            return False
+        verified(path, self.fingerprints)
+        self.fingerprints.save()
+        return True
 
 
 def fetched_model(parts: Parts, source: HubSource) -> Path:
@@ -54,7 +71,7 @@ def fetched_model(parts: Parts, source: HubSource) -> Path:
         folder = parts.part("hub", key, lambda out: _fetch_apart(source, out / "model")) / "model"
     except GradsError as error:
         raise GradsError(f"--model: there is no folder or file {source.id}, and {error}") from None
-    say(f"{source.id} at {source.revision}: commit {read_json(folder / COMMIT)['commit']}")
+    say(f"{source.id} at {source.revision}: commit {read_object(folder / COMMIT)['commit']}")
     return folder
 
 

@@ -121,7 +121,8 @@ def evaluation_work(study: "Study", tests: int, general_tokens: int) -> Work:
 def plan(config: Config) -> None:
     """Show what a study takes before it runs: cells, jobs, passes, hours on this device, disk.
 
-    Prepares its data and models if they are not there, and measures a few passes of each model once.
+    Prepares its data and models where they are not there or not this config's, and measures a few passes of each model
+    once.
 
     \b
     Example:
@@ -153,22 +154,33 @@ def _snakemake(config: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", str(config)]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode != 0:
-        last = [line for line in result.stdout.splitlines() if line.strip()][-12:]
-        raise GradsError(f"snakemake failed, saying: {' | '.join(last)}"[:1500])
+        raise GradsError(_said(result.stdout))
     return result.stdout
 
 
+def _said(printed: str) -> str:
+    """Return the one sentence of what a failed Snakemake printed: a job's error, or what it says of the workflow."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    for line in lines:
+        if line.startswith("error: "):
+            return line.removeprefix("error: ")
+    for number, line in enumerate(lines[:-1]):
+        if line.startswith("WorkflowError"):
+            return lines[number + 1]
+    return f"snakemake failed, saying: {' | '.join(lines[-12:])}"[:1500]
+
+
 def _prepare(study: "Study", config: Path) -> None:
-    """Have data, models and token counts made, which all else follows from."""
+    """Have data, models and token counts made, which all else follows from, as this config asks for them."""
     from grads.runtime.progress import say
     from grads.study.paths import Paths
 
     paths = Paths(study.study)
     wanted = [paths.store(model, domain, "tokens") for model in _used_models(study) for domain in study.domains]
     wanted.append(paths.general("text.jsonl"))
-    if not all(path.exists() for path in wanted):
-        say("plan: preparing data and models")
-        _snakemake(config, *map(str, wanted))
+    say("plan: preparing data and models, where they are not there or not this config's")
+    # Snakemake knows which are out of date.
+    _snakemake(config, *map(str, wanted))
 
 
 def _used_models(study: "Study") -> list[str]:
@@ -231,31 +243,36 @@ def _works(study: "Study", model: str, general: int) -> dict[str, Work]:
 
 
 def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
+    from grads.data.frames import frame_rows
 
-    return pq.read_metadata(path).num_rows
+    return frame_rows(path)
 
 
 def _tokens(study: "Study", model: str, domain: str) -> int:
     """Return the tokens of all eligible training records of a domain."""
-    from grads.probe.store import META
-    from grads.runtime.files import read_json
+    from grads.probe.store import META, read_meta
+    from grads.runtime.files import reading
     from grads.study.paths import Paths
 
-    return read_json(Paths(study.study).store(model, domain, "tokens") / META)["tokens"]
+    store = Paths(study.study).store(model, domain, "tokens")
+    meta = read_meta(store)
+    with reading(store / META):
+        return int(meta["tokens"])
 
 
 def _general_tokens(study: "Study") -> int:
     """Return about how many tokens the general part reads: each choice with its question, and the texts."""
-    from grads.runtime.files import read_jsonl
+    from grads.runtime.files import read_jsonl, reading
     from grads.study.paths import Paths
 
     tokens = study.general.text.sample * study.general.text.max_tokens
     for task in study.general.tasks:
-        for row in read_jsonl(Paths(study.study).general(f"{task}.jsonl")):
-            question = len(row["question"]) + len(row.get("passage", ""))
-            choices = row.get("choices", [row.get("answer", "")])
-            tokens += sum(question + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
+        path = Paths(study.study).general(f"{task}.jsonl")
+        for row in read_jsonl(path):
+            with reading(path):
+                question = len(row["question"]) + len(row.get("passage", ""))
+                choices = row.get("choices", [row.get("answer", "")])
+                tokens += sum(question + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
     return tokens
 
 

@@ -113,10 +113,9 @@ def _print_spent(out: Path, tokens_store: Path, counts: dict[str, int]) -> None:
         tokens_store: the store `tokens` of the same records.
         counts: of the records that were read, and of those that are empty or duplicates.
     """
-    from grads.probe.store import META
-    from grads.runtime.files import read_json
+    from grads.probe.store import read_meta
 
-    meta, eligible = read_json(out / META), read_json(tokens_store / META)
+    meta, eligible = read_meta(out), read_meta(tokens_store)
     tokens = eligible["tokens"]
     seconds = meta.get("seconds_measuring", meta["seconds"])
     records, left_out = meta["records"], len(meta.get("left_out", ()))

@@ -1,6 +1,7 @@
 """`grads status`: which cells are done, and why the others are not."""
 
 import platform
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ WITHOUT_A_WORD = (
     "ended without a word: it was killed together with the process that watches it, with Snakemake itself, say, or by "
     "a cluster for its memory or time (`sacct` tells)"
 )
+KINDS = ("done", "running", "waiting", "failed", "stopped", "damaged")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Step:
 
 @dataclass(frozen=True)
 class State:
-    """How far a cell is: `done`, `waiting`, `running`, `failed` or `stopped`, and the step at which it is so."""
+    """How far a cell is, one of KINDS, and the step at which it is so.
+
+    A cell is damaged where what it was made of, or what it left, is no longer what jobs wrote.
+    """
 
     kind: str
     step: Step | None = None
@@ -125,12 +130,15 @@ def _selection_steps(study: "Study", cell: "Cell") -> list[Step]:
     return [Step("select", paths.selection(cell), paths.root / "logs" / "select" / f"{cell}.log")]
 
 
-def state_of(found: list[Step], running: bool) -> State:
-    """Return how far a cell is, given its jobs and whether a run holds the study.
+def state_of(found: list[Step], running: bool, damaged: Collection[Path] = ()) -> State:
+    """Return how far a cell is, given its jobs, whether a run holds the study, and which artefacts are damaged.
 
     A job whose output is missing and whose log is there has failed if the log says so; otherwise it runs, or was
     stopped before it could say anything: killed with the process that watches it.
     """
+    for step in found:
+        if step.output in damaged:
+            return State("damaged", step)
     missing = [step for step in found if not step.output.exists()]
     # Only the last output says that a cell is done: what came before may have been removed since.
     if not missing or found[-1] not in missing:
@@ -168,19 +176,24 @@ def status(config: Config) -> None:
     from collections import Counter
 
     from grads.runtime.locks import study_holder
+    from grads.study.artefacts import damaged
     from grads.study.grid import cells
     from grads.study.load import read_study
     from grads.study.paths import Paths
 
     study = read_study(config)
     holder = study_holder(Paths(study.study).root)
-    states = {cell: state_of(steps(study, cell), holder is not None) for cell in cells(study)}
+    broken = damaged(study)
+    artefacts = {damage.artefact for damage in broken}
+    states = {cell: state_of(steps(study, cell), holder is not None, artefacts) for cell in cells(study)}
     counts = Counter(state.kind for state in states.values())
-    parts = [f"{counts[kind]} {kind}" for kind in ("done", "running", "waiting", "failed", "stopped") if counts[kind]]
+    parts = [f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]]
     typer.echo(f"{study.study}: {', '.join(parts)} of {len(states)} cells" + (f"; {holder} runs" if holder else ""))
     for cell, state in states.items():
         if state.step is not None:
             typer.echo(f"{state.kind:8} {cell}  at {state.step.rule}")
+    for damage in broken:
+        typer.echo(f"\ndamaged: {damage}")
     _explain_failures(states)
 
 

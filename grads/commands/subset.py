@@ -8,12 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from grads.commands.workbench import Workbench
 from grads.data.layouts import rows_by_id
+from grads.data.selections import read_counts, read_selection
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, read_json, write_text
+from grads.runtime.files import atomic_path, write_text
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
 
@@ -32,9 +31,10 @@ def write_subset(
     # Before the work, so that a row that cannot be written is not found after it.
     rows = rows_by_id(bench.data, bench.settings.fields)
     lines = {id_: (number, _line(row, f"{bench.data}, record {number}")) for id_, (number, row) in rows.items()}
+    made_from = bench.inputs(model=bench.read_model(method, parameters, ratio))
     selection = bench.selection(method, parameters, ratio)
-    meta = read_json(selection.with_suffix(".json"))
-    table = pd.read_parquet(selection)
+    meta = read_counts(selection)
+    table = read_selection(selection)
     table.insert(0, "record", [lines[id_][0] for id_ in table["id"]])
     table = table.sort_values("record")
     scores = out.with_suffix(".scores.csv")
@@ -42,7 +42,6 @@ def write_subset(
     with atomic_path(scores) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
-    made_from = [bench.data, bench.read_model(method, parameters, ratio)]
     write_manifests([out, scores], made_from, settings, started)
     counts = bench.counts()
     over_length = counts["read"] - counts["empty"] - counts["duplicate"] - meta["eligible"]

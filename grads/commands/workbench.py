@@ -22,10 +22,12 @@ from grads.probe.encoder import probe_encoder
 from grads.probe.store import read_store
 from grads.probe.trajectory import TrajectoryLosses
 from grads.runtime.errors import GradsError
-from grads.runtime.files import digest, read_json, sha256_file, write_json
+from grads.runtime.files import digest, read_object, write_json
+from grads.runtime.manifest import verified
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
+from grads.study.contents import contents, own_files
 from grads.study.measures import ADAM_FEATURES, FEATURES
 from grads.study.paths import store_point
 from grads.study.ratios import AUTO
@@ -68,7 +70,7 @@ class Workbench:
     @cached_property
     def origin(self) -> dict[str, Any]:
         """Return where the model comes from, as it is found: with the commit, if it is the hub's."""
-        return self.source.model_dump() if self.fetched is None else read_json(self.fetched / COMMIT)
+        return self.source.model_dump() if self.fetched is None else read_object(self.fetched / COMMIT)
 
     def described(self) -> dict[str, Any]:
         """Return all settings, for manifests."""
@@ -78,6 +80,20 @@ class Workbench:
         asked["metadata"] = settings.metadata
         parts = {name: getattr(settings, name).model_dump() for name in ("training", "probe")}
         return {**asked, "format": self.form.model_dump(), **parts}
+
+    def inputs(self, trained: Path | None = None, model: Path | None = None) -> dict[str, str]:
+        """Return the SHA-256 of what a command reads, by path: of the model, the data and a trained model.
+
+        `model` is the prepared model, or its tokenizer alone where nothing else of it is read.
+
+        Call it before the work. The data are somebody's own, also where `grads select` wrote them first.
+
+        Raises:
+            GradsError: the trained model is not what `grads train` wrote.
+        """
+        model = model or self.model
+        found = {str(model): verified(model), str(self.data): self.parts.fingerprints.sha256(self.data)}
+        return found if trained is None else found | {str(trained): verified(trained)}
 
     def seed(self, purpose: str) -> int:
         """Return the seed of one purpose; names of files play no part in it."""
@@ -99,7 +115,7 @@ class Workbench:
     def _model_key(self) -> dict[str, Any]:
         # A branch and the commit that it was at are one model.
         hub = isinstance(self.source, HubSource)
-        source = [self.origin["id"], self.origin["commit"]] if hub else _fingerprint(Path(self.origin["path"]))
+        source = [self.origin["id"], self.origin["commit"]] if hub else self._known_by(self.origin["path"])
         return {"source": source, "code": code_version("grads.models.prepare")}
 
     @cached_property
@@ -107,7 +123,8 @@ class Workbench:
         """Return the file of records; `counts.json` beside it says what was left out."""
         code = code_version("grads.data.layouts", "grads.data.records")
         # Equal bytes are not equal rows: the suffix says how they are read.
-        key: dict[str, Any] = {"data": sha256_file(self.data), "suffix": self.data.suffix.lower(), "code": code}
+        (data,) = contents([self.data], self.parts.fingerprints).values()
+        key: dict[str, Any] = {"data": data, "suffix": self.data.suffix.lower(), "code": code}
         key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
         key["metadata"] = self.settings.metadata
         return self.parts.part("records", key, self._write_records) / "records.parquet"
@@ -124,7 +141,7 @@ class Workbench:
 
     def counts(self) -> dict[str, int]:
         """Return how many records were read, empty and duplicate."""
-        return read_json(self.records.with_name("counts.json"))
+        return read_object(self.records.with_name("counts.json"))
 
     @cached_property
     def form(self) -> Format:
@@ -214,7 +231,7 @@ class Workbench:
 
     def _encoder(self, name: str) -> Path:
         source = FileSource(kind="file", path=self.settings.encoders[name])
-        made_by = {"source": _fingerprint(Path(source.path)), "code": code_version("grads.models.prepare_encoder")}
+        made_by = {"source": self._known_by(source.path), "code": code_version("grads.models.prepare_encoder")}
         encoder = self.parts.part("encoder", made_by, lambda out: prepare_encoder(source, None, out))
         tokens = self.store("tokens")
         key = {"encoder": encoder.name, "tokens": tokens.parent.name, "probe": self._probe}
@@ -277,7 +294,7 @@ class Workbench:
         others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
         key |= {"records": self.records.parent.name if needs.texts else None}
-        key |= {"files": {file: sha256_file(Path(file)) for file in needs.files}}
+        key |= {"files": contents(needs.files, self.parts.fingerprints)}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
         key |= {"code": code_version("grads.methods.stage", module_of(name))}
@@ -290,6 +307,11 @@ class Workbench:
             select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet", files)
 
         return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
+
+    def _known_by(self, folder: str) -> list[list[str]]:
+        """Return the names and the SHA-256 of a model's files, wherever the folder lies."""
+        found = contents(own_files(folder), self.parts.fingerprints)
+        return [[Path(path).name, sha256] for path, sha256 in found.items()]
 
     def _key(self, *modules: str) -> dict[str, Any]:
         """Return the key of what is made of the tokenised records by the code of some modules."""
@@ -312,9 +334,3 @@ class Workbench:
         """Return the key of the preliminary epoch; its micro-batch is the machine's, and `training.json` has it."""
         key = self._key("grads.train.stage") | {"training": self.settings.training.model_dump(exclude={"epochs"})}
         return key | {"seed": self.settings.seed}
-
-
-def _fingerprint(path: Path) -> list[Any]:
-    """Return names, sizes and times of a model's files: reading 30 GB to know them again would take minutes."""
-    files = [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.is_file())
-    return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]

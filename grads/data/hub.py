@@ -10,10 +10,9 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, link_or_copy, write_json
 from grads.runtime.progress import say
 from grads.study.config import HubDataSource, HubSource
+from grads.study.sources import KEPT
 
-# What is kept of a model, no pickled weights and no code, and which files of a data set are fetched.
-TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-KEPT = ("*.safetensors", *TEXTS)
+# Which files of a data set are fetched.
 DATA_FILES = tuple(f"*{suffix}{zipped}" for suffix in (".parquet", ".jsonl", ".json", ".csv") for zipped in ("", ".gz"))
 COMMIT = "commit.json"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from grads.data.records import Record
 from grads.data.words import UNSPACED, WORD
-from grads.runtime.files import read_jsonl
+from grads.runtime.files import read_jsonl, reading
 
 WORDS_IN_A_ROW = 8
 MOST_ITEMS = 10
@@ -96,7 +96,11 @@ def general_collections(files: Iterable[Path]) -> list[Collection]:
     collections = []
     for path in files:
         make = text_item if path.stem == "text" else choice_item
-        items = [make(number, row) for number, row in enumerate(read_jsonl(path), start=1)]
+        rows = read_jsonl(path)
+        with reading(path):
+            if not rows:
+                raise ValueError("it is empty")
+            items = [make(number, row) for number, row in enumerate(rows, start=1)]
         collections.append(Collection(f"general/{path.stem}", "general", items))
     return collections
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path
+from grads.runtime.files import atomic_path, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +93,21 @@ def load_records(path: Path | str) -> list[Record]:
     """Read the records that `write_records` wrote, in their order.
 
     Raises:
-        GradsError: no such file, or other columns.
+        GradsError: no such file, a damaged one, or other columns.
     """
-    try:
-        table = pq.read_table(path)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        reason = "is not there" if isinstance(error, FileNotFoundError) else "is not a Parquet file"
-        raise GradsError(f"{path} {reason}: prepare the study's data again") from None
+    remedy = "delete it and prepare the study's data again"
+    # A path that is a folder would be read as a data set of many files.
+    with reading(path, remedy), Path(path).open("rb") as file:
+        try:
+            table = pq.read_table(file)
+        except pa.ArrowInvalid:
+            raise GradsError(f"{path} is not a Parquet file, or damaged: {remedy}") from None
     if tuple(table.column_names) != COLUMNS:
         raise GradsError(
             f"{path} has columns {table.column_names}, not {list(COLUMNS)}: prepare the study's data again"
         )
-    return [_record(row) for row in table.to_pylist()]
+    with reading(path, remedy):
+        return [_record(row) for row in table.to_pylist()]
 
 
 def _row(record: Record) -> tuple[str, ...]:
@@ -119,4 +122,6 @@ def _json_text(values: Sequence[Any]) -> str:
 def _record(row: dict[str, str]) -> Record:
     turns, references = (json.loads(row[name]) if row[name] else [] for name in ("turns", "references"))
     texts = {name: text for name, text in row.items() if name not in ("turns", "references")}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError(f"record {row['id']} has no text")
     return Record(**texts, turns=tuple(Turn(**turn) for turn in turns), references=tuple(references))

@@ -8,7 +8,7 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from grads.data.archives import read_folder
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path
+from grads.runtime.files import AGAIN, atomic_path, reading
 
 CORPUS = Path("corpora") / "wordnet"
 NEEDED = ("data.noun", "data.verb", "data.adj", "data.adv", "index.noun", "index.sense", "lexnames", "noun.exc")
@@ -54,6 +54,9 @@ def open_wordnet(folder: Path | str) -> WordNetCorpusReader:
         raise GradsError(f"{root / CORPUS} holds no WordNet: run the preparation of the study's data again")
     if str(root) not in nltk.data.path:  # NLTK refuses to read outside its data path.
         nltk.data.path.insert(0, str(root))
-    with warnings.catch_warnings():
+    missing = [name for name in NEEDED if not (root / CORPUS / name).is_file()]
+    if missing:
+        raise GradsError(f"{root / CORPUS} has no '{missing[0]}', so it is no whole WordNet: {AGAIN}")
+    with reading(root / CORPUS), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # There are no translations, and none are used.
         return EnglishWordNet(str(root / CORPUS), None)

@@ -21,7 +21,7 @@ from grads.evaluate.documents import Place, find_items
 from grads.evaluate.inference import autocast_dtype, inference
 from grads.models.causal import unwrap
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_jsonl
+from grads.runtime.files import read_jsonl, reading
 from grads.runtime.progress import Progress
 
 OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "generate_until")
@@ -78,7 +78,8 @@ def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
     if spec.sample is not None and spec.yaml.is_dir():
         chosen: dict[str, list[int]] = {}
         for row in read_jsonl(spec.sample):
-            chosen.setdefault(row["task"], []).append(row["doc_id"])
+            with reading(spec.sample):
+                chosen.setdefault(row["task"], []).append(row["doc_id"])
         loaded = load_harness(spec.yaml, spec.few_shot, spec.allow_code)
         # lm-eval numbers what it is told to ask in the order of its data.
         return LoadedTask(spec, {"tasks": {name: loaded["tasks"][name] for name in chosen}},

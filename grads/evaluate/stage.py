@@ -22,7 +22,7 @@ from grads.models.adapter import trained_adapter
 from grads.models.checkpoint import ADAPTER
 from grads.models.load import load_model, load_tokenizer
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_jsonl, write_json, write_jsonl
+from grads.runtime.files import read_jsonl, reading, write_json, write_jsonl
 from grads.runtime.progress import Progress, say
 from grads.study.config import Evaluation, Format, Generation
 from grads.study.paths import documents_path
@@ -108,7 +108,11 @@ class _Evaluator:
     @cached_property
     def texts(self) -> list[list[int]]:
         rows = read_jsonl(self.settings.texts)
-        return text_ids(self.tokenizer, [row["text"] for row in rows], self.settings.text_tokens)
+        with reading(self.settings.texts):
+            if not rows:
+                raise ValueError("it is empty")
+            texts = [row["text"] for row in rows]
+            return text_ids(self.tokenizer, texts, self.settings.text_tokens)
 
     @cached_property
     def untuned(self) -> Untuned:

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from grads.data.selections import read_counts, read_selection
 from grads.data.texts import text_table
 from grads.data.vectors import Vectors
 from grads.methods.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.methods.registry import find_method, parse_parameters
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, read_json, write_json
+from grads.runtime.files import atomic_path, write_json
 from grads.study.paths import TRAIN, store_point
 from grads.study.ratios import AUTO, keep_count
 
@@ -98,7 +99,7 @@ class _Given:
             if store_point(name)[2] == TRAIN:
                 self.left_out.update(set(store.left_out) - self.unread)
         for path in references.values():
-            self.left_out.update(read_json(path.with_suffix(".json"))["left_out"])
+            self.left_out.update(read_counts(path)["left_out"])
         self.pool = _pool(tokens, self.left_out)
 
     def counts(self) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
     for arm in needs.references(auto):
         if arm not in given.references:
             raise GradsError(f"the selection of arm '{arm}' is needed and not given: add the arm at this ratio")
-        table = pd.read_parquet(given.references[arm])
+        table = read_selection(given.references[arm])
         position = given.positions(f"the selection of arm '{arm}'", table["id"])
         selections[arm] = table.iloc[position].reset_index(drop=True)
     texts = _texts(needs, given.pool["id"], given.texts)

@@ -19,7 +19,6 @@ from transformers import (
 )
 
 from grads.data.archives import open_member
-from grads.data.hub import TEXTS
 from grads.models.checkpoint import (
     INDEX,
     SINGLE,
@@ -37,6 +36,7 @@ from grads.models.load import load_tokenizer, read_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, link_or_copy, read_json
 from grads.study.config import ArchiveSource, FileSource, HubSource, TinySource
+from grads.study.sources import TEXTS
 
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHATML = (

@@ -22,6 +22,7 @@ from grads.probe.finite import only_finite
 from grads.probe.measure import measure
 from grads.probe.rows import Rows, example_frame, make_rows
 from grads.probe.store import write_parts
+from grads.runtime.errors import GradsError
 from grads.runtime.journal import Journal
 from grads.study.config import Probe
 
@@ -45,7 +46,10 @@ class During:
         """Start, or go on after a stop with the rows that `scratch` holds."""
         self.journal, self.padding, self.shaped_by = Journal(scratch / "during"), padding, shaped_by
         self.ahead, self.budget = visits, Budget(self.probe.token_budget)
+        known = {example.id for example in visits}
         for rows in map(Rows.from_bytes, self.journal):
+            if not known.issuperset(rows.signals["id"]):
+                raise GradsError(f"{self.journal.path} is of other records: delete {scratch} and run again")
             self.budget.restore(rows.notes["state"])
             self.ahead = []
 

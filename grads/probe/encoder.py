@@ -21,7 +21,7 @@ from grads.models.memory import spent
 from grads.probe.budget import Budget
 from grads.probe.store import read_store, write_store
 from grads.runtime.files import sha256_file
-from grads.runtime.manifest import known_sha256
+from grads.runtime.manifest import verified
 from grads.runtime.progress import Progress
 from grads.study.config import Probe
 from grads.study.measures import SENTENCES
@@ -48,7 +48,7 @@ def probe_encoder(
     progress, budget = Progress(label, len(texts)), Budget(probe.token_budget)
     features, cut, tokens = sentence_embeddings(model, tokenizer, texts, budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
-    meta |= {"encoder_sha256": known_sha256(encoder_folder), "records_sha256": sha256_file(records_path)}
+    meta |= {"encoder_sha256": verified(encoder_folder), "records_sha256": sha256_file(records_path)}
     meta |= {"token_budget": probe.token_budget, "deviations": budget.deviations}
     meta["flops"] = probe_flops(stored_parameters(encoder_folder), 0, tokens)
     meta |= {"precision": chosen_precision(probe.precision)} | spent(started, device())

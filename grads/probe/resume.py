@@ -24,7 +24,8 @@ class Finished:
     """
 
     def __init__(self, path: Path, examples: Sequence[Example], skip: bool = False) -> None:
-        self.journal, self.examples, self.skip = Journal(path), examples, skip
+        # The folder is called by the hash of all that shapes the probe.
+        self.journal, self.examples, self.skip = Journal(path, path.parent.name), examples, skip
         self.left_out: list[str] = []
         self.state: dict[str, Any] = {}
         self.seconds = 0.0

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from grads.probe.rows import Rows
-from grads.probe.store import Store, read_store, write_parts
+from grads.probe.store import META, Store, read_store, write_parts
 from grads.runtime.errors import GradsError
+from grads.runtime.files import reading
 
 
 def join_shards(folders: Sequence[Path], out: Path) -> None:
@@ -23,7 +24,12 @@ def join_shards(folders: Sequence[Path], out: Path) -> None:
     Raises:
         GradsError: a shard is missing, or comes from another configuration, or no record is eligible.
     """
-    stores = sorted((read_store(folder) for folder in folders), key=lambda store: store.meta["shard"])
+    stores = [read_store(folder) for folder in folders]
+    for store in stores:
+        with reading(store.folder / META):
+            _number, _count = store.meta["shard"]
+            _key = store.meta["key"]
+    stores.sort(key=lambda store: store.meta["shard"])
     first, count = stores[0], stores[0].meta["shard"][1]
     for number, store in enumerate(stores):
         if store.meta["key"] != first.meta["key"] or store.meta["shard"] != [number, count]:

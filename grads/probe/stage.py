@@ -32,7 +32,7 @@ from grads.probe.store import example_frame, write_store
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, sha256_file
 from grads.runtime.locks import scratch_folder
-from grads.runtime.manifest import known_sha256
+from grads.runtime.manifest import verified
 from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.config import Format, Probe, Training
@@ -222,7 +222,7 @@ def shaped_by(task: Task) -> dict[str, Any]:
     found: dict[str, Any] = {
         "point": task.point,
         "measures": sorted(task.measures),
-        "model_sha256": known_sha256(task.model),
+        "model_sha256": verified(task.model),
         "records_sha256": sha256_file(task.records),
         "max_length": task.training.max_length,
         "longer_records": task.training.over_length,
@@ -233,7 +233,7 @@ def shaped_by(task: Task) -> dict[str, Any]:
     if not FEATURES & set(task.measures):
         del found["features"]
     if task.trained is not None:
-        found["trained_sha256"] = known_sha256(task.trained)
+        found["trained_sha256"] = verified(task.trained)
     if ADAM_FEATURES in task.measures and task.moments is not None:
         found["moments_sha256"] = sha256_file(task.moments)
     if task.fresh_adapter:

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from grads.data.formatting import Example
+from grads.data.frames import read_frame
 from grads.data.vectors import Vectors
 from grads.probe.finite import not_finite, not_finite_error
 from grads.probe.passes import Measured
 from grads.probe.positions import predicted
 from grads.probe.rows import FIRST, NORM, Rows, example_frame, make_rows
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, read_json, remove, sha256_file, write_json
+from grads.runtime.files import atomic_path, read_object, reading, remove, sha256_file, write_json
 
 SIGNALS, TOKEN_LOSSES, META = "signals.parquet", "token_losses.parquet", "meta.json"
 EXAMPLES = "examples.parquet"
@@ -63,7 +64,7 @@ class Store:
         """
         if TOKEN_LOSSES not in self.meta["sha256"]:
             raise GradsError(f"{self.folder} holds no token losses: ask its probe for 'token_losses'")
-        return [np.asarray(row) for row in pd.read_parquet(self.folder / TOKEN_LOSSES)["losses"]]
+        return [np.asarray(row) for row in read_frame(self.folder / TOKEN_LOSSES, ["losses"])["losses"]]
 
     def parts(self) -> Iterator[Rows]:
         """Yield all rows in order, some at a time."""
@@ -83,7 +84,7 @@ def write_examples(folder: Path, examples: Sequence[Example]) -> None:
         GradsError: the store has a record that is not among the examples.
     """
     known = {example.id: example for example in examples}
-    ids = pd.read_parquet(folder / SIGNALS, columns=["id"])["id"]
+    ids = read_frame(folder / SIGNALS, ["id"])["id"]
     if not known.keys() >= set(ids):
         raise _mixed(folder)
     chosen = [known[id_] for id_ in ids]
@@ -198,31 +199,71 @@ class _Losses:
         remove(self.path)
 
 
+def read_meta(folder: Path | str) -> dict[str, Any]:
+    """Read what was measured and how.
+
+    Raises:
+        GradsError: the folder holds no store, or `meta.json` is damaged.
+    """
+    path = Path(folder) / META
+    if not path.is_file():
+        raise GradsError(f"{folder} holds no signals: run its probe again")
+    meta = read_object(path, _again(folder))
+    names, records = meta.get("sha256"), meta.get("records")
+    if not isinstance(names, dict) or SIGNALS not in names or not isinstance(records, int):
+        raise GradsError(f"{path} is damaged (it does not say what the store holds): {_again(folder)}")
+    return meta
+
+
+def read_signals(folder: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read columns of a store's signals, all if none are given; checked like `read_store`, vectors left alone."""
+    path = Path(folder) / SIGNALS
+    meta = read_meta(folder)
+    _check_file(path, meta["sha256"][SIGNALS])
+    signals = read_frame(path, columns, needed=["id"])
+    if len(signals) != meta["records"]:
+        raise _mixed(Path(folder))
+    return signals
+
+
 def read_store(folder: Path | str) -> Store:
     """Read a store; vectors are memory-mapped.
 
+    Every file is compared with the SHA-256 that was written with it: a store is small beside its model.
+
     Raises:
-        GradsError: the folder holds none, or its parts do not belong together.
+        GradsError: the folder holds none, or a file of it is damaged or of another store.
     """
     folder = Path(folder)
-    if not (folder / META).is_file():
-        raise GradsError(f"{folder} holds no signals: run its probe again")
-    meta = read_json(folder / META)
-    signals = pd.read_parquet(folder / SIGNALS)
+    meta, signals = read_meta(folder), read_signals(folder)
+    for name, sha256 in meta["sha256"].items():
+        if name != SIGNALS:
+            _check_file(folder / name, sha256)
     features = {}
     before, after = FEATURES.split("{}")
     for name in meta["sha256"]:
         if name.startswith(before) and name.endswith(after):
             kind = name.removeprefix(before).removesuffix(after)
-            directions = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            with reading(folder / name, _again(folder)):
+                directions = np.load(folder / name, mmap_mode="r", allow_pickle=False)
             norms = signals[kind + NORM].to_numpy() if kind + NORM in signals else np.empty(0)
             features[kind] = Vectors(directions, norms)
             if len(directions) != len(norms):
                 raise _mixed(folder)
-    if len(signals) != meta["records"]:
-        raise _mixed(folder)
     return Store(signals, features, meta, folder)
 
 
-def _mixed(folder: Path) -> GradsError:
-    return GradsError(f"the files of {folder} do not belong together: delete it and run its probe again")
+def _check_file(path: Path, sha256: str) -> None:
+    """Refuse a file of a store that is not the one that was written."""
+    with reading(path, _again(path.parent)):
+        found = sha256_file(path)
+    if found != sha256:
+        raise _mixed(path.parent, f" ({path.name} is not what its probe wrote)")
+
+
+def _again(folder: Path | str) -> str:
+    return f"delete {folder} and run its probe again"
+
+
+def _mixed(folder: Path, why: str = "") -> GradsError:
+    return GradsError(f"the files of {folder} do not belong together{why}: {_again(folder)}")

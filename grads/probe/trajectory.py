@@ -21,6 +21,7 @@ from grads.probe.measure import measure
 from grads.probe.rows import example_frame
 from grads.probe.store import write_store
 from grads.runtime.errors import GradsError
+from grads.runtime.files import reading
 from grads.runtime.journal import Journal
 from grads.study.config import Probe
 from grads.study.measures import TRAJECTORY_LOSSES
@@ -72,10 +73,14 @@ class TrajectoryLosses:
 
     def _note(self, entry: bytes) -> None:
         """Take what was kept of one checkpoint: its step, the steps of the run, the budget, and all records' losses."""
-        header, _, losses = entry.partition(b"\n")
-        kept = json.loads(header)
-        self.steps, self.losses[kept["step"]] = kept["steps"], np.frombuffer(losses)
-        self.budget.restore(kept["state"])
+        remedy = f"delete {self.journal.path.parent} and run again"
+        with reading(self.journal.path, remedy):
+            header, _, content = entry.partition(b"\n")
+            kept, losses = json.loads(header), np.frombuffer(content)
+            if len(losses) != len(self.examples):
+                raise ValueError(f"it is of {len(losses)} records, and there are {len(self.examples)}")
+            self.steps, self.losses[kept["step"]] = kept["steps"], losses
+            self.budget.restore(kept["state"])
 
     def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
         """Write the store.

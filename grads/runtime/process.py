@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError
-from grads.runtime.manifest import write_manifests
+from grads.runtime.manifest import begin_artefacts, read_inputs, write_manifests
 from grads.runtime.places import place_sentence, temporary_folder
 from grads.runtime.progress import say_error
 from grads.runtime.supervisor import die_with_parent, supervise
 
 __all__ = ["die_with_parent", "job", "settle_libraries"]
 
+# Where every file that a job reads was made by another one.
+RESULTS = Path("results")
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
@@ -30,7 +32,8 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     copied to the job's log, and whatever ends it is said there. Numeric libraries are limited to its threads (so call
     it before importing them) and Hugging Face libraries kept off the network, unless it is there to fetch from the
     `hub`, and their bars off the log. A `GradsError`, a full disk and files that are removed during the run become a
-    sentence and exit status 2. What is finished gets its manifest.
+    sentence and exit status 2. What it reads is checked against what its makers recorded, and files from outside
+    against the parameter `contents`: their SHA-256 when the job was planned. What is finished gets its manifest.
     """
     started = time.time()
     die_with_parent()
@@ -40,13 +43,16 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     _limit_threads(snakemake.threads)
     settle_libraries(hub)
     with _sentences(outputs, [Path(path) for path in snakemake.input if Path(path).exists()]):
+        inputs = read_inputs(snakemake.input, snakemake.params.get("contents") or {}, RESULTS)
+        begin_artefacts(snakemake.output)
         yield
+        inputs.check_unchanged()
     settings = {"rule": snakemake.rule} | json.loads(json.dumps(dict(snakemake.params.items()), default=str))
     for name in ("micro_batch", "token_budget"):
         if (asked := snakemake.resources.get(name)) is not None:
             settings[name] = asked
     with _sentences(outputs, []):
-        write_manifests(snakemake.output, snakemake.input, settings, started)
+        write_manifests(snakemake.output, inputs.sha256, settings, started)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from grads.study.section import Section
 
+# The files of a model's folder that are ever read: no pickled weights, and no code.
+TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+KEPT = ("*.safetensors", *TEXTS)
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -1,15 +1,14 @@
 """Answers side by side: what every run says to the same questions."""
 
 import html
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from grads.data.frames import read_frame
 from grads.runtime.errors import GradsError
+from grads.runtime.files import iterate_jsonl, reading
 from grads.study.config import Study
 from grads.study.grid import Cell
 from grads.study.seeds import derive_seed, shuffled_ids
@@ -45,7 +44,7 @@ def questions(study: Study, domain: str, files: AnswerFiles) -> list[Question]:
     Raises:
         GradsError: the runs have no question in common.
     """
-    records = pd.read_parquet(files.test, columns=["id", "instruction", "input", "output"]).set_index("id").sort_index()
+    records = read_frame(files.test, ["id", "instruction", "input", "output"]).set_index("id").sort_index()
     answered = {path: {row["id"] for row in _rows(path)} for path in files.predictions.values()}
     common = set(records.index).intersection(*answered.values())
     if not common:
@@ -70,8 +69,9 @@ def questions(study: Study, domain: str, files: AnswerFiles) -> list[Question]:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file of answers one by one, for those of a large study need not all be held."""
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+    for row in iterate_jsonl(path):
+        with reading(path):
+            yield {name: row[name] for name in ("id", "prediction", "capped")}
 
 
 def answers_section(study: Study, found: list[Question]) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from grads.data.frames import frame_columns, read_frame
+from grads.data.selections import read_selection
 from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.paths import BASE, DURING, WARM, store_folder
@@ -71,7 +72,7 @@ class Pool:
     @cached_property
     def tokens(self) -> pd.DataFrame:
         """N rows, whose index is the id: prompt_tokens, response_tokens, truncated."""
-        return pd.read_parquet(self._tokens / SIGNALS).set_index("id").sort_index()
+        return read_frame(self._tokens / SIGNALS).set_index("id").sort_index()
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -103,7 +104,7 @@ class Pool:
         return self._selected[run]
 
     def _read(self, path: Path) -> Selected:
-        table = pd.read_parquet(path, columns=["id", "score", "rank", "kept"]).set_index("id")
+        table = read_selection(path)[["id", "score", "rank", "kept"]].set_index("id")
         if not table.index.isin(self.tokens.index).all():
             raise GradsError(f"{path} has records that are not in the pool: delete it and run again")
         table = table.reindex(self.tokens.index)
@@ -123,13 +124,13 @@ class Pool:
                 if one.own and store in one.stores and (shared or other == seed)
             ]
             for folder in dict.fromkeys(folders):
-                if NLL in pq.read_schema(folder / SIGNALS).names:
+                if NLL in frame_columns(folder / SIGNALS):
                     return store, self.signals(folder, [NLL])[NLL].to_numpy(dtype=float)
         return None
 
     def signals(self, folder: Path, columns: Sequence[str]) -> pd.DataFrame:
         """Return columns of a signal store, a row for each of the N records; NaN for records that it does not have."""
-        table = pd.read_parquet(folder / SIGNALS, columns=["id", *columns])
+        table = read_frame(folder / SIGNALS, ["id", *columns])
         return table.set_index("id").reindex(self.tokens.index)
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from grads.data.frames import frame_columns, read_frame
 from grads.study.config import Study
 from grads.tables.chosen import SIGNALS, Pool, Selected
 from grads.tables.estimates import Run
@@ -61,14 +61,14 @@ def _signals(pool: Pool, files: SelectionFiles) -> list[pd.DataFrame]:
     """Return for each store that the method reads N rows of the columns that it reads."""
     found = []
     for store, columns in files.reads.items():
-        there = set(pq.read_schema(files.stores[store] / SIGNALS).names)
+        there = set(frame_columns(files.stores[store] / SIGNALS))
         if wanted := [column for column in columns if column in there]:
             found.append(pool.signals(files.stores[store], wanted).add_prefix(f"{store}."))
     return found
 
 
 def _texts(pool: Pool, ids: Collection[str]) -> dict[str, dict[str, str]]:
-    table = pd.read_parquet(pool.records, columns=["id", *TEXTS], filters=[("id", "in", list(ids))])
+    table = read_frame(pool.records, ["id", *TEXTS], filters=[("id", "in", list(ids))])
     return {row.pop("id"): {name: cut(text) for name, text in row.items()} for row in table.to_dict("records")}
 
 

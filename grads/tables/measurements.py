@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from grads.data.frames import read_frame
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, read_json
+from grads.runtime.files import atomic_path, read_object, reading
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
@@ -58,7 +59,7 @@ def write_measurements(frame: pd.DataFrame, path: Path) -> None:
 
 def read_measurements(path: Path) -> pd.DataFrame:
     """Read the long table."""
-    return pd.read_parquet(path)
+    return read_frame(path, COLUMNS)
 
 
 def _check_cells(study: Study, files: Sequence[CellFiles], partial: bool) -> None:
@@ -82,10 +83,11 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     rows = []
     for path, part, task, domain in places:
         content = _Content(path, one.cell)
-        for metric in (*study.evaluation.metrics, *BESIDE):
-            entry = content.at(metric)
-            statistic, items = _domain_items(metric, entry)
-            rows.append(_row(content, part, task, metric, entry, statistic, items, key=domain))
+        with reading(path):
+            for metric in (*study.evaluation.metrics, *BESIDE):
+                entry = content.at(metric)
+                statistic, items = _domain_items(metric, entry)
+                rows.append(_row(content, part, task, metric, entry, statistic, items, key=domain))
     return rows
 
 
@@ -103,6 +105,11 @@ def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[fl
 
 def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     content = _Content(one.general, one.cell)
+    with reading(one.general):
+        return _rows_of_general(study, content)
+
+
+def _rows_of_general(study: Study, content: "_Content") -> list[dict[str, Any]]:
     rows = []
     for task in study.general.tasks:
         entry = content.at("tasks", task)
@@ -138,12 +145,12 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         raise GradsError(f"{one.cell}: the summary of the training is not given; every trained cell has one")
     rows = []
     for task, path, metrics in wanted:
-        content = _Content(path, one.cell) if path else None
+        if path is None:
+            continue
+        content = _Content(path, one.cell)
         # What was kept is signed by where its method comes from, so that tables can say so.
-        signature = {"signature": content.at("source")} if content and task == "selection" else {}
-        rows += [
-            _row(content, "cost", task, name, {"value": content.at(name)} | signature) for name in metrics if content
-        ]
+        signature = {"signature": content.at("source")} if task == "selection" else {}
+        rows += [_row(content, "cost", task, name, {"value": content.at(name)} | signature) for name in metrics]
     return rows
 
 
@@ -190,7 +197,7 @@ class _Content:
         self.path = path
         if not path.is_file():
             raise GradsError(f"{path} is missing, cell {cell} is not finished; run the workflow again to make it")
-        self._value = read_json(path)
+        self._value = read_object(path)
 
     def at(self, *keys: str) -> Any:
         """Return the entry below `keys`."""

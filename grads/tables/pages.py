@@ -6,10 +6,10 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import yaml
 
-from grads.runtime.files import read_json, write_text
+from grads.data.frames import frame_rows
+from grads.runtime.files import read_object, write_text
 from grads.runtime.progress import say
 from grads.study.config import Study
 from grads.tables.answers import SHOWN, answers_section, questions
@@ -61,7 +61,7 @@ def domain_page(
         files: records and answers.
     """
     title = study.domains[domain].title
-    counts = [f"{pq.read_metadata(path).num_rows:,} {split}" for split, path in files.records.items()]
+    counts = [f"{frame_rows(path):,} {split}" for split, path in files.records.items()]
     # The page itself has the label.
     alone = study.model_copy(update={"domains": {domain: study.domains[domain]}, "label": ""})
     learnt, forgotten = tables
@@ -108,7 +108,7 @@ def provenance_page(study: Study, manifest: Path) -> str:
     """Return the page of the config as it was read, with all defaults, and of the manifest of the measurements."""
     config = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
     # The settings of a manifest are the config again.
-    made = {name: value for name, value in read_json(manifest).items() if name != "settings"}
+    made = {name: value for name, value in read_object(manifest).items() if name != "settings"}
     inputs = made.pop("inputs")
     parts = [
         ("What made the measurements", json.dumps(made, indent=1, ensure_ascii=False)),

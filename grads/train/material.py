@@ -11,6 +11,7 @@ import pandas as pd
 
 from grads.data.formatting import Example, Formatter
 from grads.data.records import Record, load_records
+from grads.data.selections import read_selection
 from grads.runtime.errors import GradsError
 from grads.study.config import Training
 from grads.study.seeds import own_seed
@@ -88,7 +89,7 @@ def _selection(path: Path | None) -> pd.DataFrame | None:
     """Return the rows of the kept records; None where all are kept."""
     if path is None:
         return None
-    selection = pd.read_parquet(path)
+    selection = read_selection(path)
     return selection[selection["kept"]]
 
 

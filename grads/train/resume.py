@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from grads.runtime.files import read_json, remove, write_json
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json, read_object, reading, remove, sha256_file, write_json
 from grads.runtime.progress import say
 
 NOTE = "micro_batch.json"
+# In a checkpoint: the run that it is of, and the SHA-256 of its files.
+RECORD = "grads.json"
 
 
 def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
@@ -21,7 +24,7 @@ def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
         asked: the micro-batch of a run that begins.
     """
     checkpoint, note = last_checkpoint(scratch), scratch / NOTE
-    kept: dict[str, Any] = read_json(note) if note.is_file() else {"micro_batch": asked, "tried": None}
+    kept: dict[str, Any] = _noted(note) if note.is_file() else {"micro_batch": asked, "tried": None}
     if checkpoint is not None and (asked >= kept["micro_batch"] or checkpoint.name != kept["tried"]):
         write_json(note, kept | {"tried": checkpoint.name})
         say(f"resuming from {checkpoint} in micro-batches of {kept['micro_batch']}")
@@ -37,17 +40,53 @@ def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
 def note_shortage(scratch: Path) -> None:
     """Note that memory ran out after the last checkpoint: a smaller micro-batch has to begin anew."""
     checkpoint, note = last_checkpoint(scratch), scratch / NOTE
-    write_json(note, read_json(note) | {"tried": checkpoint and checkpoint.name})
+    write_json(note, _noted(note) | {"tried": checkpoint and checkpoint.name})
+
+
+def _noted(note: Path) -> dict[str, Any]:
+    remedy = f"delete {note.parent} and run again, from the first step"
+    kept = read_object(note, remedy)
+    with reading(note, remedy):
+        return {"micro_batch": int(kept["micro_batch"]), "tried": kept["tried"]}
+
+
+def record_checkpoint(checkpoint: Path) -> None:
+    """Note what a checkpoint consists of, so that a damaged one is not gone on from."""
+    files = {path.name: sha256_file(path) for path in sorted(checkpoint.iterdir()) if path.is_file()}
+    write_json(checkpoint / RECORD, {"run": checkpoint.parent.name, "sha256": files})
 
 
 def last_checkpoint(scratch: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end, which the trainer's state is; remove newer ones."""
+    """Return the newest checkpoint that was written to its end, which the trainer's state is, and is still whole.
+
+    Newer ones are removed; of those that were whole once, that is said.
+    """
     checkpoints = sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     for checkpoint in reversed(checkpoints):
         try:
-            read_json(checkpoint / "trainer_state.json")
-        except (OSError, ValueError):
+            _check(checkpoint)
+        except GradsError as error:
+            if (checkpoint / RECORD).exists():
+                say(f"not resumed from: {error}")
             remove(checkpoint)
             continue
         return checkpoint
     return None
+
+
+def _check(checkpoint: Path) -> None:
+    """Refuse a checkpoint that is not whole, or was put here from another run."""
+    remedy = "the one before it is taken"
+    read_json(checkpoint / "trainer_state.json", remedy)
+    record = checkpoint / RECORD
+    if not record.exists():  # The run was killed between the two.
+        return
+    content = read_object(record, remedy)
+    with reading(record, remedy):
+        if content["run"] != checkpoint.parent.name:
+            raise ValueError("it is of another run")
+        recorded = dict(content["sha256"])
+    for name, sha256 in recorded.items():
+        with reading(checkpoint / name, remedy):
+            if sha256_file(checkpoint / name) != sha256:
+                raise ValueError("not what was written")

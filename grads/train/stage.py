@@ -17,7 +17,7 @@ from grads.models.moments import write_moments
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, digest, remove, write_json
 from grads.runtime.locks import scratch_folder
-from grads.runtime.manifest import content_sha256, known_sha256
+from grads.runtime.manifest import verified
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import Format, Precision, Training
@@ -101,8 +101,8 @@ def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, mater
         "visits": material.sha256,
         "weights": material.weights,
         "initialisation": cell.initialisation_seed,
-        "model": known_sha256(model_folder),
-        "start": cell.start and content_sha256(cell.start),
+        "model": verified(model_folder),
+        "start": cell.start and verified(cell.start),
         "observer": cell.observer and cell.observer.key,
         "code": code_version("grads.train.stage", *watching),
     }

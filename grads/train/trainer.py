@@ -16,9 +16,10 @@ from grads.data.formatting import Example
 from grads.models.causal import head_logits, hidden_states, pad_right
 from grads.models.device import chosen_precision, device, dtype
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_json, write_json
+from grads.runtime.files import read_json, reading, write_json
 from grads.runtime.progress import Progress
 from grads.study.config import Precision
+from grads.train.resume import record_checkpoint
 
 IGNORED = -100
 
@@ -177,6 +178,12 @@ class Watch(TrainerCallback):
         self.observer.after_step(model, state.global_step, state.max_steps)
 
 
+def _seconds(spent: Path) -> float:
+    remedy = f"delete {spent.parent} and run again, from the first step"
+    with reading(spent, remedy):
+        return float(read_json(spent, remedy))
+
+
 class ProgressLines(TrainerCallback):
     """Reports optimiser steps as progress lines, and keeps the seconds spent beside each checkpoint.
 
@@ -186,7 +193,7 @@ class ProgressLines(TrainerCallback):
     def __init__(self, label: str, spent: Path) -> None:
         self.label, self.spent = label, spent
         self.started = time.monotonic()
-        self.earlier: float = read_json(spent) if spent.is_file() else 0.0
+        self.earlier = _seconds(spent) if spent.is_file() else 0.0
 
     @property
     def seconds(self) -> float:
@@ -194,8 +201,11 @@ class ProgressLines(TrainerCallback):
         return self.earlier + time.monotonic() - self.started
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note the seconds that the checkpoint took to reach."""
+        """Note the seconds that the checkpoint took to reach, and what it consists of."""
         write_json(self.spent, self.seconds)
+        checkpoint = self.spent.parent / f"checkpoint-{state.global_step}"
+        if checkpoint.is_dir():
+            record_checkpoint(checkpoint)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start counting where training starts, or resumes."""

@@ -126,3 +126,34 @@ def test_plan_needs_the_folder_of_the_workflow(grads, tmp_path, monkeypatch):
     monkeypatch.setattr("grads.commands.plan.checked_study", lambda _: SMOKE)
     monkeypatch.chdir(tmp_path)
     assert "there is no Snakefile" in grads("plan", "mine.yaml", status=2).stderr
+
+
+def test_what_is_there_is_not_taken_for_this_configs(tmp_path, monkeypatch):
+    from grads.study.paths import Paths
+
+    monkeypatch.chdir(tmp_path)
+    paths, asked = Paths("smoke"), []
+    for domain in SMOKE.domains:
+        paths.store("tiny", domain, "tokens").mkdir(parents=True)
+    monkeypatch.setattr(plan, "_snakemake", lambda config, *targets: asked.append((config, set(targets))))
+    plan._prepare(SMOKE, Path("mine.yaml"))
+    stores = {str(paths.store("tiny", domain, "tokens")) for domain in SMOKE.domains}
+    assert asked == [(Path("mine.yaml"), stores | {str(paths.general("text.jsonl"))})]
+
+
+@pytest.mark.parametrize(
+    ("printed", "sentence"),
+    [
+        (
+            "output: x\n| log\n====\nerror: model a/b is not there: mend it\nExiting because\n",
+            "model a/b is not there: mend it",
+        ),
+        (
+            'Using profile\nWorkflowError in file "rules/common.smk", line 5:\n\'arms.x\': no method\n  File "x"\n',
+            "'arms.x': no method",
+        ),
+        ("killed\n", "snakemake failed, saying: killed"),
+    ],
+)
+def test_of_a_failed_preparation_the_one_sentence_is_said(printed, sentence):
+    assert plan._said(printed) == sentence

@@ -53,6 +53,13 @@ def test_a_job_that_a_signal_ended_has_failed_and_one_without_an_ending_was_stop
         assert state_of(chain, running=False) == State("stopped", chain[0])
 
 
+def test_a_cell_whose_artefact_is_damaged_is_not_done(chain):
+    for step in chain:
+        step.output.touch()
+    assert state_of(chain, running=False) == State("done")
+    assert state_of(chain, False, {chain[1].output}) == State("damaged", chain[1])
+
+
 def test_the_end_of_a_log_is_shown(tmp_path):
     log = tmp_path / "a.log"
     log.write_text("".join(f"line {n}\n\n" for n in range(20)) + "error: no\n")

@@ -1,6 +1,8 @@
 """What methods read beside signals, where the data are one file."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -84,3 +86,39 @@ def test_one_preliminary_epoch_serves_whatever_the_micro_batch_is(on_data, tmp_p
         on_data("select", f"{name}.jsonl", "--ratio", "0.1", "--micro-batch", size)
     (made,) = (path for path in (tmp_path / "grads-work").glob("preliminary-*") if path.is_dir())
     assert json.loads((made / "training.json").read_text(encoding="utf-8"))["micro_batch"] == 4
+
+
+def test_a_model_is_known_by_its_content_and_a_damaged_part_is_refused(grads, data, tiny_model_folder, tmp_path):
+    """What only looks newer is not prepared again; what was overwritten in place, dated as it was, is."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, model)
+
+    def select(out, **keywords):
+        files = ("--model", model, "--data", data, "--out", tmp_path / out)
+        return grads("select", *files, "--ratio", "0.5", "--method", "random", **keywords)
+
+    def prepared():
+        return [path for path in (tmp_path / "grads-work").glob("model-*") if path.is_dir()]
+
+    select("a.jsonl")
+    (first,) = prepared()
+    weights = model / "model.safetensors"
+    os.utime(weights)
+    select("b.jsonl")
+    assert prepared() == [first]
+    times, content = weights.stat(), bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    select("c.jsonl")
+    assert len(prepared()) == 2
+    (second,) = set(prepared()) - {first}
+    (second / "tokenizer.json").write_text("{}")
+    said = select("d.jsonl", status=2).output
+    assert f"{second}/tokenizer.json has 2 bytes" in said
+    assert f"delete {second} and run again" in said
+    # What has lost its manifest is made again.
+    shutil.rmtree(second)
+    select("e.jsonl")
+    second.with_name(f"{second.name}.manifest.json").unlink()
+    assert "it is made again" in select("f.jsonl").output

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from grads.runtime import manifest
-from grads.runtime.files import read_json
-from grads.runtime.manifest import content_sha256, environment, write_manifests
+from grads.runtime import fingerprints, manifest
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json, write_json
+from grads.runtime.fingerprints import Fingerprints
+from grads.runtime.manifest import content_sha256, damage_below, environment, verified, write_manifests
 
 
 def test_a_manifest_names_what_was_read_made_and_with_what(tmp_path):
@@ -48,15 +50,28 @@ def test_a_dot_in_the_name_of_a_folder_opens_no_suffix(tmp_path):
     assert found == {f"{name}.manifest.json": name for name in ("Qwen2.5-7B", "Qwen2.5-14B")}
 
 
-def test_an_input_with_a_manifest_is_not_read_again(tmp_path):
+def test_an_input_with_a_manifest_is_not_read_again(tmp_path, monkeypatch):
+    model = _model(tmp_path)
+    known = content_sha256(model)
+    monkeypatch.setattr(manifest, "content_sha256", lambda _path: pytest.fail("read again"))
+    monkeypatch.setattr(fingerprints, "sha256_file", lambda _path: pytest.fail("read again"))
+    write_manifests([_made(tmp_path)], [model], {}, 0.0)
+    assert read_json(tmp_path / "run" / "a.manifest.json")["inputs"] == {str(model): known}
+
+
+def test_an_input_that_is_not_what_its_manifest_says_is_refused(tmp_path):
+    model = _model(tmp_path)
+    (model / "weights").write_text("2")
+    with pytest.raises(GradsError, match=rf"{model}/weights is not what was written .*: delete {model} and run again"):
+        write_manifests([_made(tmp_path)], [model], {}, 0.0)
+
+
+def _model(tmp_path):
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_text("1")
     write_manifests([model], [], {}, 0.0)
-    known = content_sha256(model)
-    (model / "weights").write_text("2")
-    write_manifests([_made(tmp_path)], [model], {}, 0.0)
-    assert read_json(tmp_path / "run" / "a.manifest.json")["inputs"] == {str(model): known}
+    return model
 
 
 def _made(tmp_path):
@@ -137,9 +152,8 @@ def test_the_seconds_are_those_since_the_start(tmp_path, monkeypatch):
     write_manifests([_made(tmp_path)], [], {"a": [1]}, started=1000.0)
     content = read_json(tmp_path / "run" / "a.manifest.json")
     assert content["seconds"] == 12.346
-    assert {"outputs", "inputs", "settings", "seconds", "finished", "git", "host", "machine", "libraries"} == set(
-        content
-    )
+    made = {"outputs", "artefacts", "files", "inputs", "settings", "sha256"}
+    assert made | {"seconds", "finished", "git", "host", "machine", "libraries"} == set(content)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +165,38 @@ def test_the_processor_is_the_one_that_the_kernel_names(monkeypatch, tmp_path, c
     monkeypatch.setattr(manifest, "Path", lambda path: tmp_path / "cpuinfo" if path == "/proc/cpuinfo" else Path(path))
     monkeypatch.setattr(manifest.platform, "processor", lambda: "arm")
     assert environment()["machine"]["processor"] == name
+
+
+def test_a_manifest_of_an_earlier_version_has_the_hash_of_the_whole(tmp_path):
+    """It listed the artefacts of all folders of a job, whose names may be alike."""
+    for domain in ("law", "tax"):
+        (tmp_path / domain).mkdir()
+        (tmp_path / domain / "train.parquet").write_text(domain)
+    files = {f"data/{name}/train.parquet": tmp_path / name / "train.parquet" for name in ("law", "tax")}
+    outputs = {name: content_sha256(path) for name, path in files.items()}
+    write_json(tmp_path / "tax" / "train.manifest.json", {"outputs": outputs, "inputs": {}})
+    assert verified(tmp_path / "tax" / "train.parquet") == outputs["data/tax/train.parquet"]
+    assert list(damage_below(tmp_path / "tax", Fingerprints(), strict=True)) == []
+    (tmp_path / "tax" / "train.parquet").write_text("other")
+    with pytest.raises(GradsError, match=r"train\.parquet is not what was written"):
+        verified(tmp_path / "tax" / "train.parquet")
+
+
+def test_an_artefact_that_is_recorded_again_under_another_name_is_that_of_the_newer_manifest(tmp_path):
+    for name in ("a.json", "text.json", "z.json"):
+        (tmp_path / name).write_text("1")
+    write_manifests([tmp_path / "a.json", tmp_path / "text.json"], [], {}, 0.0)
+    (tmp_path / "text.json").write_text("2")
+    write_manifests([tmp_path / "z.json", tmp_path / "text.json"], [], {}, 0.0)
+    assert list(damage_below(tmp_path, Fingerprints(), strict=True)) == []
+    assert verified(tmp_path / "text.json") == hashlib.sha256(b"2").hexdigest()
+
+
+def test_the_hash_of_a_folder_is_that_of_its_content_whatever_its_names(tmp_path):
+    for name in ("deep/a", "deep-x", "deep.y"):
+        (tmp_path / "model" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "model" / name).write_text(name)
+    known = content_sha256(tmp_path / "model")
+    write_manifests([tmp_path / "model"], [], {}, 0.0)
+    (tmp_path / "model" / ".snakemake_timestamp").touch()
+    assert verified(tmp_path / "model") == content_sha256(tmp_path / "model") == known

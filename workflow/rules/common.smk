@@ -10,6 +10,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.runtime.progress import say_error
 from grads.runtime.supervisor import name_runner
+from grads.study.artefacts import refuse_damaged
 from grads.study.claims import read_claims
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells, cross_domains
@@ -39,6 +40,9 @@ try:
     check_files(STUDY)
     read_claims(STUDY)
     read_published(STUDY)
+    # Jobs, whose processes read these files as well, check what each of them reads.
+    if workflow.is_main_process:
+        refuse_damaged(STUDY)
 except GradsError as error:
     refuse(error)
 

@@ -31,6 +31,7 @@ rule prepare_domains:
         splits=settings(STUDY.splits),
         overlap=STUDY.overlap,
         archives=archive_map(*DOMAIN_SOURCES),
+        contents=contents_of(*DOMAIN_SOURCES),
         code=version_of("prepare_domains", "grads.data.prepare"),
     script:
         "../scripts/prepare_domains.py"
@@ -62,7 +63,7 @@ rule prepare_general:
     input:
         archives=archives_of(*GENERAL_SOURCES),
         files=files_of(*GENERAL_SOURCES),
-        tasks=[task.yaml for task in STUDY.general.tasks.values() if task.yaml],
+        tasks=outside(task_paths()),
     output:
         samples=[PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
         tasks=[PATHS.general(f"{name}.yaml") for name, task in STUDY.general.tasks.items() if task.yaml],
@@ -78,6 +79,7 @@ rule prepare_general:
     params:
         general=general_settings(STUDY.general),
         archives=archive_map(*GENERAL_SOURCES),
+        contents=contents_of(*GENERAL_SOURCES, files=task_paths()),
         code=version_of("prepare_general", "grads.data.prepare"),
     script:
         "../scripts/prepare_general.py"
@@ -103,6 +105,7 @@ rule prepare_model:
         runtime=60,
     params:
         source=lambda wildcards: settings(STUDY.every_model[wildcards.model].source),
+        contents=lambda wildcards: contents_of(STUDY.every_model[wildcards.model].source),
         code=version_of("prepare_model", "grads.models.prepare"),
     script:
         "../scripts/prepare_model.py"

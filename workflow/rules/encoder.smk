@@ -16,6 +16,7 @@ rule prepare_encoder:
         runtime=60,
     params:
         source=lambda wildcards: settings(STUDY.encoders[wildcards.encoder].source),
+        contents=lambda wildcards: contents_of(STUDY.encoders[wildcards.encoder].source),
         code=version_of("prepare_encoder", "grads.models.prepare_encoder"),
     script:
         "../scripts/prepare_encoder.py"

@@ -81,6 +81,7 @@ rule install_wordnet:
     conda:
         "../../envs/grads.yaml"
     params:
+        contents=contents_of(*filter(None, [STUDY.evaluation.wordnet])),
         member=STUDY.evaluation.wordnet.member if STUDY.evaluation.wordnet else "",
     script:
         "../scripts/install_wordnet.py"

@@ -2,24 +2,63 @@
 from snakemake.io import get_wildcard_names
 
 from grads.evaluate.metrics.registry import find_metric
+from grads.runtime.fingerprints import OUTSIDE, Fingerprints
+from grads.study.contents import archive_contents, contents, own_files, task_files
 from grads.train.plan import strategy_needs
 
+FINGERPRINTS = Fingerprints(OUTSIDE)
 
-def archives_of(*sources):
-    """Return the downloaded files that the given sources read."""
-    names = {source.archive for source in sources if hasattr(source, "archive")}
-    return [archive_path(STUDY.archives[name].file) for name in sorted(names)]
+
+# What comes from outside a study is known by its content: rules have its SHA-256 in the parameter `contents`, and its
+# date means nothing. Another file re-runs what read the old one, whenever it was written, and `touch` re-runs nothing.
 
 
 def archive_map(*sources):
+    """Return the downloaded files that the given sources read, by the archives' names."""
     names = {source.archive for source in sources if hasattr(source, "archive")}
     return {name: str(archive_path(STUDY.archives[name].file)) for name in sorted(names)}
 
 
+def archives_of(*sources):
+    return [ancient(path) for path in archive_map(*sources).values()]
+
+
+def own_paths(*sources):
+    """Return the user's own files that the given sources read."""
+    return [file for source in sources if source.kind == "file" for file in own_files(source.path)]
+
+
 def files_of(*sources):
     """Return the user's own files, and what the hub gave, that the given sources read."""
-    own = [source.path for source in sources if source.kind == "file"]
-    return own + [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
+    fetched = [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
+    return outside(own_paths(*sources)) + fetched
+
+
+def outside(paths):
+    return [ancient(str(path)) for path in paths]
+
+
+def contents_of(*sources, files=()):
+    """Return the SHA-256 of what the given sources read from outside, and of further files, by path."""
+    try:
+        own = contents([*own_paths(*sources), *files], FINGERPRINTS)
+    except GradsError as error:
+        raise WorkflowError(str(error))
+    return own | archive_contents(archive_map(*sources), STUDY.archives)
+
+
+def task_paths():
+    """Return the user's own task files, and what they refer to."""
+    return sorted({file for task in STUDY.general.tasks.values() if task.yaml for file in task_files(task.yaml)})
+
+
+def claim_paths():
+    return [STUDY.claims] if isinstance(STUDY.claims, str) else []
+
+
+def arm_files(wildcards):
+    """Return the user's own files that the arm's method reads."""
+    return list(arm_needs(STUDY, wildcards.arm).files)
 
 
 def domain_settings(domain):

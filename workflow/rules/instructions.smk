@@ -21,6 +21,7 @@ rule prepare_instructions:
         instructions=settings(INSTRUCTIONS),
         seed=STUDY.general.seed,
         archives=archive_map(*INSTRUCTION_SOURCES),
+        contents=contents_of(*INSTRUCTION_SOURCES),
         code=version_of("prepare_instructions", "grads.data.instructions"),
     script:
         "../scripts/prepare_instructions.py"

@@ -4,7 +4,7 @@
 rule select:
     input:
         unpack(selection_input),
-        files=lambda wildcards: list(arm_needs(STUDY, wildcards.arm).files),
+        files=lambda wildcards: outside(arm_files(wildcards)),
     output:
         selection=PATHS.selection(CELL),
         summary=PATHS.selection(CELL).with_suffix(".json"),
@@ -24,6 +24,7 @@ rule select:
             f"arm_{other}": other for other in references(STUDY, wildcards.arm, wildcards.ratio)
         },
         texts=lambda wildcards: {f"texts_{split}": split for split in sorted(arm_needs(STUDY, wildcards.arm).texts)},
+        contents=lambda wildcards: contents_of(files=arm_files(wildcards)),
         code=lambda wildcards: version_of(
             "select", "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
         ),

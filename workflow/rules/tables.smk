@@ -35,7 +35,7 @@ rule measurements:
 rule tables:
     input:
         PATHS.root / "measurements.parquet",
-        claims=[STUDY.claims] if isinstance(STUDY.claims, str) else [],
+        claims=outside(claim_paths()),
     output:
         tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=TABLES, suffix=[".csv", ".md", ".tex"]),
         pages=[shown(f"tables/{name}.html", "Tables", name.capitalize()) for name in TABLES],
@@ -50,6 +50,7 @@ rule tables:
         runtime=60,
     params:
         study=config,
+        contents=contents_of(files=claim_paths()),
         code=version_of("tables", "grads.tables.stage"),
     script:
         "../scripts/tables.py"

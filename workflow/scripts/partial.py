@@ -4,7 +4,7 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
-    from grads.runtime.manifest import write_manifests
+    from grads.runtime.manifest import content_sha256, write_manifests
     from grads.study.load import parse_study
     from grads.tables.files import cell_files, selection_files
     from grads.tables.partial import make_partial
@@ -14,4 +14,5 @@ with job(snakemake):
     study, folder = parse_study(parameters.study), Path(parameters.folder)
     made = make_partial(study, cell_files(study, parameters.stores), folder)
     made += make_partial_selections(study, selection_files(study, parameters.reads), folder)
-    write_manifests(made, made[:1], {"rule": snakemake.rule, "study": parameters.study}, started)
+    measured = {str(made[0]): content_sha256(made[0])}
+    write_manifests(made, measured, {"rule": snakemake.rule, "study": parameters.study}, started)

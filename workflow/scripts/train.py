@@ -6,8 +6,8 @@ from grads.runtime.process import job
 
 with job(snakemake):
     take_device_slot()
+    from grads.data.selections import read_counts
     from grads.probe.store import read_store
-    from grads.runtime.files import read_json
     from grads.study.config import Format, Probe, Training
     from grads.train.cell import Base, TrainingCell
     from grads.train.stage import train_cells
@@ -22,7 +22,7 @@ with job(snakemake):
 
         watched = (Path(made.signals), Probe(**parameters.probe, token_budget=snakemake.resources.token_budget))
         observer = During(*watched, parameters.measures) if parameters.measures else TrajectoryLosses(*watched)
-    records = read_json(given.counts)["requested"] if parameters.equal_steps else None
+    records = read_counts(given.counts)["requested"] if parameters.equal_steps else None
     asked = {one.name: parameters[one.name] for one in fields(TrainingCell) if one.name in parameters.keys()}  # noqa: SIM118
     more = {"kept": kept, "steps_of_records": records, "observer": observer, "scratch": Path(parameters.scratch)}
     more["base"] = Base(**parameters.base)

@@ -6,7 +6,8 @@ from pathlib import Path
 from grads.evaluate.metrics.contract import Rows, Setting, mean_result
 from grads.evaluate.metrics.registry import find_metric
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_jsonl, write_json
+from grads.runtime.files import read_jsonl, reading, write_json
+from grads.runtime.manifest import manifest_of, verified
 
 ENGLISH = Setting()
 LENGTHS = ("capped", "new_tokens")
@@ -37,16 +38,22 @@ def compute_metrics(
     found = {name: find_metric(name) for name in names}
     fields = [field for metric in found.values() for field in metric.fields]
     rows = _read(predictions, ["reference", "prediction", *beside, *fields])
-    result = {name: metric.compute(rows, setting) for name, metric in found.items()}
-    write_json(out, result | {name: mean_result([row[name] for row in rows]) for name in beside})
+    with reading(predictions, "delete it and run its evaluation again"):
+        means = {name: mean_result([row[name] for row in rows]) for name in beside}
+    write_json(out, {name: metric.compute(rows, setting) for name, metric in found.items()} | means)
 
 
 def _read(path: Path, fields: Sequence[str]) -> Rows:
-    rows = read_jsonl(path)
+    again = "delete it and run its evaluation again"
+    if manifest_of(path) is not None:
+        verified(path)
+    rows = read_jsonl(path, again)
     if not rows:
         raise GradsError(f"{path} is empty: there is nothing to compute metrics from; run its evaluation again")
     for number, row in enumerate(rows, start=1):
         missing = [field for field in fields if field not in row]
         if missing:
             raise GradsError(f"{path}:{number} has no '{missing[0]}', which its metrics need; run its evaluation again")
+        if not isinstance(row["reference"], str) or not isinstance(row["prediction"], str):
+            raise GradsError(f"{path}:{number} is damaged (its reference and prediction are no texts): {again}")
     return rows

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_json
+from grads.runtime.files import read_object, reading
 from grads.study.config import Study
 from grads.tables.estimates import Run, runs
 from grads.tables.figures.drawing import arm_style, handle, legend, place_panels, places, sizes, trained_arms
@@ -51,12 +51,13 @@ def read_curve(files: CellFiles) -> np.ndarray:
         GradsError: its summary has no curve.
     """
     assert files.training is not None
-    curve = read_json(files.training).get("curve")
+    curve = read_object(files.training).get("curve")
     if not curve:
         raise GradsError(
             f"{files.training} has no 'curve': delete it and run again, so that {files.cell} is trained anew"
         )
-    return np.array([step["loss"] for step in curve])
+    with reading(files.training):
+        return np.array([float(step["loss"]) for step in curve])
 
 
 def smooth(losses: np.ndarray) -> np.ndarray:
