@@ -68,7 +68,7 @@ def _sentences(outputs: list[Path], inputs: list[Path]) -> Iterator[None]:
         _check_still_there(inputs)
         return
     except GradsError as error:
-        sentence: str | None = str(error)
+        sentence: str | None = _removed(inputs) or str(error)
     except KeyboardInterrupt:
         say_error("interrupted: the same command carries on")
         raise SystemExit(128 + signal.SIGINT) from None
