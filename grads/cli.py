@@ -23,7 +23,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except GradsError as error:
-            say(f"error: {error}")
+            for sentence in error.sentences:
+                say(f"error: {sentence}")
             raise typer.Exit(2) from None
         except OSError as error:
             if error.errno not in MENDABLE or error.filename is None:

@@ -82,21 +82,17 @@ def section(kind: "type[Section]", given: dict[str, Any], option: str) -> "Secti
     """Return a part of the config from what an option gave.
 
     Raises:
-        GradsError: an unknown key, with the nearest valid one, or a value that is not allowed.
+        GradsError: unknown keys, each with the nearest valid one, and values that are not allowed.
     """
     from pydantic import ValidationError
 
-    from grads.study.load import valid_keys
+    from grads.study.mistakes import sentences
 
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            *place, last = first["loc"]
-            raise GradsError(f"{option}: unknown key '{key}': {nearest(str(last), valid_keys(kind, place))}") from None
-        raise GradsError(f"{option}: '{key}': {first['msg']}; found {first['input']!r}") from None
+        place = [option.removeprefix("--")]
+        raise GradsError(*(f"{option}: {said}" for said in sentences(error, kind, given, place))) from None
 
 
 def ratio_of(text: str) -> str:

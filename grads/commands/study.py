@@ -28,25 +28,11 @@ def checked_study(config: Path) -> "Study":
     """Read a study and check all that can be known before any work.
 
     Raises:
-        GradsError: the first thing that is wrong.
+        GradsError: all that is wrong.
     """
-    from grads.evaluate.metrics.registry import check_metrics
-    from grads.plan import check_arms
-    from grads.study.claims import read_claims
-    from grads.study.load import read_study
-    from grads.study.names import check_files
-    from grads.study.published import read_published
+    from grads import plan
 
-    study = read_study(config)
-    try:
-        check_arms(study)
-        check_metrics(study)
-        check_files(study)
-        read_claims(study)
-        read_published(study)
-    except GradsError as error:
-        raise GradsError(f"{config}: {error}") from None
-    return study
+    return plan.checked_study(config)
 
 
 def check(config: Config) -> None:
