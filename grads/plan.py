@@ -32,12 +32,15 @@ def checked_study(config: Path | str) -> Study:
 
 
 def check_study(study: Study) -> None:
-    """Check what a valid config asks for: methods, strategies, metrics, claims, and the files that it names.
+    """Check what a valid config asks for: methods, strategies, metrics, claims, and the files that it names,
+    of which the first rows are read.
 
     Raises:
         GradsError: all that is wrong.
     """
-    checks = (check_arms, check_metrics, check_files, read_claims, read_published)
+    from grads.data.preview import check_data
+
+    checks = (check_arms, check_metrics, check_files, read_claims, read_published, check_data)
     check_all(partial(check, study) for check in checks)
 
 

@@ -148,7 +148,7 @@ def _read_entries(path: Path) -> list[Claim]:
         try:
             claims.append(Claim.model_validate(entry))
         except ValidationError as error:
-            said = sentences(error, Claim, entry)
+            said = sentences(error, Claim, entry, None)
             problems += [f"{path}: claim {number}: {one}; write {FORMS}" for one in said]
     if problems:
         raise GradsError(*problems)

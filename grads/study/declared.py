@@ -124,7 +124,9 @@ def _imported(module: str) -> ModuleType:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
         line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if len(frames) > 1 else None
         reason = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
-        raise GradsError(f"{module_file(module)}{f':{line}' if line else ''} cannot be imported ({reason}): mend it") from error
+        raise GradsError(
+            f"{module_file(module)}{f':{line}' if line else ''} cannot be imported ({reason}): mend it"
+        ) from error
 
 
 def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) -> Model:
@@ -142,7 +144,7 @@ def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) ->
             wrong=f"parameter '{{key}}' of {what} is {{found}}: {{write}}",
             text=f"parameter '{{key}}' of {what} is {{found}}: it is text, not a number: {{write}}",
         )
-        raise GradsError(*sentences(error, model, dict(given), phrases=phrases)) from None
+        raise GradsError(*sentences(error, model, dict(given), None, phrases)) from None
 
 
 def parameters_table(model: type[BaseModel]) -> str:

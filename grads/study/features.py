@@ -21,7 +21,10 @@ class Features(Section):
         "all entries by one matrix of random signs, more exact for its length and dear (LESS, TRAK).",
     )
     size: int = Field(
-        16, ge=1, le=65_536, description="`kronecker`: dimensions per side, so at most size x size numbers for each module."
+        16,
+        ge=1,
+        le=65_536,
+        description="`kronecker`: dimensions per side, so at most size x size numbers for each module.",
     )
     pooled: bool = Field(
         False,
@@ -29,7 +32,10 @@ class Features(Section):
         "one after the other; much shorter, and noisier.",
     )
     dimension: int = Field(
-        1024, ge=1, le=16_777_216, description="`dense`: length of the vectors; inner products vary by about 1 / sqrt(dimension)."
+        1024,
+        ge=1,
+        le=16_777_216,
+        description="`dense`: length of the vectors; inner products vary by about 1 / sqrt(dimension).",
     )
     allow_costly: bool = Field(
         False, description="`dense`: go on where projecting would cost more than the pass that takes the gradients."

@@ -108,5 +108,6 @@ class General(Section):
     )
     allow_code: bool = Field(
         False,
-        description="Run the code that models write (`humaneval`, `mbpp`): with your rights, in no sandbox.",
+        description="Run the code that models write (`humaneval`, `mbpp`), and what task files name by `!function` or "
+        "reach in their templates: with your rights, in no sandbox.",
     )

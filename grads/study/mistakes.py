@@ -74,7 +74,11 @@ class Phrases:
 
 
 def sentences(
-    error: ValidationError, section: Any, content: Any, place: Sequence[str] = (), phrases: Phrases = Phrases()
+    error: ValidationError,
+    section: Any,
+    content: Any,
+    place: Sequence[str] | None = (),
+    phrases: Phrases = Phrases(),
 ) -> list[str]:
     """Return one sentence for each mistake that Pydantic found.
 
@@ -82,7 +86,7 @@ def sentences(
         error: its error.
         section: the model that was asked for.
         content: what was given.
-        place: the keys of the whole config that lead to the section.
+        place: the keys of the whole config that lead to the section; None where it is no part of one.
         phrases: how sentences are worded.
     """
     found = [_mistake(one, content) for one in error.errors(include_url=False)]
@@ -115,7 +119,6 @@ def valid_keys(section: Any, location: Sequence[Any]) -> list[str]:
 def _mistake(error: Any, content: Any) -> Mistake:
     """Return an error with the keys of the file alone, without the marks that Pydantic puts among them."""
     value, location, branch = content, [], ""
-    *_, last = error["loc"] or ("",)
     for number, part in enumerate(error["loc"], start=1):
         ends = number == len(error["loc"])
         if isinstance(value, Mapping) and (part in value or (ends and error["type"] == "missing")):
@@ -185,10 +188,10 @@ def _tags(one: Mistake, section: Any) -> str:
     return ", ".join(f"'{kind}'" for kind in kinds)
 
 
-def _instead(one: Mistake, section: Any, place: Sequence[str]) -> str:
+def _instead(one: Mistake, section: Any, place: Sequence[str] | None) -> str:
     """Return what an unknown key should be: the name that others give it, a key of this section, or of another."""
     valid, name = valid_keys(section, one.location[:-1]), str(one.location[-1])
-    if difflib.get_close_matches(name[:LONGEST], valid, n=1, cutoff=0.8):
+    if place is None or difflib.get_close_matches(name[:LONGEST], valid, n=1, cutoff=0.8):
         return nearest(name, valid)
     return known_as(name, valid, [*place, *map(str, one.location[:-1])]) or nearest(name, valid)
 

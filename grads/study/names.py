@@ -85,8 +85,8 @@ def _sources(study: Study) -> dict[str, Any]:
 def _bad_paths(study: Study) -> Iterator[str]:
     for key, path in _paths(study).items():
         # Snakemake would take what stands in braces for a wildcard.
-        for character in sorted(set(path) & set("{}\n\t\r")):
-            yield f"'{key}': the path {quoted(path)} holds {character!r}, which no path here may: rename the file"
+        if bad := sorted(set(path) & set("{}\n\t\r")):
+            yield f"'{key}': the path {quoted(path)} holds {bad[0]!r}, which no path here may: rename the file"
         if not path.strip():
             yield f"'{key}' is empty: give a path"
 

@@ -12,7 +12,10 @@ class Trajectory(Section):
     """The training run over all training records whose losses methods compare."""
 
     checkpoints: int = Field(
-        8, ge=1, le=10_000, description="Times at which every record's loss is taken, at even steps, the last one's end included."
+        8,
+        ge=1,
+        le=10_000,
+        description="Times at which every record's loss is taken, at even steps, the last one's end included.",
     )
     epochs: int = Field(3, ge=1, le=10_000, description="Visits of each record.")
 

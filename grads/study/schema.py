@@ -67,7 +67,9 @@ def reference_page() -> str:
 
 def all_keys() -> list[str]:
     """Return every key of the config with what leads to it, such as `training.adapter.rank`; kinds are left out."""
-    keys = [f"{re.sub(' [(].*?[)]', '', path)}.{key}" for path, part in _sections(Study, "") for key in part.model_fields]
+    keys = [
+        f"{re.sub(' [(].*?[)]', '', path)}.{key}" for path, part in _sections(Study, "") for key in part.model_fields
+    ]
     return list(dict.fromkeys(key.lstrip(".") for key in keys))
 
 

@@ -39,7 +39,7 @@ def _seen(text: str) -> str:
 
 
 # What people read in tables and figures.
-Shown = Annotated[str, AfterValidator(_seen), Field(max_length=2000)]
+Shown = Annotated[str, Field(max_length=2000), AfterValidator(_seen)]
 
 
 class Section(BaseModel):

@@ -15,12 +15,31 @@ LARGEST_CONTENT = 1_000_000
 """Values of a file, those that an alias repeats counted each time."""
 
 
-def read_yaml(path: Path | str, what: str = "a study's YAML file") -> Any:
+class UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping, each of whose keys is there once."""
+        seen: set[str] = set()
+        for key, _value in node.value:
+            # What is no scalar is refused below: it cannot be a key.
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                raise yaml.YAMLError(
+                    f"line {key.start_mark.line + 1}: the key '{key.value}' is there twice: remove one"
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path | str, what: str = "a study's YAML file", loader: type[yaml.SafeLoader] = UniqueKeys) -> Any:
     """Read one YAML file, refusing a key that is written twice: YAML would silently keep the last of them.
 
     Args:
         path: the file.
         what: how the error calls what the path should be of.
+        loader: what it is read with.
 
     Raises:
         GradsError: the file is missing, too large, is not YAML, has a key twice, is nested without end, or holds text
@@ -29,7 +48,7 @@ def read_yaml(path: Path | str, what: str = "a study's YAML file") -> Any:
     try:
         if Path(path).stat().st_size > LARGEST_FILE:
             raise GradsError(f"{path}: is larger than {LARGEST_FILE / 1e6:g} MB; give the path of {what}")
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=UniqueKeys)
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=loader)
     except OSError as error:
         raise GradsError(f"{path}: cannot be read ({error.strerror}); give the path of {what}") from None
     except UnicodeDecodeError:
@@ -43,23 +62,6 @@ def read_yaml(path: Path | str, what: str = "a study's YAML file") -> Any:
     except GradsError as error:
         raise error.after(path) from None
     return content
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice in one mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _value in node.value:
-            # What is no scalar is refused below: it cannot be a key.
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key.value in seen:
-                raise yaml.YAMLError(
-                    f"line {key.start_mark.line + 1}: the key '{key.value}' is there twice: remove one"
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 def check_content(content: Any) -> None:

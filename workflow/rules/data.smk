@@ -62,7 +62,7 @@ rule prepare_general:
     input:
         archives=archives_of(*GENERAL_SOURCES),
         files=files_of(*GENERAL_SOURCES),
-        tasks=[task.yaml for task in STUDY.general.tasks.values() if task.yaml],
+        tasks=task_files(STUDY.general),
     output:
         samples=[PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
         tasks=[PATHS.general(f"{name}.yaml") for name, task in STUDY.general.tasks.items() if task.yaml],

@@ -1,5 +1,8 @@
 # What rules take: inputs and parameters that depend on the study, and the items of the report.
+from pathlib import Path
+
 from grads.evaluate.metrics.registry import find_metric
+from grads.study.task_file import module_files
 from grads.train.plan import strategy_needs
 
 
@@ -31,6 +34,13 @@ def general_settings(general):
     unread = {"title", "chance", "metric", "form"}
     tasks = {name: task.model_dump(exclude=unread) for name, task in general.tasks.items()}
     return {"tasks": tasks, "text": general.text.model_dump(exclude={"max_tokens"}), "seed": general.seed}
+
+
+def task_files(general):
+    """Return the task files of a study, and the Python beside them that they name, each once."""
+    files = [Path(task.yaml) for task in general.tasks.values() if task.yaml]
+    named = [file for path in files for file in module_files(path).values()]
+    return list(dict.fromkeys(map(str, [*files, *named])))
 
 
 def records_of(wildcards):
@@ -88,7 +98,9 @@ def arm_key(key):
 def task_settings(task):
     """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
     if task.yaml:
-        return settings(task, "metric", "form")
+        # Of the templates and the Python in a task file.
+        trusted = {"allow_code": True} if STUDY.general.allow_code else {}
+        return settings(task, "metric", "form") | trusted
     seeded = {"seed": STUDY.general.seed, "allow_code": STUDY.general.allow_code}
     return settings(task, "metric", "form", "few_shot") | seeded
 
