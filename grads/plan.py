@@ -39,8 +39,9 @@ def check_study(study: Study) -> None:
         GradsError: all that is wrong.
     """
     from grads.data.preview import check_data
+    from grads.models.shape import check_shapes
 
-    checks = (check_arms, check_metrics, check_files, read_claims, read_published, check_data)
+    checks = (check_arms, check_metrics, check_files, read_claims, read_published, check_data, check_shapes)
     check_all(partial(check, study) for check in checks)
 
 

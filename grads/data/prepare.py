@@ -24,6 +24,7 @@ from grads.study.general import HarnessData
 from grads.study.paths import hub_path
 from grads.study.task_file import DATA_TOKEN, FUNCTION, check_items, module_files, read_task_keys
 
+
 def prepare_domains(
     domains: Mapping[str, Domain],
     splits: Splits,

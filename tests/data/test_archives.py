@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from grads.data.archives import fetch, open_member, read_folder, read_member
 from grads.data.addresses import without_password
+from grads.data.archives import fetch, open_member, read_folder, read_member
 from grads.data.package_index import PipSettings, local_path, parse_settings, pip_settings
 from grads.runtime.errors import GradsError
 from grads.study.config import Archive

@@ -1,4 +1,4 @@
-"""Bad configs, task files, archives and data files: each is refused in a sentence, before any work, without traceback."""
+"""Bad configs, task files and data files: each is refused in a sentence, before any work, without traceback."""
 
 import copy
 import json
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def study(**changes: Any) -> dict[str, Any]:
-    """Return the smoke study with its benchmark over one's own files, and keys changed, such as `training__epochs=0`."""
+    """Return the smoke study with a benchmark over one's own files, and keys changed: `training__epochs=0`, say."""
     config = copy.deepcopy(SMOKE)
     products = {"title": "Products", "yaml": "task.yaml", "data": {"kind": "file", "path": "items.jsonl"}}
     config["general"]["tasks"]["products"] = products | {"sample": 5, "chance": 0.5}
@@ -125,7 +125,13 @@ def test_a_mistake_in_a_config_is_one_sentence(refused: Refused, changes: dict[s
 
 
 def test_all_mistakes_are_said_at_once(refused: Refused) -> None:
-    changes = {"study": "Mine Study", "seeds": 0, "training__lr": 1.0, "training__epochs": "2", "evaluation__metrics": []}
+    changes = {
+        "study": "Mine Study",
+        "seeds": 0,
+        "training__lr": 1.0,
+        "training__epochs": "2",
+        "evaluation__metrics": [],
+    }
     changes |= {"splits": {"validaton": 4, "test": 8}, "claims": ["x"], "arms__grads__ratio": [1], "label": 3}
     assert len(refused(study(**changes))) == 9
     changes = {"evaluation__metrics": ["blue", "bleu", "bleu"], "arms__grads__method": "grad"}
@@ -205,7 +211,10 @@ TASK_FILES: dict[str, tuple[Any, str]] = {
         TASK | {"metric_list": [{"metric": "acc", "aggregation": "average"}]},
         "'metric_list.0.aggregation' is 'average'",
     ),
-    "an unsupported output": (TASK | {"output_type": "loglikelihood_rolling"}, "'output_type': write 'multiple_choice'"),
+    "an unsupported output": (
+        TASK | {"output_type": "loglikelihood_rolling"},
+        "'output_type': write 'multiple_choice'",
+    ),
     "an unknown filter": (
         TASK | {"filter_list": [{"name": "x", "filter": [{"function": "rgex"}]}]},
         "did you mean 'regex'?",
@@ -297,9 +306,7 @@ def test_python_that_is_allowed_and_wrong_is_one_sentence(
 
 
 def test_python_that_is_allowed_is_not_run_to_check_it(folder: Path) -> None:
-    (folder / "task.yaml").write_text(
-        yaml.safe_dump(without("doc_to_text")) + "doc_to_text: !function utils.prompt\n"
-    )
+    (folder / "task.yaml").write_text(yaml.safe_dump(without("doc_to_text")) + "doc_to_text: !function utils.prompt\n")
     (folder / "utils.py").write_text("open('PWNED', 'w')\ndef prompt(doc): return doc['question']\n")
     (folder / "mine.yaml").write_text(yaml.safe_dump(study(general__allow_code=True)))
     assert checked_study("mine.yaml").general.allow_code

@@ -48,7 +48,7 @@ def test_a_module_without_a_thing_is_noticed(found):
 
 
 def test_a_name_declared_twice_is_noticed(found):
-    with pytest.raises(GradsError, match="one.py and two.py both declare the thing 'a'"):
+    with pytest.raises(GradsError, match=r"one\.py and two\.py both declare the thing 'a'"):
         found(one=Thing("a"), two=Thing("a"))
 
 
