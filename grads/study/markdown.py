@@ -2,8 +2,8 @@
 
 import re
 
-# What has a meaning in Markdown, within a line or at its beginning.
-_MARKUP = re.compile(r"[\\`*_\[\]<>~#&$|!]|^(?=[-+=]|\d+[.)])", re.MULTILINE)
+# What opens or closes markup within a line. An underscore does at the edge of a word only, a bracket before another.
+_MARKUP = re.compile(r"[\\`*~$|]|(?<!\w)_|_(?!\w)|<(?=[^\s\d])|&(?=#?\w+;)|\](?=[(\[:])|!(?=\[)")
 
 
 def cell(text: str) -> str:
@@ -12,5 +12,5 @@ def cell(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the Markdown that shows a text as it is, on one line, whatever is in it."""
+    """Return the Markdown that shows a text as it is, on one line, whatever is in it; plain words stay as they are."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

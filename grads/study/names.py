@@ -27,7 +27,7 @@ def check_names(study: Study) -> None:
     Raises:
         GradsError: all such names.
     """
-    checks = (_missing_archives, _bad_archives, _bad_titles, _reserved, _bad_members, _bad_paths)
+    checks = (_missing_archives, _bad_archives, _bad_titles, _reserved, _bad_paths)
     found = [sentence for check in checks for sentence in check(study)]
     if found:
         raise GradsError(*found)
@@ -37,9 +37,10 @@ def check_files(study: Study) -> None:
     """Refuse a study whose own files are not there, task files included, or are folders where a file is meant.
 
     Raises:
-        GradsError: all missing files, each with the nearest name in its folder.
+        GradsError: all missing files, each with the nearest name in its folder, and those of another suffix.
     """
     found = [sentence for key, path in _paths(study).items() for sentence in _missing_file(key, Path(path))]
+    found += _bad_suffixes(study)
     if found:
         raise GradsError(*found)
 
@@ -91,7 +92,7 @@ def _bad_paths(study: Study) -> Iterator[str]:
             yield f"'{key}' is empty: give a path"
 
 
-def _bad_members(study: Study) -> Iterator[str]:
+def _bad_suffixes(study: Study) -> Iterator[str]:
     """Yield what is wrong with the suffixes by which the files of sources are read."""
     for key, source in _sources(study).items():
         part = "path" if hasattr(source, "path") else "member" if hasattr(source, "member") else ""
@@ -101,7 +102,7 @@ def _bad_members(study: Study) -> Iterator[str]:
         if key.startswith(("models.", "scorers.")):
             if part == "member" and not name.endswith(".gguf"):
                 yield f"'{key}.member': '{name}' is no .gguf file, the only one that is read from an archive: name one"
-        elif PurePath(name).suffix.lower() not in DATA_SUFFIXES and not Path(name).is_dir():
+        elif PurePath(name).suffix.lower() not in DATA_SUFFIXES and (part == "member" or Path(name).is_file()):
             yield f"'{key}.{part}': '{name}' is none of {', '.join(DATA_SUFFIXES)}: convert the data to one of them"
 
 

@@ -1,4 +1,5 @@
 # What rules take: inputs and parameters that depend on the study, and the items of the report.
+import json
 from pathlib import Path
 
 from grads.evaluate.metrics.registry import find_metric
@@ -109,6 +110,16 @@ def metrics_wordnet(domain):
     """Return WordNet where a metric reads it in a domain's language."""
     language = STUDY.domains[domain].language
     return WORDNET if any(find_metric(name).needs_wordnet(language) for name in STUDY.evaluation.metrics) else []
+
+
+def serialised(content):
+    """Return a part of the config as JSON in which nothing ends a script of the report's page, which shows it."""
+    return json.dumps(content, default=str).replace("<", "\\u003c")
+
+
+def in_page(text):
+    """Return a text as a label of the report, in whose page nothing may end a script."""
+    return text.replace("<", "\u2039")
 
 
 def shown(path, category, label, caption=None):

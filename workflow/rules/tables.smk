@@ -25,7 +25,7 @@ rule measurements:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         stores=STORES,
         code=version_of("measurements", "grads.tables.stage"),
     script:
@@ -49,7 +49,7 @@ rule tables:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         code=version_of("tables", "grads.tables.stage"),
     script:
         "../scripts/tables.py"
@@ -69,7 +69,7 @@ rule curves:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         stores=STORES,
         code=version_of("curves", "grads.tables.figures.curves"),
     script:
@@ -85,7 +85,7 @@ rule partial:
     conda:
         "../../envs/grads.yaml"
     params:
-        study=config,
+        study=serialised(config),
         stores=STORES,
         reads=READS,
         folder=str(PATHS.root / "partial"),
