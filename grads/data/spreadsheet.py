@@ -16,4 +16,8 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def _inert(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+    if not isinstance(value, str):
+        return value
+    text = f"'{value}" if value.startswith(FORMULAS) else value
+    # A carriage return alone would not be quoted, and would end the row.
+    return text.replace("\r\n", "\n").replace("\r", "\n")
