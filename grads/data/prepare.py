@@ -17,7 +17,7 @@ from grads.data.rows import parse_rows, read_rows
 from grads.data.splits import split
 from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
-from grads.runtime.files import digest, write_json, write_jsonl, write_text
+from grads.runtime.files import digest, sha256_file, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
 from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
 from grads.study.general import HarnessData
@@ -172,6 +172,8 @@ def _write_task_file(path: Path, name: str, out: Path, items: list[dict], allow_
     modules = module_files(path)
     for module, file in modules.items():
         write_text(out / name / (module.replace(".", "/") + ".py"), file.read_text("utf-8"))
+        # What runs the task reads this file alone as its input: with the Python it becomes another.
+        replaced += f"\n# {module}: {sha256_file(file)}"
     replaced = FUNCTION.sub(
         lambda found: f"!function {name}.{found[1]}" if found[1].rpartition(".")[0] in modules else found[0], replaced
     )

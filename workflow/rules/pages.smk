@@ -7,7 +7,10 @@ rule pages:
         PATHS.root / "measurements.parquet",
         [path for domain in STUDY.domains for path in answer_files(STUDY, domain).paths],
     output:
-        [shown(f"pages/{name}.html", "Domains", in_page(domain.title), "page") for name, domain in STUDY.domains.items()],
+        [
+            shown(f"pages/{name}.html", "Domains", in_page(domain.title), "page")
+            for name, domain in STUDY.domains.items()
+        ],
         shown("pages/provenance.html", "Provenance", "Config and manifest"),
     log:
         PATHS.root / "logs" / "pages.log",
