@@ -33,6 +33,7 @@ WANTED = {
     "string_too_short": "text of at least {min_length} characters",
     "string_too_long": "text of at most {max_length} characters",
     "literal_error": "{expected}",
+    "invalid_key": "keys that are text, in quotes if need be",
 }
 NUMBERS = {"int_type", "int_from_float", "float_type"}
 
