@@ -11,7 +11,7 @@ from grads.data.layouts import to_record
 from grads.data.rows import READERS, read_rows
 from grads.runtime.errors import GradsError, check_all
 from grads.study.config import Study
-from grads.study.general import Task
+from grads.study.general import HarnessData, Task
 from grads.study.paths import archive_path
 from grads.study.sources import FileSource
 from grads.study.task_file import check_items, check_metric, read_task_file
@@ -55,8 +55,10 @@ def check_task(name: str, task: Task, archives: dict[str, Path], allow_code: boo
     except GradsError as error:
         raise error.after(f"general.tasks.{name}.yaml") from None
     check_metric(name, task.metric, path, found)
+    items: list[tuple[str, dict[str, Any]]] = []
     # Of a benchmark that lm-eval knows by name there is no file.
-    items: Any = first_items(task.data, archives, ROWS) if _is_there(task.data, archives) else []
+    if not isinstance(task.data, HarnessData) and _is_there(task.data, archives):
+        items = first_items(task.data, archives, ROWS)
     try:
         check_items(path, dict(found), items)
     except GradsError as error:
