@@ -1,12 +1,48 @@
 """What a study's arms need as a whole, to select and to train: checked and known before any work."""
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import chain
+from pathlib import Path
 
+from grads.evaluate.metrics.registry import check_metrics
 from grads.methods import plan as selecting
-from grads.runtime.errors import GradsError
+from grads.runtime.errors import GradsError, check_all
+from grads.study.claims import read_claims
 from grads.study.config import Study
+from grads.study.load import parse_study
+from grads.study.names import check_files
+from grads.study.published import read_published
+from grads.study.yaml_file import read_yaml
 from grads.train import plan as training
+
+
+def checked_study(config: Path | str) -> Study:
+    """Read a study's file and check all that can be known before any work.
+
+    Raises:
+        GradsError: all that is wrong.
+    """
+    study = parse_study(read_yaml(config), str(config))
+    try:
+        check_study(study)
+    except GradsError as error:
+        raise error.after(config) from None
+    return study
+
+
+def check_study(study: Study) -> None:
+    """Check what a valid config asks for: methods, strategies, metrics, claims, and the files that it names,
+    of which the first rows are read.
+
+    Raises:
+        GradsError: all that is wrong.
+    """
+    from grads.data.preview import check_data
+    from grads.models.shape import check_shapes
+
+    checks = (check_arms, check_metrics, check_files, read_claims, read_published, check_data, check_shapes)
+    check_all(partial(check, study) for check in checks)
 
 
 def check_arms(study: Study) -> None:
@@ -15,8 +51,10 @@ def check_arms(study: Study) -> None:
     Raises:
         GradsError: an arm could not select, could not train, or has a strategy that makes no sense for its method.
     """
-    selecting.check_arms(study)
-    training.check_strategies(study)
+    check_all(partial(check, study) for check in (selecting.check_arms, training.check_strategies, _check_matches))
+
+
+def _check_matches(study: Study) -> None:
     for arm, declared in study.arms.items():
         if declared.match != "epochs" and selecting.arm_method(study, arm).equal_steps:
             raise GradsError(

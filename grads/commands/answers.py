@@ -1,6 +1,8 @@
 """What `grads evaluate` writes: a model's answers to somebody's own test records."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from grads.commands.workbench import Workbench
@@ -11,8 +13,15 @@ from grads.runtime.progress import say
 from grads.study.config import Evaluation, Generation
 
 
-def write_predictions(bench: Workbench, trained: Path | None, evaluation: Evaluation, limit: int, out: Path) -> None:
-    """Answer every record of the data with at most `limit` tokens; write the predictions and their manifest.
+def write_predictions(
+    bench: Workbench,
+    trained: Path | None,
+    evaluation: Evaluation,
+    generation: Generation,
+    out: Path,
+    measure: Callable[[], Path],
+) -> None:
+    """Answer every record of the data; write the predictions, what `measure` makes of them, and the manifest of both.
 
     Raises:
         GradsError: the stage cannot work with a file.
@@ -21,12 +30,14 @@ def write_predictions(bench: Workbench, trained: Path | None, evaluation: Evalua
     if trained is not None:
         check_trained(bench.model, trained)
     made_from = bench.inputs(trained)
-    generation = Generation(max_new_tokens=limit)
     limits = (0, bench.settings.training.max_length)
     # Without a general part there are neither tasks nor texts.
     settings = EvaluationSettings(bench.form, generation, evaluation, {}, Path(), *limits)
     cell = EvaluationCell("evaluate", trained, bench.records, out, None)
     evaluate_cells(bench.model, [cell], settings)
-    shaped_by = {"generation": generation.model_dump(), "evaluation": evaluation.model_dump()}
-    write_manifests([out], made_from, bench.described() | shaped_by, started)
+    shaped_by = {"generation": generation.model_dump(), "evaluation": evaluation.model_dump(), "command": "evaluate"}
+    record = partial(write_manifests, inputs=made_from, settings=bench.described() | shaped_by, started=started)
+    # Before they are measured, so that a command that is stopped then may be given again.
+    record([out])
     say(f"predictions: {out}")
+    record([out, measure()])

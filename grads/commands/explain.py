@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grads.commands.study import Config
-from grads.runtime.errors import GradsError
+from grads.runtime.errors import GradsError, printable
 
 if TYPE_CHECKING:
     from grads.study.config import Study
@@ -33,7 +33,7 @@ def explain(
     for key in ("instruction", "input", "output", "source"):
         if row.get(key):
             text = " ".join(str(row[key]).split())
-            typer.echo(f"  {key:12} {text[:SHOWN]}{' ...' if len(text) > SHOWN else ''}")
+            typer.echo(f"  {key:12} {printable(text[:SHOWN])}{' ...' if len(text) > SHOWN else ''}")
     if split != "train":
         typer.echo(f"No method sees it: it is in the {split} split.")
         return

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,8 +12,9 @@ from grads.runtime.errors import GradsError, nearest
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from grads.data.records import Record
     from grads.methods.contract import Needs
-    from grads.study.config import FileSource, HubSource
+    from grads.study.config import FileSource, HubSource, LossTurns
 
     Section = TypeVar("Section", bound=BaseModel)
 
@@ -82,21 +83,17 @@ def section(kind: "type[Section]", given: dict[str, Any], option: str) -> "Secti
     """Return a part of the config from what an option gave.
 
     Raises:
-        GradsError: an unknown key, with the nearest valid one, or a value that is not allowed.
+        GradsError: unknown keys, each with the nearest valid one, and values that are not allowed.
     """
     from pydantic import ValidationError
 
-    from grads.study.load import valid_keys
+    from grads.study.mistakes import sentences
 
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            *place, last = first["loc"]
-            raise GradsError(f"{option}: unknown key '{key}': {nearest(str(last), valid_keys(kind, place))}") from None
-        raise GradsError(f"{option}: '{key}': {first['msg']}; found {first['input']!r}") from None
+        place = [option.removeprefix("--")]
+        raise GradsError(*(f"{option}: {said}" for said in sentences(error, kind, given, place))) from None
 
 
 def ratio_of(text: str) -> str:
@@ -156,6 +153,24 @@ def check_data(data: Path, option: str = "--data") -> None:
         raise GradsError(f"{option} {data} {found}: give a .jsonl, .json, .csv or .parquet file")
 
 
+def read_own_records(
+    data: Path, fields: Mapping[str, str], loss_turns: "LossTurns", metadata: Sequence[str]
+) -> "tuple[list[Record], dict[str, int]]":
+    """Return the records of a file, each once, and how many were read, empty and duplicate.
+
+    Raises:
+        GradsError: a row holds no record, or no row a usable one; names its place.
+    """
+    from grads.data.layouts import read_records
+
+    records, counts = read_records(data, fields, loss_turns, metadata)
+    if not counts["read"]:
+        raise GradsError(f"{data} holds no record: give a file with some")
+    if not records:
+        raise GradsError(f"{data}: none of {counts['read']} records has a question and an answer: add them")
+    return records, counts
+
+
 def check_out(out: Path, suffix: str, data: Path) -> None:
     """Refuse an output that has another suffix, is a folder, or is the data themselves."""
     if out.suffix != suffix:
@@ -174,8 +189,11 @@ def check_absent(out: Path) -> None:
 
 def check_method(
     name: str, parameters: Mapping[str, Any], ratio: str, encoders: Collection[str], chain: tuple[str, ...] = ()
-) -> None:
+) -> set[str]:
     """Refuse, before any work, what could not select; a method that another refers to has its defaults.
+
+    Returns:
+        The files that the methods read beside the records.
 
     Raises:
         GradsError: no such method or parameter, a control that selects nothing, methods that refer to each other in a
@@ -193,15 +211,17 @@ def check_method(
     try:
         parsed = parse_parameters(method, parameters)
     except GradsError as error:
-        raise GradsError(f"--parameter: {error}") from None
+        raise error.after("--parameter") from None
     needs = method.needs(parsed)
     if ratio == AUTO and needs.count_of is None and method.automatic_count(parsed) is None:
         raise GradsError(
             f"--ratio {AUTO}: method '{name}' with these parameters finds no number of records by itself: give a ratio"
         )
     _check_needs(name, needs, encoders)
+    files = set(needs.files)
     for other in needs.references(ratio == AUTO):
-        check_method(other, {}, ratio, encoders, (*chain, name))
+        files |= check_method(other, {}, ratio, encoders, (*chain, name))
+    return files
 
 
 def _check_needs(name: str, needs: "Needs", encoders: Collection[str]) -> None:
@@ -236,7 +256,7 @@ def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Col
     try:
         needs = strategy.needs(parse_parameters(strategy, parameters))
     except GradsError as error:
-        raise GradsError(f"--strategy-parameter: {error}") from None
+        raise error.after("--strategy-parameter") from None
     if needs.replay or needs.weights:
         missing = "general records" if needs.replay else "a selection's weights"
         raise GradsError(f"--strategy {name}: it reads {missing}, which one file of records has not: use a study")

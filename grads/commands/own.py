@@ -1,7 +1,10 @@
 """Commands that work on the user's own files, without Snakemake: one for each stage but the probe."""
 
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +18,18 @@ from grads.commands.options import (
     check_out,
     check_strategy,
     ratio_of,
+    section,
 )
-from grads.commands.shared import Own, encoders_of, on_own_files, open_workbench
+from grads.commands.outputs import (
+    Force,
+    check_outputs,
+    inputs_of,
+    made_by,
+    manifest_of,
+    refuse_inputs,
+    refuse_others,
+)
+from grads.commands.shared import Own, encoders_of, on_own_files, open_workbench, read_by
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
@@ -42,6 +55,7 @@ def select(
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Parameter of the method; repeat for several.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Choose the part of your data to fine-tune on.
 
@@ -66,7 +80,9 @@ def select(
     """
     started, ratio, parameters = time.time(), ratio_of(ratio), assignments(parameter or [], "--parameter")
     check_out(out, ".jsonl", given.data)
-    check_method(method, parameters, ratio, encoders_of(given))
+    files = check_method(method, parameters, ratio, encoders_of(given))
+    made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
+    check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
     bench = open_workbench(given, out)
     from grads.commands.subset import write_subset
 
@@ -81,6 +97,7 @@ def train(
     strategy_parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Parameter of the strategy; repeat for several.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Fine-tune a model on your records, as every arm of a study does.
 
@@ -95,17 +112,20 @@ def train(
     """
     parameters = assignments(strategy_parameter or [], "--strategy-parameter")
     check_absent(out)
+    summary = out.with_name(f"{out.name}.training.json")
+    check_outputs("train", [out, summary, out.with_name(f"{out.name}.manifest.json")], read_by(given), force)
     stores = check_strategy(strategy, parameters)
     bench = open_workbench(given, out)
     from grads.probe.store import read_store
     from grads.runtime.manifest import write_manifests
 
-    started, summary = time.time(), out.with_name(f"{out.name}.training.json")
+    started = time.time()
     made_from = bench.inputs()
     read = {name: read_store(bench.store(name, measures)) for name, measures in stores.items()}
     chosen: dict[str, Any] = {"strategy": strategy, "strategy_parameters": parameters}
     bench.train("training", out, summary, **chosen, stores=read)
-    write_manifests([out, summary], made_from, bench.described() | chosen, started)
+    settings = bench.described() | chosen | {"command": "train"}
+    write_manifests([out, summary], made_from, settings, started)
     say(f"trained: {out}")
 
 
@@ -122,6 +142,7 @@ def evaluate(
     token_budget: Annotated[
         int, typer.Option(min=1, help="Most tokens in a batch: lower it if memory runs out.")
     ] = 4096,
+    force: Force = False,
 ) -> None:
     """Answer test records with a model, and measure the answers.
 
@@ -138,14 +159,19 @@ def evaluate(
         raise GradsError(f"--trained {trained} is not there: give the folder that `grads train` wrote")
     for key in assignments(given.training or [], "--training").keys() - {"max_length"}:
         raise GradsError(f"--training {key}: nothing is trained here, and only max_length is read: remove it")
-    measured = _metrics(metric, language, wordnet)
+    from grads.study.config import Evaluation, Generation
+
+    names, setting = _metrics(metric, language, wordnet)
+    generation = section(Generation, {"max_new_tokens": max_new_tokens}, "--max-new-tokens")
+    measured = out.with_suffix(".metrics.json")
+    read = [*read_by(given), *([trained] if trained else []), wordnet]
+    check_outputs("evaluate", [out, measured, manifest_of(out)], read, force)
     bench = open_workbench(given, out)
     from grads.commands.answers import write_predictions
-    from grads.study.config import Evaluation
 
-    evaluation = Evaluation.model_validate({"metrics": [], "precision": precision, "token_budget": token_budget})
-    write_predictions(bench, trained, evaluation, max_new_tokens, out)
-    _measure(out, *measured, out.with_suffix(".metrics.json"))
+    evaluation = Evaluation.model_validate({"metrics": names, "precision": precision, "token_budget": token_budget})
+    measure = partial(_measure, out, names, setting, measured)
+    write_predictions(bench, trained, evaluation, generation, out, measure)
 
 
 def metrics(
@@ -158,8 +184,11 @@ def metrics(
     out: Annotated[
         Path | None, typer.Option(help="JSON to write; `.metrics.json` beside the file if not given.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Compute corpus metrics of stored predictions, of whatever tool.
+
+    Metrics of the same predictions that are in the JSON already, by this command or by `grads evaluate`, stay there.
 
     \b
     Example:
@@ -168,11 +197,41 @@ def metrics(
     if not predictions.is_file():
         found = "is a folder" if predictions.is_dir() else "is not there"
         raise GradsError(f"{predictions} {found}: give a file with one JSON object a line")
-    measured, out = _metrics(metric, language, wordnet), out or predictions.with_suffix(".metrics.json")
+    names, setting = _metrics(metric, language, wordnet)
+    started = time.time()
+    out = out or predictions.with_suffix(".metrics.json")
     check_out(out, ".json", predictions)
     check_folder(out.parent, f"--out {out}")
+    refuse_inputs([out, manifest_of(out)], [predictions, wordnet])
     _check_predictions(predictions)
-    _measure(predictions, *measured, out)
+    kept = _kept_metrics(predictions, out, force)
+    _measure(predictions, names, setting, out, kept)
+    from grads.runtime.manifest import write_manifests
+
+    asked = {"command": "metrics", "metrics": names, "kept": sorted(kept), "language": language}
+    write_manifests([out], [predictions], asked, started)
+
+
+def _kept_metrics(predictions: Path, out: Path, force: bool) -> dict[str, Any]:
+    """Return what is measured of the same predictions already, by `grads evaluate` or by this command, to be kept.
+
+    Raises:
+        GradsError: the file is there and something else made it.
+    """
+    from grads.runtime.files import read_json, sha256_file
+
+    evaluated, measured = made_by("evaluate", manifest_of(predictions)), made_by("metrics", manifest_of(out))
+    if not force:
+        if out.name not in (evaluated | measured):
+            refuse_others("metrics", out)
+        if not measured:
+            refuse_others("metrics", manifest_of(out))
+    now, then = sha256_file(predictions), []
+    if out.name in evaluated:
+        then.append(evaluated.get(predictions.name))
+    if out.name in measured:
+        then.append(inputs_of(manifest_of(out)).get(predictions.name))
+    return dict(read_json(out)) if out.is_file() and now in then else {}
 
 
 def _check_predictions(predictions: Path) -> None:
@@ -205,16 +264,19 @@ def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[li
     return names, Setting(language, wordnet if needed else None)
 
 
-def _measure(predictions: Path, names: list[str], setting: "Setting", out: Path) -> None:
-    """Compute metrics, write them, and print one line each."""
+def _measure(
+    predictions: Path, names: list[str], setting: "Setting", out: Path, kept: Mapping[str, Any] = MappingProxyType({})
+) -> Path:
+    """Compute metrics, write them with those that are kept, and print one line each; return the file."""
     from grads.evaluate.metrics.compute import LENGTHS, compute_metrics
     from grads.runtime.files import read_jsonl, read_object
 
     rows = read_jsonl(predictions)
     beside = [name for name in LENGTHS if rows and all(name in row for row in rows)]
-    compute_metrics(predictions, names, out, setting, beside)
+    compute_metrics(predictions, names, out, setting, beside, kept)
     found = read_object(out)
     for name in names:
         signature = found[name].get("signature", "")
         typer.echo(f"{name}  {found[name]['value']:.4f}  n={found[name]['n']}  {signature}".rstrip())
     say(f"metrics: {out}")
+    return out

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from grads.commands.options import assignments, check_choice, check_data, check_folder, model_source, section, texts
+from grads.commands.options import (
+    assignments,
+    check_choice,
+    check_data,
+    check_folder,
+    model_source,
+    read_own_records,
+    section,
+    texts,
+)
 from grads.runtime.errors import GradsError
 
 if TYPE_CHECKING:
@@ -139,6 +148,11 @@ def encoders_of(given: Own) -> dict[str, str]:
     return folders
 
 
+def read_by(given: Own) -> list[Path]:
+    """Return what the commands on one's own files read: data, model and encoders, as they were typed."""
+    return [given.data, Path(given.model), *map(Path, encoders_of(given).values())]
+
+
 def open_workbench(given: Own, out: Path) -> "Workbench":
     """Check the options, fetch the model if it is the hub's, then import what is heavy and return the workbench.
 
@@ -146,6 +160,7 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
         GradsError: an option is wrong, a folder cannot be written to, or the hub does not give the model.
     """
     from grads.commands.parts import Parts, fetched_model
+    from grads.models.shape import check_shape
     from grads.runtime.locks import take_device_slot
     from grads.runtime.process import settle_libraries
     from grads.study.config import TEXT_COLUMNS, HubSource, LossTurns, RecordField, Training
@@ -166,12 +181,15 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     check_folder(out.parent, f"--out {out}")
     parts = Parts(given.work or out.parent / "grads-work")
     check_folder(parts.folder, f"--work {parts.folder}")
+    loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
+    # What is wrong with model or data is said now: importing what is heavy takes longer than reading them.
+    check_shape(Path(given.model), training, probe)
+    read_own_records(given.data, names, loss_turns, given.metadata or [])
     fetched = fetched_model(parts, source) if isinstance(source, HubSource) else None
     settle_libraries()
     take_device_slot()
     from grads.commands.workbench import Settings, Workbench
 
-    loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
     how = (training, given.template, names, loss_turns, given.metadata or [], encoders)
     settings = Settings(*how, given.seed, probe, given.micro_batch)
     return Workbench(parts, source, fetched, given.data, settings)

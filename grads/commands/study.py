@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grads.runtime.errors import GradsError, nearest
+from grads.runtime.errors import GradsError, nearest, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,25 +28,11 @@ def checked_study(config: Path) -> "Study":
     """Read a study and check all that can be known before any work.
 
     Raises:
-        GradsError: the first thing that is wrong.
+        GradsError: all that is wrong.
     """
-    from grads.evaluate.metrics.registry import check_metrics
-    from grads.plan import check_arms
-    from grads.study.claims import read_claims
-    from grads.study.load import read_study
-    from grads.study.names import check_files
-    from grads.study.published import read_published
+    from grads import plan
 
-    study = read_study(config)
-    try:
-        check_arms(study)
-        check_metrics(study)
-        check_files(study)
-        read_claims(study)
-        read_published(study)
-    except GradsError as error:
-        raise GradsError(f"{config}: {error}") from None
-    return study
+    return plan.checked_study(config)
 
 
 def check(config: Config) -> None:
@@ -57,12 +43,13 @@ def check(config: Config) -> None:
       grads check config/demo.yaml
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from grads.study.claims import in_study, read_claims
     from grads.study.grid import cells
 
     study, console = checked_study(config), Console()
-    console.print(f"[bold]{study.study}[/bold]: {study.label}", highlight=False)
+    console.print(f"[bold]{study.study}[/bold]: {escape(study.label)}", highlight=False)
     console.print(_grid(study))
     for name, entries in (("models", study.models), ("domains", study.domains), ("tasks", study.general.tasks)):
         console.print(f"{name:8} {', '.join(entries)}", highlight=False, soft_wrap=True)
@@ -86,7 +73,7 @@ def _grid(study: "Study") -> "Table":
         count = str(sum(cell.arm == arm for cell in grid))
         ratios = " ".join(arm_ratios(study, arm))
         row = [arm, arm_method(study, arm).name, ratios, " ".join(arm_stores(study, arm)), parameters]
-        table.add_row(*row, _training(declared), count)
+        _add_row(table, *row, _training(declared), count)
     return table
 
 
@@ -106,6 +93,13 @@ def _plain_table(columns: list[str]) -> "Table":
         # Names and parameters are never broken: they are what is copied into a config.
         table.add_column(column, overflow="fold", no_wrap=place == 0 or column == "parameters")
     return table
+
+
+def _add_row(table: "Table", *cells: str) -> None:
+    """Add a row of plain texts: a bracket in one is no markup, and what no screen shows is escaped."""
+    from rich.markup import escape
+
+    table.add_row(*(escape("\n".join(map(printable, text.split("\n")))) for text in cells))
 
 
 def list_(
@@ -133,7 +127,7 @@ def _metrics() -> "Table":
 
     table = _plain_table(["metric", "title", "better", "source"])
     for name, metric in metrics().items():
-        table.add_row(name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
+        _add_row(table, name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
     return table
 
 
@@ -146,7 +140,7 @@ def _methods() -> "Table":
         needs = method.needs(defaults)
         reads = [*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)]
         reads += [*(f"texts:{split}" for split in sorted(needs.texts)), *["file"] * bool(needs.files)]
-        table.add_row(name, method.title, "\n".join(reads), _shown(defaults), method.source)
+        _add_row(table, name, method.title, "\n".join(reads), _shown(defaults), method.source)
     return table
 
 
@@ -155,16 +149,14 @@ def _strategies() -> "Table":
 
     table = _plain_table(["strategy", "title", "parameters", "source"])
     for name, strategy in strategies().items():
-        table.add_row(name, strategy.title, _shown(strategy.parameters()), strategy.source)
+        _add_row(table, name, strategy.title, _shown(strategy.parameters()), strategy.source)
     return table
 
 
 def _shown(parameters: "BaseModel") -> str:
     """Return parameters one a line, as YAML has their values."""
-    from rich.markup import escape
-
     pairs = parameters.model_dump().items()
-    return escape("\n".join(f"{key}={json.dumps(value)}".replace('"', "") for key, value in pairs))
+    return "\n".join(f"{key}={json.dumps(value)}".replace('"', "") for key, value in pairs)
 
 
 def _models(study: "Study") -> "Table":
@@ -179,7 +171,7 @@ def _tasks(study: "Study") -> "Table":
     table = _plain_table(["task", "title", "metric", "form", "items", "chance", "file"])
     for name, task in study.general.tasks.items():
         place = task.yaml or f"lm-eval {getattr(task.data, 'name', '')}"
-        table.add_row(name, task.title, task.metric, task.form, str(task.sample or "all"), str(task.chance), place)
+        _add_row(table, name, task.title, task.metric, task.form, str(task.sample or "all"), str(task.chance), place)
     return table
 
 
@@ -188,7 +180,7 @@ def _entries(columns: list[str], entries: Any, last: Any = None) -> "Table":
     for name, entry in entries.items():
         source = entry.source.model_dump(exclude={"kind"}, exclude_defaults=True)
         place = next((str(source[key]) for key in ("path", "member", "id") if key in source), "")
-        table.add_row(name, entry.title, f"{entry.source.kind} {place}".strip(), *([last(entry)] if last else []))
+        _add_row(table, name, entry.title, f"{entry.source.kind} {place}".strip(), *([last(entry)] if last else []))
     return table
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from grads.commands.workbench import Workbench
 from grads.data.layouts import rows_by_id
 from grads.data.selections import read_counts, read_selection
+from grads.data.spreadsheet import csv_text
 from grads.runtime.errors import GradsError
-from grads.runtime.files import atomic_path, write_text
+from grads.runtime.files import write_text
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
 
@@ -39,8 +40,7 @@ def write_subset(
     table = table.sort_values("record")
     scores = out.with_suffix(".scores.csv")
     write_text(out, "".join(lines[id_][1] for id_ in table.loc[table["kept"], "id"]))
-    with atomic_path(scores) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    write_text(scores, csv_text(table))
     settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
     write_manifests([out, scores], made_from, settings, started)
     counts = bench.counts()

@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from grads.commands.options import read_own_records
 from grads.commands.parts import Parts
 from grads.data.formatting import Example, Formatter
 from grads.data.hub import COMMIT
-from grads.data.layouts import read_records
 from grads.data.records import write_records
 from grads.methods.registry import find_method, module_of, parse_parameters
 from grads.methods.stage import select_records
@@ -131,11 +131,7 @@ class Workbench:
 
     def _write_records(self, out: Path) -> None:
         settings = self.settings
-        records, counts = read_records(self.data, settings.fields, settings.loss_turns, settings.metadata)
-        if not counts["read"]:
-            raise GradsError(f"{self.data} holds no record: give a file with some")
-        if not records:
-            raise GradsError(f"{self.data}: none of {counts['read']} records has a question and an answer: add them")
+        records, counts = read_own_records(self.data, settings.fields, settings.loss_turns, settings.metadata)
         write_records(out / "records.parquet", records)
         write_json(out / "counts.json", counts)
 

@@ -2,7 +2,9 @@
 
 import difflib
 import gzip
+import lzma
 import shutil
+import struct
 import tarfile
 import time
 import zipfile
@@ -15,7 +17,8 @@ from typing import IO
 
 import requests
 
-from grads.data.package_index import TIMEOUT, local_path, locate, open_session, pip_settings, without_password
+from grads.data.addresses import without_password
+from grads.data.package_index import TIMEOUT, local_path, locate, open_session, pip_settings
 from grads.runtime.errors import GradsError
 from grads.runtime.files import sha256_file
 from grads.runtime.progress import Progress, say
@@ -23,6 +26,13 @@ from grads.study.config import Archive
 
 ATTEMPTS = 5
 CHUNK = 1 << 20
+# What reading a damaged zip, or tar of any compression, raises, with `OSError` without a number.
+DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, struct.error),
+    *(zipfile.LargeZipFile, OverflowError),
+)
+ENCRYPTED = 0x1
+"""The flag of a zip's member that needs a password."""
 
 
 def fetch(archive: Archive, folder: Path | str) -> Path:
@@ -160,15 +170,35 @@ def _files(path: Path) -> Iterator[dict[str, Callable[[], IO[bytes]]]]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as zipped:
                 infos = [info for info in zipped.infolist() if not info.is_dir()]
-                yield {info.filename: partial(zipped.open, info) for info in infos}
+                yield {info.filename: partial(_open_zipped, path, zipped, info) for info in infos}
         else:
             with tarfile.open(path) as tarred:
                 # Only plain files are taken, which always open.
                 yield {info.name: partial(tarred.extractfile, info) for info in tarred if info.isfile()}  # type: ignore
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
+    except OSError as error:
+        # A damaged bz2 has no number; what the disk or the network refuses has one.
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from None
+
+
+def _open_zipped(path: Path, zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """Open a member of a zip, of those that can be opened without a password and by Python."""
+    if info.flag_bits & ENCRYPTED:
+        raise GradsError(f"{path}: '{info.filename}' is encrypted: name an archive without a password")
+    try:
+        return zipped.open(info)
+    except NotImplementedError as error:
         raise GradsError(
-            f"{path} cannot be read as a zip or tar archive ({error}): delete it and fetch again"
+            f"{path}: '{info.filename}' cannot be unpacked ({error}): pack it again, by the usual 'deflate'"
         ) from None
+
+
+def _damaged(path: Path, error: Exception) -> GradsError:
+    reason = str(error) or type(error).__name__
+    return GradsError(f"{path} cannot be read as a zip or tar archive ({reason}): delete it and fetch again")
 
 
 def _hint(name: str, names: Iterable[str]) -> str:

@@ -3,12 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from grads.data.archives import open_member
-from grads.data.rows import Rows, parse_rows, read_rows
-from grads.runtime.errors import GradsError
+from grads.data.rows import Rows, check_unicode, parse_rows, read_rows
+from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
 from grads.study.general import ChoiceData, TextData, TextFile
 from grads.study.sources import FileSource
@@ -33,7 +33,7 @@ def choice_items(source: ChoiceData | FileSource, archives: Mapping[str, Path]) 
     found: dict[str, dict] = {}
     for place, row in _rows(source, archives):
         counts["read"] += 1
-        item = _lettered_item(row, place) if isinstance(source, ChoiceData) else _own_item(row, place)
+        item = _item(source, row, place)
         if isinstance(item, str):
             counts[item] += 1
         elif digest(item) in found:
@@ -43,12 +43,45 @@ def choice_items(source: ChoiceData | FileSource, archives: Mapping[str, Path]) 
     return list(found.values()), dict(counts)
 
 
+def _item(source: ChoiceData | FileSource, row: dict[str, Any], place: str) -> dict | str:
+    """Return the item of a row, or why it is dropped."""
+    item = _lettered_item(row, place) if isinstance(source, ChoiceData) else _own_item(row, place)
+    if isinstance(item, dict):
+        check_unicode(place, [item["question"], item.get("passage"), *item["choices"]])
+    return item
+
+
+def first_items(source: ChoiceData | FileSource, archives: Mapping[str, Path], number: int) -> list[tuple[str, dict]]:
+    """Return the items among the first rows of a source, each with where it stands; raises like `choice_items`."""
+    rows = [(place, _item(source, row, place)) for place, row in islice(_rows(source, archives), number)]
+    return [(place, item) for place, item in rows if isinstance(item, dict)]
+
+
+def check_passages(source: TextData | TextFile, archives: Mapping[str, Path], number: int) -> None:
+    """Read the first rows of a source of passages; raises like `text_passages`."""
+    for place, row in islice(_rows(source, archives), number):
+        _passage(source, row, place)
+
+
+def _passage(source: TextData | TextFile, row: Mapping[str, Any], place: str) -> str:
+    text = row.get(source.field)
+    if not isinstance(text, str):
+        hint = f" ({nearest(source.field, map(str, row))})" if source.field not in row else ""
+        raise GradsError(
+            f"{place}: '{source.field}' is not a text{hint}: correct 'field' of 'general.text' in the config"
+        )
+    check_unicode(place, [text])
+    return text.strip()
+
+
 def _rows(source: ChoiceData | FileSource | TextData | TextFile, archives: Mapping[str, Path]) -> Rows:
     if isinstance(source, FileSource | TextFile):
         yield from read_rows(source.path)
         return
     if source.archive not in archives:
         raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
+    from grads.data.archives import open_member
+
     with open_member(archives[source.archive], source.member) as handle:
         yield from parse_rows(handle, source.member, f"{archives[source.archive]}:{source.member}")
 
@@ -99,12 +132,7 @@ def text_passages(source: TextData | TextFile, archives: Mapping[str, Path]) -> 
     found: dict[str, dict] = {}
     for place, row in _rows(source, archives):
         counts["read"] += 1
-        text = row.get(source.field)
-        if not isinstance(text, str):
-            raise GradsError(
-                f"{place}: '{source.field}' is not a text: correct 'field' of 'general.text' in the config"
-            )
-        text = text.strip()
+        text = _passage(source, row, place)
         if not text:
             counts["empty"] += 1
         elif text in found:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from grads.data.addresses import without_passwords
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, link_or_copy, write_json
 from grads.runtime.progress import say
@@ -121,5 +122,5 @@ def _origin(source: HubSource, snapshot: Path) -> dict[str, Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = without_passwords(str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__

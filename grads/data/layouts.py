@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grads.data.records import Record, Turn, make_record
-from grads.data.rows import Rows, read_rows
+from grads.data.rows import Rows, check_unicode, read_rows
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import LossTurns
 
@@ -126,11 +126,11 @@ def to_record(
         earlier = []
         extra = _text(row, place, "input", names, "") if layout == "instruction" else ""
         parts = (_text(row, place, question_key, names), extra, _text(row, place, answer_key, names))
-    try:
-        further = {name: _kept(row, place, name) for name in metadata}
-        return make_record(*parts, source, group, earlier, further, _references(row, place, names))
-    except UnicodeEncodeError:
-        raise GradsError(f"{place}: half of a surrogate pair stands in a text: mend what wrote the file") from None
+    further = {name: _kept(row, place, name) for name in metadata}
+    references = _references(row, place, names)
+    said = [turn.content for turn in earlier]
+    check_unicode(place, [*parts, source, group, *said, *further.values(), *references])
+    return make_record(*parts, source, group, earlier, further, references)
 
 
 def _kept(row: Mapping[str, Any], place: str, column: str) -> float | str | None:

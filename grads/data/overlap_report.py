@@ -16,6 +16,7 @@ from grads.data.overlap import (
 from grads.data.records import load_records
 from grads.runtime.files import write_json, write_text
 from grads.runtime.progress import say
+from grads.study.markdown import plain
 
 
 def report_overlap(
@@ -82,6 +83,8 @@ def _markdown(overlaps: Sequence[Overlap], mode: str) -> str:
         lines.append(f"| {o.of.name} | {o.against.name} | {' | '.join(map(str, numbers))} |")
     lines += ["", "Examples:", ""]
     lines += [
-        f"- {o.of.name} {e['id']}, {o.against.name} {e['other']}: {e['shared']}" for o in shared for e in o.examples
+        f"- {o.of.name} {e['id']}, {o.against.name} {e['other']}: {plain(e['shared'])}"
+        for o in shared
+        for e in o.examples
     ]
     return "\n".join([*lines, ""])

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, ProjectPage, PyPISimple, RepositoryPage
 from pypi_simple.errors import UnsupportedContentTypeError, UnsupportedRepoVersionError
 
+from grads.data.addresses import without_password
 from grads.runtime.errors import GradsError
 from grads.study.config import Archive
 
@@ -136,10 +137,4 @@ def local_path(address: str) -> Path | None:
     parts = urlsplit(address)
     if parts.scheme == "file":
         return Path(url2pathname(unquote(parts.path)))
-    return None if parts.scheme in {"http", "https"} else Path(address).expanduser()
-
-
-def without_password(address: str) -> str:
-    """Return an address without the user name and password that it may carry."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return None if "://" in address else Path(address).expanduser()

@@ -1,7 +1,6 @@
 """The stage functions that prepare a study's data: domains into splits, general tasks and text into samples."""
 
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,13 +17,12 @@ from grads.data.rows import parse_rows, read_rows
 from grads.data.splits import split
 from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
-from grads.runtime.files import digest, write_json, write_jsonl, write_text
+from grads.runtime.files import digest, sha256_file, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
 from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
 from grads.study.general import HarnessData
 from grads.study.paths import hub_path
-
-DATA_TOKEN = re.compile(r"""(["']?)\bDATA\b\1""")
+from grads.study.task_file import DATA_TOKEN, FUNCTION, check_items, module_files, read_task_keys
 
 
 def prepare_domains(
@@ -148,7 +146,7 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
         else:
             items, dropped = choice_items(task.data, archives)
             rows = sample_rows(items, task.sample or len(items), general.seed, label)
-            write_text(out / f"{name}.yaml", _task_file(Path(task.yaml or ""), out / f"{name}.jsonl"))
+            _write_task_file(Path(task.yaml or ""), name, out, rows, general.allow_code)
         write_jsonl(out / f"{name}.jsonl", rows)
         counts[name] = dropped | {"sample": len(rows)}
         say(f"{task.title}: {len(rows)} of {dropped['read']} items")
@@ -158,13 +156,27 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
     write_json(out / "counts.json", counts | {"text": dropped | {"sample": len(rows)}})
 
 
-def _task_file(path: Path, data: Path) -> str:
+def _write_task_file(path: Path, name: str, out: Path, items: list[dict], allow_code: bool) -> None:
+    """Write a task file over its items, and beside it the Python that it names, in a folder of the task's name."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         raise GradsError(f"{path} is not there: correct 'yaml' of the task in 'general.tasks'") from None
+    data = out / f"{name}.jsonl"
     quoted = json.dumps(str(data), ensure_ascii=False)
     replaced, number = DATA_TOKEN.subn(lambda _: quoted, text)
     if number != 1:
         raise GradsError(f"{path} has the word DATA {number} times: put it once, where lm-eval reads the items from")
-    return replaced
+    if FUNCTION.search(text) and not allow_code:
+        raise GradsError(f"{path} names Python by !function: set 'general.allow_code: true' if you trust it")
+    modules = module_files(path)
+    for module, file in modules.items():
+        write_text(out / name / (module.replace(".", "/") + ".py"), file.read_text("utf-8"))
+        # What runs the task reads this file alone as its input: with the Python it becomes another.
+        replaced += f"\n# {module}: {sha256_file(file)}"
+    replaced = FUNCTION.sub(
+        lambda found: f"!function {name}.{found[1]}" if found[1].rpartition(".")[0] in modules else found[0], replaced
+    )
+    rows = [(f"{data}:{place}", row) for place, row in enumerate(items, 1)]
+    check_items(path, read_task_keys(path), rows)
+    write_text(out / f"{name}.yaml", replaced)

@@ -7,9 +7,6 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, reading
 
@@ -83,6 +80,9 @@ def make_record(
 
 def write_records(path: Path | str, records: Iterable[Record]) -> None:
     """Write records to Parquet, a column a field in the order of `Record`, lists as JSON or empty; atomically."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rows = [_row(record) for record in records]
     columns = {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(COLUMNS)}
     with atomic_path(path) as temporary:
@@ -95,6 +95,9 @@ def load_records(path: Path | str) -> list[Record]:
     Raises:
         GradsError: no such file, a damaged one, or other columns.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     remedy = "delete it and prepare the study's data again"
     # A path that is a folder would be read as a data set of many files.
     with reading(path, remedy), Path(path).open("rb") as file:

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import IO, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from grads.runtime.errors import GradsError
+from grads.runtime.errors import GradsError, quoted
+from grads.study.sources import DATA_SUFFIXES
 
 Rows = Iterator[tuple[str, dict[str, Any]]]  # where it stands, as file:line, and the object
 LONGEST_CELL = 1 << 30
@@ -28,6 +26,22 @@ def read_rows(path: Path | str) -> Rows:
         )
     with Path(path).open("rb") as handle:
         yield from parse_rows(handle, str(path), str(path))
+
+
+def check_unicode(place: str, texts: Iterable[object]) -> None:
+    """Refuse texts that could not be written as UTF-8; what is no text is passed over.
+
+    Raises:
+        GradsError: half of a surrogate pair stands in one of them.
+    """
+    for text in texts:
+        if isinstance(text, str) and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise GradsError(
+                    f"{place}: half of a surrogate pair stands in a text: mend what wrote the file"
+                ) from None
 
 
 def parse_rows(handle: IO[bytes], file: str, name: str) -> Rows:
@@ -67,7 +81,9 @@ def _json_array(handle: IO[bytes], name: str) -> Rows:
 
 def _json(content: bytes, place: str, remedy: str) -> Any:
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_each_once)
+    except _TwiceError as error:
+        raise GradsError(f"{place}: the key {quoted(error.args[0])} is there twice: remove one") from None
     except UnicodeDecodeError:
         raise GradsError(f"{place}: this is not UTF-8: convert the file to UTF-8") from None
     except json.JSONDecodeError as error:
@@ -75,6 +91,18 @@ def _json(content: bytes, place: str, remedy: str) -> Any:
         raise GradsError(f"{place}: not JSON ({error.msg}, {where}): {remedy}") from None
     except (ValueError, RecursionError) as error:  # A number of thousands of digits, or brackets without end.
         raise GradsError(f"{place}: not readable as JSON ({error}): {remedy}") from None
+
+
+class _TwiceError(Exception):
+    """A key of an object is there twice: JSON's readers silently keep the last."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _value in pairs]
+        raise _TwiceError(next(key for key in keys if keys.count(key) > 1))
+    return found
 
 
 def _object(value: Any, place: str, remedy: str) -> dict[str, Any]:
@@ -104,6 +132,9 @@ def _csv(handle: IO[bytes], name: str) -> Rows:
 
 
 def _parquet(handle: IO[bytes], name: str) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         # From memory: a member of a compressed archive would be unpacked anew at every jump.
         table = pq.ParquetFile(pa.BufferReader(handle.read()))
@@ -117,9 +148,6 @@ def _parquet(handle: IO[bytes], name: str) -> Rows:
         raise GradsError(f"{name}: not readable as Parquet ({reason}): write the file again") from None
 
 
-READERS: dict[str, Callable[[IO[bytes], str], Rows]] = {
-    ".jsonl": _json_lines,
-    ".json": _json_array,
-    ".csv": _csv,
-    ".parquet": _parquet,
-}
+READERS: dict[str, Callable[[IO[bytes], str], Rows]] = dict(
+    zip(DATA_SUFFIXES, (_json_lines, _json_array, _csv, _parquet), strict=True)
+)

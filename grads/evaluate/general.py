@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import datasets
+import jinja2
+import lm_eval.utils
+import yaml
 from lm_eval import evaluate
 from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
@@ -23,8 +26,14 @@ from grads.models.causal import unwrap
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, reading
 from grads.runtime.progress import Progress
+from grads.study.task_file import METRICS
+from grads.study.templates import Sandbox
 
-OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "generate_until")
+# What lm-eval raises for a file that it cannot use, or whose data it cannot read.
+WRONG_FILE = (
+    *(LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError, OSError),
+    *(ImportError, SyntaxError, yaml.YAMLError, jinja2.TemplateError, datasets.exceptions.DatasetGenerationError),
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,18 @@ def load_tasks(specs: Mapping[str, TaskSpec]) -> Iterator[dict[str, LoadedTask]]
         yield {name: _load(manager, spec) for name, spec in specs.items()}
 
 
+@contextmanager
+def templates_of(spec: TaskSpec) -> Iterator[None]:
+    """Fill the templates of somebody's own task file in in a sandbox inside the block, unless its code may be run."""
+    stored = lm_eval.utils.env
+    if spec.yaml.is_file() and not spec.allow_code:
+        lm_eval.utils.env = Sandbox()
+    try:
+        yield
+    finally:
+        lm_eval.utils.env = stored
+
+
 def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
     if spec.sample is not None and spec.yaml.is_dir():
         chosen: dict[str, list[int]] = {}
@@ -85,10 +106,11 @@ def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
         return LoadedTask(spec, {"tasks": {name: loaded["tasks"][name] for name in chosen}},
                           {name: sorted(ids) for name, ids in chosen.items()})  # fmt: skip
     try:
-        with loading_seeds():
+        with loading_seeds(), templates_of(spec):
             loaded = dict(manager.load([str(spec.yaml)]))
-    except (KeyError, ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
-        raise GradsError(f"{spec.yaml}: lm-eval cannot load this task ({error}); mend the file or its data") from error
+    except WRONG_FILE as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+        raise GradsError(f"{spec.yaml}: lm-eval cannot load this task ({reason}); mend the file or its data") from error
     if len(loaded["tasks"]) != 1:
         raise GradsError(f"{spec.yaml}: holds {len(loaded['tasks'])} tasks; give each its own file")
     return LoadedTask(spec, loaded)
@@ -135,6 +157,17 @@ def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> 
         _settle(benchmark, spec, definition)
     if spec.form == "chat" and not benchmark.tokenizer.chat_template:
         raise GradsError(f"general.tasks.{name}.form is 'chat', but the model has no chat template: set it to 'plain'")
+    try:
+        with templates_of(spec):
+            return _evaluated(benchmark, name, task, label)
+    except jinja2.TemplateError as error:
+        raise GradsError(
+            f"{spec.yaml}: a template fails ({type(error).__name__}: {error}): correct it, or the items"
+        ) from None
+
+
+def _evaluated(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> dict[str, Any]:
+    spec, definitions = task.spec, task.loaded["tasks"]
     requests = sum(_requests(definition, (task.chosen or {}).get(key)) for key, definition in definitions.items())
     benchmark.progress = Progress(label, requests, "requests")
     results = evaluate(
@@ -151,10 +184,8 @@ def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> 
 
 def _settle(benchmark: BenchmarkModel, spec: TaskSpec, definition: Any) -> None:
     """Make a task the same for every model: few-shot examples drawn anew, greedy answers with room for them."""
-    if definition.OUTPUT_TYPE not in OUTPUT_TYPES:
-        raise GradsError(
-            f"{spec.yaml}: output_type is '{definition.OUTPUT_TYPE}'; supported are {', '.join(OUTPUT_TYPES)}"
-        )
+    if definition.OUTPUT_TYPE not in METRICS:
+        raise GradsError(f"{spec.yaml}: output_type is '{definition.OUTPUT_TYPE}'; supported are {', '.join(METRICS)}")
     definition.set_fewshot_seed(spec.seed)
     if definition.OUTPUT_TYPE == "generate_until":
         # A task may call the limit of its answers by any of the names that lm-eval takes.

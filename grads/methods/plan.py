@@ -1,10 +1,11 @@
 """What a study's arms need before they can select: checked and known before any work."""
 
+from functools import partial
 from pathlib import Path
 
 from grads.methods.contract import TEXTS, Method, Needs
 from grads.methods.registry import find_method, parse_parameters
-from grads.runtime.errors import GradsError, nearest
+from grads.runtime.errors import GradsError, check_all, nearest
 from grads.study.config import Study
 from grads.study.grid import FIXED_RATIOS, arm_ratios
 from grads.study.measures import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES, TRAJECTORY_LOSSES
@@ -21,7 +22,7 @@ def arm_method(study: Study, arm: str) -> Method:
     try:
         return find_method(study.arms[arm].method)
     except GradsError as error:
-        raise GradsError(f"arms.{arm}.method: {error}") from None
+        raise error.after(f"arms.{arm}.method") from None
 
 
 def arm_needs(study: Study, arm: str) -> Needs:
@@ -34,7 +35,7 @@ def arm_needs(study: Study, arm: str) -> Needs:
     try:
         return method.needs(parse_parameters(method, study.arms[arm].parameters))
     except GradsError as error:
-        raise GradsError(f"arms.{arm}.parameters: {error}") from None
+        raise error.after(f"arms.{arm}.parameters") from None
 
 
 def arm_uses_target(study: Study, arm: str) -> bool:
@@ -93,28 +94,34 @@ def check_arms(study: Study) -> None:
     """Refuse arms that could not run.
 
     Raises:
-        GradsError: an unknown method or parameter, ratios where the method has its own or none where it needs some, or
+        GradsError: unknown methods or parameters, ratios where the method has its own or none where it needs some, or
             a reference to an arm that is not there, keeps all records at every ratio, lacks a ratio, or leads back to
-            where it came from.
+            where it came from; all that is found.
     """
-    for arm, declared in study.arms.items():
-        arm_needs(study, arm)
-        fixed = FIXED_RATIOS.get(declared.method)
-        if fixed is not None and declared.ratios:
-            raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' has ratio {fixed} only: remove the list")
-        if fixed is None and not declared.ratios:
-            raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' needs some: add, say, [0.05, 0.5]")
-        if len(set(declared.ratios)) < len(declared.ratios):
-            raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
-        _check_auto(study, arm)
-        _check_scorer(study, arm)
-        _check_texts(study, arm)
-        _check_files(study, arm)
-        _check_signals(study, arm)
-        if declared.start == "warm" and not arm_method(study, arm).trains:
-            raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
-    for arm in study.arms:
-        _check_references(study, arm, (arm,))
+    check_all(partial(_check_arm, study, arm) for arm in study.arms)
+    check_all(partial(_check_references, study, arm, (arm,)) for arm in study.arms)
+
+
+def _check_arm(study: Study, arm: str) -> None:
+    declared = study.arms[arm]
+    arm_needs(study, arm)
+    check_all(
+        partial(check, study, arm)
+        for check in (_check_ratios, _check_auto, _check_scorer, _check_texts, _check_files, _check_signals)
+    )
+    if declared.start == "warm" and not arm_method(study, arm).trains:
+        raise GradsError(f"arms.{arm}.start: method '{declared.method}' trains nothing: remove the key")
+
+
+def _check_ratios(study: Study, arm: str) -> None:
+    declared = study.arms[arm]
+    fixed = FIXED_RATIOS.get(declared.method)
+    if fixed is not None and declared.ratios:
+        raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' has ratio {fixed} only: remove the list")
+    if fixed is None and not declared.ratios:
+        raise GradsError(f"arms.{arm}.ratios: method '{declared.method}' needs some: add, say, [0.05, 0.5]")
+    if len(set(declared.ratios)) < len(declared.ratios):
+        raise GradsError(f"arms.{arm}.ratios: {declared.ratios} lists a ratio twice: remove one")
 
 
 def _check_auto(study: Study, arm: str) -> None:
@@ -219,7 +226,11 @@ def _check_references(study: Study, arm: str, chain: tuple[str, ...]) -> None:
                 "an arm that keeps some"
             )
         if other in chain:
-            raise GradsError(f"arms.{arm}.parameters: the arms {', '.join(chain)} refer to each other in a circle")
+            circle = chain[chain.index(other) :]
+            # Wherever the search began, a circle is one mistake.
+            start = circle.index(min(circle))
+            named = ", ".join((*circle[start:], *circle[:start]))
+            raise GradsError(f"arms.{min(circle)}.parameters: the arms {named} refer to each other in a circle")
         shared = [ratio for ratio in arm_ratios(study, arm) if other in references(study, arm, ratio)]
         if missing := [ratio for ratio in shared if ratio not in arm_ratios(study, other)]:
             raise GradsError(f"arms.{other}.ratios: arm '{arm}' refers to it at {missing[0]}: add that ratio")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from grads.study.section import Section
+from grads.study.section import Section, Shown
 
 
 class Claim(Section):
@@ -20,4 +20,4 @@ class Claim(Section):
     published: float | None = Field(
         None, description="Published difference: the metric's units, accuracies in points, relative ones in percent."
     )
-    source: str = Field("", description="Where it was published.")
+    source: Shown = Field("", description="Where it was published.")

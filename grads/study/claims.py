@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from grads.runtime.errors import GradsError, nearest
 from grads.study.claim import Claim
 from grads.study.config import Study
 from grads.study.grid import arm_ratios
-from grads.study.load import read_yaml
+from grads.study.mistakes import sentences
 from grads.study.ratios import canonical_ratio
+from grads.study.yaml_file import read_yaml
 
 GENERAL = "general"
 """The mean accuracy over a study's general benchmarks."""
@@ -43,17 +44,31 @@ def read_claims(study: Study) -> list[ParsedClaim]:
     """Return the claims of a study, from its config or from the file that it names; none where it has none.
 
     Raises:
-        GradsError: the file cannot be read, an entry or a sentence is wrong, or a claim in the config names what is not
-            in the study.
+        GradsError: the file cannot be read, entries or sentences are wrong, or claims in the config name what is not in
+            the study; all that is found.
     """
     if isinstance(study.claims, list):
-        claims = [parse_claim(one, f"claims.{place}") for place, one in enumerate(study.claims)]
-        for place, one in enumerate(claims):
-            if problem := _not_in_study(study, one):
-                raise GradsError(f"claims.{place}: {problem}")
+        where = "claims."
+        first = 0
+        entries = study.claims
     else:
+        where = f"{study.claims}: claim "
+        first = 1
         entries = _read_entries(Path(study.claims))
-        claims = [parse_claim(one, f"{study.claims}: claim {place}") for place, one in enumerate(entries, 1)]
+    claims: list[ParsedClaim] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries, first):
+        place = f"{where}{number}"
+        try:
+            claims.append(parse_claim(entry, place))
+        except GradsError as error:
+            problems += error.sentences
+            continue
+        # A file is shared between studies: what one of them lacks is listed as such.
+        if isinstance(study.claims, list) and (problem := _not_in_study(study, claims[-1])):
+            problems.append(f"{place}: {problem}")
+    if problems:
+        raise GradsError(*problems)
     _refuse_twice(claims)
     return claims
 
@@ -127,17 +142,17 @@ def _read_entries(path: Path) -> list[Claim]:
         raise GradsError(
             f"{path}: a file of claims is a list of entries such as '- claim: grads@0.1 beats full on bleu'"
         )
-    try:
-        return TypeAdapter(list[Claim]).validate_python(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place, key = int(first["loc"][0]) + 1, str(first["loc"][-1])
-        if first["type"] == "extra_forbidden":
-            raise GradsError(
-                f"{path}: claim {place}: unknown key '{key}': {nearest(key, Claim.model_fields)}"
-            ) from None
-        said = f"{key}: {first['msg']}, found {first['input']!r}"
-        raise GradsError(f"{path}: claim {place}: {' '.join(said.split())}; write {FORMS}"[:600]) from None
+    claims: list[Claim] = []
+    problems: list[str] = []
+    for number, entry in enumerate(content, 1):
+        try:
+            claims.append(Claim.model_validate(entry))
+        except ValidationError as error:
+            said = sentences(error, Claim, entry, None)
+            problems += [f"{path}: claim {number}: {one}; write {FORMS}" for one in said]
+    if problems:
+        raise GradsError(*problems)
+    return claims
 
 
 def _refuse_twice(claims: Sequence[ParsedClaim]) -> None:

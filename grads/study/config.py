@@ -12,7 +12,7 @@ from grads.study.general import General
 from grads.study.probe import Probe
 from grads.study.publication import Publication
 from grads.study.ratios import Ratio
-from grads.study.section import LossTurns, Name, Precision, RecordField, Section
+from grads.study.section import LossTurns, Name, Precision, RecordField, Section, Shown, Text
 from grads.study.sources import (
     Archive,
     ArchiveSource,
@@ -42,7 +42,7 @@ class Format(Section):
 class Model(Section):
     """A model of the study."""
 
-    title: str = Field(description="How tables call the model, with its quantisation.")
+    title: Shown = Field(description="How tables call the model, with its quantisation.")
     source: FileSource | ArchiveSource | HubSource | TinySource = Field(
         discriminator="kind", description="Where it comes from."
     )
@@ -52,14 +52,14 @@ class Model(Section):
 class Encoder(Section):
     """A sentence encoder, an alternative to the model's own hidden states as content embedding."""
 
-    title: str = Field(description="How the encoder is called.")
+    title: Shown = Field(description="How the encoder is called.")
     source: FileSource | ArchiveSource = Field(discriminator="kind", description="Where it comes from.")
 
 
 class Domain(Section):
     """A domain of the study: fine-tuning data to learn from and to test on."""
 
-    title: str = Field(description="How tables call the domain.")
+    title: Shown = Field(description="How tables call the domain.")
     source: FileSource | ArchiveSource | HubDataSource | GlossarySource = Field(
         discriminator="kind", description="Where its records come from."
     )
@@ -104,7 +104,7 @@ class Adapter(Section):
     rank: int = Field(16, ge=1, description="Rank of the update of each layer.")
     alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")
-    targets: Literal["all-linear"] | list[str] = Field(
+    targets: Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)] = Field(
         "all-linear", description="Names of linear layers, such as `[q_proj, v_proj]`; or all but the LM head."
     )
 
@@ -114,13 +114,13 @@ class Training(Section):
 
     weights: Literal["lora", "full"] = Field("lora", description="Train a LoRA adapter, or all weights.")
     adapter: Adapter = Field(Adapter(), description="Shape of the adapter; read when `weights` is `lora`.")
-    epochs: int = Field(2, ge=1, description="Visits of each record; a smaller subset takes fewer steps.")
+    epochs: int = Field(2, ge=1, le=10_000, description="Visits of each record; a smaller subset takes fewer steps.")
     global_batch: int = Field(8, ge=1, description="Records per optimiser step; the micro-batch is the machine's.")
     learning_rate: float = Field(2.0e-4, gt=0, description="Peak rate of AdamW; write 2.0e-4, YAML reads 2e-4 as text.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with rising rate, before the cosine.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a step are scaled down to this l2 norm.")
-    max_length: int = Field(512, ge=8, description="Tokens of prompt and response together.")
+    max_length: int = Field(512, ge=8, le=10_000_000, description="Tokens of prompt and response together.")
     over_length: Literal["drop", "truncate"] = Field("drop", description="What happens to longer records; counted.")
     precision: Precision = Field(
         "auto",
@@ -132,7 +132,9 @@ class Training(Section):
 class Generation(Section):
     """Greedy generation of the domain answers."""
 
-    max_new_tokens: int = Field(64, ge=1, description="Longest answer in tokens; the share cut off is reported.")
+    max_new_tokens: int = Field(
+        64, ge=1, le=1_000_000, description="Longest answer in tokens; the share cut off is reported."
+    )
 
 
 class Evaluation(Section):
@@ -140,6 +142,7 @@ class Evaluation(Section):
 
     metrics: list[str] = Field(
         ["bleu", "meteor", "chrf", "response_nll"],
+        min_length=1,
         description="Domain metrics of the tables, in their order; docs/metrics.md describes them all.",
     )
     wordnet: ArchiveSource | None = Field(
@@ -182,7 +185,7 @@ class Study(Section):
     """A whole study."""
 
     study: Name = Field(description="Name of the study: its results are in `results/<study>`.")
-    label: str = Field(description="What a reader of the tables must know; printed above every table.")
+    label: Shown = Field(description="What a reader of the tables must know; printed above every table.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(
         min_length=1,
         description="Each arm runs once per seed; tables show means over seeds.",

@@ -3,15 +3,9 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import yaml
-
-from grads.runtime.errors import GradsError
-from grads.runtime.files import reading
 from grads.runtime.fingerprints import Fingerprints
 from grads.study.sources import KEPT, Archive
-
-FUNCTION = "!function"
-INCLUDE = "include"
+from grads.study.task_file import module_files
 
 
 def contents(paths: Iterable[Path | str], fingerprints: Fingerprints) -> dict[str, str]:
@@ -36,41 +30,9 @@ def own_files(path: Path | str) -> list[Path]:
 
 
 def task_files(path: Path | str) -> list[Path]:
-    """Return an lm-eval task file with the files that it refers to: modules of functions, and files it includes.
-
-    What is no YAML refers to nothing here; the stage that reads it says what is wrong.
-    """
-    found: list[Path] = []
-    waiting = [Path(path)]
-    while waiting:
-        file = waiting.pop()
-        if file in found or not file.is_file():
-            continue
-        found.append(file)
-        if file.suffix != ".py":
-            waiting += _referred(file)
-    return sorted(found)
-
-
-def _referred(file: Path) -> list[Path]:
-    try:
-        with reading(file):
-            root = yaml.compose(file.read_text("utf-8"), Loader=yaml.SafeLoader)
-    except (GradsError, yaml.YAMLError):
-        return []
-    found, waiting = [], [root] if root else []
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == INCLUDE and isinstance(value, yaml.ScalarNode):
-                    found.append(file.parent / value.value)
-                waiting += [key, value]
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif node.tag == FUNCTION:
-            found.append(file.parent / f"{node.value.rpartition('.')[0]}.py")
-    return found
+    """Return an lm-eval task file with the Python beside it that it takes functions from."""
+    path = Path(path)
+    return [path, *sorted(module_files(path).values())] if path.is_file() else [path]
 
 
 def archive_contents(paths: Mapping[str, Path], archives: Mapping[str, Archive]) -> dict[str, str]:

@@ -3,13 +3,17 @@
 import importlib
 import json
 import pkgutil
+import traceback
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
+from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from grads.runtime.errors import GradsError, nearest
+from grads.study.markdown import cell
+from grads.study.mistakes import Phrases, sentences
 
 Declared = TypeVar("Declared", bound="Named")
 Model = TypeVar("Model", bound=BaseModel)
@@ -77,51 +81,70 @@ class Registry(Generic[Declared]):
         """Return what the modules of the given whole names declare, each with its module, sorted by name.
 
         Raises:
-            ValueError: a module declares nothing, or something of a name that another has.
+            GradsError: a module cannot be imported, declares nothing, or something of a name that another has.
         """
         found: dict[str, tuple[Declared, str]] = {}
         for module in modules:
-            declared = getattr(importlib.import_module(module), self.attribute, None)
+            declared = getattr(_imported(module), self.attribute, None)
             if not isinstance(declared, self.kind):
-                raise ValueError(
-                    f"{module} declares no {self.attribute}: add it, or name the module in "
+                raise GradsError(
+                    f"{module_file(module)} declares no {self.attribute}: add it, or name the module in "
                     f"{self.package}.registry.HELPERS"
                 )
             if declared.name in found:
-                raise ValueError(
-                    f"{found[declared.name][1]} and {module} both declare the {self.attribute.lower()} "
-                    f"'{declared.name}'"
+                raise GradsError(
+                    f"{module_file(found[declared.name][1])} and {module_file(module)} both declare the "
+                    f"{self.attribute.lower()} '{declared.name}': rename one"
                 )
             found[declared.name] = (declared, module)
         return dict(sorted(found.items()))
 
     def section(self, name: str, parameters: type[BaseModel]) -> str:
         """Return the part of a Markdown page on one of them: its module's docstring, its source, its parameters."""
-        one, path = self.find(name), self.module_of(name).replace(".", "/") + ".py"
+        one, path = self.find(name), module_file(self.module_of(name))
         text = (importlib.import_module(self.module_of(name)).__doc__ or "").strip()
         head = f"\n## {name}\n\n{text}\n\nSource: {one.source}. Code: [{path}](../{path}).\n"
         return head + parameters_table(parameters)
+
+
+def module_file(module: str) -> str:
+    """Return the file of a module of this package, as seen from the repository."""
+    return module.replace(".", "/") + ".py"
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a file that somebody added.
+
+    Raises:
+        GradsError: Python cannot read or run it. Whatever it raises, it is one file that is to be mended.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+        line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if len(frames) > 1 else None
+        reason = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
+        raise GradsError(
+            f"{module_file(module)}{f':{line}' if line else ''} cannot be imported ({reason}): mend it"
+        ) from error
 
 
 def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) -> Model:
     """Return parameters, with the defaults of those not given; `what` is how errors call that which takes them.
 
     Raises:
-        GradsError: one is unknown, or its value is not allowed.
+        GradsError: some are unknown, or their values are not allowed.
     """
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise GradsError(f"{what} has no parameter '{key}': {nearest(key, model.model_fields)}") from None
-        if first["type"] == "missing":
-            raise GradsError(f"{what} needs the parameter '{key}', which is not given: give it") from None
-        said = first["msg"].removeprefix("Value error, ")
-        if not key:  # Parameters that do not go together.
-            raise GradsError(f"{what}: {said}") from None
-        raise GradsError(f"parameter '{key}' of {what} is {first['input']!r}: {said}") from None
+        phrases = Phrases(
+            unknown=f"{what} has no parameter '{{key}}': {{write}}",
+            missing=f"{what} needs the parameter '{{key}}', which is not given: give it{{write}}",
+            wrong=f"parameter '{{key}}' of {what} is {{found}}: {{write}}",
+            text=f"parameter '{{key}}' of {what} is {{found}}: it is text, not a number: {{write}}",
+        )
+        raise GradsError(*sentences(error, model, dict(given), None, phrases)) from None
 
 
 def parameters_table(model: type[BaseModel]) -> str:
@@ -135,8 +158,3 @@ def parameters_table(model: type[BaseModel]) -> str:
             default = f"`{json.dumps(field.get_default(call_default_factory=True))}`"
         lines.append(f"| `{key}` | {cell(default)} | {cell(field.description or '')} |")
     return "\n".join(lines) + "\n"
-
-
-def cell(text: str) -> str:
-    """Return a text as it stands in a cell of a Markdown table."""
-    return text.replace("|", r"\|").replace("\n", " ")

@@ -1,12 +1,11 @@
 """The part of the config that says how gradients become vectors: `probe.features`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from grads.study.section import Section
+from grads.study.section import Section, Text
 
-Pattern = Annotated[str, Field(min_length=1)]
 # Keys that one projection reads and the other does not.
 READ_BY = {"kronecker": ("size", "pooled"), "dense": ("dimension", "allow_costly")}
 
@@ -22,7 +21,10 @@ class Features(Section):
         "all entries by one matrix of random signs, more exact for its length and dear (LESS, TRAK).",
     )
     size: int = Field(
-        16, ge=1, description="`kronecker`: dimensions per side, so at most size x size numbers for each module."
+        16,
+        ge=1,
+        le=65_536,
+        description="`kronecker`: dimensions per side, so at most size x size numbers for each module.",
     )
     pooled: bool = Field(
         False,
@@ -30,13 +32,16 @@ class Features(Section):
         "one after the other; much shorter, and noisier.",
     )
     dimension: int = Field(
-        1024, ge=1, description="`dense`: length of the vectors; inner products vary by about 1 / sqrt(dimension)."
+        1024,
+        ge=1,
+        le=16_777_216,
+        description="`dense`: length of the vectors; inner products vary by about 1 / sqrt(dimension).",
     )
     allow_costly: bool = Field(
         False, description="`dense`: go on where projecting would cost more than the pass that takes the gradients."
     )
     unit: bool = Field(False, description="Scale each vector to length 1, so that inner products are cosines.")
-    modules: list[Pattern] = Field(
+    modules: list[Text] = Field(
         ["*"],
         min_length=1,
         description="Which modules are taken, of those with an adapter or, without one, of all linear layers, by "

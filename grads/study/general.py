@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from grads.study.section import Name, RecordField, Section
+from grads.study.section import BENCHMARK, Name, RecordField, Section, Shown
 from grads.study.sources import ArchiveSource, FileSource, HubDataSource
 
 
@@ -20,14 +20,14 @@ class HarnessData(Section):
     """A benchmark that lm-eval knows by name, such as `gsm8k` or `mmlu`; its data is fetched from the hub once."""
 
     kind: Literal["harness"] = Field(description="A task or group of lm-eval, of the installed version.")
-    name: str = Field(pattern=r"^[\w.-]+$", description="lm-eval's name of the task or group.")
+    name: str = Field(pattern=BENCHMARK, description="lm-eval's name of the task or group.")
     revision: str = Field("main", min_length=1, description="Commit (best), tag or branch of its data on the hub.")
 
 
 class Task(Section):
     """A general benchmark of lm-eval: a task file over local items, or one that lm-eval knows by name."""
 
-    title: str = Field(description="How tables call the task.")
+    title: Shown = Field(description="How tables call the task.")
     yaml: str | None = Field(
         None,
         description="Path of the lm-eval task file; `DATA` in it is the sampled items. Not for `kind: harness`.",
@@ -108,5 +108,6 @@ class General(Section):
     )
     allow_code: bool = Field(
         False,
-        description="Run the code that models write (`humaneval`, `mbpp`): with your rights, in no sandbox.",
+        description="Run the code that models write (`humaneval`, `mbpp`), and what task files name by `!function` or "
+        "reach in their templates: with your rights, in no sandbox.",
     )

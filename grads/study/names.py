@@ -1,14 +1,18 @@
 """Names in a config: what may not be called so, what is called alike, and what is not there."""
 
-from collections.abc import Mapping
-from pathlib import Path
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
-from grads.runtime.errors import GradsError, nearest
+from grads.runtime.errors import GradsError, nearest, quoted
 from grads.study.config import Study
 from grads.study.paths import BY_SEED
+from grads.study.sources import DATA_SUFFIXES
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
+ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
 # What no task is called, for files and claims mean something else by it.
 TAKEN = {
     "text": "the general text",
@@ -17,62 +21,55 @@ TAKEN = {
 }
 
 
-def check_names(study: Study, where: str) -> None:
+def check_names(study: Study) -> None:
     """Refuse names that point nowhere, that two things share, or that would be a folder of something else.
 
     Raises:
-        GradsError: the first such name.
+        GradsError: all such names.
     """
-    for problem in (_missing_archive, _bad_archive, _same_title, _reserved):
-        sentence = problem(study)
-        if sentence:
-            raise GradsError(f"{where}: {sentence}")
+    checks = (_missing_archives, _bad_archives, _bad_titles, _reserved, _bad_paths)
+    found = [sentence for check in checks for sentence in check(study)]
+    if found:
+        raise GradsError(*found)
 
 
 def check_files(study: Study) -> None:
     """Refuse a study whose own files are not there, task files included, or are folders where a file is meant.
 
     Raises:
-        GradsError: the first missing file, with the nearest name in its folder.
+        GradsError: all missing files, each with the nearest name in its folder, and those of another suffix.
     """
-    folders = {
-        **{f"models.{k}.source.path": getattr(m.source, "path", None) for k, m in study.models.items()},
-        **{f"scorers.{k}.source.path": getattr(m.source, "path", None) for k, m in study.scorers.items()},
-        **{f"encoders.{k}.source.path": getattr(e.source, "path", None) for k, e in study.encoders.items()},
-    }
-    paths = {
-        **folders,
-        **{f"domains.{k}.source.path": getattr(d.source, "path", None) for k, d in study.domains.items()},
-        **{f"general.tasks.{k}.yaml": t.yaml for k, t in study.general.tasks.items()},
-        **{f"general.tasks.{k}.data.path": getattr(t.data, "path", None) for k, t in study.general.tasks.items()},
-        "general.text.source.path": getattr(study.general.text.source, "path", None),
-        "general.instructions.source.path": getattr(_instructions(study), "path", None),
-        "claims": study.claims if isinstance(study.claims, str) else None,
-    }
-    for key, path in paths.items():
-        if path is not None and not Path(path).exists():
-            folder = Path(path).parent
-            names = [found.name for found in folder.glob(f"*{Path(path).suffix}")] if folder.is_dir() else []
-            hint = nearest(Path(path).name, names) if names else f"there is none like it in {folder}"
-            hint = hint if folder.is_dir() else f"there is no folder {folder}"
-            raise GradsError(f"'{key}': {path} is not there (paths are relative to the working folder): {hint}")
-        if path is not None and key not in folders and Path(path).is_dir():
-            raise GradsError(f"'{key}': {path} is a folder: name a file in it")
+    found = [sentence for key, path in _paths(study).items() for sentence in _missing_file(key, Path(path))]
+    found += _bad_suffixes(study)
+    if found:
+        raise GradsError(*found)
 
 
-def _missing_archive(study: Study) -> str | None:
-    for place, archive in _archive_uses(study):
-        if archive not in study.archives:
-            return f"{place} names the archive '{archive}': {nearest(archive, study.archives)}"
-    return None
+def _missing_file(key: str, path: Path) -> Iterator[str]:
+    may_be_folder = key.split(".")[0] in ("models", "scorers", "encoders")
+    if not path.exists():
+        folder = path.parent
+        names = [one.name for one in folder.glob(f"*{path.suffix}") if folder.is_dir() and one.name[0] != "."]
+        hint = nearest(path.name, names) if names else f"there is none like it in {folder}"
+        if not folder.is_dir():
+            hint = f"there is no folder {folder}"
+        yield f"'{key}': {path} is not there (paths are relative to the working folder); {hint}"
+    elif path.is_dir() and not may_be_folder:
+        yield f"'{key}': {path} is a folder: name a file in it"
+    elif path.is_file() and key.split(".")[0] in ("models", "scorers") and path.suffix != ".gguf":
+        yield f"'{key}': {path} is a file, and no .gguf one: name a folder that save_pretrained wrote, or a .gguf file"
 
 
-def _instructions(study: Study) -> Any:
-    """Return the source of the general instructions, None where there are none."""
-    return study.general.instructions.source if study.general.instructions else None
+def _paths(study: Study) -> dict[str, str]:
+    """Return every path of the config to something of the user's own, by its key."""
+    sources = {f"{key}.path": getattr(source, "path", None) for key, source in _sources(study).items()}
+    tasks = {f"general.tasks.{name}.yaml": task.yaml for name, task in study.general.tasks.items()}
+    claims = {"claims": study.claims if isinstance(study.claims, str) else None}
+    return {key: path for key, path in (sources | tasks | claims).items() if path is not None}
 
 
-def _archive_uses(study: Study) -> list[tuple[str, str]]:
+def _sources(study: Study) -> dict[str, Any]:
+    """Return every source of a study by its key."""
     sources: dict[str, Any] = {
         **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
@@ -80,25 +77,53 @@ def _archive_uses(study: Study) -> list[tuple[str, str]]:
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
         **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
         "general.text.source": study.general.text.source,
-        "general.instructions.source": _instructions(study),
+        "general.instructions.source": study.general.instructions.source if study.general.instructions else None,
         "evaluation.wordnet": study.evaluation.wordnet,
     }
-    return [(place, source.archive) for place, source in sources.items() if hasattr(source, "archive")]
+    return {key: source for key, source in sources.items() if source is not None}
 
 
-def _bad_archive(study: Study) -> str | None:
+def _bad_paths(study: Study) -> Iterator[str]:
+    for key, path in _paths(study).items():
+        # Snakemake would take what stands in braces for a wildcard.
+        if bad := sorted(set(path) & set("{}\n\t\r")):
+            yield f"'{key}': the path {quoted(path)} holds {bad[0]!r}, which no path here may: rename the file"
+        if not path.strip():
+            yield f"'{key}' is empty: give a path"
+
+
+def _bad_suffixes(study: Study) -> Iterator[str]:
+    """Yield what is wrong with the suffixes by which the files of sources are read."""
+    for key, source in _sources(study).items():
+        part = "path" if hasattr(source, "path") else "member" if hasattr(source, "member") else ""
+        if not part or source.kind == "glossary" or key == "evaluation.wordnet" or key.startswith("encoders."):
+            continue
+        name = getattr(source, part)
+        if key.startswith(("models.", "scorers.")):
+            if part == "member" and not name.endswith(".gguf"):
+                yield f"'{key}.member': '{name}' is no .gguf file, the only one that is read from an archive: name one"
+        elif PurePath(name).suffix.lower() not in DATA_SUFFIXES and (part == "member" or Path(name).is_file()):
+            yield f"'{key}.{part}': '{name}' is none of {', '.join(DATA_SUFFIXES)}: convert the data to one of them"
+
+
+def _missing_archives(study: Study) -> Iterator[str]:
+    for place, source in _sources(study).items():
+        if hasattr(source, "archive") and source.archive not in study.archives:
+            yield f"{place} names the archive '{source.archive}': {nearest(source.archive, study.archives)}"
+
+
+def _bad_archives(study: Study) -> Iterator[str]:
     owners: dict[str, str] = {}
     for name, archive in study.archives.items():
         key = f"archives.{name}.file"
-        if "/" in archive.file or "\\" in archive.file or not archive.file.endswith(ARCHIVE_SUFFIXES):
-            return f"'{key}': {archive.file!r} is no plain name of a {', '.join(ARCHIVE_SUFFIXES)} file: write one"
-        if archive.file in owners:
-            return f"'{key}': {archive.file} is also the file of '{owners[archive.file]}': name one of them everywhere"
+        if not ARCHIVE_NAME.fullmatch(archive.file) or not archive.file.endswith(ARCHIVE_SUFFIXES):
+            yield f"'{key}': {archive.file!r} is no plain name of a {', '.join(ARCHIVE_SUFFIXES)} file: write one"
+        elif archive.file in owners:
+            yield f"'{key}': {archive.file} is also the file of '{owners[archive.file]}': name one of them everywhere"
         owners[archive.file] = name
-    return None
 
 
-def _same_title(study: Study) -> str | None:
+def _bad_titles(study: Study) -> Iterator[str]:
     sections: dict[str, Mapping[str, Any]] = {
         "models": study.models,
         "scorers": study.scorers,
@@ -109,31 +134,29 @@ def _same_title(study: Study) -> str | None:
         owners: dict[str, str] = {}
         for name, entry in entries.items():
             title = " ".join(entry.title.split())
-            if not title:
-                return f"'{section}.{name}.title' is empty: say how tables call it"
-            if title in owners:
-                return f"'{section}.{name}.title': '{title}' is also the title of '{owners[title]}': change one"
+            if not any(unicodedata.category(character)[0] in "LNPS" for character in title):
+                yield f"'{section}.{name}.title' is empty: say how tables call it"
+            elif title in owners:
+                yield f"'{section}.{name}.title': '{title}' is also the title of '{owners[title]}': change one"
             owners[title] = name
-    return None
 
 
-def _reserved(study: Study) -> str | None:
+def _reserved(study: Study) -> Iterator[str]:
     """Refuse names whose files would be those of something else."""
     if study.study == "reference":
-        return "'study': results/reference holds the tables that come with grads: choose another name"
+        yield "'study': results/reference holds the tables that come with grads: choose another name"
     for name in BY_SEED:
         if name in study.arms:
-            return f"an arm cannot be called '{name}', which is the name of a run that signals come from: rename it"
+            yield f"an arm cannot be called '{name}', which is the name of a run that signals come from: rename it"
     for name, arm in study.arms.items():
         if (name == "untuned") != (arm.method == "untuned"):
-            return f"'arms.{name}': the arm of the method 'untuned' is called 'untuned', and no other is: rename it"
+            yield f"'arms.{name}': the arm of the method 'untuned' is called 'untuned', and no other is: rename it"
     for name in study.scorers:
         if name in study.models:
-            return f"'scorers.{name}': this is also a key of 'models', which arms may score with: remove one"
+            yield f"'scorers.{name}': this is also a key of 'models', which arms may score with: remove one"
     for name in study.every_model:
         if name.endswith("-untuned"):
-            return f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
+            yield f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
     for name in study.general.tasks:
         if name in TAKEN:
-            return f"'general.tasks.{name}': '{name}' is the name of {TAKEN[name]}: rename the task"
-    return None
+            yield f"'general.tasks.{name}': '{name}' is the name of {TAKEN[name]}: rename the task"

@@ -12,9 +12,12 @@ class Trajectory(Section):
     """The training run over all training records whose losses methods compare."""
 
     checkpoints: int = Field(
-        8, ge=1, description="Times at which every record's loss is taken, at even steps, the last one's end included."
+        8,
+        ge=1,
+        le=10_000,
+        description="Times at which every record's loss is taken, at even steps, the last one's end included.",
     )
-    epochs: int = Field(3, ge=1, description="Visits of each record.")
+    epochs: int = Field(3, ge=1, le=10_000, description="Visits of each record.")
 
 
 class Probe(Section):
@@ -29,6 +32,7 @@ class Probe(Section):
     shards: int = Field(
         1,
         ge=1,
+        le=10_000,
         description="Jobs that share the records of one probe of `base` or `warm`, on several devices or nodes.",
     )
     precision: Precision = Field(

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from grads.study.section import Name, Section
+from grads.study.section import Name, Section, Shown
 
 
 class Publication(Section):
@@ -15,4 +15,4 @@ class Publication(Section):
     domain: Name | None = Field(
         None, description="Key of the domain that was tuned on; may be left out where the study has one."
     )
-    source: str = Field(min_length=1, description="Where it was published.")
+    source: Shown = Field(min_length=1, description="Where it was published.")

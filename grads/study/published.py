@@ -1,9 +1,10 @@
 """Published values: what number of a study each one stands beside."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
-from grads.runtime.errors import GradsError, nearest
+from grads.runtime.errors import GradsError, check_all, nearest
 from grads.study.claims import GENERAL, run_titles
 from grads.study.config import Study
 from grads.study.publication import Publication
@@ -22,26 +23,34 @@ def read_published(study: Study) -> dict[Place, Publication]:
     """Return the published values of a study by what they are of.
 
     Raises:
-        GradsError: one names what is not in the study, leaves open which model or domain it is of, or two are of the
-            same number.
+        GradsError: some name what is not in the study, leave open which model or domain they are of, or are of the same
+            number; all that is found.
     """
-    tasks = study.general.tasks
-    measures = [*study.evaluation.metrics, *tasks, *([GENERAL] if tasks else [])]
     found: dict[Place, Publication] = {}
-    for number, one in enumerate(study.published):
-        where = f"'published.{number}"
-        for key, known in (("run", run_titles(study)), ("measure", measures)):
-            if (name := getattr(one, key)) not in known:
-                raise GradsError(f"{where}.{key}': '{name}' is not in this study: {nearest(name, known)}")
-        model = _only(one.model, study.models, f"{where}.model'")
-        # The untuned model has one row of general tasks, whichever domain the others were tuned on.
-        of_any = one.run == "untuned" and one.measure not in study.evaluation.metrics
-        domain = next(iter(study.domains)) if of_any else _only(one.domain, study.domains, f"{where}.domain'")
-        place = Place(model, domain, one.run, one.measure)
+
+    def add(number: int, one: Publication) -> None:
+        place = _place(study, number, one)
         if place in found:
-            raise GradsError(f"{where}': {one.run} has a published value of {one.measure} already: remove one")
+            raise GradsError(
+                f"'published.{number}': {one.run} has a published value of {one.measure} already: remove one"
+            )
         found[place] = one
+
+    check_all(partial(add, number, one) for number, one in enumerate(study.published))
     return found
+
+
+def _place(study: Study, number: int, one: Publication) -> Place:
+    where, tasks = f"'published.{number}", study.general.tasks
+    measures = [*study.evaluation.metrics, *tasks, *([GENERAL] if tasks else [])]
+    for key, known in (("run", run_titles(study)), ("measure", measures)):
+        if (name := getattr(one, key)) not in known:
+            raise GradsError(f"{where}.{key}': '{name}' is not in this study: {nearest(name, known)}")
+    model = _only(one.model, study.models, f"{where}.model'")
+    # The untuned model has one row of general tasks, whichever domain the others were tuned on.
+    of_any = one.run == "untuned" and one.measure not in study.evaluation.metrics
+    domain = next(iter(study.domains)) if of_any else _only(one.domain, study.domains, f"{where}.domain'")
+    return Place(model, domain, one.run, one.measure)
 
 
 def _only(name: str | None, entries: Mapping[str, object], where: str) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from grads.runtime.errors import quoted
+
 
 def canonical_ratio(value: object) -> str:
     """Return a ratio's shortest decimal: 0.10, .1 and "0.1" are all `0.1`; `auto` stays.
@@ -16,13 +18,24 @@ def canonical_ratio(value: object) -> str:
         return AUTO
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"a ratio is a number above 0 and at most 1, not {value!r}")
+    text = str(value)
+    # Python reads digits of every script, and an underscore between them.
+    if not text.isascii() or "_" in text or len(text) > LONGEST:
+        raise ValueError(f"a ratio is a number above 0 and at most 1, not {quoted(value)}")
     try:
-        number = Decimal(str(value))
+        number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"a ratio is a number above 0 and at most 1, not {value!r}") from None
+        raise ValueError(f"a ratio is a number above 0 and at most 1, not {quoted(value)}") from None
     if not (number.is_finite() and 0 < number <= 1):
         raise ValueError(f"a ratio is above 0 and at most 1, not {value}")
+    if number < SMALLEST:
+        raise ValueError(f"a ratio is at least {SMALLEST:f}, one record of a billion, not {value}")
     return f"{number.normalize():f}"
+
+
+SMALLEST = Decimal("0.000000001")
+LONGEST = 40
+"""Characters of a ratio; a float has 22 at most."""
 
 
 AUTO = "auto"

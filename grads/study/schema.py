@@ -5,6 +5,7 @@ may still refuse, since a schema cannot say that one key names another.
 """
 
 import json
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from grads.runtime.files import write_text
 from grads.study.config import Study
-from grads.study.declared import cell
+from grads.study.markdown import cell
 from grads.study.ratios import Ratio
 from grads.study.section import Name
 
@@ -62,6 +63,14 @@ def reference_page() -> str:
         title = f"`{path}`" if path else "The study"
         sections.append(f"## {title}\n\n{_docstring(section)}\n\n{_table(section)}\n")
     return "\n".join(sections)
+
+
+def all_keys() -> list[str]:
+    """Return every key of the config with what leads to it, such as `training.adapter.rank`; kinds are left out."""
+    keys = [
+        f"{re.sub(' [(].*?[)]', '', path)}.{key}" for path, part in _sections(Study, "") for key in part.model_fields
+    ]
+    return list(dict.fromkeys(key.lstrip(".") for key in keys))
 
 
 def _objects(node: Any) -> Iterator[dict[str, Any]]:

@@ -1,16 +1,45 @@
 """What every part of the config is built on."""
 
+import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from grads.runtime.errors import printable
 
 Precision = Literal["auto", "bf16", "float32"]
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
+DIGEST = r"^[0-9a-f]{64}$"
+REPOSITORY = r"^[\w.-]+(/[\w.-]+)?$"
+BENCHMARK = r"^[\w.-]+$"
+# How sentences say what a text must look like.
+PATTERNS = {
+    NAME: "a name of a-z, 0-9, - and _ that begins with a letter or digit",
+    DIGEST: "64 hexadecimal digits, 0-9 and a-f",
+    REPOSITORY: "a repository as owner/name",
+    BENCHMARK: "a name of letters, digits, dots, - and _",
+}
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+Text = Annotated[str, Field(min_length=1)]
 LossTurns = Literal["last", "all"]
 RecordField = Literal[
     "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"
 ]
+# Characters without a form of their own that scripts need: they join or part letters.
+_JOINERS = "\u200c\u200d"
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def _seen(text: str) -> str:
+    """Refuse a text that tables would print otherwise than it reads here, or not at all."""
+    for character in text:
+        if unicodedata.category(character) in _UNSEEN and character not in _JOINERS + "\n\t":
+            raise ValueError(f"the character {printable(character)} cannot be seen in a table; take it away")
+    return text
+
+
+# What people read in tables and figures.
+Shown = Annotated[str, Field(max_length=2000), AfterValidator(_seen)]
 
 
 class Section(BaseModel):

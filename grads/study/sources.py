@@ -4,12 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from grads.study.section import Section
+from grads.study.section import DIGEST, REPOSITORY, Section
 
 # The files of a model's folder that are ever read: no pickled weights, and no code.
 TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 KEPT = ("*.safetensors", *TEXTS)
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=DIGEST)]
+
+
+DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
+"""What files of data end in, by which they are told apart."""
 
 
 class Archive(Section):
@@ -42,7 +46,7 @@ class HubSource(Section):
     """A repository of the Hugging Face hub at a fixed revision, fetched once, before all other jobs."""
 
     kind: Literal["hub"] = Field(description="A repository of the Hugging Face hub.")
-    id: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", description="The repository, as `owner/name`.")
+    id: str = Field(pattern=REPOSITORY, description="The repository, as `owner/name`.")
     revision: str = Field(min_length=1, description="A commit (40 hexadecimal digits, best), tag or branch.")
 
 
@@ -58,8 +62,8 @@ class TinySource(Section):
 
     kind: Literal["tiny"] = Field(description="Weights made by code; the answers mean nothing.")
     seed: int = Field(0, description="Draws the weights; the same seed gives the same model.")
-    layers: int = Field(2, ge=1, description="Decoder layers.")
-    width: int = Field(32, ge=8, multiple_of=8, description="Width of the hidden states.")
+    layers: int = Field(2, ge=1, le=1_000, description="Decoder layers.")
+    width: int = Field(32, ge=8, le=65_536, multiple_of=8, description="Width of the hidden states.")
 
 
 class GlossarySource(Section):

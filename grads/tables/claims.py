@@ -173,7 +173,7 @@ def _row(study: Study, one: Judged) -> list[Entry]:
     domain = study.domains[one.domain].title if one.domain != POOLED else POOLED
     return [
         Entry(_sentence(one.claim)),
-        Entry(domain),
+        Entry(domain, verbatim=True),
         Entry(signed(value, decimals) + unit * (not math.isnan(value))),
         Entry(bounds),
         Entry("< 0.001" if one.p < 0.001 else number(one.p, 3)),
@@ -193,7 +193,7 @@ def _sentence(claim: ParsedClaim) -> str:
 
 def _published(claim: ParsedClaim) -> list[Entry]:
     value, unit = claim.claim.published, " %" if claim.claim.form == "relative" else ""
-    return [Entry("" if value is None else signed(value, 2) + unit), Entry(claim.claim.source)]
+    return [Entry("" if value is None else signed(value, 2) + unit), Entry(claim.claim.source, verbatim=True)]
 
 
 def _fact(study: Study, one: Judged) -> dict[str, Any]:

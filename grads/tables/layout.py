@@ -18,12 +18,14 @@ class Entry:
         aside: what follows in smaller type, such as an interval.
         place: 1 for the best of its column, 2 for the second, 0 otherwise.
         prose: whether the text is running text that may hold anything, which is set flush left and wrapped.
+        verbatim: whether the text is somebody's own words, such as a title, in which nothing is markup.
     """
 
     text: str
     aside: str = ""
     place: int = 0
     prose: bool = False
+    verbatim: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from grads.data.spreadsheet import csv_text
 from grads.runtime.files import write_text
+from grads.study.markdown import cell, plain
 from grads.tables.layout import Entry, Table
 from grads.tables.page import page
 
@@ -30,7 +32,7 @@ _MARKUP = re.compile(r"[\\`*_\[\]<>~#&$]")
 
 def write_table(table: Table, stem: Path) -> None:
     """Write `<stem>.csv`, `.md`, `.html` and, unless it holds running text, `.tex`; equal tables give equal bytes."""
-    texts = {".csv": table.tidy.to_csv(index=False, lineterminator="\n"), ".md": markdown(table), ".html": page(table)}
+    texts = {".csv": csv_text(table.tidy), ".md": markdown(table), ".html": page(table)}
     if not any(entry.prose for block in table.blocks for row in block.rows for entry in row):
         texts[".tex"] = latex(table)
     for suffix, text in texts.items():
@@ -40,14 +42,14 @@ def write_table(table: Table, stem: Path) -> None:
 def markdown(table: Table) -> str:
     """Return the table in GitHub's Markdown; groups are put before their column titles, since it has no spans."""
     header = [f"{group} {title}".strip() for group, title in zip(_spread_groups(table), table.header, strict=True)]
-    lines = [f"**{_pipe(table.label)}**", "", _pipe(table.caption), "", _line([_pipe(title) for title in header])]
+    lines = [f"**{plain(table.label)}**", "", plain(table.caption), "", _line([plain(title) for title in header])]
     prose = {place for block in table.blocks for row in block.rows for place, entry in enumerate(row) if entry.prose}
     lines.append(_line([":--" if place in {0, *prose} else "--:" for place in range(len(table.header))]))
     for block in table.blocks:
         if block.title:
-            lines.append(_line([f"*{_pipe(block.title)}*"] + [""] * (len(table.header) - 1)))
+            lines.append(_line([f"*{plain(block.title)}*"] + [""] * (len(table.header) - 1)))
         lines += [_line([_markdown_entry(entry) for entry in row]) for row in block.rows]
-    return "\n".join([*lines, "", *(f"- {_pipe(note)}" for note in table.notes)]) + "\n"
+    return "\n".join([*lines, "", *(f"- {plain(note)}" for note in table.notes)]) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -83,23 +85,22 @@ def _spread_groups(table: Table) -> list[str]:
     return [title for title, width in table.groups for _ in range(width)]
 
 
-def _pipe(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
 def _markdown_entry(entry: Entry) -> str:
     if entry.prose:
-        return _pipe(_MARKUP.sub(r"\\\g<0>", entry.text))
-    marked = {1: f"**{entry.text}**", 2: f"<u>{entry.text}</u>"}.get(entry.place, entry.text)
-    return _pipe(f"{marked} {entry.aside}".strip())
+        return cell(_MARKUP.sub(r"\\\g<0>", entry.text))
+    text = plain(entry.text) if entry.verbatim else cell(entry.text)
+    marked = {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(entry.place, text)
+    return f"{marked} {cell(entry.aside)}".strip()
 
 
 def _latex_entry(entry: Entry) -> str:
     text = escape(entry.text)
+    if text[:1] in ("[", "*"):  # What follows the end of a row would be taken for its options.
+        text = "{}" + text
     marked = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(entry.place, text)
     return marked + (rf" {{\scriptsize {escape(entry.aside)}}}" if entry.aside else "")
 

@@ -1,6 +1,8 @@
 """What the strategies of a study's arms need before they can train: checked and known before any work."""
 
-from grads.runtime.errors import GradsError
+from functools import partial
+
+from grads.runtime.errors import GradsError, check_all
 from grads.study.config import Study
 from grads.study.grid import arm_ratios
 from grads.train.strategies.contract import Needs, Parameters, Strategy
@@ -17,11 +19,11 @@ def arm_strategy(study: Study, arm: str) -> tuple[Strategy, Parameters]:
     try:
         strategy = find_strategy(declared.strategy)
     except GradsError as error:
-        raise GradsError(f"arms.{arm}.strategy: {error}") from None
+        raise error.after(f"arms.{arm}.strategy") from None
     try:
         return strategy, parse_parameters(strategy, declared.strategy_parameters)
     except GradsError as error:
-        raise GradsError(f"arms.{arm}.strategy_parameters: {error}") from None
+        raise error.after(f"arms.{arm}.strategy_parameters") from None
 
 
 def strategy_needs(study: Study, arm: str) -> Needs:
@@ -37,17 +39,21 @@ def check_strategies(study: Study) -> None:
         GradsError: an unknown strategy or parameter, one that does not go with the study's training settings, general
             records that the study does not have, or a strategy of an arm that trains nothing.
     """
-    for arm, declared in study.arms.items():
-        strategy, parameters = arm_strategy(study, arm)
-        for key in ("strategy", "strategy_parameters", "match"):
-            if arm_ratios(study, arm) == ["0"] and key in declared.model_fields_set:
-                raise GradsError(f"arms.{arm}.{key}: method '{declared.method}' trains nothing: remove the key")
-        try:
-            strategy.settings(study.training, parameters)
-        except GradsError as error:
-            raise GradsError(f"arms.{arm}.strategy: {error}") from None
-        if strategy.needs(parameters).replay:
-            _check_replay(study, arm)
+    check_all(partial(_check_strategy, study, arm) for arm in study.arms)
+
+
+def _check_strategy(study: Study, arm: str) -> None:
+    declared = study.arms[arm]
+    strategy, parameters = arm_strategy(study, arm)
+    for key in ("strategy", "strategy_parameters", "match"):
+        if arm_ratios(study, arm) == ["0"] and key in declared.model_fields_set:
+            raise GradsError(f"arms.{arm}.{key}: method '{declared.method}' trains nothing: remove the key")
+    try:
+        strategy.settings(study.training, parameters)
+    except GradsError as error:
+        raise error.after(f"arms.{arm}.strategy") from None
+    if strategy.needs(parameters).replay:
+        _check_replay(study, arm)
 
 
 def _check_replay(study: Study, arm: str) -> None:

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from grads.commands.options import (
@@ -12,7 +15,9 @@ from grads.commands.options import (
     section,
     texts,
 )
+from grads.commands.outputs import check_outputs, manifest_of
 from grads.runtime.errors import GradsError
+from grads.runtime.manifest import write_manifests
 from grads.study.config import Training
 
 
@@ -132,3 +137,57 @@ def test_a_method_that_could_not_select_is_refused(name, parameters, ratio, sent
 def test_a_method_that_can_select_is_allowed():
     check_method("grads", {"encoder": "other", "point": "during"}, "auto", ["other"])
     check_method("random_length", {"reference": "random"}, "auto", [])
+
+
+@pytest.fixture
+def written(tmp_path):
+    """An output that `grads select` made, with its manifest, as write_manifests names it."""
+    out = tmp_path / "out.jsonl"
+    out.write_text("{}")
+    write_manifests([out], [], {"command": "select"}, 0.0)
+    return out
+
+
+def test_a_command_may_write_over_what_it_made_and_nothing_else(written, tmp_path):
+    made = [written, manifest_of(written)]
+    check_outputs("select", made, [], force=False)
+    with pytest.raises(GradsError, match=r"out\.jsonl is there already, and no earlier `grads evaluate` made it"):
+        check_outputs("evaluate", made, [], force=False)
+    check_outputs("evaluate", made, [], force=True)
+    other = tmp_path / "other.jsonl"
+    other.write_text("somebody's")
+    with pytest.raises(GradsError, match=r"other\.jsonl is there already.*--force"):
+        check_outputs("select", [other, manifest_of(other)], [], force=False)
+    scores = tmp_path / "out.scores.csv"
+    scores.write_text("somebody's")
+    with pytest.raises(GradsError, match=r"out\.scores\.csv is there already"):
+        check_outputs("select", [written, scores, manifest_of(written)], [], force=False)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"settings": 3}', '{"settings": {}, "outputs": []}', '{"a": 1}'])
+def test_a_file_that_is_called_like_a_manifest_is_somebodys(tmp_path, content):
+    out = tmp_path / "out.jsonl"
+    manifest_of(out).write_text(content)
+    with pytest.raises(GradsError, match=r"out\.manifest\.json is there already"):
+        check_outputs("select", [out, manifest_of(out)], [], force=False)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.scores.csv", "out.manifest.json"])
+@pytest.mark.parametrize("how", ["path", "symlink", "hard link", "in a folder"])
+def test_no_output_is_an_input_by_whatever_way(tmp_path, monkeypatch, name, how):
+    monkeypatch.chdir(tmp_path)
+    out, file = Path("out.jsonl"), Path(name)
+    data = Path("model/data.csv") if how == "in a folder" else Path("data.csv")
+    data.parent.mkdir(exist_ok=True)
+    data.write_text("x")
+    if how == "path":
+        data.rename(file)
+        data = tmp_path / "." / file
+    elif how == "hard link":
+        os.link(data, file)
+    else:
+        file.symlink_to(data)
+    read = data.parent if how == "in a folder" else data
+    made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
+    with pytest.raises(GradsError, match=rf"--out out\.jsonl: {name} is an input of this command"):
+        check_outputs("select", made, [read], force=True)

@@ -1,8 +1,13 @@
 import functools
 import json
+import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
+
+from grads.runtime.manifest import write_manifests
 
 from .conftest import QUICK, rows
 
@@ -284,3 +289,100 @@ def test_fewer_records_than_asked_for_are_said(select, data, tmp_path):
 def test_settings_that_an_evaluation_does_not_read_are_refused(on_data):
     result = on_data("evaluate", "p.jsonl", status=2)  # with those of the other commands
     assert "nothing is trained here, and only max_length is read: remove it" in " ".join(result.stderr.split())
+
+
+def test_metrics_of_the_same_predictions_are_kept(grads, tmp_path):
+    path, measured = tmp_path / "pred.jsonl", tmp_path / "pred.metrics.json"
+    path.write_text(json.dumps({"reference": "a b c d e", "prediction": "a b c d"}) + "\n")
+    grads("metrics", path, "--metric", "bleu", "--metric", "chrf")
+    first = json.loads(measured.read_text())
+    grads("metrics", path, "--metric", "rouge_l")
+    second = json.loads(measured.read_text())
+    assert set(second) == {"bleu", "chrf", "rouge_l"}
+    assert {name: second[name] for name in first} == first
+    # Other predictions of the same name have nothing to do with what was measured.
+    path.write_text(json.dumps({"reference": "x", "prediction": "y"}) + "\n")
+    grads("metrics", path, "--metric", "exact_match")
+    assert set(json.loads(measured.read_text())) == {"exact_match"}
+
+
+def test_what_evaluate_measured_is_kept(grads, tmp_path):
+    path, measured = tmp_path / "pred.jsonl", tmp_path / "pred.metrics.json"
+    path.write_text(json.dumps({"reference": "a b c d e", "prediction": "a b c d"}) + "\n")
+    measured.write_text(json.dumps({"bleu": {"value": 3.0, "n": 1}}))
+    write_manifests([path, measured], [], {"command": "evaluate"}, 0.0)
+    before = (tmp_path / "pred.manifest.json").read_text()
+    grads("metrics", path, "--metric", "rouge_l")
+    found = json.loads(measured.read_text())
+    assert set(found) == {"bleu", "rouge_l"}
+    assert found["bleu"] == {"value": 3.0, "n": 1}
+    assert (tmp_path / "pred.manifest.json").read_text() == before
+
+
+def test_metrics_that_something_else_wrote_are_left_alone(grads, tmp_path):
+    path, measured = tmp_path / "pred.jsonl", tmp_path / "pred.metrics.json"
+    path.write_text(json.dumps({"reference": "a", "prediction": "a"}) + "\n")
+    measured.write_text("somebody's")
+    assert "is there already" in grads("metrics", path, status=2).stderr
+    assert measured.read_text() == "somebody's"
+    grads("metrics", path, "--force")
+    assert set(json.loads(measured.read_text())) == {"bleu", "chrf"}
+
+
+def test_scores_never_replace_the_data(grads, tiny_model_folder, tmp_path):
+    data = tmp_path / "in.scores.csv"
+    data.write_text("instruction,output\nWhat?,That.\n")
+    command = ("select", "--model", tiny_model_folder, "--data", data, "--ratio", "0.5", "--method", "random")
+    for force in ((), ("--force",)):
+        said = grads(*command, "--out", tmp_path / "in.jsonl", *force, status=2).stderr
+        assert "in.scores.csv is an input of this command" in said
+    assert data.read_text() == "instruction,output\nWhat?,That.\n"
+
+
+HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "scipy", "sklearn", "matplotlib"}
+RUN = """
+import json, sys
+from grads.cli import main
+sys.argv = ["grads", *json.loads(sys.argv[1])]
+try:
+    main()
+except SystemExit as end:
+    print(end.code)
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+
+@pytest.mark.parametrize("command", ["select", "probe", "train", "evaluate"])
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ('{"instruction": "Q", "output": "A"}\n{', (), "train.jsonl:2: not JSON"),
+        ('{"instruction": "Q", "output": "A"}\n{"instruction": "Q", "output": 3}\n', (), "'output' is a int"),
+        ('{"instruction": "Q", "output": "A"}\n', ("--field", "output=answer"), "'answer' is missing"),
+        ('{"instruction": "Q", "output": " "}\n', (), "none of 1 records has a question and an answer"),
+    ],
+)
+def test_what_is_wrong_with_data_is_said_before_anything_heavy_is_imported(tmp_path, command, content, options, words):
+    data, model = tmp_path / "train.jsonl", tmp_path / "model"
+    data.write_text(content)
+    model.mkdir()
+    arguments = [command, "--model", str(model), "--data", str(data), "--out", str(tmp_path / "out.jsonl"), *options]
+    arguments += ["--ratio", "0.5"] if command == "select" else []
+    run = subprocess.run([sys.executable, "-c", RUN, json.dumps(arguments)], capture_output=True, text=True, check=True)
+    status, modules = run.stdout.splitlines()
+    assert status == "2", run.stderr
+    assert words in run.stderr
+    assert not HEAVY & set(json.loads(modules))
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--training", "adapter.targets=[q_prj]"), "there is no layer 'q_prj' in .*did you mean 'q_proj'"),
+        (("--probe", "hidden_layer=99"), "probe.hidden_layer is 99, and .* has 2 layers"),
+        (("--probe", "features.modules=['nope*']"), "no layer of .* matches 'nope"),
+    ],
+)
+def test_settings_that_do_not_fit_the_model_are_refused(on_data, option, words):
+    said = on_data("select", "out.jsonl", "--ratio", "0.5", *option, status=2).stderr
+    assert re.search(words, said)

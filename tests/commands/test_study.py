@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from grads.commands import study as commands
 from grads.commands.study import chosen_cells
@@ -115,3 +116,19 @@ def test_clean_leaves_a_study_that_runs(grads, results, monkeypatch):
     assert results.is_dir()
     held.pop().close()
     assert study_holder(results) is None
+
+
+def test_brackets_are_text_in_what_check_and_list_print(grads, tmp_path):
+    config = yaml.safe_load(Path("config/smoke.yaml").read_text("utf-8"))
+    config["label"] = "a [/x] b [draft] c"
+    config["models"]["tiny"]["title"] = "[red]Tiny[/y]"
+    config["domains"]["sums"]["title"] = "Sums [/z]"
+    config["general"]["tasks"]["products"]["title"] = "[Products"
+    config["arms"]["meta"] = {"method": "metadata", "ratios": ["0.5"], "parameters": {"field": "[/w]"}}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    said = grads("check", path)
+    assert "a [/x] b [draft] c" in said.output
+    assert "field=[/w]" in said.output
+    for what, title in (("models", "[red]Tiny[/y]"), ("domains", "Sums [/z]"), ("tasks", "[Products")):
+        assert title in grads("list", what, "--config", path).output

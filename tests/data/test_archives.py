@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import random
 import tarfile
 import threading
 import zipfile
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from grads.data.addresses import without_password
 from grads.data.archives import fetch, open_member, read_folder, read_member
-from grads.data.package_index import PipSettings, local_path, parse_settings, pip_settings, without_password
+from grads.data.package_index import PipSettings, local_path, parse_settings, pip_settings
 from grads.runtime.errors import GradsError
 from grads.study.config import Archive
 
@@ -246,3 +248,58 @@ def test_damaged_archives_are_refused(container: Path, tmp_path: Path) -> None:
     container.write_bytes(container.read_bytes()[:60])
     with pytest.raises(GradsError, match="delete it and fetch again"):
         read_member(container, "top/data/a.txt")
+
+
+def zipped(method: int, flags: int = 0, compressed_as: int | None = None) -> bytes:
+    """Return a zip of one member; its header may say that it is encrypted, or compressed in another way."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", method) as target:
+        target.writestr("a.jsonl", b'{"text": "x"}\n' * 2000)
+    content = bytearray(held.getvalue())
+    for header, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.index(header) + at
+        content[place] |= flags
+        if compressed_as is not None:
+            content[place + 2] = compressed_as
+    return bytes(content)
+
+
+def tarred(mode: str) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode=mode) as target:
+        info = tarfile.TarInfo("a.jsonl")
+        info.size = 60_000
+        target.addfile(info, io.BytesIO(random.Random(0).randbytes(60_000)))
+    return held.getvalue()
+
+
+def broken(content: bytes) -> bytes:
+    """Return a file with 20 bytes in its middle overwritten."""
+    middle = len(content) // 2
+    return content[:middle] + b"\xff" * 20 + content[middle + 20 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("e.zip", zipped(zipfile.ZIP_STORED, flags=0x1), "'a.jsonl' is encrypted"),
+        ("c.zip", zipped(zipfile.ZIP_STORED, compressed_as=97), "'a.jsonl' cannot be unpacked"),
+        ("d.zip", broken(zipped(zipfile.ZIP_DEFLATED)), "cannot be read as a zip or tar"),
+        ("b.zip", broken(zipped(zipfile.ZIP_BZIP2)), "cannot be read as a zip or tar"),
+        ("l.zip", broken(zipped(zipfile.ZIP_LZMA)), "cannot be read as a zip or tar"),
+        ("s.zip", broken(zipped(zipfile.ZIP_STORED)), "cannot be read as a zip or tar"),
+        ("g.tar.gz", tarred("w:gz")[:9000], "cannot be read as a zip or tar"),
+        ("x.tar.xz", broken(tarred("w:xz")), "cannot be read as a zip or tar"),
+        ("b.tar.bz2", broken(tarred("w:bz2")), "cannot be read as a zip or tar"),
+        ("x.tar.xz", tarred("w:xz")[:9000], "cannot be read as a zip or tar"),
+        ("t.tar", tarred("w:")[:3000], "cannot be read as a zip or tar"),
+        ("empty.whl", b"", "cannot be read as a zip or tar"),
+        ("text.whl", b"not an archive", "cannot be read as a zip or tar"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(GradsError, match=f"{name}.*{sentence}") as caught:
+        read_member(path, "a.jsonl")
+    assert len(caught.value.sentences) == 1

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from grads.data.addresses import without_password, without_passwords
 from grads.data.package_index import (
     PipSettings,
     local_path,
     locate,
     open_session,
     parse_settings,
-    without_password,
 )
 from grads.runtime.errors import GradsError
 from grads.study.config import Archive
@@ -100,7 +100,12 @@ def test_addresses_on_this_machine(address: str, path: Path | None) -> None:
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("https://user:secret@host:8080/simple/?q=1", "https://host:8080/simple/?q=1"),
+        ("https://user:secret@host:8080/simple/?q=1", "https://host:8080/simple/"),
+        ("http://host/files/wn-1.tar.gz?token=sekret3", "http://host/files/wn-1.tar.gz"),
+        ("http://host/a#sha256=secret", "http://host/a"),
+        ("http://user:secret@[::1]:9/a?b=c", "http://[::1]:9/a"),
+        ("ftp://user:secret@host/a", "ftp://host/a"),
+        ("https://user:secret@[host/a?b", "https://..."),
         ("https://token@host/simple", "https://host/simple"),
         ("https://user:p%40ss@word@host/", "https://host/"),
         ("https://host/a@b", "https://host/a@b"),
@@ -109,6 +114,11 @@ def test_addresses_on_this_machine(address: str, path: Path | None) -> None:
 )
 def test_addresses_as_they_are_printed(address: str, shown: str) -> None:
     assert without_password(address) == shown
+
+
+def test_addresses_in_another_librarys_words_are_cleaned_too() -> None:
+    said = "403 for url: https://u:secret@cdn.host/f?X-Amz-Signature=secret (Request ID: 1)"
+    assert without_passwords(said) == "403 for url: https://cdn.host/f (Request ID: 1)"
 
 
 def test_a_file_of_another_hash_is_passed_over(tmp_path: Path) -> None:
@@ -126,7 +136,7 @@ def test_one_place_that_fails_does_not_hide_the_next(tmp_path: Path) -> None:
 
 def test_a_password_is_never_printed(tmp_path: Path) -> None:
     with pytest.raises(GradsError) as caught:
-        look("http://user:secret@127.0.0.1:9/simple")
+        look("http://user:secret@127.0.0.1:9/simple?token=secret#secret")
     assert "127.0.0.1:9/simple failed (ConnectionError)" in str(caught.value)
     assert "secret" not in str(caught.value)
 

@@ -12,6 +12,7 @@ import pytest
 
 from grads.data.prepare import domain_records, prepare_domains, prepare_general
 from grads.data.records import load_records
+from grads.evaluate.general import TaskSpec, load_tasks
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, read_jsonl
 from grads.study.config import (
@@ -138,4 +139,38 @@ def test_bad_task_files_are_named(tmp_path: Path) -> None:
     config = general(tmp_path, "DATA")
     (tmp_path / "task.yaml").unlink()
     with pytest.raises(GradsError, match=r"task.yaml is not there"):
+        prepare_general(config, {}, tmp_path / "out")
+
+
+TASK = """task: own
+dataset_path: json
+dataset_kwargs: {data_files: {test: DATA}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: %s
+doc_to_choice: choices
+doc_to_target: gold
+"""
+
+
+def test_python_beside_a_task_file_goes_with_it_where_code_is_allowed(tmp_path: Path) -> None:
+    config = general(tmp_path, TASK % "!function utils.prompt")
+    with pytest.raises(GradsError, match=r"task\.yaml names Python by !function.*general\.allow_code"):
+        prepare_general(config, {}, tmp_path / "out")
+    (tmp_path / "utils.py").write_text("def prompt(doc):\n    return f\"Asked: {doc['question']}\"\n")
+    prepare_general(config.model_copy(update={"allow_code": True}), {}, tmp_path / "out")
+    written = (tmp_path / "out" / "own.yaml").read_text()
+    assert "doc_to_text: !function own.utils.prompt\n" in written
+    assert (tmp_path / "out" / "own" / "utils.py").read_text() == (tmp_path / "utils.py").read_text()
+    with load_tasks({"own": TaskSpec(tmp_path / "out" / "own.yaml", "plain", "acc", allow_code=True)}) as tasks:
+        (task,) = tasks["own"].loaded["tasks"].values()
+        assert task.doc_to_text(task.eval_docs[0]).startswith("Asked: Q")
+    (tmp_path / "utils.py").write_text("def prompt(doc):\n    return 'Other'\n")
+    prepare_general(config.model_copy(update={"allow_code": True}), {}, tmp_path / "out")
+    assert (tmp_path / "out" / "own.yaml").read_text() != written
+
+
+def test_every_item_that_is_drawn_is_filled_in(tmp_path: Path) -> None:
+    config = general(tmp_path, TASK % '"x {{ question[1:] | int // (question[1:] | int - 7) }}"', sample=9)
+    with pytest.raises(GradsError, match=r"'doc_to_text' fails \(ZeroDivisionError"):
         prepare_general(config, {}, tmp_path / "out")

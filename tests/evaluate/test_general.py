@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import random
@@ -5,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lm_eval.utils
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lm_eval import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
@@ -17,6 +21,8 @@ from grads.data.harness import temporary_cache
 from grads.evaluate.general import TaskSpec, load_tasks, run_tasks
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
+from grads.study import task_file as task_files
+from grads.study.templates import Templates
 
 TASKS = ["piqa", "siqa", "openbookqa", "commonsenseqa"]
 
@@ -219,3 +225,66 @@ def test_the_home_is_given_back_when_a_task_fails(task_file):
     with pytest.raises(RuntimeError), load_tasks({"piqa": TaskSpec(task_file("piqa"), "plain", "acc")}):
         raise RuntimeError
     assert before == datasets.config.HF_DATASETS_CACHE
+
+
+REACHES = "{{ question }}{{ cycler.__init__.__globals__.os.getpid() }}"
+
+
+def test_templates_of_ones_own_are_filled_in_in_a_sandbox(task_file):
+    path = task_file("openbookqa")
+    path.write_text(path.read_text().replace("doc_to_text: question", f'doc_to_text: "{REACHES}"'))
+    stored = lm_eval.utils.env
+    with (
+        pytest.raises(GradsError, match=r"lm-eval cannot load this task .*SecurityError"),
+        load_tasks({"own": TaskSpec(path, "plain", "acc")}),
+    ):
+        pass
+    assert lm_eval.utils.env is stored
+    with load_tasks({"own": TaskSpec(path, "plain", "acc", allow_code=True)}) as tasks:
+        (task,) = tasks["own"].loaded["tasks"].values()
+        assert task.doc_to_text(task.eval_docs[0]).endswith(str(os.getpid()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("doc_to_text: question", 'doc_to_text: "{{ question"'),
+        ("doc_to_text: question", 'doc_to_text: "{{ question.x.y }}"'),
+        ("doc_to_text: question", "doc_to_text: !function absent.prompt"),
+        ("doc_to_text: question", "doc_to_text: !!python/name:os.system"),
+        ("task: grads_openbookqa", "group: g"),
+        ("test_split: test", "test_split: tst"),
+        ("dataset_path: json", "dataset_path: ./script.py"),
+        ("doc_to_target: gold", "doc_to_target: '{{ gold + 7 }}'"),
+        ("doc_to_text: question", "doc_to_txt: question"),
+    ],
+)
+def test_what_lm_eval_makes_of_a_broken_file_is_one_sentence(task_file, old, new):
+    path = task_file("openbookqa")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(GradsError, match=path.name), load_tasks({"own": TaskSpec(path, "plain", "acc")}):
+        pass
+
+
+def test_what_task_files_may_hold_is_what_lm_eval_knows():
+    """The lists are written out, for reading lm-eval's own would take seconds in every plan."""
+    from lm_eval.api import registry
+    from lm_eval.config.task import TaskConfig
+
+    keys = {field.name for field in dataclasses.fields(TaskConfig)}
+    assert set(task_files.TaskFile.model_fields) | set(task_files.REFUSED) >= keys
+    assert set(task_files.TaskFile.model_fields) <= keys
+    assert set(task_files.FILTERS) == set(registry.FILTER_REGISTRY)
+    assert set(task_files.AGGREGATIONS) == set(registry.AGGREGATION_REGISTRY)
+    assert set().union(*task_files.METRICS.values()) <= set(registry.METRIC_REGISTRY)
+    for kind, number in task_files.DEFAULT_METRICS.items():
+        assert list(task_files.METRICS[kind][:number]) == list(registry.DEFAULT_METRIC_REGISTRY[kind])
+
+
+@given(st.sampled_from(["question", "{{question}}", "{{ gold }}", "Q: {{question | upper}}\n", "{{ choices[gold] }}"]))
+def test_prompts_are_checked_as_lm_eval_writes_them(template):
+    item = {"question": "Why?", "choices": ["a", "b"], "gold": 1}
+    ours = Templates(list(item)).text(template, item, has_choices=True)
+    theirs = item[template] if template in item else lm_eval.utils.apply_template(template, item)
+    assert str(ours) == theirs

@@ -51,12 +51,12 @@ def test_name_declared_twice_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     import grads.methods.full
 
     monkeypatch.setattr(grads.methods.full, "METHOD", find_method("random"))
-    with pytest.raises(ValueError, match=r"full and grads\.methods\.random both declare the method 'random'"):
+    with pytest.raises(GradsError, match=r"full\.py and grads/methods/random\.py both declare the method 'random'"):
         REGISTRY.collect(["grads.methods.full", "grads.methods.random"])
 
 
 def test_file_without_a_method_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"grads\.methods\.density declares no METHOD"):
+    with pytest.raises(GradsError, match=r"grads/methods/density\.py declares no METHOD"):
         REGISTRY.collect(["grads.methods.density"])
     assert all(f"grads.methods.{name}" not in map(module_of, methods()) for name in registry.HELPERS)
 

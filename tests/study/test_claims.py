@@ -92,7 +92,7 @@ def test_claims_of_a_file_may_name_what_a_study_lacks(tmp_path):
             "- {claim: grads@0.5 beats full on bleu, publishd: 3}",
             r"claim 1: unknown key 'publishd': did you mean",
         ),
-        ("- {claim: 3}", r"claim 1: claim: Input should be a valid string, found 3; write '<arm>"),
+        ("- {claim: 3}", r"claim 1: 'claim': write text; found 3; write '<arm>"),
         (
             "- {claim: a beats b on bleu}\n- {claim: grads beats full}",
             r"claim 2: 'grads beats full' is no",

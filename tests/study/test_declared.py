@@ -43,12 +43,12 @@ def test_things_are_sorted_by_name_with_their_modules(found):
 
 
 def test_a_module_without_a_thing_is_noticed(found):
-    with pytest.raises(ValueError, match=r"one declares no THING: add it, or name .* in the\.registry\.HELPERS"):
+    with pytest.raises(GradsError, match=r"one.py declares no THING: add it, or name .* in the\.registry\.HELPERS"):
         found(one="a thing")
 
 
 def test_a_name_declared_twice_is_noticed(found):
-    with pytest.raises(ValueError, match="one and two both declare the thing 'a'"):
+    with pytest.raises(GradsError, match=r"one\.py and two\.py both declare the thing 'a'"):
         found(one=Thing("a"), two=Thing("a"))
 
 

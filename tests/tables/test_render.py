@@ -209,3 +209,43 @@ def test_latex_compiles(table, tmp_path):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+HOSTILE = "a*b* `c` [x](y) <i>k</i> $x_{$ ~~z~~ &amp; \\ |"
+
+
+def test_somebodys_words_are_no_markup_in_markdown(table):
+    from markdown_it import MarkdownIt
+
+    named = dataclasses.replace(
+        table, label=HOSTILE, blocks=[Block(HOSTILE, [[Entry(HOSTILE, verbatim=True), Entry("1"), Entry("2")]])]
+    )
+    text = markdown(named)
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(text)
+    for element in ("<em>b", "<code>", "<a ", "<i>", "<s>"):
+        assert element not in html
+    assert html.count("a*b* `c` [x](y) &lt;i&gt;k&lt;/i&gt; $x_{$ ~~z~~ &amp;amp; \\ |") == 3
+    # GitHub sets what stands between two dollar signs as a formula.
+    assert not re.search(r"(?<!\\)\$", text)
+
+
+def test_texts_that_begin_like_a_formula_are_inert_in_csv(tmp_path):
+    tidy = pd.DataFrame({
+        "text": ["=cmd|' /C calc'!A0", "+1", "-1", "@x", "\tx", "\rx", "plain", None],
+        "number": [-1.5, 2.0, 3, 4, 5, 6, 7, float("nan")],
+        "=head": [True, False] * 4,
+        "mixed": ["-a", -1, -1.5, True, None, "b", "=", "0.5"],
+    })  # fmt: skip
+    table = Table("t", "label", "caption", [("", 1)], ["x"], [Block("", [[Entry("x")]])], [], tidy)
+    write_table(table, tmp_path / "t")
+    back = pd.read_csv(tmp_path / "t.csv", keep_default_na=False, dtype=str)
+    assert list(back["text"]) == ["'=cmd|' /C calc'!A0", "'+1", "'-1", "'@x", "'\tx", "'\nx", "plain", ""]
+    assert list(back["number"]) == ["-1.5", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0", ""]
+    assert list(back["'=head"]) == ["True", "False"] * 4
+    assert list(back["mixed"]) == ["'-a", "-1", "-1.5", "True", "", "b", "'=", "0.5"]
+
+
+@pytest.mark.parametrize("head", ["[draft] arm", "*arm"])
+def test_a_row_of_latex_begins_with_no_option(head):
+    odd = odd_table([[Entry(head), Entry("1"), Entry("2")]])
+    assert f"\n{{}}{head}" in latex(odd)

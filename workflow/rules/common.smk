@@ -2,24 +2,21 @@
 import sys
 from dataclasses import replace
 
-from grads.evaluate.metrics.registry import check_metrics
 from grads.methods.plan import arm_method, arm_needs, needs_moments, references, scorer_of
 from grads.methods.registry import module_of
-from grads.plan import arm_stores, check_arms, measures
+from grads.plan import arm_stores, check_study, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.runtime.progress import say_error
 from grads.runtime.supervisor import name_runner
 from grads.study.artefacts import refuse_damaged
-from grads.study.claims import read_claims
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells, cross_domains
-from grads.study.load import parse_study, read_yaml
+from grads.study.load import parse_study
 from grads.study.measures import FEATURES
-from grads.study.names import check_files
 from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
-from grads.study.published import read_published
 from grads.study.seeds import derive_seed
+from grads.study.yaml_file import read_yaml
 
 # Jobs end when the process that starts them does, which is this one.
 name_runner()
@@ -35,11 +32,7 @@ try:
     for file in workflow.configfiles:
         read_yaml(file)
     STUDY = parse_study(config)
-    check_arms(STUDY)
-    check_metrics(STUDY)
-    check_files(STUDY)
-    read_claims(STUDY)
-    read_published(STUDY)
+    check_study(STUDY)
     # Jobs, whose processes read these files as well, check what each of them reads.
     if workflow.is_main_process:
         refuse_damaged(STUDY)

@@ -1,4 +1,6 @@
 # What rules take: inputs and parameters that depend on the study, and the items of the report.
+import json
+
 from snakemake.io import get_wildcard_names
 
 from grads.evaluate.metrics.registry import find_metric
@@ -140,7 +142,9 @@ def arm_key(key):
 def task_settings(task):
     """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
     if task.yaml:
-        return settings(task, "metric", "form")
+        # Of the templates and the Python in a task file.
+        trusted = {"allow_code": True} if STUDY.general.allow_code else {}
+        return settings(task, "metric", "form") | trusted
     seeded = {"seed": STUDY.general.seed, "allow_code": STUDY.general.allow_code}
     return settings(task, "metric", "form", "few_shot") | seeded
 
@@ -149,6 +153,16 @@ def metrics_wordnet(domain):
     """Return WordNet where a metric reads it in a domain's language."""
     language = STUDY.domains[domain].language
     return WORDNET if any(find_metric(name).needs_wordnet(language) for name in STUDY.evaluation.metrics) else []
+
+
+def serialised(content):
+    """Return a part of the config as JSON in which nothing ends a script of the report's page, which shows it."""
+    return json.dumps(content, default=str).replace("<", "\\u003c")
+
+
+def in_page(text):
+    """Return a text as a label of the report, in whose page nothing may end a script."""
+    return text.replace("<", "\u2039")
 
 
 def shown(path, category, label, caption=None):

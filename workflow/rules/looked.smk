@@ -25,7 +25,7 @@ rule selection_tables:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         reads=READS,
         code=version_of("selection_tables", "grads.tables.selections"),
     script:

@@ -7,7 +7,10 @@ rule pages:
         PATHS.root / "measurements.parquet",
         [path for domain in STUDY.domains for path in answer_files(STUDY, domain).paths],
     output:
-        [shown(f"pages/{name}.html", "Domains", domain.title, "page") for name, domain in STUDY.domains.items()],
+        [
+            shown(f"pages/{name}.html", "Domains", in_page(domain.title), "page")
+            for name, domain in STUDY.domains.items()
+        ],
         shown("pages/provenance.html", "Provenance", "Config and manifest"),
     log:
         PATHS.root / "logs" / "pages.log",
@@ -17,7 +20,7 @@ rule pages:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         code=version_of("pages", "grads.tables.pages"),
     script:
         "../scripts/pages.py"

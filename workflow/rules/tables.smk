@@ -25,7 +25,7 @@ rule measurements:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         stores=STORES,
         code=version_of("measurements", "grads.tables.stage"),
     script:
@@ -49,7 +49,7 @@ rule tables:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         contents=contents_of(files=claim_paths()),
         code=version_of("tables", "grads.tables.stage"),
     script:
@@ -70,7 +70,7 @@ rule curves:
         mem_mb=4000,
         runtime=60,
     params:
-        study=config,
+        study=serialised(config),
         stores=STORES,
         code=version_of("curves", "grads.tables.figures.curves"),
     script:
@@ -86,7 +86,7 @@ rule partial:
     conda:
         "../../envs/grads.yaml"
     params:
-        study=config,
+        study=serialised(config),
         stores=STORES,
         reads=READS,
         folder=str(PATHS.root / "partial"),

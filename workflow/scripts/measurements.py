@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from grads.runtime.process import job
@@ -7,5 +8,5 @@ with job(snakemake):
     from grads.tables.files import cell_files
     from grads.tables.stage import make_measurements
 
-    study = parse_study(snakemake.params.study)
+    study = parse_study(json.loads(snakemake.params.study))
     make_measurements(study, cell_files(study, snakemake.params.stores), Path(snakemake.output[0]))

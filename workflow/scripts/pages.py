@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from grads.runtime.process import job
@@ -6,4 +7,6 @@ with job(snakemake):
     from grads.study.load import parse_study
     from grads.tables.pages import make_pages
 
-    make_pages(parse_study(snakemake.params.study), Path(snakemake.input[0]), Path(snakemake.output[0]).parent)
+    make_pages(
+        parse_study(json.loads(snakemake.params.study)), Path(snakemake.input[0]), Path(snakemake.output[0]).parent
+    )

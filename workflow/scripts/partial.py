@@ -1,3 +1,4 @@
+import json
 import time
 from pathlib import Path
 
@@ -11,8 +12,9 @@ with job(snakemake):
     from grads.tables.selections import make_partial_selections
 
     started, parameters = time.time(), snakemake.params
-    study, folder = parse_study(parameters.study), Path(parameters.folder)
+    config = json.loads(parameters.study)
+    study, folder = parse_study(config), Path(parameters.folder)
     made = make_partial(study, cell_files(study, parameters.stores), folder)
     made += make_partial_selections(study, selection_files(study, parameters.reads), folder)
     measured = {str(made[0]): content_sha256(made[0])}
-    write_manifests(made, measured, {"rule": snakemake.rule, "study": parameters.study}, started)
+    write_manifests(made, measured, {"rule": snakemake.rule, "study": config}, started)

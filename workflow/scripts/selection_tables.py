@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from grads.runtime.process import job
@@ -7,6 +8,6 @@ with job(snakemake):
     from grads.tables.files import selection_files
     from grads.tables.selections import make_selection_tables
 
-    study, made = parse_study(snakemake.params.study), snakemake.output
+    study, made = parse_study(json.loads(snakemake.params.study)), snakemake.output
     folders = [Path(files[0]).parent for files in (made.tables, made.figures)]
     make_selection_tables(study, selection_files(study, snakemake.params.reads), *folders)

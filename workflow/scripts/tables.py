@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from grads.runtime.process import job
@@ -7,4 +8,4 @@ with job(snakemake):
     from grads.tables.stage import make_tables
 
     tables, figures = (Path(files[0]).parent for files in (snakemake.output.tables, snakemake.output.figures))
-    make_tables(parse_study(snakemake.params.study), Path(snakemake.input[0]), tables, figures)
+    make_tables(parse_study(json.loads(snakemake.params.study)), Path(snakemake.input[0]), tables, figures)

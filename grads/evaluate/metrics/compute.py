@@ -1,7 +1,9 @@
 """Metrics of a predictions file, written as one JSON file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from grads.evaluate.metrics.contract import Rows, Setting, mean_result
 from grads.evaluate.metrics.registry import find_metric
@@ -19,6 +21,7 @@ def compute_metrics(
     out: Path,
     setting: Setting = ENGLISH,
     beside: Sequence[str] = LENGTHS,
+    kept: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Compute the metrics `names` of a predictions file and write them to `out` as JSON.
 
@@ -31,6 +34,7 @@ def compute_metrics(
         out: the file to write.
         setting: language, and WordNet where a metric needs it.
         beside: numbers of each item whose means stand beside the metrics; other tools' predictions may have none.
+        kept: results that are written with them, unless they are among those computed.
 
     Raises:
         GradsError: no predictions, an unknown metric, a field or a resource that a metric needs is missing.
@@ -40,7 +44,8 @@ def compute_metrics(
     rows = _read(predictions, ["reference", "prediction", *beside, *fields])
     with reading(predictions, "delete it and run its evaluation again"):
         means = {name: mean_result([row[name] for row in rows]) for name in beside}
-    write_json(out, {name: metric.compute(rows, setting) for name, metric in found.items()} | means)
+    result = {name: metric.compute(rows, setting) for name, metric in found.items()}
+    write_json(out, {**kept, **result, **means})
 
 
 def _read(path: Path, fields: Sequence[str]) -> Rows:

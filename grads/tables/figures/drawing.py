@@ -36,6 +36,8 @@ _STYLE: Any = {
     "legend.frameon": False,
     "figure.constrained_layout.h_pad": 0.06,
     "pdf.fonttype": 42,
+    # Titles and labels are the user's: what stands between dollar signs in them is no formula.
+    "text.parse_math": False,
     "svg.hashsalt": "grads",
 }
 REFERENCE: dict[str, dict[str, Any]] = {

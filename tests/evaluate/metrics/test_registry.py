@@ -10,7 +10,8 @@ from grads.evaluate.metrics.contract import LANGUAGES, Metric, Setting
 from grads.evaluate.metrics.registry import REGISTRY, check_metrics, find_metric, metrics, module_of
 from grads.runtime.errors import GradsError
 from grads.study.config import Evaluation
-from grads.study.load import parse_study, read_yaml
+from grads.study.load import parse_study
+from grads.study.yaml_file import read_yaml
 
 
 def test_all_files_are_found():
@@ -92,7 +93,7 @@ def test_a_file_without_metric_and_a_name_twice_are_noticed(monkeypatch):
             module.METRIC = Metric("same", "Same", 2, True, "", lambda rows, setting: {})
         monkeypatch.setitem(sys.modules, module.__name__, module)
     assert set(REGISTRY.collect(["made_up_one"])) == {"same"}
-    with pytest.raises(ValueError, match="both declare the metric 'same'"):
+    with pytest.raises(GradsError, match="both declare the metric 'same'"):
         REGISTRY.collect(["made_up_one", "made_up_two"])
-    with pytest.raises(ValueError, match="declares no METRIC"):
+    with pytest.raises(GradsError, match="declares no METRIC"):
         REGISTRY.collect(["made_up_none"])

@@ -1,0 +1,86 @@
+"""The first rows of what a study reads, and its task files over them: wrong ones are found before any work."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from grads.data.general import check_passages, first_items
+from grads.data.layouts import to_record
+from grads.data.rows import READERS, read_rows
+from grads.runtime.errors import GradsError, check_all
+from grads.study.config import Study
+from grads.study.general import HarnessData, Task
+from grads.study.paths import archive_path
+from grads.study.sources import FileSource
+from grads.study.task_file import check_items, check_metric, read_task_file
+
+ROWS = 8
+"""Rows of each file that are read."""
+
+
+def check_data(study: Study) -> None:
+    """Read the first rows of a study's own files, and of archives that are there, and fill its task files in with them.
+
+    Files that are not there are passed over: `grads.study.names.check_files` names them.
+
+    Raises:
+        GradsError: all that is wrong, at most one mistake for each file of rows.
+    """
+    archives = {name: archive_path(archive.file) for name, archive in study.archives.items()}
+    archives = {name: path for name, path in archives.items() if path.is_file()}
+    checks = [partial(_check_records, *one) for one in _record_sources(study)]
+    text = study.general.text.source
+    if _is_there(text, archives):
+        checks.append(partial(check_passages, text, archives, ROWS))
+    tasks = study.general.tasks.items()
+    checks += [
+        partial(check_task, name, task, archives, study.general.allow_code)
+        for name, task in tasks
+        if task.yaml and Path(task.yaml).is_file()
+    ]
+    check_all(checks)
+
+
+def check_task(name: str, task: Task, archives: dict[str, Path], allow_code: bool) -> None:
+    """Check a benchmark over one's own items: its file, its metric, and what the first items become by it.
+
+    Raises:
+        GradsError: all that is wrong.
+    """
+    path = Path(task.yaml or "")
+    try:
+        found = read_task_file(path, allow_code)
+    except GradsError as error:
+        raise error.after(f"general.tasks.{name}.yaml") from None
+    check_metric(name, task.metric, path, found)
+    items: list[tuple[str, dict[str, Any]]] = []
+    # Of a benchmark that lm-eval knows by name there is no file.
+    if not isinstance(task.data, HarnessData) and _is_there(task.data, archives):
+        items = first_items(task.data, archives, ROWS)
+    try:
+        check_items(path, dict(found), items)
+    except GradsError as error:
+        raise error.after(f"general.tasks.{name}.yaml") from None
+
+
+def _record_sources(study: Study) -> Iterator[tuple[Any, ...]]:
+    """Yield the files of records with how they are read."""
+    for domain in study.domains.values():
+        if isinstance(domain.source, FileSource) and _is_there(domain.source, {}):
+            yield domain.source.path, domain.fields, domain.loss_turns, domain.metadata
+    instructions = study.general.instructions
+    if instructions and isinstance(instructions.source, FileSource) and _is_there(instructions.source, {}):
+        yield instructions.source.path, instructions.fields, "last", []
+
+
+def _check_records(path: str, fields: Any, loss_turns: Any, metadata: list[str]) -> None:
+    for place, row in islice(read_rows(path), ROWS):
+        to_record(row, place, fields, loss_turns, metadata)
+
+
+def _is_there(source: Any, archives: dict[str, Path]) -> bool:
+    if hasattr(source, "path"):
+        return Path(source.path).is_file() and Path(source.path).suffix.lower() in READERS
+    return getattr(source, "archive", None) in archives

@@ -1,0 +1,48 @@
+"""What the report's page shows of the user's own words: in captions, labels and parameters nothing is markup."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils.core import publish_parts
+from jinja2 import Environment
+
+HOSTILE = "a*b* `c <javascript:x>`_ |d| e_ :raw-html:`f`\n\n.. raw:: html\n\n   <script>alert(1)</script> \\ "
+SHOWN = " ".join(HOSTILE.split())
+CONFIG = {
+    "study": "smoke",
+    "label": HOSTILE,
+    "seeds": [0, 1],
+    "arms": {"untuned": {}, "grads": {"ratios": [0.5]}},
+    "models": {"tiny": {"title": HOSTILE}},
+    "domains": {"law": {"title": HOSTILE}},
+    "general": {"tasks": {"quiz": {"title": HOSTILE}}},
+    "splits": {"test": 8},
+}
+
+
+@pytest.mark.parametrize("path", sorted(Path("workflow/report").glob("*.rst")), ids=lambda path: path.stem)
+def test_words_of_the_config_are_text_in_every_caption(path):
+    environment = Environment(trim_blocks=True, lstrip_blocks=True)
+    text = environment.from_string(path.read_text("utf-8")).render(snakemake=SimpleNamespace(config=CONFIG))
+    body = publish_parts(text, writer_name="html", settings_overrides={"report_level": 5})["body"]
+    for element in ("<script", "<a ", "<em>b", "<cite", "system-message", "problematic"):
+        assert element not in body
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body
+    plain = " ".join(re.sub(r"<[^>]*>", "", body).split())
+    assert SHOWN.replace("<", "&lt;").replace(">", "&gt;") in plain
+
+
+def test_no_rule_of_the_report_has_the_config_as_it_is():
+    """Snakemake writes the parameters of rules with items of the report into scripts of its page."""
+    rules = {path.name: path.read_text("utf-8") for path in Path("workflow/rules").glob("*.smk")}
+    assert not [name for name, text in rules.items() if re.search(r"study=config\b", text)]
+    functions = re.search(r"def serialised.*?\n\n\n", rules["inputs.smk"], re.DOTALL)[0]
+    names: dict = {"json": json}
+    exec(functions, names)
+    written = names["serialised"](CONFIG)
+    assert "<" not in written
+    assert json.loads(written) == CONFIG
+    assert list(json.loads(written)["arms"]) == list(CONFIG["arms"])
