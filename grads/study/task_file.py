@@ -245,7 +245,7 @@ def check_items(path: Path, content: Mapping[str, Any], items: Sequence[tuple[st
 
 def module_files(path: Path) -> dict[str, Path]:
     """Return the modules beside a task file that it takes functions from, by the names that it calls them."""
-    names = {name.rpartition(".")[0] for name in FUNCTION.findall(path.read_text("utf-8"))}
+    names = {name.rpartition(".")[0] for name in FUNCTION.findall(path.read_text("utf-8", errors="replace"))}
     files = {name: _module_file(path, name) for name in sorted(names)}
     return {name: file for name, file in files.items() if file.is_file()}
 

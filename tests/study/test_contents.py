@@ -38,8 +38,7 @@ def test_of_a_models_folder_what_is_read_counts(tmp_path):
 
 def test_a_task_file_stands_for_what_it_refers_to(tmp_path):
     files = {
-        "task.yaml": "include: base.yaml\ndoc_to_text: !function utils.text\nmetrics:\n- metric: !function own.acc\n",
-        "base.yaml": "process_docs: !function utils.docs\n",
+        "task.yaml": "doc_to_text: !function utils.text\nmetrics:\n- metric: !function own.acc\n",
         "utils.py": "1",
         "own.py": "2",
         "other.py": "3",
@@ -47,9 +46,8 @@ def test_a_task_file_stands_for_what_it_refers_to(tmp_path):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     assert [path.name for path in task_files(tmp_path / "task.yaml")] == [
-        "base.yaml",
-        "own.py",
         "task.yaml",
+        "own.py",
         "utils.py",
     ]
 
