@@ -16,7 +16,7 @@ from typing import Any
 from grads.data.formatting import Example, Formatter, Tokenized
 from grads.data.records import load_records
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import context_length, unwrap
+from grads.models.causal import check_context, unwrap
 from grads.models.device import device
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
@@ -101,7 +101,8 @@ def probe_tokens(task: Task) -> None:
     if not tokenized.examples:
         raise nothing_eligible(task)
     config = AutoConfig.from_pretrained(str(task.model), local_files_only=True)
-    check_examples(tokenized.examples, longest=context_length(config))
+    check_examples(tokenized.examples)
+    check_context(tokenized.examples, config)
     write_store(
         task.out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **spent(started, device())}
     )
@@ -182,7 +183,8 @@ def _ready(
     task: Task, model: Any, examples: Sequence[Example], padding: int, moments: Moments | None, tokens: int = 0
 ) -> Iterator[Pass]:
     """Check the examples and make the model ready to measure them, compiled where so many tokens are worth it."""
-    check_examples(examples, task.measures, context_length(unwrap(model).config))
+    check_examples(examples, task.measures)
+    check_context(examples, unwrap(model).config)
     options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
     options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
     with Pass(model, task.measures, padding, moments=moments, **options).ready(examples[0]) as ready:

@@ -24,6 +24,21 @@ from grads.study.sources import (
 )
 
 Match = Literal["epochs", "steps", "tokens"]
+# Arguments of `apply_chat_template` that say what it returns, not what it renders.
+OWN_ARGUMENTS = {
+    "add_generation_prompt",
+    "continue_final_message",
+    "conversation",
+    "max_length",
+    "messages",
+    "padding",
+    "return_assistant_tokens_mask",
+    "return_dict",
+    "return_tensors",
+    "tokenize",
+    "tokenizer_kwargs",
+    "truncation",
+}
 # What every record has as a column of its own in a table of texts, before its metadata.
 TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
@@ -34,9 +49,24 @@ class Format(Section):
     template: Literal["chat", "plain"] = Field(
         "chat", description="`chat`: the tokenizer's own template. `plain`: instruction, input and answer in blocks."
     )
-    system: str = Field(
-        "", description="System prompt, for records without one of their own; `plain` puts it before the instruction."
+    system: str | None = Field(
+        None,
+        description="System prompt for records without one of their own. Left out: no system message is added, and a "
+        'template\'s own default stays. `""`: an empty system message. `plain` puts it before the instruction.',
     )
+    template_arguments: dict[str, Any] = Field(
+        {},
+        description="Variables that the chat template reads, such as `{enable_thinking: false}`; `chat_template` names "
+        "one of several templates.",
+    )
+
+    @model_validator(mode="after")
+    def _arguments_are_the_templates(self) -> "Format":
+        if self.template == "plain" and self.template_arguments:
+            raise ValueError("'template_arguments' are read by chat templates only; take them away")
+        for name in sorted(OWN_ARGUMENTS & set(self.template_arguments)):
+            raise ValueError(f"'template_arguments' has '{name}', which is not the template's to read; take it away")
+        return self
 
 
 class Model(Section):
