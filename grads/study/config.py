@@ -151,7 +151,12 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a step are scaled down to this l2 norm.")
     max_length: int = Field(512, ge=8, description="Tokens of prompt and response together.")
-    over_length: Literal["drop", "truncate"] = Field("drop", description="What happens to longer records; counted.")
+    over_length: Literal["drop", "truncate"] = Field(
+        "drop",
+        description="What happens to longer training and validation records: `drop` leaves them out, `truncate` cuts "
+        "their answers; both are counted. A record whose prompt alone is too long is left out either way, a test "
+        "record too.",
+    )
     precision: Precision = Field("bf16", description="Autocast type; what is trained is held in float32 either way.")
 
 
@@ -237,6 +242,12 @@ class Study(Section):
     def every_model(self) -> dict[str, Model]:
         """Models that are trained, and those that only score."""
         return {**self.models, **self.scorers}
+
+    @property
+    def used_models(self) -> list[str]:
+        """Keys of the models that are trained, and of those that an arm scores with."""
+        scoring = {arm.scorer for arm in self.arms.values()}
+        return [model for model in self.every_model if model in self.models or model in scoring]
 
     @field_validator("seeds")
     @classmethod
