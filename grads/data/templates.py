@@ -12,13 +12,12 @@ from typing import Any, Protocol
 
 from jinja2 import TemplateSyntaxError
 
-from grads.data.records import Record, Turn
+from grads.data.records import SYSTEM_ROLES, Record, Turn
 from grads.runtime.errors import GradsError
 from grads.study.config import Format
 
 PLAIN_TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"
 BETWEEN_TURNS = "\n\n"
-SYSTEM_ROLES = ("system", "developer")
 ROLE_NAMES = {"system": "system prompt", "developer": "developer message", "user": "question", "assistant": "answer"}
 
 

@@ -9,7 +9,21 @@ NAME = r"^[a-z0-9][a-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 LossTurns = Literal["last", "all"]
 RecordField = Literal[
-    "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"
+    "instruction",
+    "input",
+    "output",
+    "prompt",
+    "completion",
+    "messages",
+    "conversations",
+    "chosen",
+    "rejected",
+    "system",
+    "history",
+    "references",
+    "id",
+    "source",
+    "group",
 ]
 
 
