@@ -150,10 +150,17 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def check_data(data: Path, option: str = "--data") -> None:
-    """Refuse records that are not there, or no file."""
-    if not data.is_file():
-        found = "is a folder" if data.is_dir() else "is not there"
-        raise GradsError(f"{option} {data} {found}: give a .jsonl, .json, .csv or .parquet file")
+    """Refuse records that are not there, and a folder that is no whole data set."""
+    if not data.exists():
+        raise GradsError(f"{option} {data} is not there: give a .jsonl, .json, .csv or .parquet file, or a folder")
+    if data.is_dir():
+        from grads.data.folders import data_files
+        from grads.data.rows import format_of
+
+        try:
+            data_files(data, format_of)
+        except GradsError as error:
+            raise GradsError(f"{option}: {error}") from None
 
 
 def check_out(out: Path, suffix: str, data: Path) -> None:

@@ -11,6 +11,7 @@ from grads.data.formatting import Example, Formatter
 from grads.data.hub import COMMIT
 from grads.data.layouts import read_records
 from grads.data.records import write_records
+from grads.data.rows import format_of
 from grads.methods.registry import find_method, module_of, parse_parameters
 from grads.methods.stage import select_records
 from grads.models.load import load_tokenizer
@@ -23,6 +24,7 @@ from grads.probe.store import read_store
 from grads.probe.trajectory import TrajectoryLosses
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, sha256_file, write_json
+from grads.runtime.manifest import content_sha256
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
@@ -40,6 +42,7 @@ class Settings:
     training: Training
     template: str | None
     fields: Mapping[str, str]
+    leave: list[str]
     loss_turns: LossTurns
     metadata: list[str]
     encoders: Mapping[str, str]
@@ -74,7 +77,7 @@ class Workbench:
         settings = self.settings
         asked = {"model": self.origin, "seed": settings.seed, "micro_batch": settings.micro_batch}
         asked |= {"fields": dict(settings.fields), "loss_turns": settings.loss_turns, "encoders": settings.encoders}
-        asked["metadata"] = settings.metadata
+        asked |= {"metadata": settings.metadata, "leave": settings.leave}
         parts = {name: getattr(settings, name).model_dump() for name in ("training", "probe")}
         return {**asked, "format": self.form.model_dump(), **parts}
 
@@ -95,15 +98,16 @@ class Workbench:
     def records(self) -> Path:
         """Return the file of records; `counts.json` beside it says what was left out."""
         code = code_version("grads.data.layouts", "grads.data.records")
-        # Equal bytes are not equal rows: the suffix says how they are read.
-        key: dict[str, Any] = {"data": sha256_file(self.data), "suffix": self.data.suffix.lower(), "code": code}
+        # Equal bytes are not equal rows: the suffix says how they are read; files of a folder are known by name too.
+        key: dict[str, Any] = {"data": content_sha256(self.data), "format": format_of(self.data.name), "code": code}
         key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
-        key["metadata"] = self.settings.metadata
+        key |= {"metadata": self.settings.metadata, "leave": self.settings.leave}
         return self.parts.part("records", key, self._write_records) / "records.parquet"
 
     def _write_records(self, out: Path) -> None:
         settings = self.settings
-        records, counts = read_records(self.data, settings.fields, settings.loss_turns, settings.metadata)
+        how = (settings.fields, settings.loss_turns, settings.metadata, settings.leave)
+        records, counts = read_records(self.data, *how)
         if not counts["read"]:
             raise GradsError(f"{self.data} holds no record: give a file with some")
         if not records:
@@ -250,7 +254,7 @@ class Workbench:
         stores |= {store: self.store(store, measures) for store, measures in sorted(needs.stores.items())}
         others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
-        key |= {"records": self.records.parent.name if needs.texts else None}
+        key |= {"records": self.records.parent.name}
         key |= {"files": {file: sha256_file(Path(file)) for file in needs.files}}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
@@ -261,7 +265,8 @@ class Workbench:
             read = {store: read_store(path) for store, path in stores.items()}
             seed = self.seed("selection")
             files = dict.fromkeys(needs.texts, self.records)
-            select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet", files)
+            chosen = out / "selection.parquet"
+            select_records(name, parameters, ratio, seed, read, others, chosen, files, records=self.records)
 
         return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
 

@@ -13,7 +13,10 @@ SPLITS = "dataset_dict.json"
 # Files that tell of a data set and hold none of its rows.
 DESCRIPTIONS = {STATE, SPLITS, "dataset_info.json", "dataset_infos.json"}
 SHARD = re.compile(r"(?P<set>.*?)[-_.]?(?P<number>\d+)-of-(?P<total>\d+)(?:-\w+)?")
-SPLIT = re.compile(r"(train|training|valid|validation|val|dev|test|testing|eval|evaluation)(?![a-z])", re.IGNORECASE)
+# A name of a split as a word of its own.
+SPLIT = re.compile(
+    r"(?<![a-z])(train|training|valid|validation|val|dev|test|testing|eval|evaluation)(?![a-z])", re.IGNORECASE
+)
 
 
 def data_files(folder: Path, format_of: Callable[[str], str | None]) -> list[Path]:
@@ -73,11 +76,10 @@ def _saved(folder: Path) -> list[Path]:
 
 
 def _set_of(name: str) -> str:
-    """Return what a file of a folder is a part of: its split, or what stands before its number."""
-    stem = name.partition(".")[0] if not SHARD.match(name) else name
-    if shard := SHARD.match(stem):
+    """Return what a file of a folder is a part of: what stands before its number, or the split in its name."""
+    if shard := SHARD.match(name):
         return shard["set"]
-    split = SPLIT.match(stem)
+    split = SPLIT.search(name.partition(".")[0])
     return split[0].lower() if split else ""
 
 

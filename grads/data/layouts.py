@@ -332,8 +332,8 @@ def _layout(given: Given) -> Layout:
     there = {column for column, value in given.row.items() if value is not None}
     whole = [layout for layout in wanted if there.issuperset(map(given.column, layout.needed))]
     if len(whole) > 1:
-        columns = " and ".join(f"'{layout.columns(given)}'" for layout in whole)
-        raise given.error(f"the row has {columns}: say in the domain's 'fields' (or by --field) which is the record")
+        several = " and ".join(f"'{layout.columns(given)}'" for layout in whole)
+        raise given.error(f"the row has {several}: say in the domain's 'fields' (or by --field) which is the record")
     if whole:
         return whole[0]
     if not mapped:
@@ -360,9 +360,8 @@ def _check_unread(layout: Layout, given: Given) -> None:
                 f"'fields' (or --field) names '{column}' for {name}, which is not read with "
                 f"'{layout.columns(given)}': take it away, or name other columns"
             )
-    read = {*map(given.column, parts), *given.metadata}
-    if "system" not in given.names:
-        read.update(SYSTEM_COLUMNS)
+    # A part that is called otherwise settles what its usual names are: something else.
+    read = {*map(given.column, parts), *parts, *SYSTEM_COLUMNS, *given.metadata}
     if read.intersection(PAIR):
         read.update(PAIR)
     check_columns(given.row, read, given.place)

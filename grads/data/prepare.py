@@ -114,7 +114,7 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
         GradsError: the source cannot be read.
     """
     source = domain.source
-    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata)
+    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata, domain.leave)
     if isinstance(source, FileSource | HubDataSource):
         path = source.path if isinstance(source, FileSource) else hub_path(source)
         return collect_records(read_rows(path), *how)

@@ -1,7 +1,6 @@
 """Rows of files: JSON lines, JSON, CSV, Parquet and Arrow, told apart by their suffix, as objects with their place."""
 
 import bz2
-import codecs
 import csv
 import gzip
 import io
@@ -83,34 +82,45 @@ def parse_rows(handle: IO[bytes], file: str, name: str, on_disk: bool = False) -
         raise GradsError(f"{name}: cannot be unpacked ({_one_line(error)}): fetch or pack the file again") from None
 
 
+def _gzip(handle: IO[bytes]) -> IO[bytes]:
+    return io.BufferedReader(gzip.GzipFile(fileobj=handle))
+
+
 def _zstandard(handle: IO[bytes]) -> IO[bytes]:
-    return io.BufferedReader(pa.CompressedInputStream(handle, "zstd"))  # type: ignore[arg-type]
+    return io.BufferedReader(pa.CompressedInputStream(handle, "zstd"))
 
 
 def _json_lines(lines: Iterable[bytes], name: str) -> Rows:
+    remedy = "write one object a line"
     for number, line in enumerate(lines, start=1):
-        content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        if content.strip():
-            place = f"{name}:{number}"
-            yield place, _object(_json(content, place, "write one object a line"), place, "write one object a line")
+        place = f"{name}:{number}"
+        if not line.isspace() and (text := _text(line, place, begins=number == 1)).strip():
+            yield place, _object(_json(text, place, remedy), place, remedy)
 
 
 def _json_array(handle: IO[bytes], name: str) -> Rows:
     remedy = "write one array of objects, or name the file .jsonl if it has one object a line"
-    items = _json(handle.read().removeprefix(codecs.BOM_UTF8), name, remedy)
+    # The bytes are gone before the objects are there.
+    items = _json(_text(handle.read(), name), name, remedy)
     if not isinstance(items, list):
         raise GradsError(f"{name}: found a JSON {type(items).__name__}: {remedy}")
     for number, item in enumerate(items, start=1):
         yield f"{name}, item {number}", _object(item, f"{name}, item {number}", "write one array of objects")
 
 
-def _json(content: bytes, place: str, remedy: str) -> Any:
+def _text(content: bytes, place: str, begins: bool = True) -> str:
+    """Return bytes as a text; one that a file begins with is without its byte order mark."""
     if b"\0" in content:
         raise GradsError(f"{place}: this is not UTF-8 (it has zero bytes, as UTF-16 has): convert the file to UTF-8")
     try:
-        return json.loads(content.decode("utf-8"))
+        return content.decode("utf-8-sig" if begins else "utf-8")
     except UnicodeDecodeError:
         raise GradsError(f"{place}: this is not UTF-8: convert the file to UTF-8") from None
+
+
+def _json(text: str, place: str, remedy: str) -> Any:
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
         where = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno}, column {error.colno}"
         raise GradsError(f"{place}: not JSON ({error.msg}, {where}): {remedy}") from None
@@ -195,7 +205,7 @@ READERS: dict[str, Reader] = {
 # Readers that never jump.
 STREAMED = (_json_lines, _json_array, _csv)
 PACKED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
-    ".gz": lambda handle: gzip.GzipFile(fileobj=handle),
+    ".gz": _gzip,
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
     ".zst": _zstandard,

@@ -43,8 +43,8 @@ def read_messages(value: object, column: str, place: str, leave: Collection[str]
         value: what stands in the row.
         column: the column that it stands in, for errors.
         place: where the row stands, for errors.
-        leave: keys and roles of turns, and types of content parts, that are left out. A turn of which nothing else is
-            left is left out as a whole.
+        leave: keys and roles of turns, and types of content parts, that are left out. A turn that says nothing but what
+            stands under such a key is left out as a whole.
 
     Raises:
         GradsError: it is no list of turns with a speaker and a text each, or a turn has what is not trained on.

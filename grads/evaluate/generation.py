@@ -105,6 +105,9 @@ def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, e
 
 def _row(formatter: Formatter, record: Record, answer: list[int], ends: list[int]) -> dict[str, Any]:
     length = next((place for place, token in enumerate(answer) if token in ends), len(answer))
+    given: dict[str, Any] = {"references": list(record.references)} if record.references else {}
+    if record.own_id:
+        given["own_id"] = record.own_id
     return {
         "id": record.id,
         "prompt": formatter.prompt_text(record),
@@ -112,4 +115,4 @@ def _row(formatter: Formatter, record: Record, answer: list[int], ends: list[int
         "prediction": formatter.tokenizer.decode(answer[:length], skip_special_tokens=True).strip(),
         "new_tokens": length,
         "capped": length == len(answer),
-    } | ({"references": list(record.references)} if record.references else {})
+    } | given

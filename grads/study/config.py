@@ -12,7 +12,7 @@ from grads.study.general import General
 from grads.study.probe import Probe
 from grads.study.publication import Publication
 from grads.study.ratios import Ratio
-from grads.study.section import LossTurns, Name, Precision, RecordField, Section
+from grads.study.section import LEAVE, LossTurns, Name, Precision, RecordField, Section
 from grads.study.sources import (
     Archive,
     ArchiveSource,
@@ -94,7 +94,8 @@ class Domain(Section):
         discriminator="kind", description="Where its records come from."
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
-    loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+    leave: list[str] = Field([], description=LEAVE)
+    loss_turns: LossTurns = Field("last", description="Of conversations: whether the last answer carries loss, or all.")
     language: Literal["en", "zh", "other"] = Field(
         "en",
         description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
@@ -114,8 +115,8 @@ class Domain(Section):
 
     @model_validator(mode="after")
     def _glossary_has_its_own_fields(self) -> "Domain":
-        if self.source.kind == "glossary" and (self.fields or self.metadata):
-            raise ValueError("a glossary's records are made by code; take 'fields' and 'metadata' away")
+        if self.source.kind == "glossary" and (self.fields or self.metadata or self.leave):
+            raise ValueError("a glossary's records are made by code; take 'fields', 'metadata' and 'leave' away")
         return self
 
 

@@ -26,6 +26,12 @@ RecordField = Literal[
     "group",
 ]
 
+LEAVE = (
+    "Columns of a row, and keys, roles and content parts of its turns, that are knowingly left out, such as "
+    "`[tool_calls, tool]`. What changes a row's meaning and cannot be trained on (tools, pictures, reasoning, the mark "
+    "of a bad answer) is refused by name until it is listed here."
+)
+
 
 class Section(BaseModel):
     """A part of the config: unknown keys are refused, values are not converted from text, nothing changes later."""

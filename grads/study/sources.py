@@ -23,7 +23,8 @@ class FileSource(Section):
 
     kind: Literal["file"] = Field(description="A file or folder of one's own.")
     path: str = Field(
-        description="Data: a .jsonl, .json, .csv or .parquet file. Model: a `save_pretrained` folder or a .gguf file."
+        description="Data: a .jsonl, .json, .csv, .parquet or .arrow file (or .gz, .bz2, .xz, .zst of it), or a folder "
+        "of shards or of `save_to_disk`. Model: a `save_pretrained` folder or a .gguf file."
     )
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,10 @@ import pytest
 from grads.data.records import make_record, write_records
 
 RECORDS = {
-    (domain, split): [make_record(f"{domain} {split} {n}?", "", f"{n}. " * 99) for n in range(3)]
+    (domain, split): [
+        make_record(f"{domain} {split} {n}?", "", f"{n}. " * 99, own_id=f"{domain}-{split}-{n}" if n else "")
+        for n in range(3)
+    ]
     for domain in ("sums", "plurals")
     for split in ("train", "validation", "test")
 }
@@ -44,6 +48,25 @@ def test_a_record_is_explained(grads, results):
     assert "tiny grads@0.5 seed 0: kept, rank 1 of 3, score 1.5\n" in printed
     assert "tiny random@0.5 seed 0: not selected yet\n" in printed
     assert "plurals" not in printed
+
+
+def test_a_record_is_known_by_what_the_data_call_it(grads, results):
+    record = RECORDS["sums", "train"][1]
+    printed = grads("explain", "mine.yaml", "--id", "sums-train-1").stdout
+    assert printed == grads("explain", "mine.yaml", "--id", record.id).stdout
+    assert printed.startswith(f"{record.id}  Sums (sums), train\n  own_id       sums-train-1\n")
+    assert "no record of study" in grads("explain", "mine.yaml", "--id", "sums-train-", status=2).stderr
+
+
+def test_a_name_of_the_data_goes_before_the_first_digits_of_an_id(grads, results):
+    records = RECORDS["sums", "train"]
+    short = replace(records[2], own_id=records[0].id[:1])
+    write_records(Path("results/smoke/data/sums/train.parquet"), [records[0], short])
+    assert grads("explain", "mine.yaml", "--id", short.own_id).stdout.startswith(short.id)
+    twice = [replace(record, own_id="same") for record in records[:2]]
+    write_records(Path("results/smoke/data/sums/train.parquet"), twice)
+    said = grads("explain", "mine.yaml", "--id", "same", status=2).stderr
+    assert all(record.id in said for record in twice)
 
 
 def test_a_record_that_was_not_eligible_says_so(grads, results):
