@@ -64,7 +64,8 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
                 raise GradsError(f"{path} is not there: run the study first, its data at least")
             frame = pd.read_parquet(path)
             for row in frame[frame["id"].str.startswith(id_) | (frame["own_id"] == id_)].to_dict("records"):
-                (exact if id_ in (row["id"], row["own_id"]) else found).append((domain, split, row))
+                is_whole = id_ != "" and id_ in (row["id"], row["own_id"])
+                (exact if is_whole else found).append((domain, split, row))
     # A short name of the data's own begins many ids.
     found = exact or found
     if not found:

@@ -8,10 +8,7 @@ import pytest
 from grads.data.records import make_record, write_records
 
 RECORDS = {
-    (domain, split): [
-        make_record(f"{domain} {split} {n}?", "", f"{n}. " * 99, own_id=f"{domain}-{split}-{n}" if n else "")
-        for n in range(3)
-    ]
+    (domain, split): [make_record(f"{domain} {split} {n}?", "", f"{n}. " * 99) for n in range(3)]
     for domain in ("sums", "plurals")
     for split in ("train", "validation", "test")
 }
@@ -50,21 +47,26 @@ def test_a_record_is_explained(grads, results):
     assert "plurals" not in printed
 
 
+def called(*names):
+    """Give the training records of `sums` names of the data's own; return them."""
+    records = [replace(record, own_id=name) for record, name in zip(RECORDS["sums", "train"], names, strict=True)]
+    write_records(Path("results/smoke/data/sums/train.parquet"), records)
+    return records
+
+
 def test_a_record_is_known_by_what_the_data_call_it(grads, results):
-    record = RECORDS["sums", "train"][1]
-    printed = grads("explain", "mine.yaml", "--id", "sums-train-1").stdout
+    record = called("", "mine 1", "mine 2")[1]
+    printed = grads("explain", "mine.yaml", "--id", "mine 1").stdout
     assert printed == grads("explain", "mine.yaml", "--id", record.id).stdout
-    assert printed.startswith(f"{record.id}  Sums (sums), train\n  own_id       sums-train-1\n")
-    assert "no record of study" in grads("explain", "mine.yaml", "--id", "sums-train-", status=2).stderr
+    assert printed.startswith(f"{record.id}  Sums (sums), train\n  own_id       mine 1\n")
+    assert "no record of study" in grads("explain", "mine.yaml", "--id", "mine", status=2).stderr
 
 
 def test_a_name_of_the_data_goes_before_the_first_digits_of_an_id(grads, results):
-    records = RECORDS["sums", "train"]
-    short = replace(records[2], own_id=records[0].id[:1])
-    write_records(Path("results/smoke/data/sums/train.parquet"), [records[0], short])
-    assert grads("explain", "mine.yaml", "--id", short.own_id).stdout.startswith(short.id)
-    twice = [replace(record, own_id="same") for record in records[:2]]
-    write_records(Path("results/smoke/data/sums/train.parquet"), twice)
+    first = RECORDS["sums", "train"][0].id[:1]
+    record = called("", "", first)[2]
+    assert grads("explain", "mine.yaml", "--id", first).stdout.startswith(record.id)
+    twice = called("same", "same", "other")[:2]
     said = grads("explain", "mine.yaml", "--id", "same", status=2).stderr
     assert all(record.id in said for record in twice)
 

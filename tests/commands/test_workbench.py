@@ -113,23 +113,33 @@ def test_what_changes_a_rows_meaning_is_left_by_name_only(on_data, called, tmp_p
     assert manifest["settings"]["leave"] == ["tool_calls"]
 
 
-def test_ids_of_the_data_go_with_their_records(on_data, called, tmp_path):
+@pytest.fixture
+def answered(grads, data, tiny_model_folder, tmp_path):
+    """Answer the records with the tiny model; return what is written of each."""
+
+    def call(*options):
+        files = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / "said.jsonl")
+        grads("evaluate", *files, "--max-new-tokens", "2", *options)
+        return rows(tmp_path / "said.jsonl")
+
+    return call
+
+
+def test_ids_of_the_data_go_with_their_records(on_data, answered, called, tmp_path):
     on_data("select", "subset.jsonl", "--ratio", "0.5", "--method", "random", "--leave", "tool_calls")
     scores = pd.read_csv(tmp_path / "subset.scores.csv")
     assert scores.columns[:4].tolist() == ["record", "id", "own_id", "score"]
     own = [row["id"] for row in rows(called)]
     assert scores["own_id"].tolist() == [own[record - 1] for record in scores["record"]]
     assert {row["id"] for row in rows(tmp_path / "subset.jsonl")} == set(scores.loc[scores["kept"], "own_id"])
-    on_data("evaluate", "said.jsonl", "--leave", "tool_calls", "--max-new-tokens", "2")
-    assert [row["own_id"] for row in rows(tmp_path / "said.jsonl")] == scores["own_id"].tolist()
+    assert [row["own_id"] for row in answered("--leave", "tool_calls")] == scores["own_id"].tolist()
 
 
-def test_without_ids_of_the_data_nothing_is_added(on_data, tmp_path):
+def test_without_ids_of_the_data_nothing_is_added(on_data, answered, tmp_path):
     on_data("select", "subset.jsonl", "--ratio", "0.5", "--method", "random")
     header = (tmp_path / "subset.scores.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header == "record,id,score,rank,kept,weight"
-    on_data("evaluate", "said.jsonl", "--max-new-tokens", "2")
-    assert not any("own_id" in row for row in rows(tmp_path / "said.jsonl"))
+    assert not any("own_id" in row for row in answered())
 
 
 def test_a_folder_of_shards_selects_what_one_file_does(on_data, grads, data, tiny_model_folder, tmp_path):

@@ -347,7 +347,11 @@ def sentence(read: Callable[[], object]) -> str:
     return ""
 
 
-@given(ROW | JSON, st.sampled_from(["last", "all"]), st.dictionaries(st.sampled_from(KEYS), st.sampled_from(KEYS)))
+@given(
+    ROW | JSON,
+    st.sampled_from(["last", "all"]),
+    st.dictionaries(st.sampled_from(KEYS), st.sampled_from(KEYS), max_size=2),
+)
 def test_any_json_line_is_a_record_or_a_sentence(value: Any, loss_turns: Any, names: dict[str, str]) -> None:
     found: list[Record] = []
 
