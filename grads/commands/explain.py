@@ -56,7 +56,8 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
 
     from grads.study.paths import Paths
 
-    exact, found = [], []
+    exact: list[tuple[str, str, dict[str, Any]]] = []
+    found: list[tuple[str, str, dict[str, Any]]] = []
     for domain in study.domains:
         for split in ("train", "validation", "test"):
             path = Paths(study.study).records(domain, split)

@@ -154,13 +154,12 @@ def check_data(data: Path, option: str = "--data") -> None:
     if not data.exists():
         raise GradsError(f"{option} {data} is not there: give a .jsonl, .json, .csv or .parquet file, or a folder")
     if data.is_dir():
-        from grads.data.folders import data_files
-        from grads.data.rows import format_of
+        from grads.study.data_files import data_files
 
         try:
-            data_files(data, format_of)
+            data_files(data)
         except GradsError as error:
-            raise GradsError(f"{option}: {error}") from None
+            raise GradsError(f"{option} {error}") from None
 
 
 def check_out(out: Path, suffix: str, data: Path) -> None:
@@ -171,6 +170,8 @@ def check_out(out: Path, suffix: str, data: Path) -> None:
         raise GradsError(f"--out {out} is a folder: give the name of a file")
     if out.resolve() == data.resolve():
         raise GradsError(f"--out {out} is the data itself: give another name")
+    if data.is_dir() and data.resolve() in out.resolve().parents:
+        raise GradsError(f"--out {out} would be a file among the data: give another folder")
 
 
 def check_absent(out: Path) -> None:

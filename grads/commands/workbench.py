@@ -11,7 +11,6 @@ from grads.data.formatting import Example, Formatter
 from grads.data.hub import COMMIT
 from grads.data.layouts import read_records
 from grads.data.records import write_records
-from grads.data.rows import format_of
 from grads.methods.registry import find_method, module_of, parse_parameters
 from grads.methods.stage import select_records
 from grads.models.load import load_tokenizer
@@ -28,6 +27,7 @@ from grads.runtime.manifest import content_sha256
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
+from grads.study.data_files import format_of
 from grads.study.measures import ADAM_FEATURES, FEATURES
 from grads.study.paths import store_point
 from grads.study.ratios import AUTO

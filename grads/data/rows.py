@@ -9,14 +9,14 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from grads.data.folders import data_files
 from grads.runtime.errors import GradsError
+from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 
 Rows = Iterator[tuple[str, dict[str, Any]]]  # where it stands, as file:line, and the object
 LONGEST_CELL = 1 << 30
@@ -33,19 +33,9 @@ def read_rows(path: Path | str) -> Rows:
         raise GradsError(
             f"{path} is not there: correct the path in the config, which is relative to the working folder"
         )
-    for file in data_files(path, format_of) if path.is_dir() else [path]:
+    for file in data_files(path) if path.is_dir() else [path]:
         with file.open("rb") as handle:
             yield from parse_rows(handle, str(file), str(file), on_disk=True)
-
-
-def format_of(file: str) -> str | None:
-    """Return the suffix of a data file in small letters, such as `.jsonl` or `.csv.gz`; None for other files."""
-    suffixes = [suffix.lower() for suffix in PurePath(file).suffixes]
-    if suffixes and suffixes[-1] in PACKED:
-        *suffixes, packed = suffixes
-    else:
-        packed = ""
-    return suffixes[-1] + packed if suffixes and suffixes[-1] in READERS else None
 
 
 def parse_rows(handle: IO[bytes], file: str, name: str, on_disk: bool = False) -> Rows:
@@ -195,18 +185,9 @@ def _one_line(error: Exception) -> str:
 
 ARROW_FILE = b"ARROW1"
 Reader = Callable[[IO[bytes], str], Rows]
-READERS: dict[str, Reader] = {
-    ".jsonl": _json_lines,
-    ".json": _json_array,
-    ".csv": _csv,
-    ".parquet": _parquet,
-    ".arrow": _arrow,
-}
+READERS: dict[str, Reader] = dict(zip(DATA_SUFFIXES, (_json_lines, _json_array, _csv, _parquet, _arrow), strict=True))
 # Readers that never jump.
 STREAMED = (_json_lines, _json_array, _csv)
-PACKED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
-    ".gz": _gzip,
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-    ".zst": _zstandard,
-}
+PACKED: dict[str, Callable[[IO[bytes]], IO[bytes]]] = dict(
+    zip(PACKED_SUFFIXES, (_gzip, bz2.BZ2File, lzma.LZMAFile, _zstandard), strict=True)
+)

@@ -6,6 +6,7 @@ from typing import Any
 
 from grads.runtime.errors import GradsError, nearest
 from grads.study.config import Study
+from grads.study.data_files import data_files
 from grads.study.paths import BY_SEED
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
@@ -57,7 +58,12 @@ def check_files(study: Study) -> None:
             hint = hint if folder.is_dir() else f"there is no folder {folder}"
             raise GradsError(f"'{key}': {path} is not there (paths are relative to the working folder): {hint}")
         if path is not None and key not in folders and Path(path).is_dir():
-            raise GradsError(f"'{key}': {path} is a folder: name a file in it")
+            if not key.endswith(".path"):
+                raise GradsError(f"'{key}': {path} is a folder: name a file in it")
+            try:
+                data_files(Path(path))
+            except GradsError as error:
+                raise GradsError(f"'{key}': {error}") from None
 
 
 def _missing_archive(study: Study) -> str | None:

@@ -155,5 +155,5 @@ def test_a_folder_of_shards_selects_what_one_file_does(on_data, grads, data, tin
     assert rows(tmp_path / "two.jsonl") == rows(tmp_path / "one.jsonl")
     (folder / "train-00000-of-00002.jsonl.gz").unlink()
     found = " ".join(grads("select", *files, *asked, status=2).output.split())
-    assert "--data: " in found
+    assert f"--data {folder} is a folder that" in found
     assert "lacks 1 of its 2 files (00000-of-00002)" in found

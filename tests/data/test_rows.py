@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grads.data.rows import format_of, parse_rows, read_rows
+from grads.data.rows import parse_rows, read_rows
 from grads.runtime.errors import GradsError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -129,22 +129,6 @@ def test_other_encodings_are_refused_by_what_they_are_not(tmp_path: Path, suffix
     (tmp_path / f"a{suffix}").write_bytes(text.encode(encoding))
     with pytest.raises(GradsError, match=rf"a\{suffix}.*: this is not UTF-8.*: convert the file to UTF-8"):
         list(read_rows(tmp_path / f"a{suffix}"))
-
-
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("a.jsonl", ".jsonl"),
-        ("a.v2.JSONL.GZ", ".jsonl.gz"),
-        ("a.csv.zst", ".csv.zst"),
-        ("a.gz", None),
-        ("a.txt.gz", None),
-        ("jsonl", None),
-        ("a.jsonl.zip", None),
-    ],
-)
-def test_a_format_is_in_the_end_of_a_name(name: str, form: str | None) -> None:
-    assert format_of(name) == form
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from grads.data.folders import data_files
 from grads.data.layouts import read_records
-from grads.data.rows import format_of, read_rows
+from grads.data.rows import read_rows
 from grads.runtime.errors import GradsError
+from grads.study.data_files import data_files, format_of
 
 ROWS = [{"instruction": f"Q{number}", "output": f"A{number}"} for number in range(5)]
 
@@ -23,7 +23,7 @@ def write(folder: Path, *names: str) -> Path:
 
 
 def names_of(folder: Path) -> list[str]:
-    return [path.name for path in data_files(folder, format_of)]
+    return [path.name for path in data_files(folder)]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,9 @@ def names_of(folder: Path) -> list[str]:
         ["00000-of-00001.jsonl"],
         ["part.2.jsonl", "part.10.jsonl"],
         ["part-00000-5d1e-c000.jsonl", "part-00001-5d1e-c000.jsonl"],
-        ["alpaca.jsonl", "dolly.jsonl"],
+        ["1.jsonl", "2.jsonl", "10.jsonl"],
+        ["v2.0_part_1.jsonl", "v2.0_part_2.jsonl"],
+        ["train.jsonl"],
         ["train_1.jsonl", "train_2.jsonl"],
     ],
 )
@@ -55,20 +57,24 @@ def test_shards_are_read_one_after_another(tmp_path: Path, names: list[str]) -> 
     [
         (["train-00000-of-00003.jsonl", "train-00002-of-00003.jsonl"], r"lacks 1 of its 3 files \(00001-of-00003\)"),
         (["train-00001-of-00002.jsonl"], r"lacks 1 of its 2 files"),
-        (["a-00000-of-00002.jsonl", "a-00001-of-00002.jsonl", "b-00000-of-00001.jsonl"], r"several splits \(a, b\)"),
-        (["train-00000-of-00001.jsonl", "test-00000-of-00001.jsonl"], r"several splits \(test, train\)"),
-        (["train.jsonl", "test.jsonl"], r"several splits \(test, train\)"),
-        (["law_train.jsonl", "law_dev.jsonl"], r"several splits \(dev, train\)"),
-        (["a-00000-of-00001-x.jsonl", "a-00000-of-00001-y.jsonl"], "more than one data set"),
-        (["a-00000-of-00002.jsonl", "a-00001-of-00003.jsonl"], "more than one data set"),
+        (
+            ["a-00000-of-00002.jsonl", "a-00001-of-00002.jsonl", "b-00000-of-00001.jsonl"],
+            r"several splits or data sets \(a, b\)",
+        ),
+        (["train-00000-of-00001.jsonl", "test-00000-of-00001.jsonl"], r"several .* \(test, train\)"),
+        (["train.jsonl", "test.jsonl"], r"several .* \(test, train\)"),
+        (["law_train1.jsonl", "law_dev1.jsonl"], r"several .* \(law_dev, law_train\)"),
+        (["train.jsonl", "train-00000-of-00001.jsonl"], "more than one set of shards"),
+        (["a-00000-of-00001-x.jsonl", "a-00000-of-00001-y.jsonl"], "more than one set of shards"),
+        (["a-00000-of-00002.jsonl", "a-00001-of-00003.jsonl"], "more than one set of shards"),
         (["a.jsonl", "b.csv"], r"several formats \(\.csv, \.jsonl\)"),
         (["a.jsonl", "a.jsonl.gz"], r"several formats \(\.jsonl, \.jsonl\.gz\)"),
-        (["README.md"], "without data files: name another folder"),
+        (["README.md"], "without data files: name another"),
     ],
 )
 def test_a_folder_that_is_no_whole_data_set_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
     folder = write(tmp_path / "data", *names)
-    with pytest.raises(GradsError, match=rf"{folder} .*{said}"):
+    with pytest.raises(GradsError, match=rf"{folder} is a folder .*{said}"):
         list(read_rows(folder))
 
 
@@ -90,7 +96,7 @@ def test_a_saved_data_set_is_read(tmp_path: Path, shards: int) -> None:
     if shards > 1:
         names_of(tmp_path / "saved")
         (tmp_path / "saved" / f"data-00001-of-{shards:05}.arrow").unlink()
-        with pytest.raises(GradsError, match=r"saved lacks 1 of its 3 files \(data-00001-of-00003\.arrow\)"):
+        with pytest.raises(GradsError, match=r"saved .* lacks 1 of its 3 files \(data-00001-of-00003\.arrow\)"):
             names_of(tmp_path / "saved")
 
 
@@ -99,7 +105,7 @@ def test_of_saved_splits_one_is_named(tmp_path: Path) -> None:
 
     splits = {"train": Dataset.from_list(ROWS[:3]), "test": Dataset.from_list(ROWS[3:])}
     DatasetDict(splits).save_to_disk(tmp_path / "saved")
-    with pytest.raises(GradsError, match=r"saved has several splits \(test, train\): name the folder of one"):
+    with pytest.raises(GradsError, match=r"saved .* several splits \(test, train\): name the folder of one"):
         names_of(tmp_path / "saved")
     assert [row for _, row in read_rows(tmp_path / "saved" / "train")] == ROWS[:3]
 
@@ -111,3 +117,19 @@ def test_a_saved_data_set_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"_data_files": [], "_indices_data_files": [1]}', encoding="utf-8")
     with pytest.raises(GradsError, match="save it again"):
         names_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.jsonl", ".jsonl"),
+        ("a.v2.JSONL.GZ", ".jsonl.gz"),
+        ("a.csv.zst", ".csv.zst"),
+        ("a.gz", None),
+        ("a.txt.gz", None),
+        ("jsonl", None),
+        ("a.jsonl.zip", None),
+    ],
+)
+def test_a_format_is_in_the_end_of_a_name(name: str, form: str | None) -> None:
+    assert format_of(name) == form
