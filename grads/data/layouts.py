@@ -25,6 +25,8 @@ NAMES = ("id", "source", "group")
 COMMON = (*NAMES, "references")
 # What a system prompt is called, where the config does not say.
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
+# Where a pair of answers has what they answer, the first of which counts.
+ASKED = ("prompt", "instruction", "conversations", "messages")
 # What some call the input.
 CONTEXT = "context"
 
@@ -69,12 +71,14 @@ class Given:
         return value
 
     def messages(self, name: str, speaker: str | None = None) -> list[Message]:
-        """Return a part that is a list of turns, or where there is a `speaker`, may be a text that he speaks.
+        """Return a part that is a list of turns, or where there is a `speaker`, one turn or a text that he speaks.
 
         Raises:
             GradsError: it is neither.
         """
         value = self.value(name)
+        if speaker and isinstance(value, dict):  # As LLaMA-Factory writes the answers of a pair.
+            value = [value]
         if speaker is None or isinstance(value, list):
             return read_messages(value, self.column(name), self.place, self.leave)
         return [Message(speaker, self.text(name))]
@@ -141,23 +145,36 @@ def _conversations(given: Given) -> Conversation:
 
 
 def _preference(given: Given) -> Conversation:
-    """Read the better answer of a pair: an answer to the prompt, or a whole conversation that may repeat the prompt."""
+    """Read the better answer of a pair: an answer to what was asked, or a whole conversation that may repeat that."""
     chosen = given.messages("chosen", "assistant")
-    prompt = [] if given.value("prompt") is None else given.messages("prompt", "user")
-    if not prompt and not isinstance(given.value("chosen"), list):
-        raise given.error(
-            f"'{given.column('prompt')}' is missing: give the question that '{given.column('chosen')}' answers"
-        )
-    openings = dict.fromkeys(message for message in (*prompt, *chosen) if message.role in SYSTEM_ROLES)
-    asked, answered = _said(prompt), _said(chosen)
+    part = next((part for part in ASKED if given.value(part) is not None), "prompt")
+    prompt = _asked(given, part)
+    if not prompt.messages and not isinstance(given.value("chosen"), list):
+        column = given.column("prompt")
+        raise given.error(f"'{column}' is missing: give the question that '{given.column('chosen')}' answers")
+    openings = dict.fromkeys(message for message in (*prompt.messages, *chosen) if message.role in SYSTEM_ROLES)
+    asked = _said(prompt.messages)
+    answered = _said(chosen)
     if answered[: len(asked)] == asked:
-        return Conversation([*openings, *answered])
-    if answered and answered[0].role == "user":
+        asked = []
+    elif answered and answered[0].role == "user":
         raise given.error(
-            f"'{given.column('chosen')}' is a conversation that does not begin with '{given.column('prompt')}': "
-            f"correct it, or list '{given.column('prompt')}' in the domain's 'leave' (or by --leave)"
+            f"'{given.column('chosen')}' is a conversation that does not begin with '{given.column(part)}': "
+            f"correct it, or list '{given.column(part)}' in the domain's 'leave' (or by --leave)"
         )
-    return Conversation([*openings, *asked, *answered])
+    return Conversation([*openings, *asked, *answered], prompt.input)
+
+
+def _asked(given: Given, part: str) -> Conversation:
+    """Return what the answers of a pair answer."""
+    if given.value(part) is None:
+        return Conversation([])
+    if part == "instruction":
+        question = Message("user", given.text("instruction"))
+        return Conversation([*_history(given), question], given.text("input", ""))
+    if part == "prompt":
+        return Conversation([*_history(given), *given.messages("prompt", "user")])
+    return Conversation(given.messages(part))
 
 
 def _said(messages: Sequence[Message]) -> list[Message]:
@@ -196,7 +213,7 @@ LAYOUTS: dict[str, Layout] = {
     "prompt": Layout(("prompt", "completion"), _prompt, ("history",)),
     "messages": Layout(("messages",), _messages),
     "conversations": Layout(("conversations",), _conversations),
-    "preference": Layout(("chosen",), _preference, ("prompt", "rejected"), only_named=True),
+    "preference": Layout(("chosen",), _preference, (*ASKED, "input", "history", "rejected"), only_named=True),
 }
 
 

@@ -130,6 +130,10 @@ def every_layout(system: str, pairs: list[tuple[str, str]]) -> list[tuple[dict[s
         ({"chosen": opening + turns, "rejected": [*asked, other]}, CHOSEN),
         ({"chosen": opening + turns, "rejected": [*asked, other]}, {"messages": "chosen"}),
         ({"good": opening + turns, "bad": [*asked, other]}, {"chosen": "good", "rejected": "bad"}),
+        ({"instruction": question, "input": "", "chosen": answer, "rejected": "a worse one"} | said, CHOSEN),
+        ({"instruction": question, "chosen": answer, "rejected": "a worse one"} | said, {"output": "chosen"}),
+        ({"conversations": sharegpt(*asked), "chosen": sharegpt(turns[-1])[0], "rejected": sharegpt(other)[0]}, CHOSEN),
+        ({"messages": opening + turns, "chosen": opening + turns, "rejected": [*asked, other]}, CHOSEN),
     ]  # fmt: skip
     if len(pairs) == 1:
         rows += [
@@ -155,6 +159,11 @@ def test_a_conversation_is_one_record_in_every_layout(system: str, pairs: list[t
         record = to_record(row, "here", names)
         assert (record.id, record) == (expected.id, expected)
         assert all(one.loss for one in to_record(row, "here", names, "all").turns if one.role == "assistant")
+
+
+def test_a_pair_keeps_the_input_of_its_question() -> None:
+    row = {"instruction": "Q", "input": "I", "chosen": "A", "rejected": "B"}
+    assert to_record(row, "here", CHOSEN) == to_record(row, "here", {"output": "chosen"}) == make_record("Q", "I", "A")
 
 
 def test_every_part_can_be_mapped() -> None:
