@@ -54,7 +54,8 @@ def selection_input(wildcards):
         stores["scorer"] = PATHS.store(scorer, cell.domain, "tokens")
     texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
-    return stores | texts | {"records": PATHS.records(cell.domain, "train")} | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    selections = {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    return stores | texts | selections | {"records": PATHS.records(cell.domain, "train")}
 
 
 def hub_source(path):
