@@ -31,8 +31,8 @@ def write_subset(
         GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
     """
     # Before the work, so that a row that cannot be written is not found after it.
-    rows = rows_by_id(bench.data, bench.settings.fields, bench.settings.metadata, bench.settings.leave)
-    lines = {id_: (number, _line(row, f"{bench.data}, record {number}")) for id_, (number, row) in rows.items()}
+    how = (bench.settings.fields, bench.settings.metadata, bench.settings.leave)
+    lines = rows_by_id(bench.data, *how, lambda number, row: _line(row, f"{bench.data}, record {number}"))
     selection = bench.selection(method, parameters, ratio)
     meta = read_json(selection.with_suffix(".json"))
     table = pd.read_parquet(selection)

@@ -284,14 +284,17 @@ def rows_by_id(
     names: Mapping[str, str] | None = None,
     metadata: Sequence[str] = (),
     leave: Sequence[str] = (),
-) -> dict[str, tuple[int, dict[str, Any]]]:
+    kept: Callable[[int, dict[str, Any]], Any] = lambda _number, row: row,
+) -> dict[str, tuple[int, Any]]:
     """Return for each record of a data file its number in the file, from 1, and its row with all fields as they are.
 
-    Of equal records the first counts. The other arguments are those of `read_records`, which raises the same.
+    Of equal records the first counts. `kept` makes of a number and its row what is returned in the row's place. The
+    other arguments are those of `read_records`, which raises the same.
     """
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    found: dict[str, tuple[int, Any]] = {}
     for number, (place, row) in enumerate(read_rows(path), start=1):
-        found.setdefault(to_record(row, place, names, "last", metadata, leave).id, (number, row))
+        what = kept(number, row)
+        found.setdefault(to_record(row, place, names, "last", metadata, leave).id, (number, what))
     return found
 
 

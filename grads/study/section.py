@@ -15,7 +15,6 @@ RecordField = Literal[
     "prompt",
     "completion",
     "messages",
-    "conversations",
     "chosen",
     "rejected",
     "system",

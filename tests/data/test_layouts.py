@@ -122,7 +122,7 @@ def every_layout(system: str, pairs: list[tuple[str, str]]) -> list[tuple[dict[s
         ({"conversations": sharegpt(*turns), "system": system}, {}),
         ({"conversations": opening + turns}, {}),
         ({"conversations": sharegpt(*opening, *turns)}, {"messages": "conversations"}),
-        ({"dialogue": sharegpt(*turns), "told": system}, {"conversations": "dialogue", "system": "told"}),
+        ({"dialogue": sharegpt(*turns), "told": system}, {"messages": "dialogue", "system": "told"}),
         ({"prompt": asked, "completion": turns[-1:]}, {}),
         ({"prompt": asked, "completion": answer}, {}),
         ({"prompt": asked, "chosen": turns[-1:], "rejected": [other]}, CHOSEN),
@@ -168,7 +168,8 @@ def test_a_pair_keeps_the_input_of_its_question() -> None:
 
 def test_every_part_can_be_mapped() -> None:
     parts = {part for layout in LAYOUTS.values() for part in layout.parts}
-    assert set(get_args(RecordField)) == parts | set(COMMON)
+    # `conversations` is another name of `messages`, which a mapping to `messages` stands for.
+    assert set(get_args(RecordField)) == (parts | set(COMMON)) - {"conversations"}
 
 
 @pytest.mark.parametrize(
