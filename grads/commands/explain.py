@@ -17,20 +17,23 @@ SHOWN = 200
 
 def explain(
     config: Config,
-    id: Annotated[str, typer.Option("--id", help="The record's id, or the first digits of it.")],
+    id: Annotated[
+        str, typer.Option("--id", help="The record's id, or the first digits of it; or the id that your data give it.")
+    ],
 ) -> None:
     """Show a record: where it is, its signals, and its rank in every arm.
 
     \b
     Example:
       grads explain mine.yaml --id 0f3a
+      grads explain mine.yaml --id my-record-17
     """
     from grads.study.load import read_study
 
     study = read_study(config)
     domain, split, row = find_record(study, id)
     typer.echo(f"{row['id']}  {study.domains[domain].title} ({domain}), {split}")
-    for key in ("instruction", "input", "output", "source"):
+    for key in ("own_id", "instruction", "input", "output", "source"):
         if row.get(key):
             text = " ".join(str(row[key]).split())
             typer.echo(f"  {key:12} {printable(text[:SHOWN])}{' ...' if len(text) > SHOWN else ''}")
@@ -44,7 +47,7 @@ def explain(
 
 
 def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
-    """Return a record's domain, split and columns.
+    """Return the domain, split and columns of the record whose id begins so, or that the data call so.
 
     Raises:
         GradsError: the data are not prepared, or no record or more than one has such an id.
@@ -52,19 +55,26 @@ def find_record(study: "Study", id_: str) -> tuple[str, str, dict[str, Any]]:
     from grads.data.frames import read_frame
     from grads.study.paths import Paths
 
-    found = []
+    exact: list[tuple[str, str, dict[str, Any]]] = []
+    found: list[tuple[str, str, dict[str, Any]]] = []
     for domain in study.domains:
         for split in ("train", "validation", "test"):
             path = Paths(study.study).records(domain, split)
             if not path.is_file():
                 raise GradsError(f"{path} is not there: run the study first, its data at least")
-            frame = read_frame(path, needed=["id"])
-            rows = frame[frame["id"].str.startswith(id_)]
-            found += [(domain, split, row) for row in rows.to_dict("records")]
+            frame = read_frame(path, needed=["id", "own_id"])
+            for row in frame[frame["id"].str.startswith(id_) | (frame["own_id"] == id_)].to_dict("records"):
+                is_whole = id_ != "" and id_ in (row["id"], row["own_id"])
+                (exact if is_whole else found).append((domain, split, row))
+    # A short name of the data's own begins many ids.
+    found = exact or found
     if not found:
         raise GradsError(f"--id {id_}: no record of study '{study.study}' has it: look into results/{study.study}/data")
     if len(found) > 1:
-        raise GradsError(f"--id {id_}: {len(found)} records begin so, such as {found[0][2]['id']}: give more digits")
+        known = " and ".join(dict.fromkeys(row["id"] for _domain, _split, row in found[:2]))
+        raise GradsError(
+            f"--id {id_}: {len(found)} records begin so or are called so, such as {known}: give one of these"
+        )
     return found[0]
 
 

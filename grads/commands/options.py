@@ -147,14 +147,20 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def check_data(data: Path, option: str = "--data") -> None:
-    """Refuse records that are not there, or no file."""
-    if not data.is_file():
-        found = "is a folder" if data.is_dir() else "is not there"
-        raise GradsError(f"{option} {data} {found}: give a .jsonl, .json, .csv or .parquet file")
+    """Refuse records that are not there, and a folder that is no whole data set."""
+    if not data.exists():
+        raise GradsError(f"{option} {data} is not there: give a .jsonl, .json, .csv or .parquet file, or a folder")
+    if data.is_dir():
+        from grads.study.data_files import data_files
+
+        try:
+            data_files(data)
+        except GradsError as error:
+            raise GradsError(f"{option} {error}") from None
 
 
 def read_own_records(
-    data: Path, fields: Mapping[str, str], loss_turns: "LossTurns", metadata: Sequence[str]
+    data: Path, fields: Mapping[str, str], loss_turns: "LossTurns", metadata: Sequence[str], leave: Sequence[str] = ()
 ) -> "tuple[list[Record], dict[str, int]]":
     """Return the records of a file, each once, and how many were read, empty and duplicate.
 
@@ -163,7 +169,7 @@ def read_own_records(
     """
     from grads.data.layouts import read_records
 
-    records, counts = read_records(data, fields, loss_turns, metadata)
+    records, counts = read_records(data, fields, loss_turns, metadata, leave)
     if not counts["read"]:
         raise GradsError(f"{data} holds no record: give a file with some")
     if not records:
@@ -179,6 +185,8 @@ def check_out(out: Path, suffix: str, data: Path) -> None:
         raise GradsError(f"--out {out} is a folder: give the name of a file")
     if out.resolve() == data.resolve():
         raise GradsError(f"--out {out} is the data itself: give another name")
+    if data.is_dir() and data.resolve() in out.resolve().parents:
+        raise GradsError(f"--out {out} would be a file among the data: give another folder")
 
 
 def check_absent(out: Path) -> None:

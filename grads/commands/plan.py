@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from grads.commands.study import Config, checked_study
+from grads.commands.study import Config, checked_study, lengths
 from grads.runtime.errors import GradsError
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def plan(config: Config) -> None:
     grid = cells(study)
     typer.echo(f"{study.study}: {len(grid)} cells, of which {sum(c.trained for c in grid)} are trained")
     typer.echo(f"{'jobs':12} {jobs} to run")
+    for line in lengths(study):
+        typer.echo(f"{'lengths':12} {line}")
     for name, (work, seconds) in parts.items():
         amounts = f"{work.forward:,.0f} forward, {work.probe:,.0f} probe, {work.train:,.0f} training tokens"
         typer.echo(f"{name:12} {duration(seconds)}: {amounts}, {work.answers:,} answers, {work.jobs} jobs")
@@ -176,17 +178,11 @@ def _prepare(study: "Study", config: Path) -> None:
     from grads.study.paths import Paths
 
     paths = Paths(study.study)
-    wanted = [paths.store(model, domain, "tokens") for model in _used_models(study) for domain in study.domains]
+    wanted = [paths.store(model, domain, "tokens") for model in study.used_models for domain in study.domains]
     wanted.append(paths.general("text.jsonl"))
     say("plan: preparing data and models, where they are not there or not this config's")
     # Snakemake knows which are out of date.
     _snakemake(config, *map(str, wanted))
-
-
-def _used_models(study: "Study") -> list[str]:
-    """Return the models that are trained, and those that arms score with."""
-    scoring = {arm.scorer for arm in study.arms.values()}
-    return [model for model in study.every_model if model in study.models or model in scoring]
 
 
 def _remaining_jobs(config: Path) -> int:
@@ -210,7 +206,7 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
     torch.set_num_threads(1)
     parts = {name: (Work(), 0.0) for name in ("selection", "training", "evaluation")}
     paths, general, disk = Paths(study.study), _general_tokens(study), 0.0
-    for model in _used_models(study):
+    for model in study.used_models:
         speed = calibrate(study, model, next(iter(study.domains)))
         disk += sum(file.stat().st_size for file in paths.model(model).iterdir())
         disk += speed.adapter_bytes * sum(cell.model == model and cell.trained for cell in cells(study))

@@ -43,16 +43,24 @@ class Own:
     data: Annotated[
         Path,
         typer.Option(
-            help="Records: .jsonl, .json, .csv or .parquet, with `instruction` and `output` (and `input`), `prompt` "
-            "and `completion`, or `messages`."
+            help="Records: a .jsonl, .json, .csv, .parquet or .arrow file (or .gz, .bz2, .xz, .zst of it), or a folder "
+            "of shards or of `save_to_disk`; with `instruction` and `output` (and `input`), `prompt` and `completion`, "
+            "`messages` or `conversations`."
         ),
     ]
     field: Annotated[
         Texts,
         typer.Option(help="Our name of a field and the data's own, where they differ; repeat.", metavar="OURS=YOURS"),
     ] = None
+    leave: Annotated[
+        Texts,
+        typer.Option(
+            help="A column, or a key or role of turns, that is knowingly left out, such as tool_calls; repeat.",
+            metavar="NAME",
+        ),
+    ] = None
     loss_turns: Annotated[
-        str, typer.Option(help="Of `messages`: `last`, only the last answer carries loss, or `all`.")
+        str, typer.Option(help="Of conversations: `last`, only the last answer carries loss, or `all`.")
     ] = "last"
     metadata: Annotated[
         Texts, typer.Option(help="A further field of the records, which the method reads; repeat.", metavar="FIELD")
@@ -95,7 +103,7 @@ NOT_ASKED = {
     "token_budget": "give --token-budget",
     "shards": "one command is one job, remove it; a study shares a probe among several",
 }
-EVERYWHERE = ("model", "data", "field", "loss_turns", "template", "training", "work")
+EVERYWHERE = ("model", "data", "field", "leave", "loss_turns", "template", "training", "work")
 
 
 def on_own_files(*also: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -184,13 +192,13 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
     # What is wrong with model or data is said now: importing what is heavy takes longer than reading them.
     check_shape(Path(given.model), training, probe)
-    read_own_records(given.data, names, loss_turns, given.metadata or [])
+    read_own_records(given.data, names, loss_turns, given.metadata or [], given.leave or [])
     fetched = fetched_model(parts, source) if isinstance(source, HubSource) else None
     settle_libraries()
     take_device_slot()
     from grads.commands.workbench import Settings, Workbench
 
-    how = (training, given.template, names, loss_turns, given.metadata or [], encoders)
+    how = (training, given.template, names, given.leave or [], loss_turns, given.metadata or [], encoders)
     settings = Settings(*how, given.seed, probe, given.micro_batch)
     return Workbench(parts, source, fetched, given.data, settings)
 

@@ -57,9 +57,31 @@ def check(config: Config) -> None:
         known = sum(in_study(study, claim) for claim in claims)
         console.print(f"{'claims':8} {len(claims)}, of which {known} are about this study", highlight=False)
     console.print(f"{'seeds':8} {', '.join(map(str, study.seeds))}", highlight=False, soft_wrap=True)
+    for line in lengths(study):
+        console.print(f"{'lengths':8} {line}", highlight=False, soft_wrap=True, markup=False)
     grid = cells(study)
     trained = sum(cell.trained for cell in grid)
     console.print(f"{'cells':8} {len(grid)}, of which {trained} are trained; the config is valid", highlight=False)
+
+
+def lengths(study: "Study") -> list[str]:
+    """Return a line for each model and domain with records that are too long; and for those not looked at yet."""
+    from grads.runtime.files import read_json
+    from grads.study.lengths import length_sentence
+    from grads.study.paths import Paths
+
+    lines = []
+    unknown = 0
+    for model in study.used_models:
+        for domain in study.domains:
+            meta = Paths(study.study).store(model, domain, "tokens") / "meta.json"
+            if not meta.is_file():
+                unknown += 1
+            elif sentence := length_sentence(read_json(meta).get("lengths", {}), study.training.max_length):
+                lines.append(f"{model}/{domain}: {sentence}")
+    if unknown:
+        lines.append("not known before data and models are prepared: `grads plan` does that, and says")
+    return lines
 
 
 def _grid(study: "Study") -> "Table":

@@ -23,15 +23,16 @@ def write_subset(
 ) -> None:
     """Select, and write `out`, `<stem>.scores.csv` and `<stem>.manifest.json`.
 
-    The scores have a row for each eligible record, in the order of the data: its number there (from 1), id, score (the
-    higher the better), rank (1 is the first chosen), whether it was kept, and its weight in training.
+    The scores have a row for each eligible record, in the order of the data: its number there (from 1), id, what the
+    data call it (`own_id`, where they give ids), score (the higher the better), rank (1 is the first chosen), whether
+    it was kept, and its weight in training.
 
     Raises:
         GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
     """
     # Before the work, so that a row that cannot be written is not found after it.
-    rows = rows_by_id(bench.data, bench.settings.fields)
-    lines = {id_: (number, _line(row, f"{bench.data}, record {number}")) for id_, (number, row) in rows.items()}
+    how = (bench.settings.fields, bench.settings.metadata, bench.settings.leave)
+    lines = rows_by_id(bench.data, *how, lambda number, row: _line(row, f"{bench.data}, record {number}"))
     made_from = bench.inputs(model=bench.read_model(method, parameters, ratio))
     selection = bench.selection(method, parameters, ratio)
     meta = read_counts(selection)

@@ -28,6 +28,7 @@ from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
 from grads.study.contents import contents, own_files
+from grads.study.data_files import format_of
 from grads.study.measures import ADAM_FEATURES, FEATURES
 from grads.study.paths import store_point
 from grads.study.ratios import AUTO
@@ -43,6 +44,7 @@ class Settings:
     training: Training
     template: str | None
     fields: Mapping[str, str]
+    leave: list[str]
     loss_turns: LossTurns
     metadata: list[str]
     encoders: Mapping[str, str]
@@ -77,7 +79,7 @@ class Workbench:
         settings = self.settings
         asked = {"model": self.origin, "seed": settings.seed, "micro_batch": settings.micro_batch}
         asked |= {"fields": dict(settings.fields), "loss_turns": settings.loss_turns, "encoders": settings.encoders}
-        asked["metadata"] = settings.metadata
+        asked |= {"metadata": settings.metadata, "leave": settings.leave}
         parts = {name: getattr(settings, name).model_dump() for name in ("training", "probe")}
         return {**asked, "format": self.form.model_dump(), **parts}
 
@@ -92,7 +94,7 @@ class Workbench:
             GradsError: the trained model is not what `grads train` wrote.
         """
         model = model or self.model
-        found = {str(model): verified(model), str(self.data): self.parts.fingerprints.sha256(self.data)}
+        found = {str(model): verified(model), **contents(own_files(self.data), self.parts.fingerprints)}
         return found if trained is None else found | {str(trained): verified(trained)}
 
     def seed(self, purpose: str) -> int:
@@ -122,16 +124,19 @@ class Workbench:
     def records(self) -> Path:
         """Return the file of records; `counts.json` beside it says what was left out."""
         code = code_version("grads.data.layouts", "grads.data.records")
+        # Files of a folder are known by name, too: their order is that of their names.
+        found = contents(own_files(self.data), self.parts.fingerprints)
+        data = self._known_by(self.data) if self.data.is_dir() else list(found.values())
         # Equal bytes are not equal rows: the suffix says how they are read.
-        (data,) = contents([self.data], self.parts.fingerprints).values()
-        key: dict[str, Any] = {"data": data, "suffix": self.data.suffix.lower(), "code": code}
+        key: dict[str, Any] = {"data": data, "format": format_of(self.data.name), "code": code}
         key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
-        key["metadata"] = self.settings.metadata
+        key |= {"metadata": self.settings.metadata, "leave": self.settings.leave}
         return self.parts.part("records", key, self._write_records) / "records.parquet"
 
     def _write_records(self, out: Path) -> None:
         settings = self.settings
-        records, counts = read_own_records(self.data, settings.fields, settings.loss_turns, settings.metadata)
+        how = (settings.fields, settings.loss_turns, settings.metadata, settings.leave)
+        records, counts = read_own_records(self.data, *how)
         write_records(out / "records.parquet", records)
         write_json(out / "counts.json", counts)
 
@@ -289,7 +294,7 @@ class Workbench:
         stores |= {store: self.store(store, measures) for store, measures in sorted(needs.stores.items())}
         others = {other: self.selection(other, {}, ratio) for other in needs.references(ratio == AUTO)}
         key = {"method": name, "parameters": dict(parameters), "ratio": ratio, "seed": self.settings.seed}
-        key |= {"records": self.records.parent.name if needs.texts else None}
+        key |= {"records": self.records.parent.name}
         key |= {"files": contents(needs.files, self.parts.fingerprints)}
         key |= {"stores": sorted(path.parent.name for path in stores.values())}
         key |= {"references": sorted(path.parent.name for path in others.values())}
@@ -300,13 +305,14 @@ class Workbench:
             read = {store: read_store(path) for store, path in stores.items()}
             seed = self.seed("selection")
             files = dict.fromkeys(needs.texts, self.records)
-            select_records(name, parameters, ratio, seed, read, others, out / "selection.parquet", files)
+            chosen = out / "selection.parquet"
+            select_records(name, parameters, ratio, seed, read, others, chosen, files, records=self.records)
 
         return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
 
-    def _known_by(self, folder: str) -> list[list[str]]:
-        """Return the names and the SHA-256 of a model's files, wherever the folder lies."""
-        found = contents(own_files(folder), self.parts.fingerprints)
+    def _known_by(self, path: Path | str) -> list[list[str]]:
+        """Return the names and the SHA-256 of the files of a model or of data, wherever they lie."""
+        found = contents(own_files(path), self.parts.fingerprints)
         return [[Path(path).name, sha256] for path, sha256 in found.items()]
 
     def _key(self, *modules: str) -> dict[str, Any]:

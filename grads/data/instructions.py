@@ -39,7 +39,12 @@ def prepare_instructions(
     Raises:
         GradsError: the source cannot be read, or has too few records.
     """
-    domain = Domain(title="General instructions", source=instructions.source, fields=instructions.fields)
+    domain = Domain(
+        title="General instructions",
+        source=instructions.source,
+        fields=instructions.fields,
+        leave=instructions.leave,
+    )
     records, counts = each_once(*domain_records(domain, archives, Path(out)))
     overlapping = _overlapping(records, tests, general)
     usable = [record for record in records if record.id not in overlapping]

@@ -6,7 +6,6 @@ repeats, and count for nothing; these numbers are ours. Questions are compared w
 are linear in the text.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from grads.data.records import Record
-from grads.data.words import UNSPACED, WORD
+from grads.data.words import HALF, ONE_WORD, WORDS_IN_A_ROW
 from grads.runtime.files import read_jsonl, reading
 
-WORDS_IN_A_ROW = 8
 MOST_ITEMS = 10
 MOST_EXAMPLES = 3
-ONE_WORD, HALF = re.compile(WORD), re.compile(f"[{UNSPACED}]")
 # Who must not have seen whom: each kind against those after it.
 KINDS = ("train", "validation", "test", "general")
 Index = dict[str, list[tuple[str, str]]]  # words to the collection and the item that they stand in

@@ -61,8 +61,14 @@ def prepare_domains(
         for part, kept in parts[name].items():
             write_records(folder / f"{part}.parquet", kept)
         write_json(folder / "counts.json", {"source": read_counts[name], "splits": split_counts[name]})
-        sizes = ", ".join(f"{part} {len(kept)}" for part, kept in parts[name].items())
+        asked = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+        sizes = ", ".join(_size(part, len(kept), asked[part]) for part, kept in parts[name].items())
         say(f"{domain.title}: {sizes} of {split_counts[name]['given']} records")
+
+
+def _size(part: str, number: int, asked: int | None) -> str:
+    """Return how many records a split has, and how many were asked for where connected groups allow no such number."""
+    return f"{part} {number}" + (f" (asked: {asked})" if asked not in (None, number) else "")
 
 
 def _part_from_held_out(
@@ -106,7 +112,7 @@ def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) 
         GradsError: the source cannot be read.
     """
     source = domain.source
-    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata)
+    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata, domain.leave)
     if isinstance(source, FileSource | HubDataSource):
         path = source.path if isinstance(source, FileSource) else hub_path(source)
         return collect_records(read_rows(path), *how)

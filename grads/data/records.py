@@ -3,17 +3,23 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, reading
 
+# Roles of the turn that may open a conversation.
+SYSTEM_ROLES = ("system", "developer")
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What was said before a record's instruction: `role` is system, user or assistant; `loss` is for answers only."""
+    """What was said before a record's instruction; `loss` is for answers only.
+
+    `role` is system or developer, of a turn that opens the conversation, user or assistant.
+    """
 
     role: str
     content: str
@@ -27,8 +33,9 @@ class Record:
     `id` is a hash of the content, so that it is the same wherever and whenever the record is read. `group` names what
     must not be parted between training and test (a source document, a synset); empty when there is no such thing.
     `metadata` is a JSON object of the further fields that methods may read; empty when there are none. `turns` are an
-    optional system turn, then pairs of a user's and an assistant's turn; the answer always carries loss, earlier ones
-    as their `loss` says. `references` are further right answers, for metrics.
+    optional system or developer turn, then pairs of a user's and an assistant's turn; the answer always carries loss,
+    earlier ones as their `loss` says. `references` are further right answers, for metrics. `own_id` is what its owner
+    calls the record; empty when there is no such thing. Records are equal whatever their owners call them.
     """
 
     id: str
@@ -40,6 +47,7 @@ class Record:
     metadata: str = ""
     turns: tuple[Turn, ...] = ()
     references: tuple[str, ...] = ()
+    own_id: str = field(default="", compare=False)
 
     @property
     def question(self) -> str:
@@ -52,7 +60,9 @@ class Record:
         return next((turn.content for turn in self.turns if turn.role == "user"), self.question)
 
 
-COLUMNS = tuple(field.name for field in fields(Record))
+COLUMNS = tuple(part.name for part in fields(Record))
+# Columns that hold lists, as JSON.
+LISTS = ("turns", "references")
 
 
 def make_record(
@@ -64,18 +74,20 @@ def make_record(
     turns: Iterable[Turn] = (),
     metadata: Mapping[str, float | str | None] | None = None,
     references: Iterable[str] = (),
+    own_id: str = "",
 ) -> Record:
     """Return a record with its content hash (16 hexadecimal digits of SHA-256) as id.
 
-    Which turns carry loss, and which further answers are right, is no content, and metadata are none: they change what
-    is learnt from a record, how its answers are judged or what is said of it, and not which record it is.
+    Which turns carry loss, and which further answers are right, is no content, and neither are metadata and an id of
+    the owner's: they change what is learnt from a record, how its answers are judged or what is said of it, and not
+    which record it is.
     """
     turns = tuple(turns)
     earlier = [f"{turn.role}\x1e{turn.content}" for turn in turns]
     content = "\x1f".join((instruction, input, output, *earlier))
     id_ = hashlib.sha256(content.encode()).hexdigest()[:16]
     kept = json.dumps(dict(metadata), ensure_ascii=False) if metadata else ""
-    return Record(id_, instruction, input, output, source, group, kept, turns, tuple(references))
+    return Record(id_, instruction, input, output, source, group, kept, turns, tuple(references), own_id)
 
 
 def write_records(path: Path | str, records: Iterable[Record]) -> None:
@@ -84,7 +96,7 @@ def write_records(path: Path | str, records: Iterable[Record]) -> None:
     import pyarrow.parquet as pq
 
     rows = [_row(record) for record in records]
-    columns = {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(COLUMNS)}
+    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in COLUMNS}
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
 
@@ -113,9 +125,19 @@ def load_records(path: Path | str) -> list[Record]:
         return [_record(row) for row in table.to_pylist()]
 
 
-def _row(record: Record) -> tuple[str, ...]:
+def own_ids(path: Path | str) -> dict[str, str]:
+    """Return by id what their owner calls the records of a file that `write_records` wrote, where he does.
+
+    Raises:
+        GradsError: no such file, or other columns.
+    """
+    return {record.id: record.own_id for record in load_records(path) if record.own_id}
+
+
+def _row(record: Record) -> dict[str, str]:
+    texts = {name: getattr(record, name) for name in COLUMNS if name not in LISTS}
     turns = [asdict(turn) for turn in record.turns]
-    return (*astuple(record)[:-2], _json_text(turns), _json_text(record.references))
+    return texts | {"turns": _json_text(turns), "references": _json_text(record.references)}
 
 
 def _json_text(values: Sequence[Any]) -> str:
@@ -123,8 +145,8 @@ def _json_text(values: Sequence[Any]) -> str:
 
 
 def _record(row: dict[str, str]) -> Record:
-    turns, references = (json.loads(row[name]) if row[name] else [] for name in ("turns", "references"))
-    texts = {name: text for name, text in row.items() if name not in ("turns", "references")}
+    turns, references = (json.loads(row[name]) if row[name] else [] for name in LISTS)
+    texts = {name: text for name, text in row.items() if name not in LISTS}
     if not all(isinstance(text, str) for text in texts.values()):
         raise ValueError(f"record {row['id']} has no text")
     return Record(**texts, turns=tuple(Turn(**turn) for turn in turns), references=tuple(references))

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 
 from grads.data.records import Record
+from grads.data.words import WORDS_IN_A_ROW, word_count
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest
 
 Domains = Mapping[str, list[Record]]
 Member = tuple[str, Record]  # domain and record
-# Records for each answer of a group from which on answers are called labels.
-LABELS = 5
 
 
 def split(
@@ -19,9 +18,10 @@ def split(
 ) -> tuple[dict[str, dict[str, list[Record]]], dict[str, dict[str, int]]]:
     """Divide every domain's records into test, validation and train without leaks within or between domains.
 
-    Records with the same prompt, answer or group are connected, over all domains and through one another; connected
-    records always go to the same split. Upper and lower case and white space do not count. Whole connected groups go
-    to test, in a seeded order, as long as they fit into what every domain still needs; then to validation; the first
+    Records with the same prompt, group or answer of eight words or more are connected, over all domains and through one
+    another; connected records always go to the same split. Upper and lower case and white space do not count. Whole
+    connected groups go to test, in a seeded order, as long as they fit into what every domain still needs; where that
+    leaves a domain short, the group that brings the sizes nearest to those asked. Then to validation; the first
     `train` records of the rest, in a seeded order, are training data. A record that several domains share (see
     `assign_shared`) belongs to one of them. The order of records and domains changes nothing.
 
@@ -30,7 +30,7 @@ def split(
         another domain), `groups`, `largest_group`, `train`, `validation`, `test`, `unused`.
 
     Raises:
-        GradsError: a domain has too few records, or too large groups, for the numbers asked.
+        GradsError: a domain has too few records for the numbers asked, or so few groups that a split stays empty.
     """
     owned, counts = assign_shared(domains)
     groups = _ordered_groups(domains, owned, seed)
@@ -48,7 +48,7 @@ def split(
         counts[name] |= {"groups": len(of_domain), "largest_group": max(map(len, of_domain), default=0)}
         counts[name] |= {part: len(records) for part, records in parts[name].items()}
         counts[name]["unused"] = len(rest[train:]) if train is not None else 0
-        _check(name, {"test": test, "validation": validation, "train": train or 1}, counts[name], of_domain)
+        _check(name, {"test": test, "validation": validation, "train": train or 1}, counts[name])
     return parts, counts
 
 
@@ -96,14 +96,16 @@ def _plain(text: str) -> str:
 
 def _links(record: Record) -> list[tuple[str, str]]:
     # How a conversation begins, and all its answers: last words such as 'go on' and 'you are welcome' say nothing.
-    answers = [*(turn.content for turn in record.turns if turn.role == "assistant"), record.output]
-    links = [("prompt", _plain(record.opening)), ("answer", _plain("\n".join(answers)))]
-    links += [("answer", _plain(text)) for text in record.references]
+    earlier = [turn.content for turn in record.turns if turn.role == "assistant"]
+    answers = ["\n".join([*earlier, record.output]), *record.references]
+    links = [("prompt", _plain(record.opening))]
+    # Short answers are alike by chance: a label, a number or a name connects nothing.
+    links += [("answer", _plain(answer)) for answer in answers if word_count(answer) >= WORDS_IN_A_ROW]
     return [*links, ("group", record.group)] if record.group else links
 
 
 def connected_groups(domains: Domains) -> list[list[Member]]:
-    """Return the groups of records connected by equal prompts, answers or groups, directly or through others."""
+    """Return the groups of records connected by equal prompts, groups or long answers, directly or through others."""
     members = [(name, record) for name in sorted(domains) for record in domains[name]]
     parent = list(range(len(members)))
 
@@ -134,41 +136,67 @@ def _ordered_groups(domains: Domains, owned: Domains, seed: int) -> list[list[Me
 def _take(
     groups: list[list[Member]], names: Iterable[str], wanted: int
 ) -> tuple[dict[str, list[Record]], list[list[Member]]]:
-    """Take groups in their order while they fit into `wanted` records of each domain; return them and the others."""
+    """Take groups in their order while they fit into `wanted` records of each domain; return them and the others.
+
+    A domain that stays short gets one more group, too large to fit, where that brings the sizes nearer to what is
+    wanted, or where the domain has none at all.
+    """
     taken: dict[str, list[Record]] = {name: [] for name in names}
     left = []
     for group in groups:
-        needs = Counter(name for name, _ in group)
-        if all(len(taken[name]) + count <= wanted for name, count in needs.items()):
-            for name, record in group:
-                taken[name].append(record)
+        if all(len(taken[name]) + count <= wanted for name, count in _sizes(group).items()):
+            _add(group, taken)
         else:
             left.append(group)
+    for name in sorted(taken):
+        while len(taken[name]) < wanted and (nearest := _nearest(name, left, taken, wanted)):
+            left.remove(nearest)
+            _add(nearest, taken)
     return taken, left
+
+
+def _nearest(
+    name: str, groups: list[list[Member]], taken: Mapping[str, list[Record]], wanted: int
+) -> list[Member] | None:
+    """Return the group with records of the domain that brings all sizes nearest to those wanted, if one helps.
+
+    The last group of a domain stays for training.
+    """
+
+    def gain(group: list[Member]) -> int:
+        """By how many records all domains together come nearer to what is wanted."""
+        sizes = {domain: len(taken[domain]) for domain in _sizes(group)}
+        before = sum(abs(wanted - size) for size in sizes.values())
+        return before - sum(abs(wanted - sizes[domain] - count) for domain, count in _sizes(group).items())
+
+    candidates = [group for group in groups if name in _sizes(group)]
+    if len(candidates) < 2:
+        return None
+    best = max(candidates, key=gain)
+    return best if gain(best) > 0 or not taken[name] else None
+
+
+def _sizes(group: list[Member]) -> Counter[str]:
+    return Counter(name for name, _ in group)
+
+
+def _add(group: list[Member], taken: Mapping[str, list[Record]]) -> None:
+    for name, record in group:
+        taken[name].append(record)
 
 
 def _ordered(records: Iterable[Record], seed: int) -> list[Record]:
     return sorted(records, key=lambda record: digest([seed, "record", record.id]))
 
 
-def _check(name: str, asked: dict[str, int], counts: dict[str, int], groups: list[list[Member]]) -> None:
+def _check(name: str, asked: dict[str, int], counts: dict[str, int]) -> None:
+    """Refuse a domain that has not the records asked, or a split of which is empty: by groups alone, others differ."""
+    usable = counts["given"] - counts["duplicate"] - counts["shared"]
+    enough = usable >= sum(asked.values())
     for part, wanted in asked.items():
-        if counts[part] < wanted:
-            usable = counts["given"] - counts["duplicate"] - counts["shared"]
+        if counts[part] < wanted and not (enough and counts[part]):
             raise GradsError(
                 f"splits: {part} of domain '{name}' got {counts[part]} of the {wanted} records asked, from {usable} "
                 f"usable ones in {counts['groups']} groups of equal prompt, answer or source, the largest of "
-                f"{counts['largest_group']}{_remedy(max(groups, key=len, default=[]), wanted)}"
+                f"{counts['largest_group']}: ask for fewer in 'splits', or give more data"
             )
-
-
-def _remedy(largest: list[Member], wanted: int) -> str:
-    """Return what could help where a split is too small, after what was said of the largest group."""
-    answers = Counter(_plain(record.output) for _, record in largest)
-    if len(largest) <= wanted or LABELS * len(answers) > len(largest):
-        return ": ask for fewer in 'splits', or give more data"
-    (answer, times), *_ = answers.most_common(1)
-    return (
-        f", of which {times} have the answer '{answer[:40]}': records with an equal answer stay together, so let "
-        "answers say more than a label"
-    )

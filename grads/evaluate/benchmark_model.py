@@ -9,6 +9,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import Collator
 from transformers import GenerationConfig
 
+from grads.data.formatting import Formatter
 from grads.models.causal import pad_right
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
@@ -23,6 +24,14 @@ class BenchmarkModel(HFLM):
     """
 
     progress: Progress
+    # Of tasks in chat form: prompts are those that the domain's questions have.
+    formatter: Formatter | None = None
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Return the prompt of messages; one that a task begins the answer of is lm-eval's own."""
+        if self.formatter is None or not add_generation_prompt:
+            return super().apply_chat_template(chat_history, add_generation_prompt)
+        return self.formatter.chat_prompt(chat_history)
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         """Return log-probability and greediness of each request's continuation, reporting to `progress`."""

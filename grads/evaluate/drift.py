@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.data.formatting import text_ids as running_text_ids
 from grads.evaluate.likelihood import POSITIONS_AT_ONCE, each_predicting_state
 from grads.models.causal import head_logits, unwrap
 from grads.runtime.errors import GradsError
@@ -40,12 +41,12 @@ class Untuned:
 
 
 def text_ids(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Return the first `max_tokens` token ids of each text, without a chat template.
+    """Return the first `max_tokens` token ids of each text: the tokenizer's beginning token first, no chat template.
 
     Raises:
         GradsError: a text has fewer than two tokens, so that nothing in it is predicted.
     """
-    ids = [tokenizer(text)["input_ids"][:max_tokens] for text in texts]
+    ids = [running_text_ids(tokenizer, text)[:max_tokens] for text in texts]
     for number, sequence in enumerate(ids, start=1):
         if len(sequence) < 2:
             raise GradsError(f"general text {number} has {len(sequence)} token(s): drift needs texts of at least two")

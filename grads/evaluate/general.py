@@ -18,6 +18,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import hash_string
 from torch import nn
 
+from grads.data.formatting import Formatter, without_end_token
 from grads.data.harness import load_harness, loading_seeds, temporary_cache
 from grads.evaluate.benchmark_model import BenchmarkModel
 from grads.evaluate.documents import Place, find_items
@@ -26,6 +27,7 @@ from grads.models.causal import unwrap
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, reading
 from grads.runtime.progress import Progress
+from grads.study.config import Format
 from grads.study.task_file import METRICS
 from grads.study.templates import Sandbox
 
@@ -117,7 +119,12 @@ def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
 
 
 def run_tasks(
-    model: nn.Module, tokenizer: Any, tasks: Mapping[str, LoadedTask], batch_size: int, label: str
+    model: nn.Module,
+    tokenizer: Any,
+    tasks: Mapping[str, LoadedTask],
+    batch_size: int,
+    label: str,
+    form: Format | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run benchmarks on a model in memory; answers that are written freely are decoded greedily.
 
@@ -128,6 +135,7 @@ def run_tasks(
         batch_size: sequences in one forward pass. Fixed: rounding in bf16 depends on it, and other batches were seen
             to move a choice's log-probability by some 0.3 nats, and by 1.2 at most.
         label: what progress lines call this model.
+        form: how the model's prompts are written; tasks of form `chat` follow it (a `plain` one has no say in them).
 
     Returns:
         For each task: `metric`, its `value` (mean over items), `n`, `gold_logprob` (mean log-probability of the right
@@ -143,11 +151,15 @@ def run_tasks(
     with inference(model):
         benchmark = BenchmarkModel(
             pretrained=unwrap(model),
-            tokenizer=tokenizer,
+            tokenizer=without_end_token(tokenizer),
             batch_size=batch_size,
             softmax_dtype="float32",
             mixed_precision_dtype=None if chosen is None else str(chosen).removeprefix("torch."),
         )
+        if tokenizer.chat_template and any(task.spec.form == "chat" for task in tasks.values()):
+            chat = form if form is not None and form.template == "chat" else Format()
+            benchmark.formatter = Formatter(tokenizer, chat)
+            benchmark.chat_template_args = chat.template_arguments
         return {name: _run(benchmark, name, task, f"{label}, {name}") for name, task in tasks.items()}
 
 

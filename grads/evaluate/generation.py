@@ -26,8 +26,8 @@ def generate(
 ) -> list[dict[str, Any]]:
     """Answer each record's prompt greedily, until an end token or `max_new_tokens`.
 
-    End tokens are the template's end of turn and the tokenizer's own end of sequence, which may be another one: a model
-    that was not tuned to the template ends with that.
+    End tokens are the template's end of turn, the tokenizer's own end of sequence, with which a model ends that was not
+    tuned to the template, and those of the generation config that comes with the model.
 
     Prompts of one batch are padded on the left and masked: in float32 the answers are those of one prompt at a time.
 
@@ -47,7 +47,8 @@ def generate(
     Raises:
         GradsError: a prompt and its answer may be longer than the model's positions.
     """
-    prompts, ends = [formatter.prompt_ids(record) for record in records], _end_ids(formatter)
+    prompts = [formatter.prompt_ids(record) for record in records]
+    ends = end_ids(model, formatter)
     _check_room(model, max(map(len, prompts)), max_new_tokens)
     answers: dict[int, list[int]] = {}
     with inference(model):
@@ -55,12 +56,14 @@ def generate(
             found = _complete(model, [prompts[i] for i in batch], max_new_tokens, ends)
             answers |= zip(batch, found, strict=True)
             progress.advance(len(batch))
-    return [_row(formatter, record, answers[i]) for i, record in enumerate(records)]
+    return [_row(formatter, record, answers[i], ends) for i, record in enumerate(records)]
 
 
-def _end_ids(formatter: Formatter) -> list[int]:
+def end_ids(model: nn.Module, formatter: Formatter) -> list[int]:
     """Return the ids that end an answer, the template's end of turn first."""
-    known = (formatter.end_id, formatter.tokenizer.eos_token_id)
+    shipped = getattr(unwrap(model).generation_config, "eos_token_id", None)
+    stops = shipped if isinstance(shipped, list) else [shipped]
+    known = [formatter.end_id, formatter.tokenizer.eos_token_id, *stops]
     return list(dict.fromkeys(end for end in known if end is not None))
 
 
@@ -100,9 +103,11 @@ def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, e
     return torch.stack(steps, dim=1).tolist()
 
 
-def _row(formatter: Formatter, record: Record, answer: list[int]) -> dict[str, Any]:
-    ends = _end_ids(formatter)
+def _row(formatter: Formatter, record: Record, answer: list[int], ends: list[int]) -> dict[str, Any]:
     length = next((place for place, token in enumerate(answer) if token in ends), len(answer))
+    given: dict[str, Any] = {"references": list(record.references)} if record.references else {}
+    if record.own_id:
+        given["own_id"] = record.own_id
     return {
         "id": record.id,
         "prompt": formatter.prompt_text(record),
@@ -110,4 +115,4 @@ def _row(formatter: Formatter, record: Record, answer: list[int]) -> dict[str, A
         "prediction": formatter.tokenizer.decode(answer[:length], skip_special_tokens=True).strip(),
         "new_tokens": length,
         "capped": length == len(answer),
-    } | ({"references": list(record.references)} if record.references else {})
+    } | given

@@ -179,7 +179,8 @@ class _Evaluator:
     def _general(self, model: nn.Module, cell: EvaluationCell) -> dict[str, Any]:
         if cell.general is None:
             return {}
-        tasks = run_tasks(model, self.tokenizer, self.tasks, self.settings.evaluation.task_batch, cell.label)
+        batch_size = self.settings.evaluation.task_batch
+        tasks = run_tasks(model, self.tokenizer, self.tasks, batch_size, cell.label, self.settings.form)
         progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
         drift = measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress)
         return {"tasks": tasks, "drift": _drift_summary(drift)}

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from grads.data.records import own_ids
 from grads.data.selections import read_counts, read_selection
 from grads.data.texts import text_table
 from grads.data.vectors import Vectors
@@ -41,11 +42,13 @@ def select_records(
     out: Path,
     texts: Mapping[str, Path] | None = None,
     scorer: Store | None = None,
+    records: Path | None = None,
 ) -> dict[str, Any]:
     """Select records and write the selection with its meta beside it (`<stem>.json`); return the meta.
 
     The Parquet file has a row for every eligible record, ordered by rank: id, score (the higher the better), rank (1 is
     chosen first; records not kept follow by score, then id), kept, and weight (of mean 1 over those kept, else 0).
+    Where the owner of the data gave ids, they follow the id as `own_id`.
 
     Args:
         method_name: a name of the registry.
@@ -57,6 +60,7 @@ def select_records(
         out: path of the Parquet file.
         texts: by split, the records (Parquet) of those that the method reads.
         scorer: `tokens` of the model that the signals are of, where that is another than the one that is trained.
+        records: the training records (Parquet), for their owner's ids.
 
     Raises:
         GradsError: a parameter is wrong, an input is missing or of other records, a score is NaN, or nothing is kept.
@@ -66,11 +70,19 @@ def select_records(
     inputs = replace(_inputs(method.needs(parsed), given, seed, ratio == AUTO), ratio=ratio)
     requested = _requested(method, parsed, ratio, inputs)
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
-    table = _table(method, inputs.pool["id"], choice, inputs.count)
+    table = _with_own_ids(_table(method, inputs.pool["id"], choice, inputs.count), records)
     made_by = {"method": method.name, "source": method.source, "uses_target": method.sees_target(parsed)}
     asked = {"ratio": ratio, "seed": seed, "parameters": parsed.model_dump()}
     meta = _counts(table, requested) | given.counts() | asked | made_by | {"notes": choice.notes}
     return _written(table, meta, started, Path(out))
+
+
+def _with_own_ids(table: pd.DataFrame, records: Path | None) -> pd.DataFrame:
+    """Return a selection with what the data's owner calls its records, if he does."""
+    own = own_ids(records) if records else {}
+    if own:
+        table.insert(1, "own_id", [own.get(id_, "") for id_ in table["id"]])
+    return table
 
 
 class _Given:

@@ -27,6 +27,7 @@ class Subset(Parameters):
 
     file: str = Field(min_length=1, description="The file, relative to the working folder.")
     fields: dict[str, str] = Field({}, description="Our names of a record's fields to the file's, where they differ.")
+    leave: list[str] = Field([], description="Columns and keys of turns of the file that are left out, as in a domain.")
     unknown: Literal["refuse", "skip"] = Field("refuse", description="What becomes of records that the pool has not.")
 
 
@@ -81,7 +82,7 @@ def _ids(parameters: Subset) -> dict[str, str]:
     found: dict[str, str] = {}
     for place, row in rows:
         if _kept(row, place):
-            found.setdefault(_id(row, place, parameters.fields), place)
+            found.setdefault(_id(row, place, parameters), place)
     return found
 
 
@@ -102,12 +103,13 @@ def _kept(row: Mapping[str, Any], place: str) -> bool:
     return said in ("true", "1")
 
 
-def _id(row: Mapping[str, Any], place: str, fields: Mapping[str, str]) -> str:
+def _id(row: Mapping[str, Any], place: str, parameters: Subset) -> str:
     """Return the id of the record that a row holds, or where it holds none, the one that it names."""
-    from grads.data.layouts import LAYOUTS, to_record
+    from grads.data.layouts import holds_record, to_record
 
-    whole = any(all(row.get(fields.get(key, key)) is not None for key in keys) for keys in LAYOUTS.values())
-    return row["id"] if not whole and isinstance(row.get("id"), str) else to_record(row, place, fields).id
+    if isinstance(row.get("id"), str) and not holds_record(row, parameters.fields):
+        return row["id"]
+    return to_record(row, place, parameters.fields, leave=parameters.leave).id
 
 
 METHOD = Method(

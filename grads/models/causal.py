@@ -1,12 +1,13 @@
 """A causal language model taken apart: decoder, LM head, and logits where they are needed only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from grads.data.formatting import Example
 from grads.models.products import head_output
 from grads.runtime.errors import GradsError
 
@@ -84,6 +85,22 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
 def context_length(config: Any) -> int | None:
     """Return how many tokens a model's positions are made for, None where its config names no limit."""
     return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def check_context(examples: Iterable[Example], config: Any) -> None:
+    """Refuse examples of more tokens than a model's positions are made for.
+
+    Raises:
+        GradsError: there is one; it names the record.
+    """
+    longest = context_length(config)
+    for example in examples:
+        tokens = len(example.input_ids)
+        if longest is not None and tokens > longest:
+            raise GradsError(
+                f"record {example.id} has {tokens} tokens and the model's context {longest}: set "
+                f"training.max_length to at most {longest}"
+            )
 
 
 def pad_right(sequences: list[list[int]], padding: int) -> Tensor:

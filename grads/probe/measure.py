@@ -7,7 +7,7 @@ import numpy as np
 from torch import nn
 
 from grads.data.formatting import Example
-from grads.models.causal import context_length, unwrap
+from grads.models.causal import check_context, unwrap
 from grads.probe.budget import Budget
 from grads.probe.measures import columns
 from grads.probe.passes import Measured, Pass
@@ -43,7 +43,8 @@ def measure(
     Raises:
         GradsError: see `check_examples`; or the model does more than is known here.
     """
-    check_examples([*examples, *ahead], measures, context_length(unwrap(model).config))
+    check_examples([*examples, *ahead], measures)
+    check_context([*examples, *ahead], unwrap(model).config)
     whole = Measured({name: np.empty(len(examples)) for name in columns(measures)})
     whole.token_losses = [np.empty(0)] * len(examples) if "token_losses" in measures else []
     if not examples:
@@ -99,28 +100,21 @@ def _put(whole: Measured, batch: list[int], part: Measured, total: int) -> None:
         whole.token_losses[place] = losses
 
 
-def check_examples(examples: Sequence[Example], measures: Collection[str] = (), longest: int | None = None) -> None:
-    """Refuse records of which the measures say nothing, or that the model was not made for.
+def check_examples(examples: Sequence[Example], measures: Collection[str] = ()) -> None:
+    """Refuse records of which the measures say nothing.
 
     Args:
         examples: the records.
         measures: see `grads.probe.measures`.
-        longest: tokens of the model's context, if it has a limit.
 
     Raises:
         GradsError: it names the record.
     """
     for example in examples:
-        tokens = len(example.input_ids)
         if not predicted(example):
             raise GradsError(f"record {example.id} has no response token to learn from: remove it or mend its output")
         if "prompt" in measures and example.prompt_tokens < 2:
             raise GradsError(
                 f"record {example.id} has a prompt of {example.prompt_tokens} tokens, none of which is predicted, "
                 "so it has no prompt_nll: give it an instruction, or leave out the methods that need prompt_nll"
-            )
-        if longest is not None and tokens > longest:
-            raise GradsError(
-                f"record {example.id} has {tokens} tokens and the model's context {longest}: set "
-                f"training.max_length to at most {longest}"
             )

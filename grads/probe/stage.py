@@ -7,16 +7,16 @@ watched (`grads.probe.during`); embeddings of a sentence encoder are a store of 
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from grads.data.formatting import Example, Formatter, Tokenized
-from grads.data.records import load_records
+from grads.data.records import Record, load_records
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import context_length, unwrap
+from grads.models.causal import check_context, context_length, unwrap
 from grads.models.device import chosen_precision, device
 from grads.models.flops import probe_flops, stored_parameters
 from grads.models.load import load_model, load_tokenizer
@@ -36,6 +36,7 @@ from grads.runtime.manifest import verified
 from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.config import Format, Probe, Training
+from grads.study.lengths import length_sentence
 from grads.study.measures import ADAM_FEATURES, FEATURES
 
 # Keys of `probe` that are the machine's: they change no value beyond rounding.
@@ -64,6 +65,9 @@ class Task:
         adapter_seed: at `base`, makes the adapter whose gradients are measured: the one that training with this seed
             begins with. Its B is 0, so only the gradient of B is not.
         shard: which part of how many, from 0, in the order of the records.
+        held_out: Parquet of the domain's other records by split, whose lengths are looked at before anything is
+            trained: `validation` and `test`.
+        answer_tokens: most tokens of an answer to a test prompt.
     """
 
     model: Path
@@ -80,6 +84,8 @@ class Task:
     moments: Path | None = None
     adapter_seed: int = 0
     shard: tuple[int, int] = (0, 1)
+    held_out: Mapping[str, Path] = field(default_factory=dict)
+    answer_tokens: int = 0
 
     @property
     def fresh_adapter(self) -> bool:
@@ -89,22 +95,58 @@ class Task:
 
 
 def probe_tokens(task: Task) -> None:
-    """Write the store `tokens`: id and token counts of every eligible record.
+    """Write the store `tokens`: id and token counts of every eligible record; and look at the held-out records.
+
+    `lengths` in its meta says of each split how many `records` it has, how many are `too_long`, and of how many the
+    answer is `truncated`. A test record is too long if its prompt alone fills `max_length`.
 
     Raises:
-        GradsError: no record is eligible, or one is longer than what the model was made for.
+        GradsError: no record is eligible, or one is longer than what the model was made for; no test prompt fits, or
+            the model's positions have no room for its answer.
     """
     from transformers import AutoConfig
 
     started = time.monotonic()
-    tokenized, meta = tokenize(task, load_tokenizer(task.model))
+    tokenizer = load_tokenizer(task.model)
+    tokenized, meta = tokenize(task, tokenizer)
     if not tokenized.examples:
         raise nothing_eligible(task)
     config = AutoConfig.from_pretrained(str(task.model), local_files_only=True)
-    check_examples(tokenized.examples, longest=context_length(config))
-    write_store(
-        task.out, example_frame(tokenized.examples), meta={**meta, "point": "tokens", **spent(started, device())}
-    )
+    check_examples(tokenized.examples)
+    check_context(tokenized.examples, config)
+    formatter = Formatter(tokenizer, task.form)
+    lengths = {"train": _lengths(len(load_records(task.records)), tokenized)}
+    for split, path in task.held_out.items():
+        records = load_records(path)
+        over_length = "truncate" if split == "test" else task.training.over_length
+        held_out = formatter.tokenize(records, task.training.max_length, over_length)
+        if split == "test":
+            _check_tests(task, path, records, held_out, context_length(config))
+        lengths[split] = _lengths(len(records), held_out)
+    if sentence := length_sentence(lengths, task.training.max_length):
+        say(f"{task.label}: {sentence}")
+    meta |= {"point": "tokens", "lengths": lengths, **spent(started, device())}
+    write_store(task.out, example_frame(tokenized.examples), meta=meta)
+
+
+def _lengths(records: int, tokenized: Tokenized) -> dict[str, int]:
+    return {"records": records, "too_long": tokenized.over_length, "truncated": tokenized.truncated}
+
+
+def _check_tests(task: Task, path: Path, records: Sequence[Record], fitting: Tokenized, context: int | None) -> None:
+    """Refuse test records that no model of the study could answer, before one is trained."""
+    if records and not fitting.examples:
+        raise GradsError(
+            f"{path}: none of {len(records)} test prompts fits into training.max_length = {task.training.max_length} "
+            "tokens: raise it, or leave the domain out for this model"
+        )
+    longest = max((example.prompt_tokens for example in fitting.examples), default=0)
+    if context is not None and longest + task.answer_tokens > context:
+        raise GradsError(
+            f"{path}: the longest test prompt has {longest} tokens and generation.max_new_tokens is "
+            f"{task.answer_tokens}, but the model has room for {context}: lower max_new_tokens, or training.max_length "
+            "to leave long prompts out"
+        )
 
 
 def check_probe(task: Task) -> None:
@@ -185,7 +227,8 @@ def _ready(
     task: Task, model: Any, examples: Sequence[Example], padding: int, moments: Moments | None, tokens: int = 0
 ) -> Iterator[Pass]:
     """Check the examples and make the model ready to measure them, compiled where so many tokens are worth it."""
-    check_examples(examples, task.measures, context_length(unwrap(model).config))
+    check_examples(examples, task.measures)
+    check_context(examples, unwrap(model).config)
     options: dict[str, Any] = {"features": task.probe.features, "layer": task.probe.hidden_layer}
     options["compiled"] = worth_compiling(model, tokens, task.probe.compile)
     with Pass(model, task.measures, padding, moments=moments, **options).ready(examples[0]) as ready:

@@ -12,7 +12,7 @@ from grads.study.general import General
 from grads.study.probe import Probe
 from grads.study.publication import Publication
 from grads.study.ratios import Ratio
-from grads.study.section import LossTurns, Name, Precision, RecordField, Section, Shown, Text
+from grads.study.section import LEAVE, LossTurns, Name, Precision, RecordField, Section, Shown, Text
 from grads.study.sources import (
     Archive,
     ArchiveSource,
@@ -24,6 +24,21 @@ from grads.study.sources import (
 )
 
 Match = Literal["epochs", "steps", "tokens"]
+# Arguments of `apply_chat_template` that say what it returns, not what it renders.
+OWN_ARGUMENTS = {
+    "add_generation_prompt",
+    "continue_final_message",
+    "conversation",
+    "max_length",
+    "messages",
+    "padding",
+    "return_assistant_tokens_mask",
+    "return_dict",
+    "return_tensors",
+    "tokenize",
+    "tokenizer_kwargs",
+    "truncation",
+}
 # What every record has as a column of its own in a table of texts, before its metadata.
 TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
 
@@ -34,9 +49,24 @@ class Format(Section):
     template: Literal["chat", "plain"] = Field(
         "chat", description="`chat`: the tokenizer's own template. `plain`: instruction, input and answer in blocks."
     )
-    system: str = Field(
-        "", description="System prompt, for records without one of their own; `plain` puts it before the instruction."
+    system: str | None = Field(
+        None,
+        description="System prompt for records without one of their own. Left out: no system message is added, and a "
+        'template\'s own default stays. `""`: an empty system message. `plain` puts it before the instruction.',
     )
+    template_arguments: dict[str, Any] = Field(
+        {},
+        description="Variables that the chat template reads, such as `{enable_thinking: false}`; `chat_template` names "
+        "one of several templates.",
+    )
+
+    @model_validator(mode="after")
+    def _arguments_are_the_templates(self) -> "Format":
+        if self.template == "plain" and self.template_arguments:
+            raise ValueError("'template_arguments' are read by chat templates only; take them away")
+        for name in sorted(OWN_ARGUMENTS & set(self.template_arguments)):
+            raise ValueError(f"'template_arguments' has '{name}', which is not the template's to read; take it away")
+        return self
 
 
 class Model(Section):
@@ -64,7 +94,8 @@ class Domain(Section):
         discriminator="kind", description="Where its records come from."
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
-    loss_turns: LossTurns = Field("last", description="Of `messages`: whether the last answer carries loss, or all do.")
+    leave: list[str] = Field([], description=LEAVE)
+    loss_turns: LossTurns = Field("last", description="Of conversations: whether the last answer carries loss, or all.")
     language: Literal["en", "zh", "other"] = Field(
         "en",
         description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
@@ -84,8 +115,8 @@ class Domain(Section):
 
     @model_validator(mode="after")
     def _glossary_has_its_own_fields(self) -> "Domain":
-        if self.source.kind == "glossary" and (self.fields or self.metadata):
-            raise ValueError("a glossary's records are made by code; take 'fields' and 'metadata' away")
+        if self.source.kind == "glossary" and (self.fields or self.metadata or self.leave):
+            raise ValueError("a glossary's records are made by code; take 'fields', 'metadata' and 'leave' away")
         return self
 
 
@@ -121,7 +152,12 @@ class Training(Section):
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a step are scaled down to this l2 norm.")
     max_length: int = Field(512, ge=8, le=10_000_000, description="Tokens of prompt and response together.")
-    over_length: Literal["drop", "truncate"] = Field("drop", description="What happens to longer records; counted.")
+    over_length: Literal["drop", "truncate"] = Field(
+        "drop",
+        description="What happens to longer training and validation records: `drop` leaves them out, `truncate` cuts "
+        "their answers; both are counted. A record whose prompt alone is too long is left out either way, a test "
+        "record too.",
+    )
     precision: Precision = Field(
         "auto",
         description="Autocast type; what is trained is held in float32 either way. `auto`: bf16 on a GPU or processor "
@@ -216,6 +252,12 @@ class Study(Section):
     def every_model(self) -> dict[str, Model]:
         """Models that are trained, and those that only score."""
         return {**self.models, **self.scorers}
+
+    @property
+    def used_models(self) -> list[str]:
+        """Keys of the models that are trained, and of those that an arm scores with."""
+        scoring = {arm.scorer for arm in self.arms.values()}
+        return [model for model in self.every_model if model in self.models or model in scoring]
 
     @field_validator("seeds")
     @classmethod

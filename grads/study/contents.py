@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from grads.runtime.fingerprints import Fingerprints
+from grads.study.data_files import data_files
 from grads.study.sources import KEPT, Archive
 from grads.study.task_file import module_files
 
@@ -20,12 +21,17 @@ def contents(paths: Iterable[Path | str], fingerprints: Fingerprints) -> dict[st
 
 
 def own_files(path: Path | str) -> list[Path]:
-    """Return the files of somebody's own that a path stands for: itself, or of a folder those that a model is read
-    from. Nothing else in such a folder, such as checkpoints of its training, is ever read.
+    """Return the files of somebody's own that a path stands for: itself, or of a folder those that a model or data are
+    read from. Nothing else in a model's folder, such as checkpoints of its training, is ever read.
+
+    Raises:
+        GradsError: a folder of data lacks a shard, or holds several sets of data or none.
     """
     path = Path(path)
     if not path.is_dir():
         return [path]
+    if not (path / "config.json").is_file() and not any(path.glob("*.safetensors")):
+        return data_files(path)
     return sorted({file for pattern in KEPT for file in path.glob(pattern) if file.is_file()})
 
 

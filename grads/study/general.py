@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from grads.study.section import BENCHMARK, Name, RecordField, Section, Shown
+from grads.study.section import BENCHMARK, LEAVE, Name, RecordField, Section, Shown
 from grads.study.sources import ArchiveSource, FileSource, HubDataSource
 
 
@@ -93,6 +93,7 @@ class Instructions(Section):
         discriminator="kind", description="Where the records come from."
     )
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
+    leave: list[str] = Field([], description=LEAVE)
     anchor: int = Field(300, ge=1, description="Records that methods may read signals of.")
     replay: int = Field(0, ge=0, description="Records that training strategies may mix in.")
 

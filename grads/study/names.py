@@ -3,13 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError, nearest, quoted
 from grads.study.config import Study
+from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 from grads.study.paths import BY_SEED
-from grads.study.sources import DATA_SUFFIXES
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
@@ -55,9 +55,20 @@ def _missing_file(key: str, path: Path) -> Iterator[str]:
             hint = f"there is no folder {folder}"
         yield f"'{key}': {path} is not there (paths are relative to the working folder); {hint}"
     elif path.is_dir() and not may_be_folder:
-        yield f"'{key}': {path} is a folder: name a file in it"
+        yield from _bad_folder(key, path)
     elif path.is_file() and key.split(".")[0] in ("models", "scorers") and path.suffix != ".gguf":
         yield f"'{key}': {path} is a file, and no .gguf one: name a folder that save_pretrained wrote, or a .gguf file"
+
+
+def _bad_folder(key: str, path: Path) -> Iterator[str]:
+    """Yield what is wrong with a folder in place of a file: data may be a folder of shards."""
+    if not key.endswith(".path"):
+        yield f"'{key}': {path} is a folder: name a file in it"
+        return
+    try:
+        data_files(path)
+    except GradsError as error:
+        yield f"'{key}': {error}"
 
 
 def _paths(study: Study) -> dict[str, str]:
@@ -102,8 +113,9 @@ def _bad_suffixes(study: Study) -> Iterator[str]:
         if key.startswith(("models.", "scorers.")):
             if part == "member" and not name.endswith(".gguf"):
                 yield f"'{key}.member': '{name}' is no .gguf file, the only one that is read from an archive: name one"
-        elif PurePath(name).suffix.lower() not in DATA_SUFFIXES and (part == "member" or Path(name).is_file()):
-            yield f"'{key}.{part}': '{name}' is none of {', '.join(DATA_SUFFIXES)}: convert the data to one of them"
+        elif format_of(name) is None and (part == "member" or Path(name).is_file()):
+            packed = f"{', '.join(DATA_SUFFIXES)}, packed ({', '.join(PACKED_SUFFIXES)}) or not"
+            yield f"'{key}.{part}': '{name}' is none of {packed}: convert the data to one of them"
 
 
 def _missing_archives(study: Study) -> Iterator[str]:

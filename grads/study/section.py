@@ -23,7 +23,20 @@ Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 Text = Annotated[str, Field(min_length=1)]
 LossTurns = Literal["last", "all"]
 RecordField = Literal[
-    "instruction", "input", "output", "prompt", "completion", "messages", "references", "source", "group"
+    "instruction",
+    "input",
+    "output",
+    "prompt",
+    "completion",
+    "messages",
+    "chosen",
+    "rejected",
+    "system",
+    "history",
+    "references",
+    "id",
+    "source",
+    "group",
 ]
 # Characters without a form of their own that scripts need: they join or part letters.
 _JOINERS = "\u200c\u200d"
@@ -40,6 +53,12 @@ def _seen(text: str) -> str:
 
 # What people read in tables and figures.
 Shown = Annotated[str, Field(max_length=2000), AfterValidator(_seen)]
+
+LEAVE = (
+    "Columns of a row, and keys, roles and content parts of its turns, that are knowingly left out, such as "
+    "`[tool_calls, tool]`. What changes a row's meaning and cannot be trained on (tools, pictures, reasoning, the mark "
+    "of a bad answer) is refused by name until it is listed here."
+)
 
 
 class Section(BaseModel):

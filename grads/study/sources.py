@@ -12,10 +12,6 @@ KEPT = ("*.safetensors", *TEXTS)
 Digest = Annotated[str, Field(pattern=DIGEST)]
 
 
-DATA_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
-"""What files of data end in, by which they are told apart."""
-
-
 class Archive(Section):
     """A wheel or sdist on the package index, used as a data container: read member by member, never installed."""
 
@@ -30,7 +26,8 @@ class FileSource(Section):
 
     kind: Literal["file"] = Field(description="A file or folder of one's own.")
     path: str = Field(
-        description="Data: a .jsonl, .json, .csv or .parquet file. Model: a `save_pretrained` folder or a .gguf file."
+        description="Data: a .jsonl, .json, .csv, .parquet or .arrow file (or .gz, .bz2, .xz, .zst of it), or a folder "
+        "of shards or of `save_to_disk`. Model: a `save_pretrained` folder or a .gguf file."
     )
 
 

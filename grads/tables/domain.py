@@ -106,18 +106,49 @@ def _relative(metric: str, value: float, gain: float) -> float | None:
 
 
 def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
-    tests = frame[(frame["part"] == "domain") & frame["metric"].isin(study.evaluation.metrics)]
+    tests = _tests(study, frame)
     signed = tests[tests["signature"] != ""].drop_duplicates(["metric", "signature"])
     signatures = [f"{MEASURES[m].title} {text}" for m, text in zip(signed["metric"], signed["signature"], strict=True)]
     return [
         "Best trained arm in bold, second underlined, compared as printed; the untuned model takes no part.",
         *method_note(frame),
-        f"Test items per domain: {_range(tests['n'])}. {interval_note(study)}",
+        f"Test items: {_counts(study, tests)}. {interval_note(study)}",
+        *_unlike_models(study, frame),
         *significance_note(study),
         *detectable_notes([_detectable(compared, metric) for metric in study.evaluation.metrics]),
         *published_note(study, study.evaluation.metrics),
         f"Tokens: mean length of an answer; cut: share of answers stopped at {study.generation.max_new_tokens} tokens.",
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
+    ]
+
+
+def _tests(study: Study, frame: pd.DataFrame, domain: str | None = None) -> pd.DataFrame:
+    """Return the rows of domain metrics, of one domain or of all."""
+    tests = frame[(frame["part"] == "domain") & frame["metric"].isin(study.evaluation.metrics)]
+    return tests if domain is None else tests[tests["domain"] == domain]
+
+
+def _counts(study: Study, tests: pd.DataFrame) -> str:
+    """Return how many test items each domain has."""
+    numbers = {entry.title: _range(tests[tests["domain"] == key]["n"]) for key, entry in study.domains.items()}
+    return "; ".join(f"{title} {number}" for title, number in numbers.items())
+
+
+def _unlike_models(study: Study, frame: pd.DataFrame) -> list[str]:
+    """Say where models answered different test records, because some prompts are too long for one of them."""
+    unlike = []
+    for domain, entry in study.domains.items():
+        counts = {
+            study.models[model].title: _range(rows["n"])
+            for model, rows in _tests(study, frame, domain).groupby("model", sort=False)
+        }
+        if len(set(counts.values())) > 1:
+            unlike.append(f"{entry.title}: " + ", ".join(f"{title} {number}" for title, number in counts.items()))
+    if not unlike:
+        return []
+    return [
+        f"Models were not tested on the same records, since prompts longer than {study.training.max_length} of a "
+        f"model's own tokens are left out ({'; '.join(unlike)}): rows of different models cannot be compared."
     ]
 
 

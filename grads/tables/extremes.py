@@ -21,6 +21,8 @@ TEXTS = ("instruction", "input", "output")
 PLACE = ("study", "model", "domain", "arm", "ratio", "seed", "end", "rank", "id", "score", "kept")
 COUNTS = ("prompt_tokens", "response_tokens")
 COLUMNS = (*PLACE, *COUNTS, *TEXTS)
+OWN_ID = "own_id"
+"""What the data's owner calls a record: a column after its id where some record has such a name."""
 
 
 def extreme_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
@@ -28,7 +30,8 @@ def extreme_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
 
     An arm is shown at the first ratio of its list. Arms whose scores are all equal have neither first nor last; they
     are left out, as is what is missing. A fact has PLACE, COUNTS, the columns of the signal stores that the method
-    reads, each called `<store>.<column>`, and TEXTS, cut to LETTERS; of vectors there is nothing to show.
+    reads, each called `<store>.<column>`, and TEXTS, cut to LETTERS; of vectors there is nothing to show. Records that
+    their owner gave a name have OWN_ID too.
     """
     found = []
     for run in _first_runs(pool):
@@ -68,8 +71,14 @@ def _signals(pool: Pool, files: SelectionFiles) -> list[pd.DataFrame]:
 
 
 def _texts(pool: Pool, ids: Collection[str]) -> dict[str, dict[str, str]]:
-    table = read_frame(pool.records, ["id", *TEXTS], filters=[("id", "in", list(ids))])
-    return {row.pop("id"): {name: cut(text) for name, text in row.items()} for row in table.to_dict("records")}
+    there = set(frame_columns(pool.records))
+    columns = [name for name in ("id", OWN_ID, *TEXTS) if name in there]
+    table = read_frame(pool.records, columns, filters=[("id", "in", list(ids))])
+    found = {row.pop("id"): {name: cut(text) for name, text in row.items()} for row in table.to_dict("records")}
+    for row in found.values():
+        if not row.get(OWN_ID):
+            row.pop(OWN_ID, None)
+    return found
 
 
 def cut(text: str) -> str:
@@ -80,11 +89,14 @@ def cut(text: str) -> str:
 
 def extreme_table(study: Study, facts: pd.DataFrame) -> Table:
     """Return the table of extremes from `extreme_facts`, two blocks for each model, domain and arm."""
-    signals = [name for name in facts if name not in COLUMNS]
+    signals = [name for name in facts if name not in (*COLUMNS, OWN_ID)]
+    place = list(PLACE)
+    if OWN_ID in facts:
+        place.insert(place.index("id") + 1, OWN_ID)
     blocks = []
     for (model, domain, arm, end), mine in facts.groupby(["model", "domain", "arm", "end"], sort=False):
-        place = f"{study.models[model].title}, {study.domains[domain].title}"
-        title = f"{place}: {Run(arm, mine['ratio'].iloc[0]).title}, {end}"
+        where = f"{study.models[model].title}, {study.domains[domain].title}"
+        title = f"{where}: {Run(arm, mine['ratio'].iloc[0]).title}, {end}"
         blocks.append(Block(title, [_row(fact, signals) for fact in mine.to_dict("records")]))
     return Table(
         name="extremes",
@@ -99,7 +111,7 @@ def extreme_table(study: Study, facts: pd.DataFrame) -> Table:
             "reads another arm's selection shows none of that arm's signals.",
             "Arms that keep every record, or score all records alike, are left out.",
         ],
-        tidy=facts[[*PLACE, *COUNTS, *signals, *TEXTS]],
+        tidy=facts[[*place, *COUNTS, *signals, *TEXTS]],
     )
 
 
@@ -107,5 +119,7 @@ def _row(fact: dict[str, Any], signals: list[str]) -> list[Entry]:
     known = [f"{name} {fact[name]:.4g}" for name in signals if not np.isnan(fact[name])]
     numbers = [f"{fact['rank']}", f"{fact['score']:.4g}", "yes" if fact["kept"] else "no"]
     texts = ["; ".join(known), " / ".join(filter(None, (fact["instruction"], fact["input"]))), fact["output"]]
-    plain = [Entry(text) for text in (fact["id"], *numbers, f"{fact['response_tokens']:.0f}")]
+    own = fact.get(OWN_ID)
+    name = f"{fact['id']} ({own})" if isinstance(own, str) else fact["id"]
+    plain = [Entry(text) for text in (name, *numbers, f"{fact['response_tokens']:.0f}")]
     return [*plain, *(Entry(text, prose=True) for text in texts)]

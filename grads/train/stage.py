@@ -9,6 +9,7 @@ from peft import PeftModel
 
 from grads.data.formatting import Example, Formatter
 from grads.models.adapter import fresh_adapter, trained_adapter
+from grads.models.causal import check_context, unwrap
 from grads.models.device import chosen_precision, device
 from grads.models.flops import training_flops
 from grads.models.load import load_model, load_tokenizer
@@ -64,6 +65,7 @@ def _train_cell(
     with scratch_folder(cell.scratch, key) as scratch:
         size, checkpoint = resume(scratch, micro_batch(training.global_batch, micro_batch_limit))
         model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
+        check_context(visits, unwrap(model).config)
         padding = formatter.tokenizer.pad_token_id
         clock = ProgressLines(cell.label, scratch / "seconds.json")
         arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +45,30 @@ def test_a_record_is_explained(grads, results):
     assert "tiny grads@0.5 seed 0: kept, rank 1 of 3, score 1.5\n" in printed
     assert "tiny random@0.5 seed 0: not selected yet\n" in printed
     assert "plurals" not in printed
+
+
+def called(*names):
+    """Give the training records of `sums` names of the data's own; return them."""
+    records = [replace(record, own_id=name) for record, name in zip(RECORDS["sums", "train"], names, strict=True)]
+    write_records(Path("results/smoke/data/sums/train.parquet"), records)
+    return records
+
+
+def test_a_record_is_known_by_what_the_data_call_it(grads, results):
+    record = called("", "mine 1", "mine 2")[1]
+    printed = grads("explain", "mine.yaml", "--id", "mine 1").stdout
+    assert printed == grads("explain", "mine.yaml", "--id", record.id).stdout
+    assert printed.startswith(f"{record.id}  Sums (sums), train\n  own_id       mine 1\n")
+    assert "no record of study" in grads("explain", "mine.yaml", "--id", "mine", status=2).stderr
+
+
+def test_a_name_of_the_data_goes_before_the_first_digits_of_an_id(grads, results):
+    first = RECORDS["sums", "train"][0].id[:1]
+    record = called("", "", first)[2]
+    assert grads("explain", "mine.yaml", "--id", first).stdout.startswith(record.id)
+    twice = called("same", "same", "other")[:2]
+    said = grads("explain", "mine.yaml", "--id", "same", status=2).stderr
+    assert all(record.id in said for record in twice)
 
 
 def test_a_record_that_was_not_eligible_says_so(grads, results):

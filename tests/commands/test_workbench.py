@@ -1,10 +1,12 @@
 """What methods read beside signals, where the data are one file."""
 
+import gzip
 import json
 import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from grads.methods.contract import Choice, Method, Needs
@@ -122,3 +124,74 @@ def test_a_model_is_known_by_its_content_and_a_damaged_part_is_refused(grads, da
     select("e.jsonl")
     second.with_name(f"{second.name}.manifest.json").unlink()
     assert "it is made again" in select("f.jsonl").output
+
+
+CALL = [{"function": {"name": "square"}}]
+
+
+@pytest.fixture
+def called(data):
+    """Write the twenty records with ids of their own, two of them with a call of a tool; return their file."""
+    kept = [row | {"id": f"mine-{number}"} for number, row in enumerate(rows(data))]
+    for row in kept[:2]:
+        turns = [{"role": "user", "content": row.pop("instruction")}]
+        row["messages"] = [*turns, {"role": "assistant", "content": row.pop("output"), "tool_calls": CALL}]
+    data.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    return data
+
+
+def test_what_changes_a_rows_meaning_is_left_by_name_only(on_data, called, tmp_path):
+    asked = ("select", "subset.jsonl", "--ratio", "0.5", "--method", "random")
+    found = " ".join(on_data(*asked, status=2).output.split())
+    assert "train.jsonl:1: turn 2 of 'messages' has 'tool_calls'" in found
+    assert "--leave" in found
+    on_data(*asked, "--leave", "tool_calls")
+    assert len(rows(tmp_path / "subset.jsonl")) == 10
+    manifest = json.loads((tmp_path / "subset.manifest.json").read_text(encoding="utf-8"))
+    assert manifest["settings"]["leave"] == ["tool_calls"]
+
+
+@pytest.fixture
+def answered(grads, data, tiny_model_folder, tmp_path):
+    """Answer the records with the tiny model; return what is written of each."""
+
+    def call(*options):
+        files = ("--model", tiny_model_folder, "--data", data, "--out", tmp_path / "said.jsonl")
+        grads("evaluate", *files, "--max-new-tokens", "2", *options)
+        return rows(tmp_path / "said.jsonl")
+
+    return call
+
+
+def test_ids_of_the_data_go_with_their_records(on_data, answered, called, tmp_path):
+    on_data("select", "subset.jsonl", "--ratio", "0.5", "--method", "random", "--leave", "tool_calls")
+    scores = pd.read_csv(tmp_path / "subset.scores.csv")
+    assert scores.columns[:4].tolist() == ["record", "id", "own_id", "score"]
+    own = [row["id"] for row in rows(called)]
+    assert scores["own_id"].tolist() == [own[record - 1] for record in scores["record"]]
+    assert {row["id"] for row in rows(tmp_path / "subset.jsonl")} == set(scores.loc[scores["kept"], "own_id"])
+    assert [row["own_id"] for row in answered("--leave", "tool_calls")] == scores["own_id"].tolist()
+
+
+def test_without_ids_of_the_data_nothing_is_added(on_data, answered, tmp_path):
+    on_data("select", "subset.jsonl", "--ratio", "0.5", "--method", "random")
+    header = (tmp_path / "subset.scores.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header == "record,id,score,rank,kept,weight"
+    assert not any("own_id" in row for row in answered())
+
+
+def test_a_folder_of_shards_selects_what_one_file_does(on_data, grads, data, tiny_model_folder, tmp_path):
+    asked = ("--ratio", "0.5", "--method", "random")
+    on_data("select", "one.jsonl", *asked)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    lines = data.read_bytes().splitlines(keepends=True)
+    (folder / "train-00000-of-00002.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:9])))
+    (folder / "train-00001-of-00002.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[9:])))
+    files = ("--model", tiny_model_folder, "--data", folder, "--out", tmp_path / "two.jsonl")
+    grads("select", *files, *asked)
+    assert rows(tmp_path / "two.jsonl") == rows(tmp_path / "one.jsonl")
+    (folder / "train-00000-of-00002.jsonl.gz").unlink()
+    found = " ".join(grads("select", *files, *asked, status=2).output.split())
+    assert f"--data {folder} is a folder that" in found
+    assert "lacks 1 of its 2 files (00000-of-00002)" in found

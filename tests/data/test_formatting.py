@@ -1,13 +1,15 @@
 """Formatting with the tiny model's tokenizer: prompts, answers, ends, lengths."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
-from grads.data.formatting import Example, Formatter
+from grads.data.formatting import Example, Formatter, without_end_token
 from grads.data.records import Record, Turn, make_record
 from grads.models.load import load_tokenizer
 from grads.runtime.errors import GradsError
@@ -146,10 +148,13 @@ def test_loss_is_on_the_marked_answers_and_their_ends(
     formatter = Formatter(tokenizer, Format(template=template))
     record = make_record("Q", "", last, turns=turns)
     example = formatter.example(record)
-    wanted = [f"{answer}<|im_end|>" for _, answer, loss in answers if loss] + [f"{last}<|im_end|>"]
+    # In the plain template only the last answer ends with the end token.
+    end = "<|im_end|>" if template == "chat" else ""
+    wanted = [f"{answer}{end}" for _, answer, loss in answers if loss] + [f"{last}<|im_end|>"]
     assert spans(tokenizer, example) == wanted
     assert tokenizer.decode([example.input_ids[i] for i in example.response_positions]) == "".join(wanted)
-    assert example.response_tokens == len(example.response_positions) == sum(len(text.encode()) - 9 for text in wanted)
+    assert example.response_tokens == len(example.response_positions)
+    assert example.response_tokens == sum(len(text.encode()) - 9 * text.endswith("<|im_end|>") for text in wanted)
     assert formatter.prompt_ids(record) == example.input_ids[: example.prompt_tokens]
     assert tokenizer.decode(formatter.prompt_ids(record)) == formatter.prompt_text(record)
 
@@ -157,9 +162,7 @@ def test_loss_is_on_the_marked_answers_and_their_ends(
 def test_a_plain_conversation(tokenizer: Any) -> None:
     turns = [Turn("system", "S"), Turn("user", "Q1"), Turn("assistant", "A1")]
     text = Formatter(tokenizer, Format(template="plain")).prompt_text(make_record("Q2", "I", "A2", turns=turns))
-    assert text == (
-        "S\n\n### Instruction:\nQ1\n\n### Response:\nA1<|im_end|>\n\n### Instruction:\nQ2\n\nI\n\n### Response:\n"
-    )
+    assert text == ("S\n\n### Instruction:\nQ1\n\n### Response:\nA1\n\n### Instruction:\nQ2\n\nI\n\n### Response:\n")
 
 
 def test_a_records_own_system_turn_wins(tokenizer: Any) -> None:
@@ -188,7 +191,6 @@ def test_one_turn_carries_loss_after_its_prompt(tokenizer: Any) -> None:
         ("{% for m in messages %}[{{ m['role'] }}]{{ m['content'] | trim }}<|im_end|>\n{% endfor %}", "<|im_end|>"),
         ("{% for m in messages %}{{ m['content'] }} <|im_start|>{% endfor %}", "<|im_start|>"),
         ("{% for m in messages %}{{ m['content'] }}\n{% endfor %}", "<|pad|>"),
-        ("<|im_start|>{{ messages[0]['content'] }}<|im_end|>", "<|pad|>"),
     ],
 )
 def test_the_end_of_turn_is_the_templates(tiny_model_folder: Path, template: str, end: str) -> None:
@@ -199,19 +201,6 @@ def test_the_end_of_turn_is_the_templates(tiny_model_folder: Path, template: str
     assert Formatter(tokenizer, Format(template="plain")).end_id == tokenizer.eos_token_id
 
 
-def test_what_a_template_cannot_show_is_refused(tiny_model_folder: Path) -> None:
-    tokenizer = load_tokenizer(tiny_model_folder)
-    conversation = make_record("Q", "", "A", turns=TURNS)
-    tokenizer.chat_template = "{{ messages[-1]['content'] }}<|im_end|>"
-    with pytest.raises(GradsError, match="does not show each earlier answer once"):
-        Formatter(tokenizer, Format()).example(conversation)
-    tokenizer.chat_template = (
-        "{% for m in messages %}{{ m['content'] }}{% if loop.last %}<|im_end|>{% else %}\n{% endif %}{% endfor %}"
-    )
-    with pytest.raises(GradsError, match="does not end earlier answers like the last"):
-        Formatter(tokenizer, Format()).example(conversation)
-
-
 def test_a_template_without_system_turns(tiny_model_folder: Path) -> None:
     tokenizer = load_tokenizer(tiny_model_folder)
     tokenizer.chat_template = (
@@ -219,7 +208,7 @@ def test_a_template_without_system_turns(tiny_model_folder: Path) -> None:
         "{{ m['content'] }}<|im_end|>{% endfor %}"
     )
     assert Formatter(tokenizer, Format()).prompt_text(RECORD) == "Q\n\nI<|im_end|>"
-    with pytest.raises(GradsError, match=r"refuses a conversation \(no system turn\)"):
+    with pytest.raises(GradsError, match=r"refuses a conversation of system, user, assistant \(no system turn\)"):
         Formatter(tokenizer, Format(system="S"))
     with pytest.raises(GradsError, match="refuses a conversation"):
         Formatter(tokenizer, Format()).example(make_record("Q", "", "A", turns=[Turn("system", "S")]))
@@ -233,3 +222,32 @@ def test_a_cut_conversation_keeps_its_earlier_answers(tokenizer: Any) -> None:
     assert cut.earlier == whole.earlier
     assert cut.response_positions == whole.response_positions[: cut.response_tokens]
     assert formatter.tokenize([record], whole.prompt_tokens, "truncate").over_length == 1
+
+
+def test_the_plain_form_begins_with_the_beginning_token_and_has_no_end_inside(tokenizer: Any) -> None:
+    adding = copy.deepcopy(tokenizer)
+    beginning, end = adding.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    adding.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A <|im_end|>", special_tokens=[("<|im_start|>", beginning), ("<|im_end|>", end)]
+    )
+    formatter = Formatter(adding, Format(template="plain"))
+    example = formatter.example(make_record("Q3", "", "three", turns=TURNS))
+    assert example.input_ids[0] == beginning
+    assert example.input_ids.count(beginning) == 1
+    assert example.input_ids.index(end) == len(example.input_ids) - 1
+    assert formatter.prompt_ids(RECORD)[0] == beginning
+    assert end not in formatter.prompt_ids(RECORD)
+    # A chat template brings its own special tokens.
+    assert Formatter(adding, Format()).example(RECORD) == Formatter(tokenizer, Format()).example(RECORD)
+
+
+def test_other_callers_of_a_tokenizer_get_no_end_token(tokenizer: Any) -> None:
+    assert without_end_token(tokenizer) is tokenizer
+    adding = copy.deepcopy(tokenizer)
+    beginning, end = adding.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    special = [("<|im_start|>", beginning), ("<|im_end|>", end)]
+    for form, kept in (("$A <|im_end|>", []), ("<|im_start|> $A <|im_end|>", [beginning])):
+        adding.backend_tokenizer.post_processor = TemplateProcessing(single=form, special_tokens=special)
+        changed = without_end_token(adding)
+        assert changed("text")["input_ids"] == [*kept, *tokenizer("text")["input_ids"]]
+        assert adding("text")["input_ids"][-1] == end

@@ -4,16 +4,17 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grads.data.layouts import collect_records, each_once, read_records, rows_by_id, to_record
+from grads.data.layouts import COMMON, LAYOUTS, collect_records, each_once, read_records, rows_by_id, to_record
 from grads.data.records import Record, Turn, make_record
 from grads.data.rows import parse_rows, read_rows
 from grads.runtime.errors import GradsError
+from grads.study.section import RecordField
 
 
 def turn(role: str, content: str, **marks: Any) -> dict[str, Any]:
@@ -85,6 +86,168 @@ CHAT = [turn("user", "Q1"), turn("assistant", "A1"), turn("user", "Q2"), turn("a
 )
 def test_every_layout_makes_the_same_record(row: dict[str, Any], names: dict[str, str]) -> None:
     assert to_record(row, "here", names) == make_record("Q", "", "A")
+
+
+def sharegpt(*turns: dict[str, Any]) -> list[dict[str, Any]]:
+    speakers = {"user": "human", "assistant": "gpt", "system": "system"}
+    return [{"from": speakers[turn["role"]], "value": turn["content"]} for turn in turns]
+
+
+def parts(*turns: dict[str, Any]) -> list[dict[str, Any]]:
+    return [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in turns]
+
+
+CHOSEN = {"chosen": "chosen"}
+
+
+def every_layout(system: str, pairs: list[tuple[str, str]]) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Return one conversation as a row of each layout, with the mapping that it needs."""
+    turns = [turn(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
+    opening = [turn("system", system)] if system else []
+    *history, (question, answer) = pairs
+    said = {"history": [list(pair) for pair in history], "system": system}
+    asked = [*opening, *turns[:-1]]
+    other = turn("assistant", "a worse one")
+    rows: list[tuple[dict[str, Any], dict[str, str]]] = [
+        ({"instruction": question, "input": "", "output": answer} | said, {}),
+        ({"prompt": question, "completion": answer} | said, {}),
+        ({"question": question, "answer": answer, "before": said["history"], "system_prompt": system},
+         {"prompt": "question", "completion": "answer", "history": "before"}),
+        ({"q": question, "a": answer, "before": said["history"], "told": system},
+         {"instruction": "q", "output": "a", "history": "before", "system": "told"}),
+        ({"messages": opening + turns}, {}),
+        ({"messages": turns, "system": system}, {}),
+        ({"messages": parts(*opening, *turns)}, {}),
+        ({"conversations": sharegpt(*opening, *turns)}, {}),
+        ({"conversations": sharegpt(*turns), "system": system}, {}),
+        ({"conversations": opening + turns}, {}),
+        ({"conversations": sharegpt(*opening, *turns)}, {"messages": "conversations"}),
+        ({"dialogue": sharegpt(*turns), "told": system}, {"messages": "dialogue", "system": "told"}),
+        ({"prompt": asked, "completion": turns[-1:]}, {}),
+        ({"prompt": asked, "completion": answer}, {}),
+        ({"prompt": asked, "chosen": turns[-1:], "rejected": [other]}, CHOSEN),
+        ({"prompt": asked, "chosen": turns[-1:], "rejected": [other]}, {"completion": "chosen"}),
+        ({"chosen": opening + turns, "rejected": [*asked, other]}, CHOSEN),
+        ({"chosen": opening + turns, "rejected": [*asked, other]}, {"messages": "chosen"}),
+        ({"good": opening + turns, "bad": [*asked, other]}, {"chosen": "good", "rejected": "bad"}),
+        ({"instruction": question, "input": "", "chosen": answer, "rejected": "a worse one"} | said, CHOSEN),
+        ({"instruction": question, "chosen": answer, "rejected": "a worse one"} | said, {"output": "chosen"}),
+        ({"conversations": sharegpt(*asked), "chosen": sharegpt(turns[-1])[0], "rejected": sharegpt(other)[0]}, CHOSEN),
+        ({"messages": opening + turns, "chosen": opening + turns, "rejected": [*asked, other]}, CHOSEN),
+    ]  # fmt: skip
+    if len(pairs) == 1:
+        rows += [
+            ({"prompt": question, "chosen": answer, "rejected": "a worse one", "system": system}, CHOSEN),
+            ({"prompt": question, "chosen": opening + turns, "rejected": [*asked, other]}, CHOSEN),
+        ]
+    return rows
+
+
+SPOKEN = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6).filter(lambda text: text.strip())
+# A text such as `null` says that there is no system prompt.
+SYSTEM = st.just("") | st.text("abc é", min_size=1, max_size=5).filter(str.strip)
+
+
+@given(SYSTEM, st.lists(st.tuples(SPOKEN, SPOKEN), min_size=1, max_size=3))
+def test_a_conversation_is_one_record_in_every_layout(system: str, pairs: list[tuple[str, str]]) -> None:
+    earlier = [Turn("system", system)] if system else []
+    for question, answer in pairs[:-1]:
+        earlier += [Turn("user", question), Turn("assistant", answer)]
+    question, answer = pairs[-1]
+    expected = make_record(question, "", answer, turns=earlier)
+    for row, names in every_layout(system, pairs):
+        record = to_record(row, "here", names)
+        assert (record.id, record) == (expected.id, expected)
+        assert all(one.loss for one in to_record(row, "here", names, "all").turns if one.role == "assistant")
+
+
+def test_a_pair_keeps_the_input_of_its_question() -> None:
+    row = {"instruction": "Q", "input": "I", "chosen": "A", "rejected": "B"}
+    assert to_record(row, "here", CHOSEN) == to_record(row, "here", {"output": "chosen"}) == make_record("Q", "I", "A")
+
+
+def test_every_part_can_be_mapped() -> None:
+    parts = {part for layout in LAYOUTS.values() for part in layout.parts}
+    # `conversations` is another name of `messages`, which a mapping to `messages` stands for.
+    assert set(get_args(RecordField)) == (parts | set(COMMON)) - {"conversations"}
+
+
+@pytest.mark.parametrize(
+    ("row", "names", "message"),
+    [
+        ({"prompt": "Q", "chosen": "A", "rejected": "B"}, {}, r"'chosen'.*\{chosen: chosen\}.*--field chosen=chosen"),
+        ({"chosen": CHAT, "rejected": CHAT}, {}, r"'chosen'.*\{chosen: chosen\}"),
+        ({"messages": CHAT, "rejected": CHAT}, {}, r"'rejected'.*\{chosen: chosen\}.*'leave'"),
+        ({"messages": CHAT, "rejected_response": "B"}, {}, "'rejected_response', the worse answer.*'leave'"),
+        ({"chosen": "A", "rejected": "B"}, CHOSEN, "'prompt' is missing: give the question that 'chosen' answers"),
+        ({"prompt": "P", "chosen": CHAT}, CHOSEN, "'chosen' is a conversation that does not begin with 'prompt'"),
+        ({"prompt": "Q", "chosen": 3}, CHOSEN, "'chosen' is a int"),
+        ({"prompt": "Q", "completion": ["A"]}, {}, "'completion' is no list of objects"),
+        ({"prompt": [turn("user", "Q")], "completion": [turn("user", "A")]}, {},
+         "'prompt' and 'completion' has the roles user, user"),
+        ({"messages": CHAT, "conversations": CHAT}, {}, "'messages' and 'conversations': say in"),
+        ({"instruction": "Q", "output": "A", "history": "Q0"}, {}, "'history' is no list of pairs"),
+        ({"instruction": "Q", "output": "A", "history": [["Q0"]]}, {}, "'history' is no list of pairs"),
+        ({"instruction": "Q", "output": "A", "system": ["S"]}, {}, "'system' is a list: make it a text"),
+        ({"instruction": "Q", "output": "A", "system": "S", "system_prompt": "T"}, {},
+         "more than one system prompt, in 'system' and 'system_prompt'.*leave"),
+        ({"messages": [turn("system", "T"), *CHAT], "system": "S"}, {}, "in 'system' and a turn 'system'.*leave"),
+        ({"messages": CHAT, "before": [["Q", "A"]]}, {"history": "before"},
+         "names 'before' for history, which is not read with 'messages'"),
+        ({"instruction": "Q", "output": "A", "other": CHAT}, {"instruction": "instruction", "input": "other"},
+         "'other' is a list"),
+    ],
+)  # fmt: skip
+def test_what_a_layout_does_not_read_is_said(row: dict[str, Any], names: dict[str, str], message: str) -> None:
+    with pytest.raises(GradsError, match=f"here: .*{message}"):
+        to_record(row, "here", names)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [turn("system", "S"), *CHAT], "system": "S"},
+        {"messages": CHAT, "system": "S", "system_prompt": "S"},
+        {"messages": CHAT, "system": None, "system_prompt": "S"},
+        {"messages": CHAT, "system_message": "S"},
+        {"messages": [turn("system", ""), *CHAT], "system": "S"},
+        {"messages": CHAT, "system": "T", "told": "S"},
+    ],
+)
+def test_one_system_prompt_is_read_wherever_it_stands(row: dict[str, Any]) -> None:
+    record = to_record(row, "here", {"system": "told"} if "told" in row else {})
+    assert record.turns[0] == Turn("system", "S")
+    assert len(record.turns) == 3
+
+
+def test_the_config_may_leave_a_system_prompt_or_a_layout() -> None:
+    row = {"messages": [turn("system", "S"), *CHAT], "system": "T", "instruction": "x", "output": "y"}
+    assert to_record(row, "here", leave=["system", "output"]) == to_record({"messages": CHAT}, "here")
+
+
+@pytest.mark.parametrize(
+    ("value", "own_id"),
+    [("a-7", "a-7"), (7, "7"), (0, "0"), (7.0, "7"), ("", ""), (None, ""), (float("nan"), ""), ([1], ""), (True, "")],
+)
+def test_an_owners_id_is_kept(value: Any, own_id: str) -> None:
+    row = {"instruction": "Q", "output": "A", "id": value}
+    record = to_record(row, "here")
+    assert (record.id, record.own_id) == (make_record("Q", "", "A").id, own_id)
+    named = {"instruction": "Q", "output": "A", "key": "k", "id": value}
+    assert to_record(named, "here", {"id": "key"}).own_id == "k"
+
+
+@pytest.mark.parametrize("value", [1.5, True, ["a"], {"$oid": "x"}])
+def test_an_owners_id_that_the_config_names_is_a_text_or_a_whole_number(value: Any) -> None:
+    with pytest.raises(GradsError, match=r"here: 'key' is a .*: make it a text or a whole number"):
+        to_record({"instruction": "Q", "output": "A", "key": value}, "here", {"id": "key"})
+
+
+def test_of_repetitions_the_first_id_is_kept(tmp_path: Path) -> None:
+    rows = [{"instruction": "Q", "output": "A", "id": name} for name in ("first", "second")]
+    records, counts = read_records(write_lines(tmp_path / "data.jsonl", *rows))
+    assert [record.own_id for record in records] == ["first"]
+    assert counts == {"read": 2, "empty": 0, "duplicate": 1}
 
 
 def test_columns_go_where_the_mapping_says() -> None:
@@ -167,13 +330,21 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=8,
 )
-ROLE = st.sampled_from(["system", "user", "assistant", "tool"]) | JSON
+ROLE = st.sampled_from(["system", "developer", "user", "assistant", "tool", "human", "gpt"]) | JSON
 MESSAGE = st.fixed_dictionaries(
     {},
-    optional={"role": ROLE, "content": st.text(max_size=5) | JSON, "weight": st.integers(0, 2) | JSON, "train": JSON},
+    optional={
+        "role": ROLE,
+        "content": st.text(max_size=5) | JSON,
+        "from": ROLE,
+        "value": st.text(max_size=5) | JSON,
+        "weight": st.integers(0, 2) | JSON,
+        "train": JSON,
+        "tool_calls": JSON,
+    },
 )
 VALUE = st.text(max_size=5) | JSON | st.lists(MESSAGE, max_size=4)
-KEYS = ("instruction", "input", "output", "prompt", "completion", "messages", "source", "group", "id")
+KEYS = (*get_args(RecordField), "tools", "label", "context")
 ROW = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, VALUE))
 
 
@@ -186,13 +357,17 @@ def sentence(read: Callable[[], object]) -> str:
     return ""
 
 
-@given(ROW | JSON, st.sampled_from(["last", "all"]))
-def test_any_json_line_is_a_record_or_a_sentence(value: Any, loss_turns: Any) -> None:
+@given(
+    ROW | JSON,
+    st.sampled_from(["last", "all"]),
+    st.dictionaries(st.sampled_from(KEYS), st.sampled_from(KEYS), max_size=2),
+)
+def test_any_json_line_is_a_record_or_a_sentence(value: Any, loss_turns: Any, names: dict[str, str]) -> None:
     found: list[Record] = []
 
     def read() -> None:
         for place, row in parse_rows(io.BytesIO(json.dumps(value).encode()), "a.jsonl", "a.jsonl"):
-            found.append(to_record(row, place, {}, loss_turns))
+            found.append(to_record(row, place, names, loss_turns))
 
     said = sentence(read)
     assert bool(said) != bool(found)

@@ -76,6 +76,22 @@ def test_a_repeated_row_connects_two_groups(tmp_path: Path) -> None:
         assert (counts["source"]["duplicate"], counts["splits"]["duplicate"]) == (0, 1)
 
 
+def test_a_domain_leaves_what_it_names_in_every_file_of_its_folder(tmp_path: Path) -> None:
+    call = {"role": "assistant", "content": "A", "tool_calls": [{"id": 1}]}
+    for number in range(3):
+        rows = [{"messages": [{"role": "user", "content": f"Q{number}{i}"}, call], "id": i} for i in range(2)]
+        path = tmp_path / "own" / f"part-{number}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(map(json.dumps, rows)))
+    source = FileSource(kind="file", path=str(tmp_path / "own"))
+    with pytest.raises(GradsError, match=r"part-0\.jsonl:1: turn 2 .*'tool_calls'.*'leave'"):
+        domain_records(Domain(title="Own", source=source), {}, tmp_path)
+    records, counts = domain_records(Domain(title="Own", source=source, leave=["tool_calls"]), {}, tmp_path)
+    assert [record.instruction for record in records] == ["Q00", "Q01", "Q10", "Q11", "Q20", "Q21"]
+    assert [record.own_id for record in records] == ["0", "1"] * 3
+    assert counts == {"read": 6, "empty": 0, "duplicate": 0}
+
+
 def test_a_member_of_an_archive_is_a_domain(tmp_path: Path) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([["q", "a"], *([f"Q{i}", f"A{i}"] for i in range(8)), ["Q0", "A0"], ["", "A"]])

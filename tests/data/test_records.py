@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grads.data.records import COLUMNS, Record, Turn, load_records, make_record, write_records
+from grads.data.records import COLUMNS, Record, Turn, load_records, make_record, own_ids, write_records
 from grads.runtime.errors import GradsError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -29,11 +29,11 @@ def test_an_id_counts_earlier_turns_and_not_their_loss() -> None:
     assert record.id not in {make_record("Q", "", "A", turns=other).id for other in others}
 
 
-TURN = st.builds(Turn, st.sampled_from(["system", "user", "assistant"]), TEXT, st.booleans())
+TURN = st.builds(Turn, st.sampled_from(["system", "developer", "user", "assistant"]), TEXT, st.booleans())
 METADATA = st.dictionaries(TEXT, st.none() | TEXT | st.floats(allow_nan=False, allow_infinity=False))
 
 
-FIELDS = (TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), METADATA, st.lists(TEXT, max_size=3))
+FIELDS = (TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(TURN, max_size=3), METADATA, st.lists(TEXT, max_size=3), TEXT)
 
 
 @given(st.lists(st.builds(make_record, *FIELDS), max_size=5))
@@ -41,13 +41,22 @@ def test_parquet_returns_the_same_records(tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("records") / "train.parquet"
     write_records(path, records)
     assert load_records(path) == records
+    assert [record.own_id for record in load_records(path)] == [record.own_id for record in records]
+
+
+def test_an_owners_id_is_no_content(tmp_path: Path) -> None:
+    record = make_record("Q", "I", "A", own_id="7")
+    assert record == make_record("Q", "I", "A")
+    write_records(tmp_path / "train.parquet", [record, make_record("R", "", "A")])
+    assert own_ids(tmp_path / "train.parquet") == {record.id: "7"}
 
 
 def test_parquet_of_others_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    assert COLUMNS == ("id", "instruction", "input", "output", "source", "group", "metadata", "turns", "references")
+    content = ("id", "instruction", "input", "output", "source", "group", "metadata", "turns", "references")
+    assert (*content, "own_id") == COLUMNS
     with pytest.raises(GradsError, match="is not there"):
         load_records(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")

@@ -1,8 +1,11 @@
 """Rows of files in the four formats, and what is wrong with broken ones."""
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,9 +45,28 @@ def parquet(rows: list[dict[str, str]]) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("suffix", "write"), [(".jsonl", json_lines), (".json", json_array), (".csv", csv_file), (".parquet", parquet)]
-)
+def arrow(rows: list[dict[str, str]], indexed: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    columns = {name: pa.array([row[name] for row in rows], pa.string()) for name in ("question", "answer")}
+    table = pa.table(columns)
+    with (pa.ipc.new_file if indexed else pa.ipc.new_stream)(buffer, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return buffer.getvalue()
+
+
+def zstandard(content: bytes) -> bytes:
+    buffer = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(buffer, "zstd") as packed:
+        packed.write(content)
+    return buffer.getvalue().to_pybytes()
+
+
+WRITERS = [(".jsonl", json_lines), (".json", json_array), (".csv", csv_file), (".parquet", parquet), (".arrow", arrow)]
+PACKERS = [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zst", zstandard)]
+FEW = [{"question": "Q é", "answer": "A"}, {"question": "R", "answer": "two\nlines"}, {"question": "S", "answer": ""}]
+
+
+@pytest.mark.parametrize(("suffix", "write"), WRITERS)
 @given(rows=st.lists(st.fixed_dictionaries({"question": TEXT, "answer": TEXT}), max_size=4))
 def test_every_format_gives_back_the_same_rows(
     suffix: str, write: Callable[[list[dict[str, str]]], bytes], rows: list[dict[str, str]]
@@ -52,6 +74,61 @@ def test_every_format_gives_back_the_same_rows(
     found = list(parse_rows(io.BytesIO(write(rows)), f"data{suffix}", "data"))
     assert [row for _, row in found] == rows
     assert len({place for place, _ in found}) == len(rows)
+
+
+@pytest.mark.parametrize(("suffix", "write"), WRITERS)
+@pytest.mark.parametrize(("packed", "pack"), PACKERS)
+def test_a_packed_file_gives_the_rows_of_the_plain_one(
+    tmp_path: Path,
+    suffix: str,
+    write: Callable[[list[dict[str, str]]], bytes],
+    packed: str,
+    pack: Callable[[bytes], bytes],
+) -> None:
+    whole, name = pack(write(FEW)), f"data{suffix}{packed}"
+    (tmp_path / name).write_bytes(whole)
+    assert [row for _, row in read_rows(tmp_path / name)] == FEW
+    # As a member of an archive, whose handle is read from its beginning to its end.
+    assert [row for _, row in parse_rows(io.BytesIO(whole), name, "data")] == FEW
+    for broken in (whole[: len(whole) // 2], b"none such"):
+        (tmp_path / name).write_bytes(broken)
+        with pytest.raises(GradsError, match=rf"data\{suffix}\{packed}.*: (cannot be unpacked|not readable)"):
+            list(read_rows(tmp_path / name))
+
+
+def test_lines_of_several_packed_pieces_are_all_read(tmp_path: Path) -> None:
+    for packed, pack in PACKERS:
+        (tmp_path / f"a.jsonl{packed}").write_bytes(pack(json_lines(FEW[:1])) + pack(json_lines(FEW[1:])))
+        assert [row for _, row in read_rows(tmp_path / f"a.jsonl{packed}")] == FEW
+
+
+def test_an_arrow_file_is_read_in_both_its_forms(tmp_path: Path) -> None:
+    for indexed in (False, True):
+        (tmp_path / "a.arrow").write_bytes(arrow(FEW, indexed))
+        found = list(read_rows(tmp_path / "a.arrow"))
+        assert [row for _, row in found] == FEW
+        assert found[2][0] == f"{tmp_path / 'a.arrow'}, row 3"
+
+
+@pytest.mark.parametrize(("suffix", "write"), WRITERS[:3])
+def test_a_byte_order_mark_is_no_content(
+    tmp_path: Path, suffix: str, write: Callable[[list[dict[str, str]]], bytes]
+) -> None:
+    mark = "\ufeff".encode()
+    for name, content in ((f"a{suffix}", mark + write(FEW)), (f"b{suffix}.gz", gzip.compress(mark + write(FEW)))):
+        (tmp_path / name).write_bytes(content)
+        assert [row for _, row in read_rows(tmp_path / name)] == FEW
+    (tmp_path / "c.jsonl").write_bytes(mark + b"\n" + json_lines(FEW))
+    assert [place.rpartition(":")[2] for place, _ in read_rows(tmp_path / "c.jsonl")] == ["2", "3", "4"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_other_encodings_are_refused_by_what_they_are_not(tmp_path: Path, suffix: str, encoding: str) -> None:
+    text = '[{"a": "é"}]' if suffix == ".json" else '{"a": "é"}\n'
+    (tmp_path / f"a{suffix}").write_bytes(text.encode(encoding))
+    with pytest.raises(GradsError, match=rf"a\{suffix}.*: this is not UTF-8.*: convert the file to UTF-8"):
+        list(read_rows(tmp_path / f"a{suffix}"))
 
 
 @pytest.mark.parametrize(

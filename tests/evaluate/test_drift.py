@@ -1,8 +1,10 @@
+import copy
 import math
 
 import pytest
 import torch
 from peft import PeftModel
+from tokenizers.processors import TemplateProcessing
 from torch import nn
 from transformers import PretrainedConfig
 
@@ -96,6 +98,16 @@ def test_texts_are_cut_and_short_ones_refused(tokenizer):
     assert {len(ids) for ids in text_ids(tokenizer, TEXTS, 5)} == {5}
     with pytest.raises(GradsError, match="general text 2 has"):
         text_ids(tokenizer, ["long enough", "x"], 8)
+
+
+def test_texts_begin_with_the_beginning_token_and_have_no_end(tokenizer):
+    adding = copy.deepcopy(tokenizer)
+    names = ["<|im_start|>", "<|im_end|>"]
+    ids = adding.convert_tokens_to_ids(names)
+    adding.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{names[0]} $A {names[1]}", special_tokens=list(zip(names, ids, strict=True))
+    )
+    assert text_ids(adding, ["some text"], 40) == [[ids[0], *tokenizer("some text")["input_ids"]]]
 
 
 def test_a_model_that_is_sure_of_what_the_untuned_one_excludes_is_far_from_it():

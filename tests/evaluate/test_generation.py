@@ -68,6 +68,19 @@ def test_the_tokenizers_own_end_ends_an_answer_too(model, tokenizer, records, co
     assert [row["new_tokens"] for row in rows] == [len(e) - (e[-1] in {often, turn}) for e in expected]
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_stop_tokens_that_come_with_a_model_end_answers(model, tokenizer, records, counter, often, listed):
+    """As GLM's does: its template has no end of turn, and its generation config stops at the next user's turn."""
+    formatter = Formatter(tokenizer, Format())
+    model.generation_config.eos_token_id = [formatter.end_id, often] if listed else often
+    stops = {often, formatter.end_id}
+    rows = generate(model, formatter, records, 12, 10_000, counter)
+    expected = [greedy(model, formatter.prompt_ids(r), 12, *stops) for r in records]
+    assert often in {answer[-1] for answer in expected}
+    assert [row["new_tokens"] for row in rows] == [len(e) - (e[-1] in stops) for e in expected]
+    assert [row["capped"] for row in rows] == [answer[-1] not in stops for answer in expected]
+
+
 def test_rows_carry_the_record_and_its_templated_prompt(model, formatter, records, counter):
     rows = generate(model, formatter, records, 2, 1000, counter)
     assert [row["id"] for row in rows] == [r.id for r in records]
@@ -124,7 +137,7 @@ def test_a_model_that_names_no_positions_is_not_refused():
 )
 def test_an_answer_ends_at_its_first_end(formatter, records, answer, kept, capped):
     ids = [formatter.end_id if token == "end" else token for token in answer]
-    row = generation._row(formatter, records[0], ids)
+    row = generation._row(formatter, records[0], ids, [formatter.end_id])
     assert row["prediction"] == formatter.tokenizer.decode(kept).strip()
     assert (row["new_tokens"], row["capped"]) == (len(kept), capped)
 

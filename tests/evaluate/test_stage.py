@@ -1,16 +1,20 @@
+import dataclasses
 import json
+import shutil
 
 import pytest
 
 from grads.data.records import write_records
 from grads.evaluate import stage
+from grads.evaluate.benchmark_model import BenchmarkModel
 from grads.evaluate.general import TaskSpec
 from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
-from grads.models.load import load_model
+from grads.models.load import load_model, load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, read_jsonl
 from grads.study.config import Evaluation, Format, Generation
 from grads.study.paths import documents_path
+from tests.data.template_families import FAMILIES
 
 
 @pytest.fixture
@@ -140,3 +144,32 @@ def test_progress_names_cells_and_parts(tiny_model_folder, cell, settings, capfd
     said = capfd.readouterr().err
     for part in ("cell 1 of 1", "answers: 6/6", "response likelihood: 6/6", "piqa: 72/72", "general text: 4/4"):
         assert part in said
+
+
+def test_a_hybrid_model_is_asked_without_thinking(tiny_model_folder, cell, settings, task_file, tmp_path, monkeypatch):
+    """A Qwen 3-shaped model: its untuned answers and its chat benchmarks begin behind an empty thinking block."""
+    qwen = next(family for family in FAMILIES if family.name == "Qwen 3")
+    folder = tmp_path / "hybrid"
+    shutil.copytree(tiny_model_folder, folder)
+    tokenizer = load_tokenizer(folder)
+    tokenizer.chat_template = qwen.template
+    tokenizer.save_pretrained(folder)
+    form = Format(template_arguments={"enable_thinking": False})
+    tasks = {"piqa": TaskSpec(task_file("piqa"), "chat", "acc")}
+    contexts = []
+    scored = BenchmarkModel.loglikelihood
+
+    def loglikelihood(self, requests, **options):
+        contexts.extend(request.args[0] for request in requests)
+        return scored(self, requests, **options)
+
+    monkeypatch.setattr(BenchmarkModel, "loglikelihood", loglikelihood)
+    untuned = cell("untuned", None)
+    evaluate_cells(folder, [untuned], dataclasses.replace(settings, form=form, tasks=tasks))
+    rows, _ = outputs(untuned)
+    messages = [{"role": "user", "content": "Define"}]
+    asked = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    assert rows[0]["prompt"] == asked
+    thinking = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+    assert len(contexts) == 72
+    assert all(prompt.endswith(thinking) for prompt in [*(row["prompt"] for row in rows), *contexts])

@@ -1,5 +1,6 @@
 """The probe's stages on a tiny prepared model, from Parquet records to stores."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,34 @@ def test_tokens_are_the_eligible_records(task: Callable[..., Task]) -> None:
     # Byte-level tokens: the answer's characters and the end-of-turn token.
     assert store.signals["response_tokens"].tolist() == [len(record.output) + 1 for record in RECORDS]
     assert store.features == {}
+
+
+def test_held_out_records_that_do_not_fit_are_counted(
+    task: Callable[..., Task], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long_prompt = make_record("Q" * 300, "", "A")
+    long_answer = make_record("Q", "", "A" * 300)
+    fitting = make_record("Q", "", "A")
+    for split, records in {"validation": [fitting, long_answer], "test": [fitting, long_answer, long_prompt]}.items():
+        write_records(tmp_path / f"{split}.parquet", records)
+    held_out = {split: tmp_path / f"{split}.parquet" for split in ("validation", "test")}
+    one = task("tokens", held_out=held_out)
+    probe_tokens(one)
+    assert read_store(one.out).meta["lengths"] == {
+        "train": {"records": 4, "too_long": 1, "truncated": 0},
+        "validation": {"records": 2, "too_long": 1, "truncated": 0},
+        # A long answer is no hindrance to a question.
+        "test": {"records": 3, "too_long": 1, "truncated": 1},
+    }
+    said = capsys.readouterr().err
+    for part in ("200 tokens", "1 of 4 training", "1 of 2 validation", "1 of 3 test"):
+        assert part in said
+    write_records(held_out["test"], [long_prompt])
+    with pytest.raises(GradsError, match=r"test\.parquet: none of 1 test prompts fits into training\.max_length = 200"):
+        probe_tokens(one)
+    write_records(held_out["test"], [fitting])
+    with pytest.raises(GradsError, match=r"test\.parquet: the longest test prompt .* room for 1024: lower max_new_t"):
+        probe_tokens(dataclasses.replace(one, answer_tokens=1020))
 
 
 def test_truncated_records_are_marked(task: Callable[..., Task]) -> None:

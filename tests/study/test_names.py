@@ -71,6 +71,16 @@ def test_a_file_that_is_not_there_is_refused(change, sentence):
         check_files(parse_study(changed(*change)))
 
 
+def test_a_folder_of_shards_is_a_source_of_data(tmp_path):
+    study = parse_study(changed("domains", "sums", "source", "path", str(tmp_path)))
+    for number in range(2):
+        (tmp_path / f"train-0000{number}-of-00002.jsonl").write_text("{}")
+    check_files(study)
+    (tmp_path / "train-00000-of-00002.jsonl").unlink()
+    with pytest.raises(GradsError, match=r"'domains\.sums\.source\.path': .* lacks 1 of its 2 files"):
+        check_files(study)
+
+
 def test_the_files_of_the_shipped_study_are_there():
     check_files(parse_study(SMOKE))
 

@@ -95,7 +95,7 @@ def test_full_precision_in_the_tidy_columns(study, frame):
 def test_notes_say_items_seeds_cap_and_signatures(study, frame):
     notes = " ".join(domain_table(study, Estimates(frame)).notes)
     for part in (
-        "Test items per domain: 6.",
+        "Test items: Law 6; Tax 6.",
         "items only",
         "(1 seed)",
         "answers stopped at 64 tokens",
@@ -105,6 +105,20 @@ def test_notes_say_items_seeds_cap_and_signatures(study, frame):
         assert part in notes
     assert re.search(r"Methods: .*random.*: control", notes)
     assert "†" not in notes
+
+
+def test_models_that_were_tested_on_other_records_are_named(study, frame):
+    other = frame.assign(model="other")
+    both = pd.concat([frame, other], ignore_index=True)
+    models = study.models | {"other": study.models["tiny"].model_copy(update={"title": "Other"})}
+    study = study.model_copy(update={"models": models})
+    alike = " ".join(domain_table(study, Estimates(both)).notes)
+    assert "not tested on the same records" not in alike
+    both.loc[(both["model"] == "other") & (both["domain"] == "law"), "n"] = 4
+    notes = " ".join(domain_table(study, Estimates(both)).notes)
+    assert "not tested on the same records" in notes
+    assert "(Law: Tiny_1 6, Other 4)" in notes
+    assert "Test items: Law 4 to 6; Tax 6." in notes
 
 
 def test_a_selection_that_fell_short_is_marked(study, make_cells):

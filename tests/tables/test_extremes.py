@@ -66,3 +66,16 @@ def test_texts_are_one_line_cut_and_mean_nothing_in_the_pages(study, choose):
     assert cut("  two\n\nlines ") == "two lines"
     assert cut("x" * LETTERS) == "x" * LETTERS
     assert len(cut("x" * (LETTERS + 1))) == LETTERS
+
+
+def test_a_record_is_shown_with_what_the_data_call_it(study, choose):
+    files = choose(study, {("grads_density", "0.5", 0): ("abc", SCORES)})
+    records = pd.read_parquet(files[0].records)
+    records["own_id"] = ["mine-7", *[""] * (len(records) - 1)]
+    records.to_parquet(files[0].records)
+    [pool] = pools(study, files)
+    table = extreme_table(study, pd.DataFrame(extreme_facts(study, pool)))
+    assert [row[0].text for row in table.blocks[0].rows[:2]] == ["a (mine-7)", "b"]
+    columns = table.tidy.columns.tolist()
+    assert columns[columns.index("id") + 1] == "own_id"
+    assert table.tidy["own_id"].dropna().tolist() == ["mine-7"]

@@ -1,3 +1,5 @@
+import json
+import shutil
 from types import SimpleNamespace
 
 import pandas as pd
@@ -156,3 +158,13 @@ def test_the_summary_counts_visits_and_not_records():
 def test_several_gpus_are_refused():
     with pytest.raises(GradsError, match="sees 2 GPUs and trains on one: set CUDA_VISIBLE_DEVICES"):
         stage._trainer(None, None, 0, SimpleNamespace(n_gpu=2), "float32", [])
+
+
+def test_records_beyond_the_models_context_are_refused(tiny_model_folder, records, tmp_path):
+    folder = tmp_path / "short"
+    shutil.copytree(tiny_model_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 48}))
+    with pytest.raises(GradsError, match=r"tokens and the model's context 48: set training\.max_length"):
+        train(folder, cell(tmp_path, records))
+    assert not (tmp_path / "a").exists()

@@ -45,7 +45,7 @@ def contents_of(*sources, files=()):
     try:
         own = contents([*own_paths(*sources), *files], FINGERPRINTS)
     except GradsError as error:
-        raise WorkflowError(str(error))
+        refuse(error)
     return own | archive_contents(archive_map(*sources), STUDY.archives)
 
 
@@ -97,7 +97,8 @@ def selection_input(wildcards):
         stores["scorer"] = PATHS.store(scorer, cell.domain, "tokens")
     texts = {f"texts_{split}": PATHS.records(cell.domain, split) for split in sorted(needs.texts)}
     others = references(STUDY, cell.arm, cell.ratio)
-    return stores | texts | {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    selections = {f"arm_{other}": PATHS.selection(replace(cell, arm=other)) for other in others}
+    return stores | texts | selections | {"records": PATHS.records(cell.domain, "train")}
 
 
 def hub_source(path):

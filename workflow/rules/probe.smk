@@ -10,6 +10,8 @@ rule probe_tokens:
     input:
         model=PATHS.model("{model}"),
         records=PATHS.records("{domain}", "train"),
+        validation=PATHS.records("{domain}", "validation"),
+        test=PATHS.records("{domain}", "test"),
     output:
         directory(PATHS.store("{model}", "{domain}", "tokens")),
     log:
@@ -21,6 +23,7 @@ rule probe_tokens:
         runtime=60,
     params:
         point="tokens",
+        label=lambda wildcards: f"{wildcards.model}/{wildcards.domain}",
         format=model_format,
         limits=RECORD_LIMITS,
         code=version_of("probe", "grads.probe.stage"),

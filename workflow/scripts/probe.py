@@ -8,6 +8,7 @@ with job(snakemake):
         take_device_slot()
     from grads.probe import encoder, stage
     from grads.study.config import Format, Probe, Training
+    from grads.study.load import parse_study
 
     given, parameters = snakemake.input, dict(snakemake.params.items())
     records, out, label = Path(given.records), Path(snakemake.output[0]), parameters.get("label", "")
@@ -21,5 +22,9 @@ with job(snakemake):
         how = {"form": Format(**parameters["format"]), "training": Training(**parameters["limits"]), "probe": probe}
         shard = (int(snakemake.wildcards.get("shard", 0)), parameters.get("shards", 1))
         scratch = Path(parameters.get("scratch", ""))
+        # The lengths of held-out records are looked at with the tokens; how long answers may be shapes no signals.
+        files["held_out"] = {split: Path(given[split]) for split in ("validation", "test") if given.get(split)}
+        if files["held_out"]:
+            how["answer_tokens"] = parse_study(snakemake.config).generation.max_new_tokens
         task = stage.Task(Path(given.model), records, out=out, scratch=scratch, shard=shard, **how, **kept, **files)
         (stage.probe_tokens if task.point == "tokens" else stage.probe_model)(task)

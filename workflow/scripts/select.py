@@ -10,7 +10,7 @@ with job(snakemake):
     given.pop("files")  # The method reads them by name.
     references = {arm: Path(given.pop(name)) for name, arm in parameters.references.items()}
     texts = {split: Path(given.pop(name)) for name, split in parameters.texts.items()}
-    scorer = given.pop("scorer", None)
+    scorer, records = given.pop("scorer", None), Path(given.pop("records"))
     select_records(
         parameters.method,
         parameters.parameters,
@@ -21,4 +21,5 @@ with job(snakemake):
         Path(snakemake.output.selection),
         texts,
         scorer and read_store(scorer),
+        records,
     )
