@@ -1,6 +1,6 @@
 """What a method needs, made once in a work folder: a part that is there already is not made again."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from grads.runtime.manifest import verified
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import FileSource, Format, HubSource, LossTurns, Probe, Training
-from grads.study.contents import contents, own_files
+from grads.study.contents import contents, model_files, own_files
 from grads.study.data_files import format_of
 from grads.study.measures import ADAM_FEATURES, FEATURES
 from grads.study.paths import store_point
@@ -117,7 +117,7 @@ class Workbench:
     def _model_key(self) -> dict[str, Any]:
         # A branch and the commit that it was at are one model.
         hub = isinstance(self.source, HubSource)
-        source = [self.origin["id"], self.origin["commit"]] if hub else self._known_by(self.origin["path"])
+        source = [self.origin["id"], self.origin["commit"]] if hub else self._known_by(model_files(self.origin["path"]))
         return {"source": source, "code": code_version("grads.models.prepare")}
 
     @cached_property
@@ -125,8 +125,8 @@ class Workbench:
         """Return the file of records; `counts.json` beside it says what was left out."""
         code = code_version("grads.data.layouts", "grads.data.records")
         # Files of a folder are known by name, too: their order is that of their names.
-        found = contents(own_files(self.data), self.parts.fingerprints)
-        data = self._known_by(self.data) if self.data.is_dir() else list(found.values())
+        named = self._known_by(own_files(self.data))
+        data = named if self.data.is_dir() else [sha256 for _, sha256 in named]
         # Equal bytes are not equal rows: the suffix says how they are read.
         key: dict[str, Any] = {"data": data, "format": format_of(self.data.name), "code": code}
         key |= {"fields": dict(self.settings.fields), "loss_turns": self.settings.loss_turns}
@@ -310,9 +310,9 @@ class Workbench:
 
         return self.parts.part(f"selection-{name}", key, make) / "selection.parquet"
 
-    def _known_by(self, path: Path | str) -> list[list[str]]:
-        """Return the names and the SHA-256 of the files of a model or of data, wherever they lie."""
-        found = contents(own_files(path), self.parts.fingerprints)
+    def _known_by(self, files: Iterable[Path]) -> list[list[str]]:
+        """Return the names and the SHA-256 of files, wherever they lie."""
+        found = contents(files, self.parts.fingerprints)
         return [[Path(path).name, sha256] for path, sha256 in found.items()]
 
     def _key(self, *modules: str) -> dict[str, Any]:

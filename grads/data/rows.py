@@ -93,6 +93,8 @@ def _gzip(handle: IO[bytes]) -> IO[bytes]:
 
 
 def _zstandard(handle: IO[bytes]) -> IO[bytes]:
+    import pyarrow as pa
+
     return io.BufferedReader(pa.CompressedInputStream(handle, "zstd"))
 
 

@@ -69,7 +69,8 @@ def write_manifests(
         mine = [path for path in artefacts if path.parent == folder]
         files = {name: entry for path in mine for name, entry in recorded[path].items()}
         # Through JSON, which turns some of what settings may hold, such as tuples, into something else.
-        content = json.loads(json.dumps(manifest | {"artefacts": [path.name for path in mine], "files": files}))
+        here = {"folder": str(folder), "artefacts": [path.name for path in mine], "files": files}
+        content = json.loads(json.dumps(manifest | here))
         write_json(_manifest_path(mine[0]), content | {"sha256": digest(content)})
         _forget_elsewhere(mine)
         for path in mine:
@@ -224,8 +225,8 @@ class Manifest:
 
     def _made_at(self, name: str) -> str | None:
         """Return where a study's artefact was made, `results/<study>/...`; the study may be called otherwise now."""
-        made = (path for path in self.content["outputs"] if path.startswith("results/") and path.count("/") > 1)
-        return next((path for path in made if path.endswith(f"/{name}")), None)
+        made = f"{self.content['folder']}/{name}"
+        return made if made.startswith("results/") and made.count("/") > 1 else None
 
     def damage(self, name: str, fingerprints: Fingerprints) -> Damage | None:
         """Return what is wrong with an artefact: stamps are compared first, contents where they differ."""

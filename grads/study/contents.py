@@ -21,17 +21,24 @@ def contents(paths: Iterable[Path | str], fingerprints: Fingerprints) -> dict[st
 
 
 def own_files(path: Path | str) -> list[Path]:
-    """Return the files of somebody's own that a path stands for: itself, or of a folder those that a model or data are
-    read from. Nothing else in a model's folder, such as checkpoints of its training, is ever read.
+    """Return the files of somebody's own that a path stands for: itself, or those of a model or of data in a folder.
 
     Raises:
         GradsError: a folder of data lacks a shard, or holds several sets of data or none.
     """
     path = Path(path)
+    if path.is_dir() and not (path / "config.json").is_file() and not any(path.glob("*.safetensors")):
+        return data_files(path)
+    return model_files(path)
+
+
+def model_files(path: Path | str) -> list[Path]:
+    """Return the files that a model is read from: the path itself, or of a folder those of a model. Nothing else in
+    it, such as checkpoints of its training, is ever read.
+    """
+    path = Path(path)
     if not path.is_dir():
         return [path]
-    if not (path / "config.json").is_file() and not any(path.glob("*.safetensors")):
-        return data_files(path)
     return sorted({file for pattern in KEPT for file in path.glob(pattern) if file.is_file()})
 
 

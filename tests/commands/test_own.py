@@ -3,7 +3,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -201,7 +200,7 @@ def test_conversations_are_kept_whole(grads, tiny_model_folder, tmp_path):
 
 def test_a_column_that_json_has_not_is_refused_before_the_work(grads, tiny_model_folder, tmp_path):
     path, out = tmp_path / "train.parquet", tmp_path / "subset.jsonl"
-    pd.DataFrame([{"prompt": "Q", "completion": "A", "image": b"raw"}]).to_parquet(path)
+    pd.DataFrame([{"prompt": "Q", "completion": "A", "raw": b"raw"}]).to_parquet(path)
     options = ("--model", tiny_model_folder, "--data", path, "--out", out, "--ratio", "0.5", "--method", "random")
     result = grads("select", *options, status=2)
     assert "train.parquet, record 1: this row cannot be written as JSON (Object of type bytes" in result.stderr
@@ -318,7 +317,7 @@ def test_what_evaluate_measured_is_kept(grads, tmp_path):
     assert found["bleu"] == {"value": 3.0, "n": 1}
     # The metrics are another command's now; the answers still are what `grads evaluate` made.
     made = json.loads((tmp_path / "pred.manifest.json").read_text())
-    assert [Path(path).name for path in made["outputs"]] == ["pred.jsonl"]
+    assert made["artefacts"] == ["pred.jsonl"]
     assert made["settings"] == {"command": "evaluate"}
 
 
