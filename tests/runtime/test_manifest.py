@@ -152,7 +152,7 @@ def test_the_seconds_are_those_since_the_start(tmp_path, monkeypatch):
     write_manifests([_made(tmp_path)], [], {"a": [1]}, started=1000.0)
     content = read_json(tmp_path / "run" / "a.manifest.json")
     assert content["seconds"] == 12.346
-    made = {"outputs", "artefacts", "files", "inputs", "settings", "sha256"}
+    made = {"outputs", "folder", "artefacts", "files", "inputs", "settings", "sha256"}
     assert made | {"seconds", "finished", "git", "host", "machine", "libraries"} == set(content)
 
 
