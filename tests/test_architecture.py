@@ -84,6 +84,14 @@ def test_planning_loads_nothing_heavy():
     assert run.stdout.strip() == "[]"
 
 
+def test_selecting_from_signals_loads_no_model_library():
+    """Most of a selection's time would be spent on it."""
+    code = "import sys, grads.methods.stage, grads.probe.store\n"
+    code += "print(sorted({'torch', 'transformers', 'peft', 'lm_eval'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_every_module_and_public_function_says_what_it_is():
     for module, path in MODULES.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))

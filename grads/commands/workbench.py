@@ -232,7 +232,10 @@ class Workbench:
 
     def _encoder(self, name: str) -> Path:
         source = FileSource(kind="file", path=self.settings.encoders[name])
-        made_by = {"source": self._known_by(model_files(source.path)), "code": code_version("grads.models.prepare_encoder")}
+        made_by = {
+            "source": self._known_by(model_files(source.path)),
+            "code": code_version("grads.models.prepare_encoder"),
+        }
         encoder = self.parts.part("encoder", made_by, lambda out: prepare_encoder(source, None, out))
         tokens = self.store("tokens")
         key = {"encoder": encoder.name, "tokens": tokens.parent.name, "probe": self._probe}

@@ -8,7 +8,7 @@ from torch import nn
 
 from grads.data.formatting import Example
 from grads.probe.measure import measure
-from grads.probe.passes import Measured
+from grads.probe.measured import Measured
 
 # Errors are relative to the record's own value, but not to one that is this much smaller than the largest record's:
 # of an answer that the model knows by heart hardly anything but rounding is left.

@@ -9,8 +9,9 @@ from torch import nn
 from grads.data.formatting import Example
 from grads.models.causal import check_context, unwrap
 from grads.probe.budget import Budget
+from grads.probe.measured import Measured
 from grads.probe.measures import columns
-from grads.probe.passes import Measured, Pass
+from grads.probe.passes import Pass
 from grads.probe.positions import predicted
 from grads.probe.projection import dense_cost
 from grads.runtime.errors import GradsError

@@ -11,7 +11,7 @@ change the values beyond rounding.
 import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from grads.probe.checks import check_ends, check_model, embedding_scale
 from grads.probe.compiled import compiled_layers
 from grads.probe.head import LOW_PERPLEXITY, Head, groups
 from grads.probe.linear import TappedLinear, tapped
+from grads.probe.measured import Measured
 from grads.probe.measures import columns, needs_gradients, needs_losses
 from grads.probe.positions import following, spots
 from grads.probe.statistics import embedding_moments, head_moments, named
@@ -35,21 +36,6 @@ from grads.probe.taps import Taps
 from grads.runtime.errors import GradsError
 from grads.study.features import Features
 from grads.study.measures import MEANS
-
-
-@dataclass
-class Measured:
-    """What was measured of N records, in their order.
-
-    Attributes:
-        columns: N numbers by column (see `grads.probe.measures.columns`).
-        vectors: N x d float32 by measure.
-        token_losses: N arrays, the negative log-likelihood of each response token; empty if not asked for.
-    """
-
-    columns: dict[str, np.ndarray]
-    vectors: dict[str, np.ndarray] = field(default_factory=dict)
-    token_losses: list[np.ndarray] = field(default_factory=list)
 
 
 class Pass:

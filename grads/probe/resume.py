@@ -8,7 +8,7 @@ from typing import Any
 
 from grads.data.formatting import Example
 from grads.probe.finite import only_finite
-from grads.probe.passes import Measured
+from grads.probe.measured import Measured
 from grads.probe.rows import Rows, example_frame, make_rows
 from grads.probe.store import write_parts
 from grads.runtime.journal import Journal

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from grads.data.formatting import Example
 from grads.data.vectors import split_lengths
-from grads.probe.passes import Measured
+from grads.probe.measured import Measured
 from grads.study.measures import TRAJECTORY_LOSSES
 
 FIRST = {"id": "str", "prompt_tokens": "int64", "response_tokens": "int64", "truncated": "bool"}

@@ -22,7 +22,7 @@ from grads.data.formatting import Example
 from grads.data.frames import read_frame
 from grads.data.vectors import Vectors
 from grads.probe.finite import not_finite, not_finite_error
-from grads.probe.passes import Measured
+from grads.probe.measured import Measured
 from grads.probe.positions import predicted
 from grads.probe.rows import FIRST, NORM, Rows, example_frame, make_rows
 from grads.runtime.errors import GradsError

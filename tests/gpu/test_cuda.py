@@ -19,7 +19,8 @@ from grads.data.formatting import Example
 from grads.models.load import load_model
 from grads.models.memory import free_memory, out_of_memory, watch_memory
 from grads.probe.invariance import relative_errors
-from grads.probe.passes import Measured, Pass
+from grads.probe.measured import Measured
+from grads.probe.passes import Pass
 from grads.probe.store import Store, read_store
 from grads.probe.tolerances import EXACT, ROUGH
 

@@ -10,8 +10,8 @@ from torch import nn
 from grads.data.formatting import Example
 from grads.probe import invariance
 from grads.probe.invariance import batch_errors, relative_errors
+from grads.probe.measured import Measured
 from grads.probe.measures import columns
-from grads.probe.passes import Measured
 from grads.probe.tolerances import ROUGH, SAME, batch_tolerance
 
 SIGNALS = ["gradients", "mean_abs", "adapter", "hidden", "sgd_features"]

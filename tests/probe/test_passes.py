@@ -16,8 +16,9 @@ from grads.data.formatting import Example
 from grads.models.causal import unwrap
 from grads.probe.linear import TappedLinear
 from grads.probe.measure import measure
+from grads.probe.measured import Measured
 from grads.probe.measures import columns
-from grads.probe.passes import Measured, Pass
+from grads.probe.passes import Pass
 from grads.probe.positions import predicted as positions
 from grads.probe.tolerances import EXACT, ROUGH, SAME
 from grads.study.measures import GRADIENTS, MEASURES

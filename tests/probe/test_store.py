@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from grads.data.formatting import Example
-from grads.probe.passes import Measured
+from grads.probe.measured import Measured
 from grads.probe.rows import Rows, make_rows
 from grads.probe.store import example_frame, read_store, write_parts, write_store
 from grads.runtime.errors import GradsError
