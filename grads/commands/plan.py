@@ -258,6 +258,7 @@ def _tokens(study: "Study", model: str, domain: str) -> int:
 
 def _general_tokens(study: "Study") -> int:
     """Return about how many tokens the general part reads: each choice with its question, and the texts."""
+    from grads.data.general import item_texts
     from grads.runtime.files import read_jsonl, reading
     from grads.study.paths import Paths
 
@@ -266,9 +267,9 @@ def _general_tokens(study: "Study") -> int:
         path = Paths(study.study).general(f"{task}.jsonl")
         for row in read_jsonl(path):
             with reading(path):
-                question = len(row["question"]) + len(row.get("passage", ""))
-                choices = row.get("choices", [row.get("answer", "")])
-                tokens += sum(question + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
+                choices = row.get("choices", [""])
+                asked = len("".join(item_texts({key: value for key, value in row.items() if key != "choices"})))
+                tokens += sum(asked + len(choice) for choice in choices) // CHARACTERS_PER_TOKEN
     return tokens
 
 

@@ -1,5 +1,6 @@
 """What measures forgetting: seeded samples of multiple-choice items and of general text passages."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +21,8 @@ def choice_items(source: ChoiceData | FileSource, archives: Mapping[str, Path]) 
     """Return multiple-choice items, as `{question, choices, gold}`, with `passage` where the source has one.
 
     A `lettered` member of an archive has `{question, options: "A. ...\\nB. ...", answer: "B. ..."}` a line; a file of
-    one's own has the items as they are returned. `gold` counts from 0.
+    one's own has the items as they are returned. `gold` counts from 0. Items of a file that have neither `choices` nor
+    `gold` are any objects, which a task file turns into questions and answers.
 
     Returns:
         The items in the order of the source, and the counts of what was `read`, and dropped as `malformed` (options
@@ -47,7 +49,7 @@ def _item(source: ChoiceData | FileSource, row: dict[str, Any], place: str) -> d
     """Return the item of a row, or why it is dropped."""
     item = _lettered_item(row, place) if isinstance(source, ChoiceData) else _own_item(row, place)
     if isinstance(item, dict):
-        check_unicode(place, [item["question"], item.get("passage"), *item["choices"]])
+        check_unicode(place, item_texts(item))
     return item
 
 
@@ -108,6 +110,9 @@ def _lettered_item(row: dict[str, Any], place: str) -> dict | str:
 
 
 def _own_item(row: dict[str, Any], place: str) -> dict | str:
+    """Return a multiple-choice item, or whatever else a row holds: its task file says what is asked of it."""
+    if not {"choices", "gold"} & row.keys():
+        return _free_item(row, place)
     choices: Any = row.get("choices")
     gold: Any = row.get("gold")
     texts = [row.get("question"), row.get("passage", ""), *(choices if isinstance(choices, list) else [None])]
@@ -120,6 +125,28 @@ def _own_item(row: dict[str, Any], place: str) -> dict | str:
         return "ambiguous"
     item = {"question": row["question"], "choices": choices, "gold": gold}
     return item | {"passage": row["passage"]} if row.get("passage") else item
+
+
+def _free_item(row: dict[str, Any], place: str) -> dict:
+    """Return a row as it is, without what is null."""
+    item = {key: value for key, value in row.items() if value is not None}
+    if not item:
+        raise GradsError(f"{place}: the item has no fields: write those that the task file names")
+    try:
+        json.dumps(item, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise GradsError(f"{place}: the item cannot be written as JSON ({error}): leave that field out") from None
+    return item
+
+
+def item_texts(item: Any) -> list[str]:
+    """Return all texts of an item, those in its lists and objects too."""
+    if isinstance(item, str):
+        return [item]
+    if isinstance(item, dict | list):
+        inner = item.values() if isinstance(item, dict) else item
+        return [text for value in inner for text in item_texts(value)]
+    return []
 
 
 def text_passages(source: TextData | TextFile, archives: Mapping[str, Path]) -> tuple[list[dict], dict[str, int]]:

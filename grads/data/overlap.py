@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from grads.data.general import item_texts
 from grads.data.records import Record
 from grads.data.words import HALF, ONE_WORD, WORDS_IN_A_ROW
 from grads.runtime.files import read_jsonl, reading
@@ -76,10 +77,16 @@ def record_item(record: Record) -> Item:
 
 
 def choice_item(number: int, row: Mapping[str, Any]) -> Item:
-    """Return a sampled item: question below its passage, and the right choice or written answer."""
+    """Return a sampled item: question below its passage, and the right choice or written answer.
+
+    Of an item in a format of its own, all texts together are looked into.
+    """
+    if "question" not in row or not {"answer", "choices"} & row.keys():
+        whole = "\n".join(item_texts(row))
+        return Item(f"item {number}", whole, (whole,))
     question = f"{row.get('passage', '')}\n{row['question']}"
     return Item(
-        f"item {number}", question, (question, row["answer"] if "answer" in row else row["choices"][row["gold"]])
+        f"item {number}", question, (question, str(row["answer"]) if "answer" in row else row["choices"][row["gold"]])
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from grads.data.general import check_passages, first_items
 from grads.data.layouts import to_record
-from grads.data.rows import READERS, read_rows
+from grads.data.rows import read_rows
 from grads.runtime.errors import GradsError, check_all
 from grads.study.config import Study
+from grads.study.data_files import format_of
 from grads.study.general import HarnessData, Task
 from grads.study.paths import archive_path
 from grads.study.sources import FileSource
@@ -69,18 +70,19 @@ def _record_sources(study: Study) -> Iterator[tuple[Any, ...]]:
     """Yield the files of records with how they are read."""
     for domain in study.domains.values():
         if isinstance(domain.source, FileSource) and _is_there(domain.source, {}):
-            yield domain.source.path, domain.fields, domain.loss_turns, domain.metadata
+            yield domain.source.path, domain.fields, domain.loss_turns, domain.metadata, domain.leave
     instructions = study.general.instructions
     if instructions and isinstance(instructions.source, FileSource) and _is_there(instructions.source, {}):
-        yield instructions.source.path, instructions.fields, "last", []
+        yield instructions.source.path, instructions.fields, "last", [], instructions.leave
 
 
-def _check_records(path: str, fields: Any, loss_turns: Any, metadata: list[str]) -> None:
+def _check_records(path: str, fields: Any, loss_turns: Any, metadata: list[str], leave: list[str]) -> None:
     for place, row in islice(read_rows(path), ROWS):
-        to_record(row, place, fields, loss_turns, metadata)
+        to_record(row, place, fields, loss_turns, metadata, leave)
 
 
 def _is_there(source: Any, archives: dict[str, Path]) -> bool:
     if hasattr(source, "path"):
-        return Path(source.path).is_file() and Path(source.path).suffix.lower() in READERS
+        path = Path(source.path)
+        return path.is_dir() or (path.is_file() and format_of(path.name) is not None)
     return getattr(source, "archive", None) in archives

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grads.data.general import choice_items, sample_rows, text_passages
+from grads.data.general import choice_items, item_texts, sample_rows, text_passages
+from grads.data.overlap import choice_item
 from grads.runtime.errors import GradsError
 from grads.study.general import ChoiceData, TextData, TextFile
 from grads.study.sources import FileSource
@@ -103,3 +104,28 @@ def test_a_sample_depends_on_content_and_seed_only() -> None:
     assert len({row["text"] for row in drawn}) == 20
     with pytest.raises(GradsError, match=r"general.tasks.piqa: 'sample' asks for 101 of 100"):
         sample_rows(rows, 101, 0, "general.tasks.piqa")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"context": "The cat sat on the", "continuation": "mat"},
+        {"question": "1 + 1?", "answer": "2"},
+        {"problem": {"text": "Say it."}, "answers": ["yes", "no"], "level": 3},
+    ],
+)
+def test_own_items_of_other_kinds_of_tasks_stay_as_they_are(tmp_path: Path, row: dict) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(json.dumps(one) for one in (row | {"empty": None}, row, row | {"number": 2})))
+    items, counts = choice_items(FileSource(kind="file", path=str(path)), {})
+    assert items == [row, row | {"number": 2}]
+    assert (counts["read"], counts["duplicate"]) == (3, 1)
+    texts = [text for text in item_texts(row) if text]
+    assert all(text in "\n".join(choice_item(1, row).texts) for text in texts)
+
+
+def test_an_item_without_fields_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"question": null}')
+    with pytest.raises(GradsError, match=r"own.jsonl:1: the item has no fields"):
+        choice_items(FileSource(kind="file", path=str(path)), {})

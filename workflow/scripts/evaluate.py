@@ -23,6 +23,6 @@ with job(snakemake):
     files = zip(parameters.tasks.items(), given.get("tasks", []), given.get("samples", []), strict=True)
     tasks = {name: TaskSpec(Path(file), sample=Path(sample), **task) for (name, task), file, sample in files}
     form, generation = Format(**parameters.format), Generation(**parameters.generation)
-    evaluation, texts = Evaluation(metrics=[], **parameters.evaluation), Path(given.get("text", ""))
+    evaluation, texts = Evaluation(**parameters.evaluation), Path(given.get("text", ""))
     limits = (parameters.text_tokens, parameters.max_length)
     evaluate_cells(Path(given.model), cells, EvaluationSettings(form, generation, evaluation, tasks, texts, *limits))
