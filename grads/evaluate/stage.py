@@ -1,7 +1,6 @@
 """The evaluation stage: one job for a trained model and the test sets that it answers, each with outputs of its own."""
 
 import itertools
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,15 +17,21 @@ from grads.evaluate.drift import Drift, Untuned, measure_drift, text_ids, untune
 from grads.evaluate.general import LoadedTask, TaskSpec, load_tasks, run_tasks
 from grads.evaluate.generation import generate
 from grads.evaluate.likelihood import response_likelihoods
+from grads.evaluate.parts import Part, Parts
 from grads.models.adapter import trained_adapter
 from grads.models.checkpoint import ADAPTER
+from grads.models.device import chosen_precision
 from grads.models.load import load_model, load_tokenizer
 from grads.runtime.errors import GradsError
-from grads.runtime.files import read_jsonl, reading, write_json, write_jsonl
+from grads.runtime.files import read_jsonl, reading, sha256_file, write_json, write_jsonl
+from grads.runtime.manifest import content_sha256, verified
 from grads.runtime.progress import Progress, say
+from grads.study.code import code_version
 from grads.study.config import Evaluation, Format, Generation
 from grads.study.paths import documents_path
 
+# The part of the general text, which no benchmark is called by (see `grads.study.names`).
+TEXT = "text"
 # What tables read of each item of a general task.
 READ = ("task", "doc_id", "correct", "gold_logprob")
 
@@ -62,6 +67,7 @@ class EvaluationSettings:
         texts: JSON lines `{"text"}` of general text.
         text_tokens: tokens taken from the head of each text.
         max_length: training's limit of prompt and response together, in tokens.
+        finished: folder of parts that were measured before (see `grads.evaluate.parts`); None keeps none.
     """
 
     form: Format
@@ -71,6 +77,7 @@ class EvaluationSettings:
     texts: Path
     text_tokens: int
     max_length: int
+    finished: Path | None = None
 
 
 def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings: EvaluationSettings) -> None:
@@ -102,6 +109,7 @@ class _Evaluator:
         self.folder, self.settings, self.tasks = folder, settings, tasks
         self.tokenizer = load_tokenizer(folder)
         self.formatter = Formatter(self.tokenizer, settings.form)
+        self.parts = Parts(settings.finished)
         self.base = load_model(folder, settings.evaluation.precision)
         self.budget, self.padding = settings.evaluation.token_budget, self.tokenizer.pad_token_id
 
@@ -121,22 +129,50 @@ class _Evaluator:
 
     def evaluate(self, trained: Path | None, cells: Mapping[str, EvaluationCell]) -> None:
         """Evaluate cells of one trained model, by what progress lines say of their place."""
-        started = time.monotonic()
-        if any(cell.general is not None for cell in cells.values()):
+        made_by = self._made_by(trained)
+        asks_for_drift = any(cell.general is not None for cell in cells.values())
+        if asks_for_drift and not self.parts.has(TEXT, self._text_key(made_by)):
             _ = self.untuned  # Made before an adapter is put on the base model.
         with self._tuned(trained) as model:
             for place, cell in cells.items():
                 say(f"{cell.label}: evaluating, {place}")
-                self._write(cell, self._domain(model, cell), self._general(model, cell), started)
-                started = time.monotonic()
+                self._write(cell, self._domain(model, cell, made_by), self._general(model, cell, made_by))
 
-    def _write(self, cell: EvaluationCell, rows: list[dict[str, Any]], general: dict[str, Any], started: float) -> None:
-        if cell.predictions is not None:
-            write_jsonl(cell.predictions, rows)
+    def _write(self, cell: EvaluationCell, answers: Part | None, general: dict[str, Part]) -> None:
+        seconds = sum(part.seconds for part in general.values())
+        if cell.predictions is not None and answers is not None:
+            write_jsonl(cell.predictions, answers.content)
+            seconds += answers.seconds
         if cell.general is not None:
-            summary, documents = _apart(general)
+            tasks = {name: part.content for name, part in general.items() if name != TEXT}
+            summary, documents = _apart({"tasks": tasks, "drift": general[TEXT].content})
             write_jsonl(documents_path(cell.general), documents)
-            write_json(cell.general, summary | {"seconds": time.monotonic() - started})
+            write_json(cell.general, summary | {"seconds": seconds})
+
+    def _made_by(self, trained: Path | None) -> dict[str, Any]:
+        """Return what shapes all parts of a trained model's evaluation, for their keys."""
+        if self.parts.folder is None:
+            return {}
+        evaluation = self.settings.evaluation.model_dump(include={"precision", "token_budget", "task_batch"})
+        return {
+            "model": verified(self.folder),
+            "trained": trained and verified(trained),
+            "form": self.formatter.sha256,
+            "evaluation": evaluation | {"precision": chosen_precision(self.settings.evaluation.precision)},
+            "code": code_version("grads.evaluate.stage"),
+        }
+
+    def _text_key(self, made_by: Mapping[str, Any]) -> dict[str, Any]:
+        if self.parts.folder is None:
+            return {}
+        return {**made_by, "texts": sha256_file(self.settings.texts), "tokens": self.settings.text_tokens}
+
+    def _task_key(self, spec: TaskSpec, made_by: Mapping[str, Any]) -> dict[str, Any]:
+        if self.parts.folder is None:
+            return {}
+        files = [content_sha256(path) for path in (spec.yaml, spec.sample) if path is not None]
+        settings = {key: value for key, value in asdict(spec).items() if key not in ("yaml", "sample")}
+        return {**made_by, "files": files, "settings": settings}
 
     @contextmanager
     def _tuned(self, trained: Path | None) -> Iterator[nn.Module]:
@@ -152,12 +188,21 @@ class _Evaluator:
         else:
             yield load_model(self.folder, self.settings.evaluation.precision, trained)
 
-    def _domain(self, model: nn.Module, cell: EvaluationCell) -> list[dict[str, Any]]:
+    def _domain(self, model: nn.Module, cell: EvaluationCell, made_by: Mapping[str, Any]) -> Part | None:
         if cell.predictions is None:
-            return []
+            return None
         if cell.test is None:
             raise GradsError(f"{cell.label}: predictions are asked for, but no test records are named")
-        records = load_records(cell.test)
+        test = cell.test
+        key: dict[str, Any] = {}
+        if self.parts.folder is not None:
+            generation = self.settings.generation.model_dump()
+            limits = {"generation": generation, "max_length": self.settings.max_length}
+            key = {**made_by, **limits, "records": sha256_file(test)}
+        return self.parts.part(f"answers-{test.parent.name}", key, lambda: self._answers(model, cell, test))
+
+    def _answers(self, model: nn.Module, cell: EvaluationCell, test: Path) -> list[dict[str, Any]]:
+        records = load_records(test)
         kept = self.formatter.tokenize(records, self.settings.max_length, "truncate")
         if kept.over_length:
             say(f"{cell.label}: {kept.over_length} test records left out, whose prompts fill max_length")
@@ -176,14 +221,25 @@ class _Evaluator:
             for row, one in zip(rows, found, strict=True)
         ]
 
-    def _general(self, model: nn.Module, cell: EvaluationCell) -> dict[str, Any]:
+    def _general(self, model: nn.Module, cell: EvaluationCell, made_by: Mapping[str, Any]) -> dict[str, Part]:
+        """Return what each benchmark found, by its name, and the drift on general text, by TEXT."""
         if cell.general is None:
             return {}
         batch_size = self.settings.evaluation.task_batch
-        tasks = run_tasks(model, self.tokenizer, self.tasks, batch_size, cell.label, self.settings.form)
-        progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
-        drift = measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress)
-        return {"tasks": tasks, "drift": _drift_summary(drift)}
+        found = {}
+        for name, task in self.tasks.items():
+            asked = {name: task}
+
+            def ask(asked: Mapping[str, LoadedTask] = asked, name: str = name) -> dict[str, Any]:
+                return run_tasks(model, self.tokenizer, asked, batch_size, cell.label, self.settings.form)[name]
+
+            found[name] = self.parts.part(name, self._task_key(task.spec, made_by), ask)
+
+        def drift() -> dict[str, Any]:
+            progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
+            return _drift_summary(measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress))
+
+        return found | {TEXT: self.parts.part(TEXT, self._text_key(made_by), drift)}
 
 
 def _apart(general: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -44,6 +44,7 @@ rule evaluate:
     params:
         **EVALUATION,
         label=lambda wildcards: f"evaluate {cell_of(wildcards)}",
+        finished=str(PATHS.scratch("evaluate") / f"{CELL}"),
         format=model_format,
     script:
         "../scripts/evaluate.py"
@@ -64,6 +65,7 @@ use rule evaluate as evaluate_cross with:
     params:
         **{**EVALUATION, "tasks": {}},
         label=lambda wildcards: f"evaluate {cell_of(wildcards)} on other domains",
+        finished=str(PATHS.scratch("evaluate") / f"{CELL}"),
         format=model_format,
 
 
@@ -87,6 +89,7 @@ use rule evaluate as evaluate_untuned with:
     params:
         **EVALUATION,
         label=lambda wildcards: f"evaluate {wildcards.model}/untuned",
+        finished=str(PATHS.scratch("evaluate") / "{model}-untuned"),
         format=model_format,
 
 

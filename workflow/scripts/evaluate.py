@@ -24,5 +24,5 @@ with job(snakemake):
     tasks = {name: TaskSpec(Path(file), sample=Path(sample), **task) for (name, task), file, sample in files}
     form, generation = Format(**parameters.format), Generation(**parameters.generation)
     evaluation, texts = Evaluation(**parameters.evaluation), Path(given.get("text", ""))
-    limits = (parameters.text_tokens, parameters.max_length)
+    limits = (parameters.text_tokens, parameters.max_length, Path(parameters.finished))
     evaluate_cells(Path(given.model), cells, EvaluationSettings(form, generation, evaluation, tasks, texts, *limits))
