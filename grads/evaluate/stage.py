@@ -28,7 +28,7 @@ from grads.study.config import Evaluation, Format, Generation
 from grads.study.paths import documents_path
 
 # What tables read of each item of a general task.
-READ = ("task", "doc_id", "correct", "gold_logprob")
+READ = ("task", "doc_id", "group", "correct", "gold_logprob")
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,8 @@ class _Evaluator:
             {key: row[key] for key in first}
             | {"response_nll": one.nll, "response_tokens": one.tokens}
             | {key: value for key, value in row.items() if key not in first}
-            for row, one in zip(rows, found, strict=True)
+            | ({"group": record.connected} if record.connected else {})
+            for row, one, record in zip(rows, found, records, strict=True)
         ]
 
     def _general(self, model: nn.Module, cell: EvaluationCell) -> dict[str, Any]:
