@@ -26,7 +26,7 @@ from grads.tables.entries import (
     with_published,
 )
 from grads.tables.estimates import Estimates, Quantity, Run, runs
-from grads.tables.layout import Block, Entry, Table, number
+from grads.tables.layout import ABSENT, Block, Entry, Table, number
 from grads.tables.measurements import BESIDE
 from grads.tables.measures import MEASURES
 
@@ -166,5 +166,7 @@ def _detectable(compared: _Compared, metric: str) -> str:
 
 
 def _range(counts: pd.Series) -> str:
+    if counts.empty:  # A partial table may have nothing of a domain.
+        return ABSENT
     low, high = int(counts.min()), int(counts.max())
     return str(low) if low == high else f"{low} to {high}"
