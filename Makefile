@@ -13,7 +13,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all docs golden bench bench-attention bench-products bench-probe bench-select lint format clean
+.PHONY: setup demo demo-small test test-all docs golden bench bench-attention bench-products bench-probe bench-select bench-statistics lint format clean
 
 setup: $(VENV)/ready
 
@@ -44,7 +44,7 @@ test-all: test
 golden: setup
 	python -m tests.golden.write --jobs $(CORES)
 
-bench: bench-attention bench-products bench-probe bench-select
+bench: bench-attention bench-products bench-probe bench-select bench-statistics
 
 # ARGS='--medquad FILE --encoder FOLDER' for the rows that need them; benchmarks/README.md has the other options.
 bench-probe: setup
@@ -61,6 +61,10 @@ bench-products: setup
 # ARGS='--only grads kcenter' for some methods alone, ARGS=--quick to see that it runs.
 bench-select: setup
 	python -m benchmarks.select $(ARGS)
+
+# Simulated studies: do intervals and verdicts hold? ARGS='--only normal' for one kind of items.
+bench-statistics: setup
+	python -m benchmarks.statistics $(ARGS)
 
 lint: setup
 	ruff check

@@ -35,7 +35,9 @@ class Record:
     `metadata` is a JSON object of the further fields that methods may read; empty when there are none. `turns` are an
     optional system or developer turn, then pairs of a user's and an assistant's turn; the answer always carries loss,
     earlier ones as their `loss` says. `references` are further right answers, for metrics. `own_id` is what its owner
-    calls the record; empty when there is no such thing. Records are equal whatever their owners call them.
+    calls the record; empty when there is no such thing. `connected` names the records of a study that a split keeps
+    together, which a resampling of the test set draws together too; empty where a record is alone, or before the split.
+    Records are equal whatever their owners call them, and whatever they are connected with.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Record:
     turns: tuple[Turn, ...] = ()
     references: tuple[str, ...] = ()
     own_id: str = field(default="", compare=False)
+    connected: str = field(default="", compare=False)
 
     @property
     def question(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from grads.data.records import Record
 from grads.data.words import WORDS_IN_A_ROW, word_count
@@ -26,14 +26,15 @@ def split(
     `assign_shared`) belongs to one of them. The order of records and domains changes nothing.
 
     Returns:
-        domain -> split -> records in seeded order; and domain -> counts of `given`, `duplicate`, `shared` (left to
-        another domain), `groups`, `largest_group`, `train`, `validation`, `test`, `unused`.
+        domain -> split -> records in seeded order, each of a group of several named by it (`connected`); and domain ->
+        counts of `given`, `duplicate`, `shared` (left to another domain), `groups`, `largest_group`, `train`,
+        `validation`, `test`, `unused`.
 
     Raises:
         GradsError: a domain has too few records for the numbers asked, or so few groups that a split stays empty.
     """
     owned, counts = assign_shared(domains)
-    groups = _ordered_groups(domains, owned, seed)
+    groups = [_named(group) for group in _ordered_groups(domains, owned, seed)]
     in_test, rest_groups = _take(groups, owned, test)
     in_validation, rest_groups = _take(rest_groups, owned, validation)
     parts = {}
@@ -131,6 +132,14 @@ def _ordered_groups(domains: Domains, owned: Domains, seed: int) -> list[list[Me
     connected = ([member for member in dict.fromkeys(group) if member in kept] for group in connected_groups(domains))
     # A group is ordered by its smallest id, so that it keeps its place whatever else the study holds.
     return sorted(filter(None, connected), key=lambda group: digest([seed, "group", min(r.id for _, r in group)]))
+
+
+def _named(group: list[Member]) -> list[Member]:
+    """Return a group of several records with its name, the smallest of their ids, in each."""
+    if len(group) == 1:
+        return group
+    name = min(record.id for _, record in group)
+    return [(domain, replace(record, connected=name)) for domain, record in group]
 
 
 def _take(

@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grads.runtime.errors import GradsError
+from grads.runtime.errors import GradsError, nearest
+from grads.runtime.files import digest
 
 LONGEST_TEXT = 2000
 """Characters of an answer or target that are kept: results of thousands of runs stay small."""
 NO_FILTER = "none"
+PASSAGE = "passage"
+"""Field of an item that several may have in common, where the study names none."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a task stands in the study, for errors, and which of lm-eval's numbers is taken."""
+    """Where a task stands in the study, for errors; which of lm-eval's numbers is taken, which field groups items."""
 
     name: str
     file: Path
     metric: str
+    group: str | None = None
 
     @property
     def key(self) -> str:
@@ -31,7 +35,8 @@ def find_items(place: Place, definition: Any, samples: Sequence[dict[str, Any]])
 
     It is of the samples of one filter: with one filter its hash is lm-eval's task hash.
 
-    Each item has `doc_id`, `correct` (the metric), `target`, and by the task's kind `gold_logprob` with
+    Each item has `doc_id`, `correct` (the metric), `target`, `group` where its document has the field that groups items
+    (a hash of what stands there), and by the task's kind `gold_logprob` with
     `choice_logprobs`, `gold_logprob` alone, or the `response`.
 
     Raises:
@@ -56,6 +61,8 @@ def _item(place: Place, definition: Any, sample: dict[str, Any], metric: str) ->
             f"general.tasks.{place.name}.metric is '{place.metric}', which has no number for each item: choose another"
         ) from None
     item = {"doc_id": sample["doc_id"], "correct": correct, "target": _short(sample["target"])}
+    if (group := _group(place, sample["doc"])) is not None:
+        item["group"] = group
     responses = sample["filtered_resps"]
     if definition.OUTPUT_TYPE == "generate_until":
         return item | {"response": _short(responses[0])}
@@ -64,6 +71,16 @@ def _item(place: Place, definition: Any, sample: dict[str, Any], metric: str) ->
     log_probabilities = [response[0] for response in responses]
     gold = log_probabilities[_gold(place, definition, sample)]
     return item | {"gold_logprob": gold, "choice_logprobs": log_probabilities}
+
+
+def _group(place: Place, doc: dict[str, Any]) -> str | None:
+    """Return what a document belongs to, by the field that the study names, else by its passage; none without."""
+    if place.group is not None and place.group not in doc:
+        raise GradsError(
+            f"general.tasks.{place.name}.group: '{place.group}' is no field of its items: {nearest(place.group, doc)}"
+        )
+    value = doc.get(place.group or PASSAGE)
+    return digest(value, 12) if value else None
 
 
 def _gold(place: Place, definition: Any, sample: dict[str, Any]) -> int:

@@ -50,6 +50,7 @@ class TaskSpec:
         few_shot: of a benchmark known by name, examples in front of each question; None for its own number.
         seed: draws those examples, anew for every model.
         allow_code: whether code that the model writes may be run.
+        group: field of an item that several may have in common; their passage where None.
     """
 
     yaml: Path
@@ -59,6 +60,7 @@ class TaskSpec:
     few_shot: int | None = None
     seed: int = 0
     allow_code: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _evaluated(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: st
         fewshot_as_multiturn=spec.form == "chat",
         confirm_run_unsafe_code=spec.allow_code,
     )
-    return _summary(Place(name, spec.yaml, spec.metric), spec, definitions, results)
+    return _summary(Place(name, spec.yaml, spec.metric, spec.group), spec, definitions, results)
 
 
 def _settle(benchmark: BenchmarkModel, spec: TaskSpec, definition: Any) -> None:

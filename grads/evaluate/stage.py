@@ -33,7 +33,7 @@ from grads.study.paths import documents_path
 # The part of the general text, which no benchmark is called by (see `grads.study.names`).
 TEXT = "text"
 # What tables read of each item of a general task.
-READ = ("task", "doc_id", "correct", "gold_logprob")
+READ = ("task", "doc_id", "group", "correct", "gold_logprob")
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,8 @@ class _Evaluator:
             {key: row[key] for key in first}
             | {"response_nll": one.nll, "response_tokens": one.tokens}
             | {key: value for key, value in row.items() if key not in first}
-            for row, one in zip(rows, found, strict=True)
+            | ({"group": record.connected} if record.connected else {})
+            for row, one, record in zip(rows, found, records, strict=True)
         ]
 
     def _general(self, model: nn.Module, cell: EvaluationCell, made_by: Mapping[str, Any]) -> dict[str, Part]:

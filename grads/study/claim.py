@@ -21,3 +21,12 @@ class Claim(Section):
         None, description="Published difference: the metric's units, accuracies in points, relative ones in percent."
     )
     source: Shown = Field("", description="Where it was published.")
+    margin: float | None = Field(
+        None,
+        gt=0,
+        description="Size of a difference that would matter, in the units of `published`: a corrected interval inside "
+        "plus and minus it is the verdict `no larger than`. Half the published difference, where there is one.",
+    )
+    pool: Literal["domains", "models"] = Field(
+        "domains", description="Whether the claim is judged for each model over all domains, or over all models too."
+    )

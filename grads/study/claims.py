@@ -39,6 +39,18 @@ class ParsedClaim:
     base: str
     measure: str
 
+    @property
+    def sentence(self) -> str:
+        """Return the claim in its plain form."""
+        return f"{self.run} {self.verb} {self.base} on {self.measure}"
+
+    @property
+    def margin(self) -> float | None:
+        """Return the size of a difference that would matter; none where neither it nor a published one is given."""
+        if self.claim.margin is not None or not self.claim.published:
+            return self.claim.margin
+        return abs(self.claim.published) / 2
+
 
 def read_claims(study: Study) -> list[ParsedClaim]:
     """Return the claims of a study, from its config or from the file that it names; none where it has none.

@@ -44,6 +44,11 @@ class Task(Section):
         None, ge=1, description="Items, drawn with `general.seed`; all of a `kind: harness` when not given."
     )
     chance: float = Field(ge=0, lt=1, description="Accuracy of guessing; 0 where the answer is written freely.")
+    group: str | None = Field(
+        None,
+        description="Field of its items that several may have in common, such as the text that they ask about: those "
+        "are resampled together. `passage`, where items have one.",
+    )
 
     @model_validator(mode="after")
     def _keys_belong_to_the_kind(self) -> "Task":

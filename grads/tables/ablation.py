@@ -8,12 +8,12 @@ import pandas as pd
 
 from grads.study.config import Study
 from grads.study.switches import Variant, variants
-from grads.tables.comparisons import SIGNIFICANCE, holm
+from grads.tables.comparisons import SIGNIFICANCE, Comparison, family
 from grads.tables.entries import estimate_columns, interval_note, ranked_column, value_columns
 from grads.tables.estimates import Estimates, Quantity, Run, runs
 from grads.tables.layout import Block, Entry, Table
 from grads.tables.measures import MEASURES
-from grads.tables.samples import Estimate
+from grads.tables.samples import LEAST_SEEDS
 
 DRIFT = Quantity.general("text", "kl")
 
@@ -25,13 +25,14 @@ def ablation_table(study: Study, estimates: Estimates) -> Table:
     for model, domain in places:
         pairs = list(_pairs(study))
         found = {
-            quantity: [estimates.difference(model, domain, run, base, quantity) for _, run, base in pairs]
+            quantity: family(
+                [(base.arm, estimates.difference(model, domain, run, base, quantity)) for _, run, base in pairs]
+            )
             for quantity in quantities
         }
-        corrected = {quantity: holm([one.p for one in column]) for quantity, column in found.items()}
-        blocks.append(Block(_title(study, model, domain), _rows(pairs, found, corrected)))
+        blocks.append(Block(_title(study, model, domain), _rows(pairs, found)))
         facts += [
-            _fact(study, (model, domain), pair, quantity, found[quantity][index], corrected[quantity][index])
+            _fact(study, (model, domain), pair, quantity, found[quantity][index])
             for index, pair in enumerate(pairs)
             for quantity in quantities
         ]
@@ -43,7 +44,8 @@ def ablation_table(study: Study, estimates: Estimates) -> Table:
         header=["variant", "switch", *(f"Δ {MEASURES[m].arrow}" for m in study.evaluation.metrics), "Δ KL ↓"],
         blocks=blocks,
         notes=[
-            f"*: two-sided p < {SIGNIFICANCE} after Holm's correction among the variants of a column.",
+            f"*: two-sided p of at most {SIGNIFICANCE} after Holm's correction among the variants of a column; none "
+            f"with fewer than {LEAST_SEEDS} seeds.",
             "Best of each column in bold, second underlined, compared as printed; the default itself is 0.",
             interval_note(study),
         ],
@@ -67,8 +69,7 @@ def _title(study: Study, model: str, domain: str) -> str:
 
 def _rows(
     pairs: list[tuple[Variant, Run, Run]],
-    found: dict[Quantity, list[Estimate]],
-    corrected: dict[Quantity, list[float]],
+    found: dict[Quantity, list[Comparison]],
 ) -> list[list[Entry]]:
     columns = [
         [Entry(f"{run.title} vs {base.arm}") for _, run, base in pairs],
@@ -77,8 +78,8 @@ def _rows(
     for quantity, column in found.items():
         measure = MEASURES.get(quantity.metric) if quantity != DRIFT else None
         decimals, higher = (measure.decimals, measure.higher_is_better) if measure else (3, False)
-        marks = ["*" if p < SIGNIFICANCE else "" for p in corrected[quantity]]
-        columns.append(ranked_column(column, decimals, higher, marks=marks, signs=True))
+        marks = ["*" if one.significant else "" for one in column]
+        columns.append(ranked_column([one.estimate for one in column], decimals, higher, marks=marks, signs=True))
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -93,11 +94,11 @@ def _fact(
     of: tuple[str, str],
     pair: tuple[Variant, Run, Run],
     quantity: Quantity,
-    change: Estimate,
-    p: float,
+    one: Comparison,
 ) -> dict[str, object]:
     (model, domain), (variant, run, base) = of, pair
+    change = one.estimate
     names = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
     about = {"default": base.arm, "switch": switch(variant), "metric": quantity.metric}
     rest = {name: value for name, value in value_columns(change).items() if name not in ("value", "low", "high")}
-    return names | about | estimate_columns("difference", change) | rest | {"p": p, "detectable": change.detectable}
+    return names | about | estimate_columns("difference", change) | rest | {"p": one.p, "detectable": one.detectable}

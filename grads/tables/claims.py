@@ -1,46 +1,98 @@
 """The table of claims: what was said of the arms, and whether the measurements bear it out."""
 
+import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from grads.study.claims import DRIFT, GENERAL, ParsedClaim, in_study, read_claims
+from grads.study.claims import BEATS, DRIFT, GENERAL, ParsedClaim, in_study, read_claims
 from grads.study.config import Study
-from grads.tables.comparisons import SIGNIFICANCE, holm
+from grads.tables.comparisons import SIGNIFICANCE, baselines
 from grads.tables.domain import LEAST_BLEU_BASELINE
-from grads.tables.entries import coverage
-from grads.tables.estimates import Estimates, Quantity, estimate, runs
+from grads.tables.entries import coverage, groups_note
+from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table, number, signed
 from grads.tables.measures import MEASURES
 from grads.tables.samples import LEAST_SEEDS, Estimate, Sample, average, difference, ratio, scaled, shifted
+from grads.tables.verdicts import NO_LARGER, REFUTED, SUPPORTED, UNDECIDED, Decision, Question, decide
 
 POOLED = "pooled"
-SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 NOT_IN_STUDY = "not in this study"
 NOT_MEASURED = "not measured yet"
 NO_BASELINE = "no baseline"
-ENOUGH_SEEDS = 10
-"""From so many seeds on the correction for several claims holds even where seeds differ much."""
+NOTHING_FORGOTTEN, NOTHING_LEARNT = "nothing forgotten", "nothing learnt"
+ITEMS_ONLY = "items only"
+NOT_TESTED = "not tested"
+OTHER_FORM = "see its other form"
+EXACT_SEEDS = 8
+"""From so many seeds on an interval is hardly wider than one that knows how much seeds differ."""
+
+Place = tuple[str, str]
+"""A model and a domain."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A claim on a model and a domain, or over all domains, with what was found.
+class Found:
+    """What was found on a place: a sample, or the problem why there is none."""
 
-    `low` and `high` are bounds at the level that Holm's procedure gives the claim among all claims of its file.
+    sample: Sample | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim on a model and a domain, or over several, and what was found, before it is judged.
+
+    Attributes:
+        claim: the claim.
+        model: key, or `pooled`.
+        domain: key, or `pooled`.
+        estimate: by how much the first arm is better than the second.
+        problem: why there is nothing to judge, a verdict; empty where there is.
+        reason: more on that, such as the domains that lack a baseline.
+        steps: optimiser steps of the first arm, mean over places.
+        base_steps: the same of the second.
     """
 
     claim: ParsedClaim
     model: str
     domain: str
     estimate: Estimate
-    p: float
-    low: float
-    high: float
+    problem: str
+    reason: str
+    steps: float
+    base_steps: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row with what can be said of it; `primary` rows are the family that is tested first."""
+
+    row: Row
+    decision: Decision
     verdict: str
+    primary: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim on one model, or on all: a row over all of its places, and a row for each of several."""
+
+    head: Row
+    parts: list[Row] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what no other has: sentence, form and model."""
+        return (self.head.claim.sentence, self.head.claim.claim.form, self.head.model)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return the rows in the order of the table."""
+        return [*self.parts, self.head]
 
 
 def claims_table(study: Study, estimates: Estimates) -> Table:
@@ -52,11 +104,12 @@ def claims_table(study: Study, estimates: Estimates) -> Table:
     claims = read_claims(study)
     judged = judge_claims(study, estimates, claims)
     missing = [claim for claim in claims if not in_study(study, claim)]
+    titles = {model: entry.title for model, entry in study.models.items()} | {POOLED: "All models"}
     blocks = [
-        Block(f"{entry.title}, {form} differences", rows)
-        for model, entry in study.models.items()
+        Block(f"{title}, {form} differences", rows)
+        for model, title in titles.items()
         for form in ("absolute", "relative")
-        if (rows := [_row(study, one) for one in judged if (one.model, one.claim.claim.form) == (model, form)])
+        if (rows := [_entries(study, one) for one in judged if _block_of(one) == (model, form)])
     ]
     if missing:
         blocks.append(Block("Not in this study", [_missing_row(claim) for claim in missing]))
@@ -64,80 +117,174 @@ def claims_table(study: Study, estimates: Estimates) -> Table:
         name="claims",
         label=study.label,
         caption="Claims, and what was measured: positive differences are in favour of a claim.",
-        groups=[("", 2), ("Measured", 4), ("Published", 2)],
-        header=["claim", "domain", "difference", "corrected interval", "corrected p", "verdict", "difference", "where"],
+        groups=[("", 2), ("Measured", 5), ("Published", 2)],
+        header=["claim", "domain", "difference", "interval", "corrected p", "verdict", "steps", "difference", "where"],
         blocks=blocks,
         notes=_notes(study, judged),
         tidy=pd.DataFrame([_fact(study, one) for one in judged] + [_missing_fact(study, claim) for claim in missing]),
     )
 
 
+def _block_of(one: Judged) -> tuple[str, str]:
+    claim = one.row.claim.claim
+    return POOLED if claim.pool == "models" else one.row.model, claim.form
+
+
 def judge_claims(study: Study, estimates: Estimates, claims: Sequence[ParsedClaim]) -> list[Judged]:
-    """Return what the measurements say of each claim that the study can decide; all of these are one family.
+    """Return what the measurements say of each claim that the study can decide.
+
+    The rows over all places of a claim are one family. Where such a row comes out, the rows of its places are a family
+    of their own, whose level is the claim's equal share of 5 %: over all claims the chance of a false verdict on a
+    place is then at most 5 %, too. Of two forms of one sentence the one that is stated first is tested.
 
     Raises:
         GradsError: a measurement is missing, or two runs were not measured alike.
     """
-    rows = []
-    for model in study.models:
-        for claim in claims:
-            if in_study(study, claim):
-                found = {domain: _sample(study, estimates, claim, model, domain) for domain in study.domains}
-                known = [one for one in found.values() if isinstance(one, Sample)]
-                if len(found) > 1:
-                    whole = len(known) == len(found)
-                    found[POOLED] = average(known) if whole else next(v for v in found.values() if isinstance(v, str))
-                rows += [(claim, model, domain, one) for domain, one in found.items()]
-    results = [estimate(None if isinstance(one, str) else one) for *_, one in rows]
-    decisions = decide(results)
+    asked = [one for claim in claims if in_study(study, claim) for one in _ask(study, estimates, claim)]
+    first: dict[tuple[str, str], Asked] = {}
+    for one in asked:
+        first.setdefault((one.head.claim.sentence, one.head.model), one)
+    tested = list(first.values())  # By sentence and model, the form that is stated first.
+    decisions = decide([_question(one.head) for one in tested])
+    share = SIGNIFICANCE / max(1, len(tested))
+    found: dict[tuple[str, str, str], list[Judged]] = {}
+    for one, decision in zip(tested, decisions, strict=True):
+        head = _judged(one.head, decision)
+        if head.verdict in (SUPPORTED, REFUTED):
+            parts = [
+                _judged(row, each)
+                for row, each in zip(one.parts, decide([_question(row) for row in one.parts], share), strict=True)
+            ]
+        else:
+            parts = [_untested(row, NOT_TESTED) for row in one.parts]
+        found[one.key] = [*parts, replace(head, primary=True)]
+    return [row for one in asked for row in found.get(one.key) or [_untested(each, OTHER_FORM) for each in one.rows]]
+
+
+def _question(row: Row) -> Question:
+    return Question(row.estimate, row.claim.margin)
+
+
+def _judged(row: Row, decision: Decision) -> Judged:
+    if row.problem or not row.estimate.judged:
+        return _untested(row, "")
+    verdict = f"{NO_LARGER} {row.claim.margin:g}" if decision.verdict == NO_LARGER else decision.verdict
+    return Judged(row, decision, verdict)
+
+
+def _untested(row: Row, verdict: str) -> Judged:
+    """Return a row that no verdict is given on, with the reason of its own if it has one."""
+    few = ITEMS_ONLY if row.estimate.has_interval and not row.estimate.judged else ""
+    return Judged(row, Decision(), row.problem or few or verdict or UNDECIDED)
+
+
+def _ask(study: Study, estimates: Estimates, claim: ParsedClaim) -> list[Asked]:
+    """Return the rows of a claim: those of each model, or of all."""
+    places = list(itertools.product(study.models, study.domains))
+    samples = {place: _sample(study, estimates, claim, place) for place in places}
+    if claim.claim.pool == "models":
+        return [_asked(study, estimates, claim, samples, POOLED)]
     return [
-        Judged(claim, model, domain, result, p, low, high, one if isinstance(one, str) else verdict)
-        for (claim, model, domain, one), result, (p, low, high, verdict) in zip(rows, results, decisions, strict=True)
+        _asked(study, estimates, claim, {place: one for place, one in samples.items() if place[0] == model}, model)
+        for model in study.models
     ]
 
 
-def decide(results: Sequence[Estimate]) -> list[tuple[float, float, float, str]]:
-    """Return for each estimate of a family its corrected p, its corrected bounds and the verdict.
+def _asked(study: Study, estimates: Estimates, claim: ParsedClaim, samples: Mapping[Place, Found], model: str) -> Asked:
+    rows = [_row(study, estimates, claim, {place: one}, place) for place, one in samples.items()]
+    if len(rows) == 1:
+        return Asked(replace(rows[0], model=model))
+    return Asked(_row(study, estimates, claim, samples, (model, POOLED)), rows)
 
-    Holm's procedure tests the k-th smallest p of m at 5 % / (m - k + 1) and stops at the first that fails; the bounds
-    are those of the t interval at the level at which the estimate was tested (those after the stop: at the level of the
-    first that failed), so that they leave out 0 exactly where the procedure rejects.
+
+def _row(study: Study, estimates: Estimates, claim: ParsedClaim, samples: Mapping[Place, Found], called: Place) -> Row:
+    """Return the row over some places."""
+    known = [one.sample for one in samples.values() if one.sample is not None]
+    lacking = {place: one.problem for place, one in samples.items() if one.sample is None}
+    problem = next(iter(lacking.values()), "")
+    reason = _names(study, [place for place, one in lacking.items() if one == problem]) if problem else ""
+    whole = estimate(average(known) if not lacking else None)
+    if whole.judged:
+        problem = _gate(study, estimates, claim, list(samples))
+    by_title = {run.title: run for run in runs(study)}
+    steps, base_steps = (_steps(estimates, by_title[title], list(samples)) for title in (claim.run, claim.base))
+    return Row(claim, *called, whole, problem, reason, steps, base_steps)
+
+
+def _names(study: Study, places: Sequence[Place]) -> str:
+    """Return the titles of places, by domain where there is one model."""
+    several = len({model for model, _ in places}) > 1
+    return ", ".join(
+        (f"{study.models[model].title} on " if several else "") + study.domains[domain].title
+        for model, domain in places
+    )
+
+
+def _steps(estimates: Estimates, run: Run, places: Sequence[Place]) -> float:
+    """Return a run's optimiser steps, mean over places and seeds; NaN where it takes none or they are not known yet."""
+    if not run.trained:
+        return math.nan
+    steps = Quantity("cost", "training", "steps")
+    return sum(estimates.of(*place, run, steps).value for place in places) / len(places)
+
+
+def _gate(study: Study, estimates: Estimates, claim: ParsedClaim, places: Sequence[Place]) -> str:
+    """Return why a claim asks for nothing on some places: training on all records forgets, or learns, nothing there.
+
+    That is so where the interval of what it forgets of the claim's measure, or gains on the domain's metric, is not
+    above 0. A study without the untuned model or without such training cannot say; neither is it asked whether training
+    gains on a general task, which is there to show what is forgotten.
     """
-    corrected = holm([one.p for one in results])
-    order = sorted((i for i, p in enumerate(corrected) if not math.isnan(p)), key=lambda i: results[i].p)
-    decisions = [(math.nan, math.nan, math.nan, UNDECIDED)] * len(results)
-    level, rejecting = SIGNIFICANCE, True
-    for rank, index in enumerate(order):
-        if rejecting:
-            level = SIGNIFICANCE / (len(results) - rank)
-            rejecting = results[index].p <= level
-        low, high = results[index].bounds(1 - level)
-        verdict = UNDECIDED
-        if rejecting:
-            verdict = SUPPORTED if results[index].value > 0 else REFUTED
-        decisions[index] = (corrected[index], low, high, verdict)
-    return decisions
+    full, untuned = _full_run(study, claim), untuned_run(study)
+    quantities = _quantities(study, claim)
+    learning = claim.verb == BEATS
+    if full is None or untuned is None or (learning and quantities[0].part != "domain"):
+        return ""
+    better, worse = (full, untuned) if learning else (untuned, full)
+    parts = []
+    for place, quantity in itertools.product(places, quantities):
+        pair = estimates.pair(*place, better, worse, quantity)
+        if pair is None:
+            return NOT_MEASURED
+        parts.append(scaled(difference(*pair), _direction(claim)))
+    changed = average(parts).estimate()
+    if changed.has_interval and changed.low > 0:
+        return ""
+    return NOTHING_LEARNT if learning else NOTHING_FORGOTTEN
 
 
-def _sample(study: Study, estimates: Estimates, claim: ParsedClaim, model: str, domain: str) -> Sample | str:
+def _full_run(study: Study, claim: ParsedClaim) -> Run | None:
+    """Return the training on all records that a claim is about or that its first arm is compared with."""
+    by_title = {run.title: run for run in runs(study)}
+    named = [by_title[title] for title in (claim.base, claim.run)]
+    full = next((run for run in named if study.arms[run.arm].method == "full"), None)
+    return full or baselines(study, named[1]).get("full")
+
+
+def _sample(study: Study, estimates: Estimates, claim: ParsedClaim, place: Place) -> Found:
     """Return how much better a claim's first run is than its second, or the reason why that is unknown.
 
     Of several tasks it is the mean over tasks, of relative forms that of each task's own ratio, as GrADS gives it.
     """
     by_title = {run.title: run for run in runs(study)}
-    of = (model, domain, by_title[claim.run], by_title[claim.base])
+    of = (*place, by_title[claim.run], by_title[claim.base])
     pairs = [estimates.pair(*of, quantity) for quantity in _quantities(study, claim)]
     known = [pair for pair in pairs if pair is not None]
     if len(known) < len(pairs):
-        return NOT_MEASURED
+        return Found(problem=NOT_MEASURED)
     found = [one for pair in known if (one := _advantage(study, claim, *pair)) is not None]
-    return average(found) if len(found) == len(known) else NO_BASELINE
+    return Found(average(found)) if len(found) == len(known) else Found(problem=NO_BASELINE)
+
+
+def _direction(claim: ParsedClaim) -> float:
+    """Return 1 where more of a claim's measure is better, else -1."""
+    metric = MEASURES.get(claim.measure)
+    return 1.0 if claim.measure not in DRIFT and (metric is None or metric.higher_is_better) else -1.0
 
 
 def _advantage(study: Study, claim: ParsedClaim, one: Sample, other: Sample) -> Sample | None:
     """Return by how much the first is better, in the claim's form; none where a relative form has no baseline."""
-    metric = MEASURES.get(claim.measure)
-    better = 1.0 if claim.measure not in DRIFT and (metric is None or metric.higher_is_better) else -1.0
+    better = _direction(claim)
     if claim.claim.form == "absolute":
         points = 1.0 if claim.measure in (*DRIFT, *study.evaluation.metrics) else 100.0
         return scaled(difference(one, other), better * points)
@@ -166,29 +313,35 @@ def _decimals(claim: ParsedClaim) -> int:
     return MEASURES[claim.measure].decimals if claim.measure in MEASURES else 1
 
 
-def _row(study: Study, one: Judged) -> list[Entry]:
-    decimals, unit = _decimals(one.claim), " %" if one.claim.claim.form == "relative" else ""
-    value, known = one.estimate.value, not math.isnan(one.low)
-    bounds = f"[{signed(one.low, decimals)}, {signed(one.high, decimals)}]" if known else ""
-    domain = study.domains[one.domain].title if one.domain != POOLED else POOLED
+def _entries(study: Study, one: Judged) -> list[Entry]:
+    row, decision = one.row, one.decision
+    decimals, unit = _decimals(row.claim), " %" if row.claim.claim.form == "relative" else ""
+    value = row.estimate.value
+    low, high = (row.estimate.low, row.estimate.high) if math.isnan(decision.low) else (decision.low, decision.high)
+    bounds = f"[{signed(low, decimals)}, {signed(high, decimals)}]" if not math.isnan(low) else ""
+    verdict = f"{one.verdict} ({row.reason})" if row.reason else one.verdict
     return [
-        Entry(_sentence(one.claim)),
-        Entry(domain, verbatim=True),
+        Entry(row.claim.sentence),
+        Entry(_domain_title(study, row), verbatim=True),
         Entry(signed(value, decimals) + unit * (not math.isnan(value))),
         Entry(bounds),
-        Entry("< 0.001" if one.p < 0.001 else number(one.p, 3)),
-        Entry(one.verdict, place=1 if one.verdict in (SUPPORTED, REFUTED) else 0),
-        *_published(one.claim),
+        Entry("< 0.001" if decision.p < 0.001 else number(decision.p, 3)),
+        Entry(verdict, place=int(one.verdict.startswith((SUPPORTED, REFUTED, NO_LARGER))), verbatim=bool(row.reason)),
+        Entry(f"{number(row.steps, 0)} / {number(row.base_steps, 0)}"),
+        *_published(row.claim),
     ]
 
 
+def _domain_title(study: Study, row: Row) -> str:
+    if row.domain == POOLED:
+        return POOLED
+    title = study.domains[row.domain].title
+    several = row.claim.claim.pool == "models" and row.model != POOLED
+    return f"{study.models[row.model].title}, {title}" if several else title
+
+
 def _missing_row(claim: ParsedClaim) -> list[Entry]:
-    empty = [Entry("")] * 4
-    return [Entry(_sentence(claim)), *empty, Entry(NOT_IN_STUDY), *_published(claim)]
-
-
-def _sentence(claim: ParsedClaim) -> str:
-    return f"{claim.run} {claim.verb} {claim.base} on {claim.measure}"
+    return [Entry(claim.sentence), *[Entry("")] * 4, Entry(NOT_IN_STUDY), Entry(""), *_published(claim)]
 
 
 def _published(claim: ParsedClaim) -> list[Entry]:
@@ -197,37 +350,68 @@ def _published(claim: ParsedClaim) -> list[Entry]:
 
 
 def _fact(study: Study, one: Judged) -> dict[str, Any]:
-    found = one.estimate
+    row, decision, found = one.row, one.decision, one.row.estimate
     return (
-        {"study": study.study, "model": one.model, "domain": one.domain}
-        | _said(one.claim)
+        {"study": study.study, "model": row.model, "domain": row.domain}
+        | _said(row.claim)
         | {"value": found.value, "low": found.low, "high": found.high, "interval": found.kind}
-        | {"items": found.n, "seeds": found.seeds, "detectable": found.detectable}
-        | {"corrected_low": one.low, "corrected_high": one.high, "corrected_p": one.p, "verdict": one.verdict}
-        | {"published": one.claim.claim.published, "source": one.claim.claim.source}
+        | {"items": found.n, "groups": found.groups, "seeds": found.seeds}
+        | {"primary": one.primary, "level": decision.level, "detectable": _detectable(one)}
+        | {"corrected_low": decision.low, "corrected_high": decision.high, "corrected_p": decision.p}
+        | {"margin": row.claim.margin, "verdict": one.verdict, "reason": row.reason}
+        | {"steps": row.steps, "base_steps": row.base_steps}
+        | {"published": row.claim.claim.published, "source": row.claim.claim.source}
     )
+
+
+def _detectable(one: Judged) -> float:
+    """Return the smallest true difference that is seen at the level of the test; NaN where there was none."""
+    level = one.decision.level
+    return math.nan if math.isnan(level) else one.row.estimate.detectable(level)
 
 
 def _missing_fact(study: Study, claim: ParsedClaim) -> dict[str, Any]:
     published = {"published": claim.claim.published, "source": claim.claim.source}
-    return {"study": study.study, **_said(claim), "verdict": NOT_IN_STUDY, **published}
+    return {"study": study.study, **_said(claim), "margin": claim.margin, "verdict": NOT_IN_STUDY, **published}
 
 
 def _said(claim: ParsedClaim) -> dict[str, str]:
-    return {"claim": _sentence(claim), "form": claim.claim.form, "measure": claim.measure}
+    return {"claim": claim.sentence, "form": claim.claim.form, "measure": claim.measure}
 
 
 def _notes(study: Study, judged: Sequence[Judged]) -> list[str]:
-    caution = ""
-    if len(study.seeds) < LEAST_SEEDS:
-        caution = f" With fewer than {LEAST_SEEDS} seeds no verdict covers what other seeds would give."
-    elif len(study.seeds) < ENOUGH_SEEDS:
-        caution = " With so few seeds, where these differ much, more than 5 % of true nulls fall (docs/statistics.md)."
     return [
-        f"{SUPPORTED}: the corrected interval lies above 0; {REFUTED}: it lies below; else {UNDECIDED}.",
-        f"Corrected by Holm's procedure over all {len(judged)} rows that were judged; bounds are those of the level at "
-        "which a row was tested, so that an interval may be wider than another of equal error.",
-        "Differences are in the metric's units, accuracies in points, relative ones in percent of the second arm's; "
-        f"{NO_BASELINE}: the second arm's value is not above 0, or its BLEU is below {LEAST_BLEU_BASELINE:g}.",
-        f"Intervals: {coverage(study)}.{caution}",
+        *_verdict_notes(study, judged),
+        f"{NOTHING_FORGOTTEN} ({NOTHING_LEARNT}): training on all records loses (gains) nothing against the untuned "
+        "model, the interval of that not being above 0, so that there is nothing to compare.",
+        "Differences are in the metric's units, accuracies in points, relative ones in percent of the second arm's, "
+        f"with intervals on the log scale; {NO_BASELINE}: the second arm's value is not above 0, or its BLEU is below "
+        f"{LEAST_BLEU_BASELINE:g}. Steps: optimiser steps of the first and the second arm.",
+        f"Intervals: {coverage(study)}.{_few_seeds(study)}",
+        *groups_note((one.row.claim.measure, one.row.estimate) for one in judged),
+        "A pooled row is about these domains, benchmarks and models, this split and this sample of training records; "
+        "it says nothing of others.",
     ]
+
+
+def _verdict_notes(study: Study, judged: Sequence[Judged]) -> list[str]:
+    if len(study.seeds) < LEAST_SEEDS:
+        return [f"{ITEMS_ONLY}: with fewer than {LEAST_SEEDS} seeds there is no verdict; intervals are those of 95 %."]
+    number_of = sum(one.primary for one in judged)
+    return [
+        f"{SUPPORTED}: the corrected interval lies above 0; {REFUTED}: it lies below; {NO_LARGER} d: it lies within d "
+        f"of 0, d being stated with the claim, or half the published difference; else {UNDECIDED}.",
+        f"The {number_of} rows over all domains, of the form of a claim that is stated first, are one family for "
+        f"Holm's procedure. Where one comes out, the rows of its domains are a family at 1/{max(1, number_of)} of 5 %; "
+        f"else they are {NOT_TESTED}. Intervals are those of the level at which a row was tested, of 95 % where it was "
+        "not.",
+    ]
+
+
+def _few_seeds(study: Study) -> str:
+    if not LEAST_SEEDS <= len(study.seeds) < EXACT_SEEDS:
+        return ""
+    return (
+        f" {len(study.seeds)} seeds say little of how much seeds differ, which makes intervals wide, and very wide at "
+        "the levels of many claims (docs/statistics.md)."
+    )

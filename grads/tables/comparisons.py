@@ -4,11 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from grads.study.config import Arm, Study
 from grads.tables.estimates import Estimates, Quantity, Run, runs
-from grads.tables.samples import POWER, Estimate
+from grads.tables.samples import LEAST_SEEDS, POWER, Estimate
 
 BASELINES = ("full", "random")
 """Methods of the arms that every other arm is compared with."""
@@ -18,16 +16,25 @@ MINUS = "\u2212"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run minus a baseline's run, in the metric's units; `p` is corrected for all comparisons of its family."""
+    """A run minus a baseline's run, in the metric's units.
+
+    `p` is corrected for all comparisons of its family, and `level` is that at which it was tested among them.
+    """
 
     baseline: str
     estimate: Estimate
     p: float
+    level: float = SIGNIFICANCE
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is told from 0 at 5 %, among all of its family."""
-        return self.p < SIGNIFICANCE
+        """Whether the difference is told from 0 at 5 % among all of its family; never with too few seeds."""
+        return self.estimate.judged and self.p <= SIGNIFICANCE
+
+    @property
+    def detectable(self) -> float:
+        """Return the smallest true difference that is seen with 80 % power at the level of the test."""
+        return self.estimate.detectable(self.level)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -42,6 +49,22 @@ def holm(values: Sequence[float]) -> list[float]:
         greatest = max(greatest, min(1.0, (len(values) - rank) * values[index]))
         corrected[index] = greatest
     return corrected
+
+
+def holm_levels(values: Sequence[float], significance: float = SIGNIFICANCE) -> list[float]:
+    """Return the level at which Holm's procedure tests each of a family, NaN for NaN.
+
+    The k-th smallest p of m is tested at significance / (m - k + 1); the procedure stops at the first that fails, and
+    all after it have its level: at that level none of them would be rejected either.
+    """
+    order = sorted((index for index, value in enumerate(values) if not math.isnan(value)), key=values.__getitem__)
+    levels, level, rejecting = [math.nan] * len(values), significance, True
+    for rank, index in enumerate(order):
+        if rejecting:
+            level = significance / (len(values) - rank)
+            rejecting = values[index] <= level
+        levels[index] = level
+    return levels
 
 
 def baselines(study: Study, run: Run) -> dict[str, Run]:
@@ -84,12 +107,18 @@ def compare(
         GradsError: a measurement is missing, or two runs were not measured alike.
     """
     pairs = [(run, name, base) for run in runs(study) for name, base in baselines(study, run).items()]
-    found = [estimates.difference(model, domain, run, base, quantity) for run, _, base in pairs]
-    corrected = holm([one.p for one in found])
+    found = family([(name, estimates.difference(model, domain, run, base, quantity)) for run, name, base in pairs])
     comparisons: dict[Run, list[Comparison]] = {run: [] for run in runs(study)}
-    for (run, name, _), one, p in zip(pairs, found, corrected, strict=True):
-        comparisons[run].append(Comparison(name, one, p))
+    for (run, _, _), one in zip(pairs, found, strict=True):
+        comparisons[run].append(one)
     return comparisons
+
+
+def family(found: Sequence[tuple[str, Estimate]]) -> list[Comparison]:
+    """Return differences, each with the name of what it is to, as one family for Holm's procedure."""
+    values = [one.p for _, one in found]
+    corrected, levels = holm(values), holm_levels(values)
+    return [Comparison(name, one, p, level) for (name, one), p, level in zip(found, corrected, levels, strict=True)]
 
 
 def significance(comparisons: Sequence[Comparison], higher_is_better: bool) -> str:
@@ -108,7 +137,7 @@ def comparison_columns(comparisons: Sequence[Comparison]) -> dict[str, float]:
     for one in comparisons:
         name, found = f"against_{one.baseline}", one.estimate
         columns |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-        columns |= {f"{name}_p": one.p, f"{name}_detectable": found.detectable}
+        columns |= {f"{name}_p": one.p, f"{name}_detectable": one.detectable}
     return columns
 
 
@@ -117,24 +146,30 @@ def significance_note(study: Study) -> list[str]:
     names = {name for run in runs(study) for name in baselines(study, run)}
     if not names:
         return []
+    if len(study.seeds) < LEAST_SEEDS:
+        return [
+            f"No marks: with fewer than {LEAST_SEEDS} seeds nobody can say whether a difference is owed to the arm or "
+            "to the seed."
+        ]
     meaning = {"full": f"f+ (f{MINUS}): better (worse) than full", "random": f"r+ (r{MINUS}): than random at its ratio"}
     said = ", ".join(meaning[name] for name in BASELINES if name in names)
     return [
-        f"{said}; two-sided p < {SIGNIFICANCE} after Holm's correction among all such comparisons of a column "
-        "below one heading."
+        f"{said}; two-sided p of at most {SIGNIFICANCE} after Holm's correction among all such comparisons of a column "
+        "below one heading. Each such column is a family of its own: where arms do not differ at all, up to one column "
+        "in twenty has a mark."
     ]
 
 
 def detectable_note(comparisons: Sequence[Comparison], title: str, decimals: int, factor: float = 1.0) -> str:
     """Return what the smallest difference is that the comparisons of a metric could have seen; empty where unknown."""
-    found = {
-        name: [one.estimate.detectable * factor for one in comparisons if one.baseline == name] for name in BASELINES
-    }
     parts = []
-    for name, values in found.items():
-        known = np.array([value for value in values if not math.isnan(value)])
-        if len(known):
-            low, high = f"{known.min():.{decimals}f}", f"{known.max():.{decimals}f}"
+    for name in BASELINES:
+        known = [one.detectable * factor for one in comparisons if one.baseline == name]
+        known = [value for value in known if not math.isnan(value)]
+        if known:
+            low, high = (
+                f"{value:.{decimals}f}" if value < math.inf else "more than any" for value in (min(known), max(known))
+            )
             parts.append(f"{low if low == high else f'{low} to {high}'} from {name}")
     return f"{title} {', '.join(parts)}" if parts else ""
 
@@ -144,4 +179,7 @@ def detectable_notes(parts: Sequence[str]) -> list[str]:
     said = "; ".join(part for part in parts if part)
     if not said:
         return []
-    return [f"Smallest true difference that is seen at 5 % (uncorrected) with {100 * POWER:.0f} % power: {said}."]
+    return [
+        f"Smallest true difference that is seen with {100 * POWER:.0f} % power at the level at which each comparison "
+        f"is tested: {said}."
+    ]

@@ -17,6 +17,7 @@ from grads.tables.comparisons import (
 from grads.tables.entries import (
     RunMarks,
     fact_columns,
+    groups_note,
     interval_note,
     method_note,
     published_columns,
@@ -25,7 +26,7 @@ from grads.tables.entries import (
     with_published,
 )
 from grads.tables.estimates import Estimates, Quantity, Run, runs
-from grads.tables.layout import Block, Entry, Table, number
+from grads.tables.layout import ABSENT, Block, Entry, Table, number
 from grads.tables.measurements import BESIDE
 from grads.tables.measures import MEASURES
 
@@ -49,7 +50,7 @@ def domain_table(study: Study, estimates: Estimates) -> Table:
         groups=[("", 1), *((domain.title, len(metrics) + 1) for domain in study.domains.values())],
         header=["arm", *[*(MEASURES[metric].arrow for metric in metrics), "tokens"] * len(study.domains)],
         blocks=[_block(study, estimates, marks, model, compared) for model in study.models],
-        notes=_notes(study, estimates.frame, compared) + marks.notes(),
+        notes=_notes(study, estimates, compared) + marks.notes(),
         tidy=pd.DataFrame(_facts(study, estimates, compared)),
     )
 
@@ -105,7 +106,12 @@ def _relative(metric: str, value: float, gain: float) -> float | None:
     return gain / baseline if metric == "bleu" and baseline >= LEAST_BLEU_BASELINE else None
 
 
-def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
+def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]:
+    frame, metric, run = estimates.frame, study.evaluation.metrics[0], runs(study)[0]
+    answered = [
+        (entry.title, estimates.of(model, name, run, Quantity.domain(metric)))
+        for model, (name, entry) in itertools.product(study.models, study.domains.items())
+    ]
     tests = _tests(study, frame)
     signed = tests[tests["signature"] != ""].drop_duplicates(["metric", "signature"])
     signatures = [f"{MEASURES[m].title} {text}" for m, text in zip(signed["metric"], signed["signature"], strict=True)]
@@ -114,6 +120,7 @@ def _notes(study: Study, frame: pd.DataFrame, compared: _Compared) -> list[str]:
         *method_note(frame),
         f"Test items: {_counts(study, tests)}. {interval_note(study)}",
         *_unlike_models(study, frame),
+        *groups_note(answered),
         *significance_note(study),
         *detectable_notes([_detectable(compared, metric) for metric in study.evaluation.metrics]),
         *published_note(study, study.evaluation.metrics),
@@ -159,5 +166,7 @@ def _detectable(compared: _Compared, metric: str) -> str:
 
 
 def _range(counts: pd.Series) -> str:
+    if counts.empty:  # A partial table may have nothing of a domain.
+        return ABSENT
     low, high = int(counts.min()), int(counts.max())
     return str(low) if low == high else f"{low} to {high}"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -43,9 +43,17 @@ def coverage(study: Study) -> str:
         seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
         return f"{ITEMS_ONLY}, of the test items and not of the seeds ({seeds})"
     return (
-        f"{CROSSED}, which are crossed ({len(study.seeds)} seeds; two-way random effects, Satterthwaite's degrees of "
-        "freedom); the untuned model has no seeds"
+        f"{CROSSED}, which are crossed ({len(study.seeds)} seeds; each part with its own t quantile); the untuned "
+        "model has no seeds"
     )
+
+
+def groups_note(counts: Iterable[tuple[str, Estimate]]) -> list[str]:
+    """Return the sentence that says of what there are fewer groups than items; none where each item is its own."""
+    parts = dict.fromkeys(f"{name} {one.n} in {one.groups}" for name, one in counts if 0 < one.groups < one.n)
+    if not parts:
+        return []
+    return [f"Items that belong together are drawn together; items and their groups: {', '.join(parts)}."]
 
 
 def method_note(frame: pd.DataFrame) -> list[str]:
@@ -78,11 +86,11 @@ def ranked_column(
         found: the estimates.
         decimals: how many are printed.
         higher_is_better: direction.
-        ranks: which of them are compared for the best and the second; all when not given.
+        ranks: which of them are compared for the best and the second, if they have an interval; all when not given.
         marks: what stands after each interval.
         signs: whether values bear their sign, as changes do.
     """
-    picked = [index for index in range(len(found)) if ranks is None or ranks[index]]
+    picked = [index for index, one in enumerate(found) if one.has_interval and (ranks is None or ranks[index])]
     ranking = places([found[index].value for index in picked], decimals, higher_is_better)
     place, write = dict(zip(picked, ranking, strict=True)), signed if signs else number
     asides = [f"{spread(one.half, decimals)} {marks[i] if marks else ''}".strip() for i, one in enumerate(found)]
@@ -126,7 +134,7 @@ def published_note(study: Study, measures: Sequence[str]) -> list[str]:
 def value_columns(one: Estimate) -> dict[str, Any]:
     """Return what is known of a value as columns of a CSV file."""
     bounds = {"value": one.value, "low": one.low, "high": one.high}
-    return bounds | {"interval": one.kind, "items": one.n, "seeds": one.seeds}
+    return bounds | {"interval": one.kind, "items": one.n, "groups": one.groups, "seeds": one.seeds}
 
 
 def estimate_columns(name: str, one: Estimate) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Estimates: what the measurements of a cell's seeds say together, and how arms differ, with intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +11,11 @@ from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.grid import arm_ratios
 from grads.study.ratios import AUTO
-from grads.tables.samples import ABSENT, Estimate, Sample, difference
-from grads.tables.statistics import replicates
+from grads.tables.samples import ABSENT, Estimate, Sample, difference, measured
+from grads.tables.statistics import group_items
+
+TEXT = "text"
+"""The task that stands for the general text, on which drift is measured."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Estimates:
         return ABSENT if pair is None else difference(*pair).estimate()
 
     def sample(self, model: str, domain: str, run: Run, quantity: Quantity) -> Sample | None:
-        """Return the values of the seeds with their draws; none where a partial long table has a hole.
+        """Return the values of the seeds and how they vary over items; none where a partial long table has a hole.
 
         Raises:
             GradsError: there is no such measurement.
@@ -100,8 +104,7 @@ class Estimates:
         key = (model, domain, run, quantity)
         if key not in self._samples:
             rows = self._group(model, domain, run, quantity)
-            item_set = domain if quantity.part == "domain" else quantity.task
-            self._samples[key] = _sample(rows, item_set)
+            self._samples[key] = _sample(rows, quantity, model, domain)
         return self._samples[key]
 
     def pair(self, model: str, domain: str, run: Run, base: Run, quantity: Quantity) -> tuple[Sample, Sample] | None:
@@ -119,6 +122,11 @@ class Estimates:
             raise GradsError(
                 f"{run.title} and {base.title} ({model}, {domain}) were not measured alike: (items, signature) of "
                 f"{quantity.task} {quantity.metric} are {sorted(ways[0])} and {sorted(ways[1])}; evaluate both again"
+            )
+        if len({tuple(labels) for one in (rows, other) for labels in one["item_groups"]}) > 1:
+            raise GradsError(
+                f"{run.title} and {base.title} ({model}, {domain}) have the items of {quantity.task} in other groups; "
+                "evaluate both again"
             )
         return samples[0], samples[1]
 
@@ -156,12 +164,22 @@ def estimate(sample: Sample | None) -> Estimate:
     return ABSENT if sample is None else sample.estimate()
 
 
-def _sample(rows: pd.DataFrame, item_set: str) -> Sample:
-    drawn = [
-        replicates(statistic, np.array([list(item) for item in items], dtype=np.float64), item_set)
-        for statistic, items in zip(rows["statistic"], rows["items"], strict=True)
-        if statistic
-    ]
+def _sample(rows: pd.DataFrame, quantity: Quantity, model: str, domain: str) -> Sample:
+    values, cells = rows["value"].to_numpy(dtype=float), f"{model}/{domain}"
+    (statistic, *others) = set(rows["statistic"])
     # Of seeds of which one cannot be resampled, none is.
-    draws = np.array(drawn) if len(drawn) == len(rows) else None
-    return Sample(rows["value"].to_numpy(dtype=float), draws, int(rows["n"].iloc[0]))
+    if others or not statistic:
+        return Sample({cells: values}, None, float(np.abs(values).max()), count=int(rows["n"].iloc[0]))
+    tables = [np.array([list(item) for item in items], dtype=np.float64) for items in rows["items"]]
+    groups = [group_items(table, list(labels)) for table, labels in zip(tables, rows["item_groups"], strict=True)]
+    item_set = domain if quantity.part == "domain" else quantity.task
+    return measured(values, groups, statistic, item_set, cells, right_or_wrong(quantity, statistic, tables))
+
+
+def right_or_wrong(quantity: Quantity, statistic: str, tables: Sequence[np.ndarray]) -> bool:
+    """Whether each item is right (1) or wrong (0); the drift of the untuned model, which is 0, is no such answer."""
+    return (
+        statistic == "mean"
+        and quantity.task != TEXT
+        and all(bool(np.isin(table, (0.0, 1.0)).all()) for table in tables)
+    )

@@ -24,6 +24,7 @@ from grads.tables.entries import (
     RunMarks,
     estimate_columns,
     fact_columns,
+    groups_note,
     interval_note,
     published_columns,
     published_note,
@@ -223,9 +224,19 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
         *[f"{_LEFT_OUT[name]}: {'; '.join(places)}." for name, places in left_out(study, estimates).items() if places],
         "Best of each model and domain in bold, second underlined, compared as printed.",
         interval_note(study),
+        *groups_note(_answered(study, estimates)),
         *significance_note(study),
         *detectable_notes(_detectable(study, compared)),
         *published_note(study, [*tasks, GENERAL]),
+    ]
+
+
+def _answered(study: Study, estimates: Estimates) -> list[tuple[str, Estimate]]:
+    """Return the tasks with an estimate that says how many items and groups they have."""
+    run, places = runs(study)[0], list(itertools.product(study.models, list(study.domains)[:1]))
+    return [
+        (spec.title, estimates.of(*of, run, Quantity.general(task, spec.metric)))
+        for of, (task, spec) in itertools.product(places, study.general.tasks.items())
     ]
 
 

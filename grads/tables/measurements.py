@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,19 @@ from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
+from grads.tables.estimates import Quantity, right_or_wrong
 from grads.tables.files import CellFiles
-from grads.tables.samples import Sample
-from grads.tables.statistics import STATISTICS, evaluate, replicates
+from grads.tables.samples import measured
+from grads.tables.statistics import STATISTICS, evaluate, group_items
 
 COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
-    *("value", "n", "low", "high", "interval", "signature", "statistic", "items"),
+    *("value", "n", "low", "high", "interval", "signature", "statistic", "items", "item_groups"),
 )
+GROUPS = "groups"
+"""Of the domain metrics' file: the group of each test record."""
+LEAST_SUBTASKS = 10
+"""From so many subtasks on, those of a benchmark are drawn as its items are."""
 EPOCH = ("epochs", "tokens", "seconds", "flops")
 BESIDE = ("capped", "new_tokens")
 """What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
@@ -35,7 +41,8 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     Returns:
         A frame with COLUMNS. `low` and `high` bound the 95 % interval over items where `interval` is `items only`
         and are NaN where it is `none`. `items` holds one row of sufficient statistics per item, in the order of the
-        test set, which `statistic` turns into `value`.
+        test set, which `statistic` turns into `value`. `item_groups` says which of them are drawn together, a number
+        for each item, counted from 0 in the order of the items; it is empty where every item is a group of its own.
 
     Raises:
         GradsError: a cell of the study is missing or given twice, a file is missing or lacks an entry, or a value
@@ -84,10 +91,11 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     for path, part, task, domain in places:
         content = _Content(path, one.cell)
         with reading(path):
+            groups = content.optional(GROUPS)
             for metric in (*study.evaluation.metrics, *BESIDE):
                 entry = content.at(metric)
                 statistic, items = _domain_items(metric, entry)
-                rows.append(_row(content, part, task, metric, entry, statistic, items, key=domain))
+                rows.append(_row(content, part, task, metric, entry, Items(statistic, items, groups, domain)))
     return rows
 
 
@@ -117,15 +125,17 @@ def _rows_of_general(study: Study, content: "_Content") -> list[dict[str, Any]]:
         # Answers that are written freely have none.
         kinds += [("gold_logprob", "gold_logprob")] if "gold_logprob" in entry else []
         for metric, name in kinds:
-            items = [[item[name]] for item in content.at("tasks", task, "items")]
+            found = content.at("tasks", task, "items")
+            items = [[item[name]] for item in found]
+            groups = item_groups(found)
             # The task's hash covers its items and prompts: only equal hashes may be compared.
             value = {"value": entry["value"] if name == "correct" else content.at("tasks", task, name)}
             value["signature"] = content.at("tasks", task, "hash")
-            rows.append(_row(content, "general", task, metric, value, "mean", items, key=task))
+            rows.append(_row(content, "general", task, metric, value, Items("mean", items, groups, task)))
     for metric in ("nll", "kl"):
         items = [[item[metric]] for item in content.at("drift", "items")]
         entry = {"value": content.at("drift", metric)}
-        rows.append(_row(content, "general", "text", metric, entry, "mean", items, key="text"))
+        rows.append(_row(content, "general", "text", metric, entry, Items("mean", items, [], "text")))
     rows.append(_row(content, "cost", "evaluation", "seconds", {"value": content.at("seconds")}))
     return rows
 
@@ -159,35 +169,73 @@ def _passes(label: str) -> tuple[str, ...]:
     return ("seconds", "gradient_passes", "flops", *(["forward_passes"] if split_label(label)[1] == TRAJECTORY else []))
 
 
+def item_groups(items: Sequence[dict[str, Any]]) -> list[str]:
+    """Return by item of a general task the group that it is drawn with: its passage or subtask, or else itself.
+
+    Subtasks, such as the subjects of a benchmark, are a sample of their kind where there are enough of them; a few are
+    fixed parts of the benchmark.
+    """
+    subtasks = len({item.get("task") for item in items}) >= LEAST_SUBTASKS
+    names = [*(["task"] if subtasks else []), "group"]
+    found = []
+    for place, item in enumerate(items):
+        known = [f"{name}:{item[name]}" for name in names if name in item]
+        found.append(" ".join(known) if known else f"item {place}")
+    return found
+
+
+@dataclass(frozen=True)
+class Items:
+    """What was measured of each item.
+
+    Attributes:
+        statistic: turns the sums of `rows` into the value.
+        rows: sufficient statistics of each item.
+        groups: by item, the name of the group that it is drawn with; none where each is on its own.
+        key: names the set of items that is resampled.
+    """
+
+    statistic: str
+    rows: list[list[float]]
+    groups: Sequence[str]
+    key: str
+
+
 def _row(
-    content: "_Content",
-    part: str,
-    task: str,
-    metric: str,
-    entry: dict[str, Any],
-    statistic: str = "",
-    items: list[list[float]] | None = None,
-    key: str = "",
+    content: "_Content", part: str, task: str, metric: str, entry: dict[str, Any], items: Items | None = None
 ) -> dict[str, Any]:
-    """Return the columns of one measurement after the cell's own; `key` names the set of items that is resampled."""
+    """Return the columns of one measurement after the cell's own."""
     value = entry.get("value")
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise GradsError(f"{content.path}: '{metric}' of '{task}' is {value!r}, not a number; make the file again")
     row = {"part": part, "task": task, "metric": metric, "value": float(value), "n": int(entry.get("n", 0))}
     row |= {"low": math.nan, "high": math.nan, "interval": "none", "signature": str(entry.get("signature", ""))}
-    row |= {"statistic": "", "items": []}
-    if items:
-        matrix = np.asarray(items, dtype=np.float64)
-        row |= {"statistic": statistic, "items": matrix.tolist()}
-        recomputed = evaluate(statistic, matrix)
+    row |= {"statistic": "", "items": [], "item_groups": []}
+    if items and items.rows:
+        matrix = np.asarray(items.rows, dtype=np.float64)
+        labels = _labels(content, task, items)
+        row |= {"statistic": items.statistic, "items": matrix.tolist(), "item_groups": labels}
+        recomputed = evaluate(items.statistic, matrix)
         if not math.isclose(recomputed, value, rel_tol=1e-9, abs_tol=1e-9):
             raise GradsError(
                 f"{content.path}: '{metric}' of '{task}' is {value}, its items give {recomputed}; make the file again"
             )
-        drawn = replicates(statistic, matrix, key)
-        found = Sample(np.array([float(value)]), drawn[None], len(items)).estimate()
-        row |= {"n": len(items), "low": found.low, "high": found.high, "interval": found.kind}
+        share = right_or_wrong(Quantity(part, task, metric), items.statistic, [matrix])
+        grouped = [group_items(matrix, labels)]
+        found = measured([float(value)], grouped, items.statistic, items.key, "", share).estimate()
+        row |= {"n": len(matrix), "low": found.low, "high": found.high, "interval": found.kind}
     return row
+
+
+def _labels(content: "_Content", task: str, items: Items) -> list[int]:
+    """Return the number of each item's group; none where every item is on its own."""
+    if items.groups and len(items.groups) != len(items.rows):
+        raise GradsError(
+            f"{content.path} has {len(items.groups)} groups for the {len(items.rows)} items of '{task}'; "
+            "make the file again"
+        )
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(items.groups))}
+    return [] if len(numbers) == len(items.groups) else [numbers[name] for name in items.groups]
 
 
 class _Content:
@@ -198,6 +246,10 @@ class _Content:
         if not path.is_file():
             raise GradsError(f"{path} is missing, cell {cell} is not finished; run the workflow again to make it")
         self._value = read_object(path)
+
+    def optional(self, key: str) -> list[str]:
+        """Return a list that may not be there, empty then."""
+        return self._value.get(key, [])
 
     def at(self, *keys: str) -> Any:
         """Return the entry below `keys`."""

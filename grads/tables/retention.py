@@ -45,7 +45,8 @@ def retained(study: Study, estimates: Estimates, of: tuple[str, str, Run], task:
     change = retention = above_chance = relative = None
     if untuned and run.trained and (pair := estimates.pair(*of, untuned, quantity)):
         change, retention = difference(*pair), ratio(*pair)
-        above_chance = ratio(shifted(pair[0], -spec.chance), shifted(pair[1], -spec.chance))
+        # What is above chance may be negative, which has no logarithm.
+        above_chance = ratio(shifted(pair[0], -spec.chance), shifted(pair[1], -spec.chance), log=False)
     full = baselines(study, run).get("full")
     if full and (pair := estimates.pair(*of, full, quantity)) and (quotient := ratio(*pair)):
         relative = shifted(quotient, -1.0)

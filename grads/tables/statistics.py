@@ -1,11 +1,13 @@
-"""Item bootstrap: what a metric would have been with other test items of the same kind.
+"""What a metric would have been with other test items of the same kind.
 
 A metric is a function of sums over items: an accuracy divides a sum by the number of items, corpus BLEU is computed
-from summed n-gram counts. Resampling therefore resamples rows of sufficient statistics, never finished item scores.
+from summed n-gram counts. What is resampled is therefore rows of sufficient statistics, never finished item scores; and
+items that belong together, such as the questions on one document, are resampled together, as one group.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
@@ -15,16 +17,16 @@ from grads.runtime.files import digest
 REPLICATES = 2000
 CONFIDENCE = 0.95
 
-Statistic = Callable[[np.ndarray, int], np.ndarray]
-"""From sums of shape (samples, columns) over so many items to the metric's values of shape (samples,)."""
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From sums of shape (samples, columns) over counts of items of shape (samples,) to the metric's values (samples,)."""
 
 
-def mean(sums: np.ndarray, items: int) -> np.ndarray:
+def mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return means over items; the one column holds the item's value."""
-    return sums[:, 0] / items
+    return sums[:, 0] / counts
 
 
-def bleu(sums: np.ndarray, items: int) -> np.ndarray:
+def bleu(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return sacrebleu's corpus BLEU (0 to 100, default smoothing).
 
     The 10 columns hold system length, reference length, then correct and total n-grams of orders 1 to 4.
@@ -33,7 +35,7 @@ def bleu(sums: np.ndarray, items: int) -> np.ndarray:
     return np.array([BLEU.compute_bleu(row[2:6], row[6:10], row[0], row[1], smooth_method="exp").score for row in rows])
 
 
-def chrf(sums: np.ndarray, items: int) -> np.ndarray:
+def chrf(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return sacrebleu's corpus chrF (0 to 100, default settings).
 
     The 18 columns hold hypothesis, reference and matching n-grams for each character order 1 to 6.
@@ -46,22 +48,76 @@ def chrf(sums: np.ndarray, items: int) -> np.ndarray:
 STATISTICS: dict[str, Statistic] = {"mean": mean, "bleu": bleu, "chrf": chrf}
 
 
-@functools.lru_cache(maxsize=256)
-def item_weights(key: str, items: int) -> np.ndarray:
-    """Return how often each replicate draws each item, shape (REPLICATES, items).
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Sums over the items of each group, for items that are drawn together.
 
-    The draw depends on `key` and `items` alone: all arms and seeds meet the same resampled items, which makes
+    Attributes:
+        sums: sufficient statistics, shape (groups, columns).
+        sizes: how many items each group has, shape (groups,).
+    """
+
+    sums: np.ndarray
+    sizes: np.ndarray
+
+    @property
+    def items(self) -> int:
+        """Return how many items there are in all groups."""
+        return int(self.sizes.sum())
+
+
+def group_items(items: np.ndarray, labels: Sequence[int] = ()) -> Groups:
+    """Return the groups of items, in the order in which they first occur.
+
+    Args:
+        items: sufficient statistics, shape (items, columns).
+        labels: which items belong together, one label an item; each item is a group of its own when there are none.
+    """
+    if not len(labels):
+        return Groups(items, np.ones(len(items)))
+    order = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    places = [order[label] for label in labels]
+    sums = np.zeros((len(order), items.shape[1]))
+    np.add.at(sums, places, items)
+    return Groups(sums, np.bincount(places).astype(float))
+
+
+@functools.lru_cache(maxsize=256)
+def group_weights(key: str, groups: int) -> np.ndarray:
+    """Return how often each replicate draws each group, shape (REPLICATES, groups).
+
+    The draw depends on `key` and `groups` alone: all arms and seeds meet the same resampled groups, which makes
     differences between them paired.
     """
-    generator = np.random.default_rng(int(digest(["item bootstrap", key, items], 16), 16))
-    return generator.multinomial(items, np.full(items, 1 / items), size=REPLICATES).astype(np.float64)
+    generator = np.random.default_rng(int(digest(["item bootstrap", key, groups], 16), 16))
+    return generator.multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES).astype(np.float64)
 
 
 def evaluate(statistic: str, items: np.ndarray) -> float:
     """Return the statistic of the items as they are; `items` has shape (items, columns)."""
-    return float(STATISTICS[statistic](items.sum(axis=0, keepdims=True), len(items))[0])
+    return float(STATISTICS[statistic](items.sum(axis=0, keepdims=True), np.array([len(items)]))[0])
 
 
-def replicates(statistic: str, items: np.ndarray, key: str) -> np.ndarray:
-    """Return the statistic of REPLICATES resamples of the rows of `items` (items, columns); shape (REPLICATES,)."""
-    return STATISTICS[statistic](item_weights(key, len(items)) @ items, len(items))
+def replicates(statistic: str, groups: Groups, key: str) -> np.ndarray:
+    """Return the statistic of REPLICATES resamples of whole groups; shape (REPLICATES,)."""
+    weights = group_weights(key, len(groups.sizes))
+    return STATISTICS[statistic](weights @ groups.sums, weights @ groups.sizes)
+
+
+def deviations(statistic: str, groups: Groups, key: str) -> np.ndarray:
+    """Return a vector whose squared length is the variance of the statistic over draws of groups.
+
+    Inner products of the vectors of two runs on the same groups are their covariances, so that the vector of a
+    difference is the difference of the vectors. Of a mean it has an entry for each group, of other statistics one for
+    each replicate of the bootstrap. The variance is the unbiased one: that of the bootstrap, which is (G - 1) / G of it
+    for G groups, times G / (G - 1) (Efron & Tibshirani 1993, chapter 5).
+    """
+    number = len(groups.sizes)
+    if statistic == "mean":
+        # The variance of a ratio of sums over clusters, to first order (Cochran, Sampling Techniques, 1977, 6.3).
+        value = groups.sums[:, 0].sum() / groups.items
+        vector = (groups.sums[:, 0] - value * groups.sizes) / groups.items
+    else:
+        drawn = replicates(statistic, groups, key)
+        vector = (drawn - drawn.mean()) / np.sqrt(len(drawn))
+    return vector * np.sqrt(number / max(1, number - 1))

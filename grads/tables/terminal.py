@@ -61,8 +61,9 @@ def _table(study: Study, estimates: Estimates, model: str) -> Table:
 
 def _column(study: Study, estimates: Estimates, model: str, domain: str, metric: str) -> list[str]:
     measure = MEASURES[metric]
-    found = [(run, estimates.of(model, domain, run, Quantity.domain(metric)).value) for run in runs(study)]
-    ranked = places([value for run, value in found if run.trained], measure.decimals, measure.higher_is_better)
-    place = dict(zip([run for run, _ in found if run.trained], ranked, strict=True))
+    found = {run: estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)}
+    picked = [run for run, one in found.items() if run.trained and one.has_interval]
+    ranked = places([found[run].value for run in picked], measure.decimals, measure.higher_is_better)
+    place = dict(zip(picked, ranked, strict=True))
     look = {1: "[bold]{}[/bold]", 2: "[underline]{}[/underline]"}
-    return [look.get(place.get(run, 0), "{}").format(number(value, measure.decimals)) for run, value in found]
+    return [look.get(place.get(run, 0), "{}").format(number(one.value, measure.decimals)) for run, one in found.items()]

@@ -1,5 +1,6 @@
 """Records: their ids, and their exact way through Parquet."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -51,12 +52,20 @@ def test_an_owners_id_is_no_content(tmp_path: Path) -> None:
     assert own_ids(tmp_path / "train.parquet") == {record.id: "7"}
 
 
+def test_what_a_record_is_connected_with_is_kept_and_is_no_content(tmp_path: Path) -> None:
+    alone = make_record("q", "", "a")
+    connected = dataclasses.replace(alone, connected="group")
+    assert connected == alone
+    write_records(tmp_path / "train.parquet", [connected, alone])
+    assert [record.connected for record in load_records(tmp_path / "train.parquet")] == ["group", ""]
+
+
 def test_parquet_of_others_is_refused(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     content = ("id", "instruction", "input", "output", "source", "group", "metadata", "turns", "references")
-    assert (*content, "own_id") == COLUMNS
+    assert (*content, "own_id", "connected") == COLUMNS
     with pytest.raises(GradsError, match="is not there"):
         load_records(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")

@@ -68,6 +68,18 @@ def test_numbers_seeds_and_nesting() -> None:
     assert alone["law"] == parts["law"]
 
 
+def test_records_of_a_group_of_several_are_named_by_it() -> None:
+    """By the smallest of their ids, over domains; a test set is resampled by these."""
+    documents = [make_record(f"q{i}", "", f"a{i}", group=f"document {i // 3}") for i in range(30)]
+    others = [make_record(f"x{i}", "", f"y{i}") for i in range(30)]
+    parts, _ = split({"law": documents, "tax": others}, None, 3, 6, 0)
+    ids = {record.id: record.group for record in documents}
+    for part in parts["law"].values():
+        for record in part:
+            assert record.connected == min(id_ for id_, group in ids.items() if group == record.group)
+    assert {record.connected for part in parts["tax"].values() for record in part} == {""}
+
+
 def test_groups_connect_through_others_and_ignore_case_and_space() -> None:
     chain = [
         make_record("Q1", "", LONG.format("one")),

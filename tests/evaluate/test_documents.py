@@ -47,6 +47,20 @@ def test_where_contexts_are_chosen_from_the_text_names_the_right_one():
     assert item["gold_logprob"] == -2.0
 
 
+def test_items_on_one_passage_are_a_group():
+    """Named by a hash of the passage, or of the field that the study names; an item without is on its own."""
+    docs = [{"passage": "a", "subject": "x"}, {"passage": "a", "subject": "y"}, {"passage": "", "subject": "x"}]
+    samples = [sample(i, 0, 1.0, (-1.0, False), (-2.0, True)) | {"doc": doc} for i, doc in enumerate(docs)]
+    first, second, third = find_items(place(), definition(), samples)[0]
+    assert first["group"] == second["group"] != "a"
+    assert "group" not in third
+    subject = Place("quiz", Path("quiz.yaml"), "acc", "subject")
+    first, second, third = (item["group"] for item in find_items(subject, definition(), samples)[0])
+    assert first == third != second
+    with pytest.raises(GradsError, match=r"general\.tasks\.quiz\.group: 'subjekt' is no field.*'subject'"):
+        find_items(Place("quiz", Path("quiz.yaml"), "acc", "subjekt"), definition(), samples)
+
+
 def test_other_kinds_keep_what_they_have():
     (item,), _ = find_items(place(), definition("loglikelihood"), [sample(0, " word", True, (-3.0, False))])
     assert item == {"doc_id": 0, "correct": 1.0, "target": " word", "gold_logprob": -3.0}

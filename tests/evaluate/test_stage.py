@@ -37,7 +37,7 @@ def settings(tmp_path, task_file):
 @pytest.fixture
 def cell(tmp_path, records):
     test = tmp_path / "test.parquet"
-    write_records(test, records)
+    write_records(test, [*records[:-1], dataclasses.replace(records[-1], connected="document")])
 
     def make(name, trained, domain=True, general=True):
         folder = tmp_path / name
@@ -72,6 +72,7 @@ def test_cells_of_a_list_equal_cells_alone(tiny_model_folder, make_adapter, cell
     assert set(a[0][0]) - {"id", "prompt", "reference", "prediction"} == {
         "response_nll", "response_tokens", "new_tokens", "capped",
     }  # fmt: skip
+    assert [row.get("group", "") for row in a[0]] == [*[""] * (len(records) - 1), "document"]
     drift = a[1]["drift"]
     assert drift["n"] == 4
     assert drift["nll"] == pytest.approx(sum(i["nll"] for i in drift["items"]) / 4)
@@ -126,9 +127,8 @@ def test_only_what_is_asked_is_written(tiny_model_folder, cell, settings):
     assert len(documents) == task["n"] == 24
     assert all(len(row["choice_logprobs"]) == 3 and row["benchmark"] == "piqa" for row in documents)
     # What tables read stays where they read it, and says the same.
-    assert [
-        {"doc_id": r["doc_id"], "correct": r["correct"], "gold_logprob": r["gold_logprob"]} for r in documents
-    ] == task["items"]
+    read = ("doc_id", "group", "correct", "gold_logprob")
+    assert [{name: row[name] for name in read if name in row} for row in documents] == task["items"]
 
 
 def test_finished_cells_stay_when_a_later_one_fails(tiny_model_folder, cell, settings, tmp_path):

@@ -1,5 +1,6 @@
 """Comparisons with full data and random subsets: which, corrected how, marked how."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -15,12 +16,13 @@ from grads.tables.comparisons import (
     detectable_note,
     detectable_notes,
     holm,
+    holm_levels,
     significance,
     significance_note,
 )
 from grads.tables.estimates import Estimates, Quantity, Run
 from grads.tables.measurements import collect
-from grads.tables.samples import Estimate
+from grads.tables.samples import Estimate, Part, Spread
 
 MINUS = "\u2212"
 METEOR = Quantity.domain("meteor")
@@ -41,6 +43,19 @@ def test_holm_rejects_what_its_definition_rejects():
         while rejected < 8 and ordered[rejected] <= 0.05 / (8 - rejected):
             rejected += 1
         assert sum(p <= 0.05 for p in holm(values.tolist())) == rejected
+
+
+def test_levels_are_those_at_which_holms_procedure_tests():
+    assert holm_levels([0.001, 0.03, 0.012]) == pytest.approx([0.05 / 3, 0.05, 0.05 / 2])
+    # It stops at the first that fails; what could not be tested counts.
+    assert holm_levels([0.001, 0.03, 0.04]) == pytest.approx([0.05 / 3, 0.05 / 2, 0.05 / 2])
+    assert holm_levels([0.02, math.nan]) == pytest.approx([0.05 / 2, math.nan], nan_ok=True)
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        values = (generator.uniform(size=8) ** 3).tolist()
+        assert [p <= level for p, level in zip(values, holm_levels(values), strict=True)] == [
+            p <= 0.05 for p in holm(values)
+        ]
 
 
 def test_a_test_that_cannot_be_made_yet_counts():
@@ -140,20 +155,23 @@ def test_a_column_is_one_family(study, make_cells):
 
 
 def estimate(value: float) -> Estimate:
-    return Estimate(value, value - 1, value + 1, 40, 3, error=0.5, freedom=20.0, kind="items and seeds")
+    return Estimate(value, value - 1, value + 1, 40, 3, spread=Spread(Part(0.5, 20.0)), kind="items and seeds")
 
 
 @pytest.mark.parametrize(("higher", "marks"), [(True, f"f+ r{MINUS}"), (False, f"f{MINUS} r+")])
 def test_marks_say_better_and_worse(higher, marks):
     found = [Comparison("full", estimate(2), 0.01), Comparison("random", estimate(-2), 0.049)]
     assert significance(found, higher) == marks
-    assert significance([Comparison("full", estimate(2), 0.05), Comparison("full", estimate(2), math.nan)], True) == ""
+    nothing = [Comparison("full", estimate(2), 0.0501), Comparison("full", estimate(2), math.nan)]
+    assert significance(nothing, True) == ""
+    alone = dataclasses.replace(estimate(2), kind="items only")
+    assert significance([Comparison("full", alone, 0.0001)], True) == ""
 
 
 def test_columns_hold_what_the_marks_are_made_of():
-    columns = comparison_columns([Comparison("full", estimate(2), 0.01)])
+    columns = comparison_columns([Comparison("full", estimate(2), 0.01, 0.05 / 3)])
     assert list(columns) == [f"against_full{end}" for end in ("", "_low", "_high", "_p", "_detectable")]
-    smallest = 0.5 * (stats.t.ppf(0.975, 20) + stats.t.ppf(0.8, 20))
+    smallest = 0.5 * (stats.t.ppf(1 - 0.05 / 6, 20) + stats.t.ppf(0.8, 20))
     assert list(columns.values()) == pytest.approx([2, 1, 3, 0.01, smallest])
 
 
@@ -162,9 +180,12 @@ def test_notes_say_what_could_have_been_seen(study, config):
     smallest = f"{0.5 * (stats.t.ppf(0.975, 20) + stats.t.ppf(0.8, 20)):.2f}"
     assert detectable_note(found, "BLEU", 2) == f"BLEU {smallest} from full"
     (note,) = detectable_notes([detectable_note(found, "BLEU", 2), ""])
-    assert "80 % power: BLEU" in note
+    assert "80 % power" in note
+    assert note.endswith(": BLEU " + smallest + " from full.")
     assert detectable_notes([detectable_note([], "BLEU", 2)]) == []
     (note,) = significance_note(study)
+    assert "No marks" in note
+    (note,) = significance_note(parse_study(config | {"seeds": [0, 1, 2]}))
     assert "Holm's correction" in note
     assert "r+" in note
     config["arms"] = {"untuned": {"method": "untuned"}, "full": {"method": "full"}}

@@ -1,6 +1,7 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,12 +17,12 @@ def frame(study, make_cells):
 
 
 def _set(frame: pd.DataFrame, metric: str, domain: str, values: dict[tuple[str, str], float]) -> None:
-    """Put values in place of those measured, without items."""
+    """Put values in place of those measured; the items stay, and with them an interval."""
     for (arm, ratio), value in values.items():
         where = (frame["metric"] == metric) & (frame["domain"] == domain) & (frame["arm"] == arm)
         index = frame[where & (frame["ratio"] == ratio)].index
         assert len(index) == 1
-        frame.loc[index, ["value", "statistic"]] = value, ""
+        frame.loc[index, "value"] = value
 
 
 BLEUS = {
@@ -51,7 +52,15 @@ def test_best_and_second_trained_arm_are_marked(study, frame):
     column = [row[1] for row in domain_table(study, Estimates(frame)).blocks[0].rows]
     assert [entry.text for entry in column] == ["9.00", "6.00", "2.00", "7.50", "6.00"]
     assert [entry.place for entry in column] == [0, 2, 0, 1, 2]
-    assert [entry.aside for entry in column] == [""] * 5
+    assert all(entry.aside.startswith("±") for entry in column)
+
+
+def test_what_has_no_interval_is_not_ranked(study, frame):
+    _set(frame, "bleu", "law", BLEUS)
+    frame.loc[(frame["metric"] == "bleu") & (frame["ratio"] == "0.5") & (frame["arm"] == "random"), "statistic"] = ""
+    column = [row[1] for row in domain_table(study, Estimates(frame)).blocks[0].rows]
+    assert [(entry.text, entry.place) for entry in column][1:] == [("6.00", 1), ("2.00", 2), ("7.50", 0), ("6.00", 1)]
+    assert column[3].aside == ""
 
 
 def test_lengths_and_the_share_that_was_cut_stand_beside_the_metrics(study, frame):
@@ -159,18 +168,27 @@ def test_published_values_stand_beside_ours(config, make_cells):
     assert "In square brackets the published value, for full, random@0.5: Table 2." in table.notes
 
 
-def test_what_is_surely_better_than_full_is_marked(study, frame):
-    """Every answer of one arm is better than full's by half a point."""
-    mask = (frame["metric"] == "meteor") & (frame["domain"] == "law")
-    base = frame[mask & (frame["arm"] == "full")].iloc[0]
-    index = frame[mask & (frame["arm"] == "grads_density")].index[0]
-    frame.at[index, "items"] = [[item[0] + 0.5] for item in base["items"]]
-    frame.at[index, "value"] = base["value"] + 0.5
+@pytest.mark.parametrize("seeds", [[0, 1], [0, 1, 2]])
+def test_what_is_surely_better_than_full_is_marked(config, make_cells, seeds):
+    """Every answer of one arm is better than full's by half a point; with two seeds there are no marks."""
+    config["evaluation"]["metrics"] = ["meteor"]
+    study = parse_study(config | {"seeds": seeds})
+    frame = collect(study, make_cells(study))
+    luck = np.random.default_rng(0)
+    for index in frame[frame["metric"] == "meteor"].index:
+        better = 0.5 * (frame.at[index, "arm"] == "grads_density")
+        items = 0.3 + better + luck.normal(scale=0.01, size=20)
+        frame.at[index, "items"] = [[item] for item in items]
+        frame.loc[index, ["value", "n"]] = items.mean(), 20
     table = domain_table(study, Estimates(frame))
-    entry = next(row for row in table.blocks[0].rows if row[0].text == "grads_density@0.5")[2]
-    assert "f+" in entry.aside
+    entry = next(row for row in table.blocks[0].rows if row[0].text == "grads_density@0.5")[1]
+    assert ("f+" in entry.aside) == (len(seeds) > 2)
+    if len(seeds) == 2:
+        assert any(note.startswith("No marks") for note in table.notes)
+        return
     assert any("f+ (f\u2212): better (worse) than full" in note for note in table.notes)
     assert any(note.startswith("Smallest true difference") and "METEOR" in note for note in table.notes)
     fact = table.tidy.set_index(["domain", "arm", "metric"]).loc[("law", "grads_density", "meteor")]
-    assert fact["against_full"] == pytest.approx(0.5)
+    assert fact["against_full"] == pytest.approx(0.5, abs=0.02)
+    assert fact["groups"] == 20
     assert fact["against_full_p"] < 0.05

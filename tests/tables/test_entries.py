@@ -1,17 +1,18 @@
 """What the tables share: entries, columns, the note on intervals, and the mark of a selection that fell short."""
 
+import dataclasses
 import math
 
 import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
-from grads.tables.entries import RunMarks, fact_columns, interval_note, ranked_column
+from grads.tables.entries import RunMarks, fact_columns, groups_note, interval_note, ranked_column
 from grads.tables.estimates import Quantity, Run
 from grads.tables.layout import ABSENT, Entry
 from grads.tables.samples import ITEMS_ONLY, Estimate
 
-SURE = Estimate(1.25, 1.0, 1.75, 40, 3, kind=ITEMS_ONLY)
+SURE = Estimate(1.25, 1.0, 1.75, 40, 3, 20, kind=ITEMS_ONLY)
 BARE = Estimate(-0.004, math.nan, math.nan, 40, 1)
 
 
@@ -32,10 +33,13 @@ def chosen(*rows: tuple[str, str, str, str, int, int, int]) -> pd.DataFrame:
 def test_an_entry_is_the_value_half_the_interval_and_the_marks():
     nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
     column = ranked_column([SURE, BARE, nothing], 2, True, marks=["f+", "r+", ""])
-    assert column == [Entry("1.25", "±0.38 f+", 1), Entry("0.00", "r+", 2), Entry(ABSENT, "", 0)]
+    # What has no interval is not ranked.
+    assert column == [Entry("1.25", "±0.38 f+", 1), Entry("0.00", "r+", 0), Entry(ABSENT, "", 0)]
     assert ranked_column([SURE], 1, True) == [Entry("1.2", "±0.4", 1)]
-    assert ranked_column([SURE, BARE], 2, False, signs=True) == [Entry("+1.25", "±0.38", 2), Entry("0.00", "", 1)]
-    assert [one.place for one in ranked_column([SURE, BARE], 2, True, ranks=[False, True])] == [0, 1]
+    less = dataclasses.replace(SURE, value=-1.0)
+    ranked = [Entry("+1.25", "±0.38", 2), Entry("\u22121.00", "±0.38", 1)]
+    assert ranked_column([SURE, less], 2, False, signs=True) == ranked
+    assert [one.place for one in ranked_column([SURE, less, BARE], 2, True, ranks=[False, True, True])] == [0, 1, 0]
 
 
 class Estimates:
@@ -57,7 +61,8 @@ def test_columns_of_a_csv_file(config):
     fact = fact_columns(parse_study(config), Estimates(SURE), of, quantity, {"metric": "bleu"}, "gain")
     assert list(fact.items()) == [
         ("study", "toy"), ("model", "tiny"), ("domain", "law"), ("arm", "random"), ("ratio", "0.5"), ("metric", "bleu"),
-        ("value", 1.25), ("low", 1.0), ("high", 1.75), ("interval", "items only"), ("items", 40), ("seeds", 3),
+        ("value", 1.25), ("low", 1.0), ("high", 1.75), ("interval", "items only"), ("items", 40), ("groups", 20),
+        ("seeds", 3),
         ("gain", 0.25), ("gain_low", 0.0), ("gain_high", 0.5),
     ]  # fmt: skip
     del config["arms"]["untuned"]
@@ -76,6 +81,13 @@ def test_columns_of_a_csv_file(config):
 )
 def test_the_note_says_what_the_intervals_hold(config, seeds, said):
     assert said in interval_note(parse_study(config | {"seeds": seeds}))
+
+
+def test_the_note_names_what_has_fewer_groups_than_items():
+    alone = dataclasses.replace(SURE, groups=40)
+    assert groups_note([("Law", alone)]) == []
+    (note,) = groups_note([("Law", SURE), ("Tax", alone), ("Law", SURE)])
+    assert note.endswith(": Law 40 in 20.")
 
 
 def test_one_short_seed_marks_the_run_on_its_domain_and_no_other():

@@ -1,13 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from grads.runtime.errors import GradsError
 from grads.study.load import parse_study
 from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.measurements import collect
-from grads.tables.samples import ABSENT, CROSSED, ITEMS_ONLY, Sample
-from grads.tables.statistics import item_weights
+from grads.tables.samples import ABSENT, CROSSED, ITEMS_ONLY
 
 RANDOM, UNTUNED = Run("random", "0.5"), Run("untuned", "0")
 METEOR = Quantity.domain("meteor")
@@ -50,7 +50,7 @@ def test_seeds_are_averaged(config, make_cells):
 
 
 def test_difference_is_paired_over_items(frame):
-    """An arm that is better by the same amount on every item differs without any doubt, however much items vary."""
+    """An arm that is better by the same amount on every item differs nearly without doubt, however much items vary."""
     shifted = frame.copy()
     mask = (frame["metric"] == "meteor") & (frame["domain"] == "law")
     base = frame[mask & (frame["arm"] == "untuned")].iloc[0]
@@ -58,13 +58,17 @@ def test_difference_is_paired_over_items(frame):
     shifted.at[index, "items"] = [[item[0] + 0.1] for item in base["items"]]
     shifted.at[index, "value"] = base["value"] + 0.1
     gain = Estimates(shifted).difference("tiny", "law", RANDOM, UNTUNED, METEOR)
-    assert (gain.value, gain.low, gain.high) == (pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
+    # As if one of the six had not changed; t(0.975, 5) is 2.571.
+    assert (gain.value, gain.half) == pytest.approx((0.1, 2.571 * 0.1 / 6), rel=1e-3)
+    assert gain.p == pytest.approx(2**-5)
     assert Estimates(shifted).of("tiny", "law", RANDOM, METEOR).half > 0.05
 
 
 def test_difference_to_itself_is_nothing(frame):
+    """It is 0, but ten items that did not change do not say that none ever would."""
     gain = Estimates(frame).difference("tiny", "law", UNTUNED, UNTUNED, Quantity.general("quiz", "acc"))
-    assert (gain.value, gain.low, gain.high) == (0, 0, 0)
+    assert (gain.value, gain.p) == (0, 1)
+    assert gain.low < 0 < gain.high
 
 
 def test_no_items_no_interval(frame):
@@ -107,13 +111,13 @@ def test_the_interval_of_a_difference_over_seeds_is_that_of_its_definition(two_s
         for run in (RANDOM, UNTUNED)
     }
     change = items[RANDOM] - items[UNTUNED]
-    weights = item_weights("tax" if quantity.part == "domain" else quantity.task, len(change))
-    low, high = (
-        Sample(np.array([change.mean()]), (weights @ change / len(change))[None], len(change)).estimate().bounds()
-    )
+    changed, number = np.count_nonzero(change), len(change)
+    # Pseudo-items stand in for those that might have changed.
+    error = change.std(ddof=1) / number**0.5 * (1 + 2 * (1 - changed / number) / changed) ** 0.5
+    half = stats.t.ppf(0.975, number - 1) * error
     found = Estimates(frame).difference("tiny", "tax", RANDOM, UNTUNED, quantity)
     assert found.value == pytest.approx(change.mean(), abs=1e-12)
-    assert (found.low, found.high) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
+    assert (found.low, found.high) == pytest.approx((change.mean() - half, change.mean() + half), abs=1e-12)
     assert (found.n, found.seeds) == (len(change), 2)
 
 
@@ -147,6 +151,30 @@ def test_a_seed_without_items_takes_the_interval_from_all(two_seeds):
     assert not Estimates(frame).of("tiny", "law", RANDOM, METEOR).has_interval
     assert not Estimates(frame).difference("tiny", "law", RANDOM, UNTUNED, METEOR).has_interval
     assert Estimates(frame).of("tiny", "law", Run("full", "1"), METEOR).has_interval
+
+
+def test_items_that_belong_together_are_in_the_estimate(frame):
+    """Six test items in three groups: the interval is that of three."""
+    grouped = frame.copy()
+    for index in grouped[grouped["metric"] == "meteor"].index:
+        grouped.at[index, "item_groups"] = [0, 0, 1, 1, 2, 2]
+    found = Estimates(grouped).difference("tiny", "law", RANDOM, UNTUNED, METEOR)
+    assert (found.n, found.groups, found.spread.items.freedom) == (6, 3, 2)
+    grouped.at[grouped[(grouped["arm"] == "untuned") & (grouped["metric"] == "meteor")].index[0], "item_groups"] = []
+    with pytest.raises(GradsError, match=r"have the items of test in other groups; evaluate both again"):
+        Estimates(grouped).difference("tiny", "law", RANDOM, UNTUNED, METEOR)
+
+
+def test_drift_of_nothing_is_no_share_of_wrong_answers(frame):
+    """The untuned model's KL to itself is 0 on every text, by definition and not by chance."""
+    zero = frame.copy()
+    for index in zero[(zero["metric"] == "kl") & (zero["arm"] == "untuned")].index:
+        zero.at[index, "items"] = [[0.0]] * 8
+        zero.at[index, "value"] = 0.0
+    found = Estimates(zero).of("tiny", "law", UNTUNED, Quantity.general("text", "kl"))
+    assert (found.low, found.high) == (0, 0)
+    quiz = Estimates(zero).of("tiny", "law", UNTUNED, Quantity.general("quiz", "acc"))
+    assert 0 <= quiz.low < quiz.high <= 1
 
 
 def test_other_numbers_of_items_are_not_compared(frame):
@@ -190,4 +218,4 @@ def test_three_seeds_are_in_the_interval(config, make_cells):
     assert estimates.difference("tiny", "law", RANDOM, UNTUNED, METEOR).kind == CROSSED
     assert estimates.of("tiny", "law", UNTUNED, METEOR).kind == ITEMS_ONLY
     values = estimates.frame.query("domain == 'law' and arm == 'random' and ratio == '0.5' and metric == 'meteor'")
-    assert estimates.sample("tiny", "law", RANDOM, METEOR).values.tolist() == values["value"].tolist()
+    assert estimates.sample("tiny", "law", RANDOM, METEOR).values["tiny/law"].tolist() == values["value"].tolist()

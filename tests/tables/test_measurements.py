@@ -7,9 +7,9 @@ import pytest
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.grid import cells
-from grads.tables.measurements import COLUMNS, collect, read_measurements, write_measurements
-from grads.tables.samples import Sample
-from grads.tables.statistics import STATISTICS, replicates
+from grads.tables.measurements import COLUMNS, collect, item_groups, read_measurements, write_measurements
+from grads.tables.samples import measured
+from grads.tables.statistics import STATISTICS, group_items
 
 
 def _edit(path, change):
@@ -171,13 +171,13 @@ def test_items_are_resampled_alike_in_all_cells_of_a_domain(study, make_cells):
     bounds = {domain: set(zip(rows["low"], rows["high"], strict=True)) for domain, rows in meteor.groupby("domain")}
     for domain, found in bounds.items():
         items = np.arange(0.1, 0.7, 0.1)[:, None]
-        expected = Sample(items.mean(axis=0), replicates("mean", items, domain)[None], 6).estimate().bounds()
+        expected = measured([items.mean()], [group_items(items)], "mean", domain, "").estimate().bounds()
         ((low, high),) = found
         assert (low, high) == pytest.approx(expected)
 
 
 def test_a_metric_with_a_formula_of_its_own_is_computed_from_its_counts(study, make_cells, monkeypatch):
-    monkeypatch.setitem(STATISTICS, "meteor", lambda sums, items: sums[:, 0] / sums[:, 1])
+    monkeypatch.setitem(STATISTICS, "meteor", lambda sums, counts: sums[:, 0] / sums[:, 1])
     files = make_cells(study)
     counts = [[1, 2], [3, 3], [0, 5], [2, 2], [1, 4], [2, 6]]
     for one in files:
@@ -185,6 +185,28 @@ def test_a_metric_with_a_formula_of_its_own_is_computed_from_its_counts(study, m
     row = collect(study, files).query("metric == 'meteor'").iloc[0]
     assert (row["statistic"], row["interval"]) == ("meteor", "items only")
     assert [list(items) for items in row["items"]] == counts
+
+
+def test_groups_of_the_items_are_in_the_table(study, make_cells):
+    files = make_cells(study)
+    for one in files:
+        _edit(one.metrics, lambda content: content.update(groups=["x", "y", "x", "z", "z", "z"]))
+        _edit(one.general, lambda content: [item.update(group="p") for item in content["tasks"]["quiz"]["items"][:4]])
+    frame = collect(study, files).set_index("metric")
+    for metric in ("bleu", "meteor"):
+        assert {tuple(labels) for labels in frame.loc[metric, "item_groups"]} == {(0, 1, 0, 2, 2, 2)}
+    assert {tuple(labels) for labels in frame.loc["acc", "item_groups"]} == {(0, 0, 0, 0, 1, 2, 3, 4, 5, 6)}
+    assert {tuple(labels) for labels in frame.loc["kl", "item_groups"]} == {()}
+    _edit(files[0].metrics, lambda content: content.update(groups=["x", "y"]))
+    with pytest.raises(GradsError, match=r"metrics\.json has 2 groups for the 6 items of 'test'"):
+        collect(study, files)
+
+
+@pytest.mark.parametrize(("subtasks", "groups"), [(3, 30), (10, 10)])
+def test_many_subtasks_are_groups_and_a_few_are_parts_of_the_benchmark(subtasks, groups):
+    items = [{"task": f"subject {place % subtasks}"} for place in range(30)]
+    assert len(set(item_groups(items))) == groups
+    assert len(set(item_groups([item | {"group": "text"} for item in items]))) == (1 if subtasks < 10 else subtasks)
 
 
 def test_tests_of_other_domains_are_a_part_of_their_own(study, make_cells):

@@ -184,4 +184,4 @@ def test_tables_that_only_some_studies_have_show_holes_too(config, make_cells, t
     first = "grads_density@0.5 beats full on meteor"
     for domain in ("law", "pooled"):
         assert (claims[first, domain] == "not measured yet") == (gone != "untuned")
-    assert claims[first, "tax"] == "undecided"
+    assert claims[first, "tax"] == "items only"

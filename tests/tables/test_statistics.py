@@ -47,8 +47,8 @@ def test_a_replicate_is_the_metric_of_the_texts_it_draws(name, metric):
     """Not of resampled item scores: the texts are written out as often as they are drawn, and scored by sacrebleu."""
     answers, (references,) = _texts(12)
     counts = np.array(metric._extract_corpus_statistics(answers, [references]), dtype=float)
-    drawn = statistics.replicates(name, counts, "law")
-    weights = statistics.item_weights("law", 12).astype(int)
+    drawn = statistics.replicates(name, statistics.group_items(counts), "law")
+    weights = statistics.group_weights("law", 12).astype(int)
     for index in (0, 7, statistics.REPLICATES - 1):
         picked = np.repeat(np.arange(12), weights[index])
         score = metric.corpus_score([answers[i] for i in picked], [[references[i] for i in picked]]).score
@@ -57,15 +57,17 @@ def test_a_replicate_is_the_metric_of_the_texts_it_draws(name, metric):
 
 def test_a_replicate_of_a_mean_is_the_mean_of_what_it_draws():
     values = np.random.default_rng(3).normal(size=(9, 1))
-    weights = statistics.item_weights("quiz", 9).astype(int)
+    weights = statistics.group_weights("quiz", 9).astype(int)
     expected = [np.repeat(values[:, 0], row).mean() for row in weights[:50]]
-    np.testing.assert_allclose(statistics.replicates("mean", values, "quiz")[:50], expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        statistics.replicates("mean", statistics.group_items(values), "quiz")[:50], expected, rtol=1e-12
+    )
 
 
 def test_the_bootstrap_error_is_scipys():
     values = np.random.default_rng(2).exponential(size=(80, 1))
     theirs = bootstrap((values[:, 0],), np.mean, n_resamples=4000, rng=np.random.default_rng(0)).standard_error
-    assert statistics.replicates("mean", values, "law").std() == pytest.approx(theirs, rel=0.05)
+    assert statistics.replicates("mean", statistics.group_items(values), "law").std() == pytest.approx(theirs, rel=0.05)
 
 
 def test_the_order_of_columns_is_not_the_order_of_items():
@@ -73,27 +75,83 @@ def test_the_order_of_columns_is_not_the_order_of_items():
     answers, (references,) = _texts(10)
     counts = np.array(BLEU()._extract_corpus_statistics(answers, [references]), dtype=float)
     order = np.random.default_rng(1).permutation(10)
-    weights = statistics.item_weights("law", 10)[:40]
-    one, other = statistics.bleu(weights @ counts, 10), statistics.bleu(weights[:, order] @ counts[order], 10)
+    weights = statistics.group_weights("law", 10)[:40]
+    one, other = (
+        statistics.bleu(weights @ counts, weights.sum(axis=1)),
+        statistics.bleu(weights[:, order] @ counts[order], weights.sum(axis=1)),
+    )
     assert (one == other).all()
 
 
 def test_bootstrap_of_a_mean_has_the_standard_error_of_a_mean():
     values = np.random.default_rng(0).normal(size=(200, 1))
-    drawn = statistics.replicates("mean", values, "law")
+    drawn = statistics.replicates("mean", statistics.group_items(values), "law")
     assert drawn.shape == (statistics.REPLICATES,)
     assert drawn.std() == pytest.approx(values.std() / 200**0.5, rel=0.05)
 
 
 def test_every_replicate_draws_as_many_items_as_there_are():
-    weights = statistics.item_weights("law", 7)
+    weights = statistics.group_weights("law", 7)
     assert weights.shape == (statistics.REPLICATES, 7)
     assert (weights.sum(axis=1) == 7).all()
     assert np.abs(weights.mean(axis=0) - 1).max() < 0.1
 
 
 def test_draws_repeat_and_depend_on_the_item_set():
-    first = statistics.item_weights("law", 7).copy()
-    statistics.item_weights.cache_clear()
-    assert (statistics.item_weights("law", 7) == first).all()
-    assert (statistics.item_weights("tax", 7) != first).any()
+    first = statistics.group_weights("law", 7).copy()
+    statistics.group_weights.cache_clear()
+    assert (statistics.group_weights("law", 7) == first).all()
+    assert (statistics.group_weights("tax", 7) != first).any()
+
+
+def test_a_replicate_draws_whole_groups_and_divides_by_the_items_that_it_drew():
+    values, labels = np.arange(1.0, 8.0)[:, None], ["a", "b", "a", "c", "c", "c", "b"]
+    groups = statistics.group_items(values, labels)
+    np.testing.assert_array_equal(groups.sums[:, 0], [1 + 3, 2 + 7, 4 + 5 + 6])
+    np.testing.assert_array_equal(groups.sizes, [2, 2, 3])
+    weights = statistics.group_weights("law", 3).astype(int)
+    members = [[1.0, 3.0], [2.0, 7.0], [4.0, 5.0, 6.0]]
+    expected = [np.concatenate([members[g] for g in range(3) for _ in range(row[g])]).mean() for row in weights[:50]]
+    np.testing.assert_allclose(statistics.replicates("mean", groups, "law")[:50], expected)
+
+
+def test_a_replicate_of_groups_is_the_metric_of_the_texts_it_draws():
+    answers, (references,) = _texts(12)
+    counts = np.array(BLEU()._extract_corpus_statistics(answers, [references]), dtype=float)
+    drawn = statistics.replicates("bleu", statistics.group_items(counts, np.repeat(range(4), 3).tolist()), "law")
+    for index, row in enumerate(statistics.group_weights("law", 4).astype(int)[:3]):
+        picked = [item for group in range(4) for _ in range(row[group]) for item in range(3 * group, 3 * group + 3)]
+        score = BLEU().corpus_score([answers[i] for i in picked], [[references[i] for i in picked]]).score
+        assert drawn[index] == score
+
+
+def test_groups_of_one_are_the_items_whatever_they_are_called():
+    items = np.random.default_rng(1).normal(size=(9, 2))
+    alone, named = statistics.group_items(items), statistics.group_items(items, [f"n{9 - i}" for i in range(9)])
+    np.testing.assert_array_equal(alone.sums, named.sums)
+    np.testing.assert_array_equal(alone.sizes, named.sizes)
+    assert alone.items == named.items == 9
+
+
+@pytest.mark.parametrize(
+    "labels", [(), [i // 4 for i in range(120)], [i // 3 if i < 60 else i // 6 for i in range(120)]]
+)
+def test_the_closed_form_of_a_mean_is_its_bootstrap(labels):
+    """Covariances of two runs too, which is what pairs a difference; groups of unlike sizes to first order."""
+    generator = np.random.default_rng(2)
+    shared = generator.normal(size=(120, 1))
+    groups = [statistics.group_items(shared + generator.normal(size=(120, 1)) + 1, labels) for _ in range(2)]
+    number = len(groups[0].sizes)
+    vectors = np.array([statistics.deviations("mean", one, "law") for one in groups])
+    drawn = np.array([statistics.replicates("mean", one, "law") for one in groups])
+    np.testing.assert_allclose(vectors @ vectors.T, np.cov(drawn) * number / (number - 1), rtol=0.15)
+    if not labels:
+        expected = np.cov([one.sums[:, 0] for one in groups]) / 120
+        np.testing.assert_allclose(vectors @ vectors.T, expected)
+
+
+def test_deviations_of_other_metrics_are_their_bootstraps():
+    answers, (references,) = _texts(12)
+    groups = statistics.group_items(np.array(CHRF()._extract_corpus_statistics(answers, [references]), dtype=float))
+    vector, drawn = statistics.deviations("chrf", groups, "law"), statistics.replicates("chrf", groups, "law")
+    assert (vector**2).sum() == pytest.approx(drawn.var() * 12 / 11)

@@ -145,9 +145,9 @@ def task_settings(task):
     if task.yaml:
         # Of the templates and the Python in a task file.
         trusted = {"allow_code": True} if STUDY.general.allow_code else {}
-        return settings(task, "metric", "form") | trusted
+        return settings(task, "metric", "form", "group") | trusted
     seeded = {"seed": STUDY.general.seed, "allow_code": STUDY.general.allow_code}
-    return settings(task, "metric", "form", "few_shot") | seeded
+    return settings(task, "metric", "form", "group", "few_shot") | seeded
 
 
 def metrics_wordnet(domain):

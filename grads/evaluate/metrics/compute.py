@@ -26,7 +26,7 @@ def compute_metrics(
     """Compute the metrics `names` of a predictions file and write them to `out` as JSON.
 
     Each is a `Result`. `capped` (share of answers that hit the limit of new tokens) and `new_tokens` (mean length of an
-    answer) stand beside them.
+    answer) stand next to them, and `groups`, where predictions have a `group`: by prediction, what it belongs to.
 
     Args:
         predictions: JSON lines with `reference` and `prediction`, and what evaluation put beside them.
@@ -45,7 +45,13 @@ def compute_metrics(
     with reading(predictions, "delete it and run its evaluation again"):
         means = {name: mean_result([row[name] for row in rows]) for name in beside}
     result = {name: metric.compute(rows, setting) for name, metric in found.items()}
-    write_json(out, {**kept, **result, **means})
+    groups = {"groups": _groups(rows)} if any("group" in row for row in rows) else {}
+    write_json(out, {**kept, **result, **means, **groups})
+
+
+def _groups(rows: Rows) -> list[str]:
+    """Return what each prediction belongs to: a group of its own where it names none."""
+    return [row.get("group", f"prediction {place}") for place, row in enumerate(rows)]
 
 
 def _read(path: Path, fields: Sequence[str]) -> Rows:

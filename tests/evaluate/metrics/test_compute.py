@@ -29,6 +29,15 @@ def test_file_holds_what_was_asked_and_the_lengths(tmp_path, wordnet_folder, sev
     assert not list(tmp_path.glob(".*"))
 
 
+def test_groups_of_predictions_are_kept_where_there_are_some(tmp_path, several):
+    rows = [row | ({"group": "document"} if place < 2 else {}) for place, row in enumerate(several)]
+    compute_metrics(write(tmp_path / "predictions.jsonl", rows), ["bleu"], tmp_path / "metrics.json")
+    groups = read_json(tmp_path / "metrics.json")["groups"]
+    assert groups[:2] == ["document", "document"]
+    assert len(set(groups)) == len(several) - 1
+    assert len(groups) == len(several)
+
+
 def test_what_is_missing_is_said(tmp_path, rows):
     out = tmp_path / "metrics.json"
     with pytest.raises(GradsError, match=r"empty.jsonl is empty"):
