@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 
 from grads.methods.registry import find_method, methods, parse_parameters
 from grads.study.config import Study
+from grads.study.task_file import TaskFile
 from grads.train.strategies.registry import find_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,6 +218,9 @@ def test_every_link_leads_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=NAME)
 def test_pieces_of_config_are_valid(page):
     for _info, body in blocks(page, "yaml"):
+        if "task" in yaml.safe_load(body):  # A task file, not a piece of a config.
+            TaskFile.model_validate(yaml.safe_load(body))
+            continue
         for key, value in yaml.safe_load(body).items():
             TypeAdapter(Study.model_fields[key].annotation).validate_python(value)
             for arm in value.values() if key == "arms" else ():
@@ -240,7 +244,9 @@ def messages():
 
 
 def troubles():
-    return re.findall(r"^### `(.*)`$", (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE)
+    """Return the messages that headings of the page begin with, one or several."""
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    return [one for heading in re.findall(r"^### (`.*`)$", page, re.MULTILINE) for one in re.findall("`(.*?)`", heading)]
 
 
 @pytest.mark.parametrize("message", troubles())
