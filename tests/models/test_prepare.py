@@ -144,7 +144,7 @@ def test_a_gguf_chat_prompt_has_no_second_start(tiny_gguf: Path, tmp_path: Path)
     prepare_model(file_source(tiny_gguf), None, tmp_path / "out")
     tokenizer = load_tokenizer(tmp_path / "out")
     ids = Formatter(tokenizer, Format()).prompt_ids(RECORD)
-    assert ids.count(tokenizer.bos_token_id) == 3  # system, user, assistant
+    assert ids.count(tokenizer.bos_token_id) == 2  # user, assistant
     assert ids[0] == tokenizer.bos_token_id != ids[1]
 
 

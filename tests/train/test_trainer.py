@@ -109,13 +109,14 @@ def clock(monkeypatch):
 def test_seconds_of_earlier_attempts_count_up_to_their_last_checkpoint(clock, tmp_path):
     first = ProgressLines("a run", tmp_path / "seconds.json")
     clock[0] += 30
-    first.on_save(None, None, None)
+    state = SimpleNamespace(global_step=3)
+    first.on_save(None, state, None)
     clock[0] += 100  # Killed here: these are lost, and done again.
     second = ProgressLines("a run", tmp_path / "seconds.json")
     assert second.seconds == 30
     clock[0] += 12
     assert second.seconds == 42
-    second.on_save(None, None, None)
+    second.on_save(None, state, None)
     assert ProgressLines("a run", tmp_path / "seconds.json").seconds == 42
 
 

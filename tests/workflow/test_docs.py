@@ -246,7 +246,9 @@ def messages():
 def troubles():
     """Return the messages that headings of the page begin with, one or several."""
     page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
-    return [one for heading in re.findall(r"^### (`.*`)$", page, re.MULTILINE) for one in re.findall("`(.*?)`", heading)]
+    return [
+        one for heading in re.findall(r"^### (`.*`)$", page, re.MULTILINE) for one in re.findall("`(.*?)`", heading)
+    ]
 
 
 @pytest.mark.parametrize("message", troubles())
