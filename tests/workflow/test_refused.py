@@ -21,7 +21,7 @@ def smoke(workspace):
 
 
 def refused(workspace, config, *arguments):
-    """Return the sentence that Snakemake stops with."""
+    """Return the sentences that Snakemake stops with, a line each."""
     (workspace.folder / "study.yaml").write_text(config if isinstance(config, str) else yaml.safe_dump(config))
     result = subprocess.run(
         workspace.command("--configfile", "study.yaml", *arguments),
@@ -31,7 +31,7 @@ def refused(workspace, config, *arguments):
     assert "Traceback" not in result.stderr
     assert ".smk" not in result.stderr
     assert "WorkflowError" not in result.stderr
-    return result.stderr.splitlines()[-1]
+    return "\n".join(line for line in result.stderr.splitlines() if line.startswith("error: "))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,6 @@ def refused(workspace, config, *arguments):
 )
 def test_a_mistake_in_a_config(workspace, smoke, change, words):
     sentence = refused(workspace, smoke | change, "-n")
-    assert sentence.startswith("error: ")
     assert all(word in sentence for word in words)
 
 
@@ -65,7 +64,8 @@ def test_braces_in_a_path_which_snakemake_takes_for_a_wildcard(workspace, smoke,
         name = smoke["claims"] = "config/cl{aims}.yaml"
         shutil.copy(workspace.folder / "config/smoke/claims.yaml", workspace.folder / name)
     sentence = refused(workspace, smoke, "-n")
-    assert sentence.startswith(f"error: {name}: ")
+    assert repr(name) in sentence
+    assert "which no path here may" in sentence
 
 
 def mount(folder, options):

@@ -173,20 +173,11 @@ def shown(path, category, label, caption=None):
 
 
 def check_braces():
-    """Refuse paths of the user's own in which Snakemake would look for wildcards; it has no way to write them otherwise."""
-    general = [STUDY.general.text, *([STUDY.general.instructions] if STUDY.general.instructions else [])]
-    entries = [*STUDY.every_model.values(), *STUDY.encoders.values(), *STUDY.domains.values(), *general]
-    sources = [*(entry.source for entry in entries), *(task.data for task in STUDY.general.tasks.values())]
-    paths = [
-        *files_of(*sources),
-        *archives_of(*sources),
-        *(file for arm in STUDY.arms for file in arm_needs(STUDY, arm).files),
-    ]
-    paths += [task.yaml for task in STUDY.general.tasks.values() if task.yaml]
-    paths += [STUDY.claims] if isinstance(STUDY.claims, str) else []
-    for path in map(str, paths):
-        if get_wildcard_names(path):
-            refuse(f"{path}: a word in braces is a wildcard of Snakemake: rename the file, or the folder that it is in")
+    """Refuse files of arms whose path Snakemake would take for a pattern; those of the config's sources are checked."""
+    for arm in STUDY.arms:
+        for path in arm_needs(STUDY, arm).files:
+            if get_wildcard_names(str(path)):
+                refuse(f"arms.{arm}: the path {path} holds braces, which no path here may: rename the file")
 
 
 check_braces()
