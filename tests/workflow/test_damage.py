@@ -62,6 +62,8 @@ def test_nothing_is_to_be_done_whatever_was_touched(finished):
 def test_a_damaged_artefact_is_named_and_not_passed_over(finished, name):
     path, times = finished.results / name, (finished.results / name).stat()
     content = path.read_bytes()
+    # The model's weights are a link to somebody's own file, which stays as it is.
+    path.unlink()
     path.write_bytes(content[:-30])
     # Snakemake goes by dates.
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
