@@ -135,5 +135,5 @@ def test_all_columns_constant_leaves_none() -> None:
 
 
 def test_weights_of_which_none_counts_are_refused() -> None:
-    with pytest.raises(GradsError, match="'grads': all three weights are 0"):
+    with pytest.raises(GradsError, match="all three weights are 0"):
         parse_parameters(METHOD, dict.fromkeys(("representativeness", "diversity", "similarity"), 0.0))
