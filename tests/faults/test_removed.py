@@ -10,8 +10,6 @@ import yaml
 
 from tests.workflow.conftest import Workspace
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
@@ -42,6 +40,7 @@ def run_while(workspace, condition, act):
         return run.returncode, printed.read()
 
 
+@pytest.mark.long
 def test_results_that_are_removed_during_a_run_are_made_by_the_next(workspace):
     results = workspace.folder / "results" / "removed"
     for place, what in (
@@ -66,6 +65,7 @@ def test_results_that_are_removed_during_a_run_are_made_by_the_next(workspace):
     assert not list(results.rglob(".*.part*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [40, 300])
 def test_a_disk_that_gets_full_under_a_run_is_named_by_its_jobs(workspace, kilobytes):
     results = workspace.folder / "results"
