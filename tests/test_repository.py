@@ -1,4 +1,4 @@
-"""Files beside the code that must agree with it and with each other."""
+"""Files next to the code that must agree with it and with each other."""
 
 import re
 import tomllib
@@ -106,3 +106,31 @@ def test_marks_that_the_documentation_names_are_those_of_pytest():
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for mark in settings["markers"]:
         assert f"| `{mark.split(':')[0]}` |" in contributing
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return read_yaml("config/demo.yaml")
+
+
+@pytest.fixture(scope="module")
+def small_demo():
+    return read_yaml(".ci/demo-small.yaml")
+
+
+@pytest.mark.parametrize("section", ["seeds", "archives", "models", "training", "generation", "evaluation", "claims"])
+def test_the_small_demonstration_runs_as_the_demonstration_does(demo, small_demo, section):
+    assert small_demo[section] == demo[section]
+
+
+def test_the_small_demonstration_is_a_part_of_the_demonstration(demo, small_demo):
+    assert small_demo.keys() == demo.keys()
+    assert small_demo["arms"].keys() == demo["arms"].keys()
+    for name, arm in small_demo["arms"].items():
+        assert arm["method"] == demo["arms"][name]["method"]
+        assert set(arm.get("ratios", [])) <= set(demo["arms"][name].get("ratios", []))
+    assert small_demo["domains"].items() <= demo["domains"].items()
+    for name, task in small_demo["general"]["tasks"].items():
+        assert {**task, "sample": 0} == {**demo["general"]["tasks"][name], "sample": 0}
+        assert task["sample"] < demo["general"]["tasks"][name]["sample"]
+    assert small_demo["general"]["text"]["source"] == demo["general"]["text"]["source"]
