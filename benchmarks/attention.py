@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.machine import measured_on, processor_line
 from grads.models.attention import causal_attention
-from grads.runtime.process import settle_libraries
+from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
 
 # Records and tokens of batches of about 2,048 tokens; heads, groups of keys and width of SmolLM2-135M.

@@ -31,7 +31,7 @@ from grads.models.load import load_tokenizer
 from grads.models.prepare import prepare_model
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import write_json, write_text
-from grads.runtime.process import settle_libraries
+from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
 from grads.study.config import ArchiveSource, Study
 from grads.study.load import read_study

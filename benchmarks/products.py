@@ -18,7 +18,7 @@ from benchmarks.machine import measured_on, processor_line
 from grads.models import products
 from grads.probe.head import Head
 from grads.probe.statistics import head_moments
-from grads.runtime.process import settle_libraries
+from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
 
 # Response tokens of a record; vocabulary and width of SmolLM2-135M.

@@ -60,7 +60,8 @@ def measure(case: Case) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from grads.runtime.process import die_with_parent, settle_libraries
+    from grads.runtime.libraries import settle_libraries
+    from grads.runtime.process import die_with_parent
 
     die_with_parent()
     settle_libraries()

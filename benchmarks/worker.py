@@ -32,7 +32,8 @@ def _make(settings: Settings) -> Contestant:
 
 
 if __name__ == "__main__":
-    from grads.runtime.process import die_with_parent, settle_libraries
+    from grads.runtime.libraries import settle_libraries
+    from grads.runtime.process import die_with_parent
 
     die_with_parent()
     settle_libraries()

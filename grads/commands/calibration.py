@@ -14,6 +14,7 @@ from grads.models.load import load_model, load_tokenizer
 from grads.probe.measure import measure
 from grads.runtime.files import digest, read_object, reading, write_json
 from grads.runtime.manifest import environment
+from grads.runtime.preload import can_preload
 from grads.runtime.progress import Progress, say
 from grads.study.config import Study
 from grads.study.paths import Paths
@@ -69,9 +70,11 @@ def _measure(study: Study, model: str, domain: str) -> Calibration:
     progress, limit = Progress("plan, answers", 4), study.generation.max_new_tokens
     budget = study.evaluation.token_budget
     answer = _seconds(lambda: generate(loaded, formatter, records[:4], limit, budget, progress)) / len(records[:4])
-    # A job also imports its libraries. Training all weights loads a model three times: once to train, twice to check.
+    # Training all weights loads a model three times: once to train, twice to check.
+    # Seconds of a process and its libraries, which jobs of a run share where they can.
+    start = 2.0 if can_preload() else 5.0
     loads = 1 if study.training.weights == "lora" else 3
-    return Calibration(forward / tokens, probe / tokens, train, answer, max(whole, loads * load) + 5.0, size)
+    return Calibration(forward / tokens, probe / tokens, train, answer, max(whole, loads * load) + start, size)
 
 
 def _passes(study: Study, folder: Path, examples: list[Example], formatter: Formatter) -> tuple[float, float]:

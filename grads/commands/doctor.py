@@ -75,10 +75,10 @@ def _check_model(model: str, data: Path | None, precision: "Precision", compiled
 
 
 def _show_machine() -> None:
+    from grads.runtime.libraries import settle_libraries
     from grads.runtime.locks import local_devices
     from grads.runtime.manifest import environment
     from grads.runtime.places import mount_of
-    from grads.runtime.process import settle_libraries
 
     settle_libraries()
     import torch  # before the environment, which then knows the device

@@ -13,8 +13,9 @@ from grads.data.hub import COMMIT, fetch_model
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, digest, read_object
 from grads.runtime.fingerprints import Fingerprints
+from grads.runtime.libraries import settle_libraries
 from grads.runtime.manifest import manifest_of, verified, write_manifests
-from grads.runtime.process import die_with_parent, settle_libraries
+from grads.runtime.process import die_with_parent
 from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.study.config import HubSource

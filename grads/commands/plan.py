@@ -193,7 +193,7 @@ def _remaining_jobs(config: Path) -> int:
 
 def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
     """Return the work and seconds of each part of the study, and the bytes that it will leave."""
-    from grads.runtime.process import settle_libraries
+    from grads.runtime.libraries import settle_libraries
 
     settle_libraries()
     import torch

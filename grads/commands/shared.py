@@ -169,8 +169,8 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     """
     from grads.commands.parts import Parts, fetched_model
     from grads.models.shape import check_shape
+    from grads.runtime.libraries import settle_libraries
     from grads.runtime.locks import take_device_slot
-    from grads.runtime.process import settle_libraries
     from grads.study.config import TEXT_COLUMNS, HubSource, LossTurns, RecordField, Training
 
     if given.template is not None:

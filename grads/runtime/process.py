@@ -1,27 +1,25 @@
 """The life of a job's process: what it may use, what is written of it, and the sentences that it ends with."""
 
 import contextlib
-import ctypes
 import json
-import os
 import signal
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError
+from grads.runtime.libraries import limit_threads, settle_libraries
 from grads.runtime.manifest import begin_artefacts, read_inputs, write_manifests
 from grads.runtime.places import place_sentence, temporary_folder
+from grads.runtime.preload import hand_over
 from grads.runtime.progress import say_error
 from grads.runtime.supervisor import die_with_parent, supervise
 
-__all__ = ["die_with_parent", "job", "settle_libraries"]
+__all__ = ["die_with_parent", "job"]
 
 # Where every file that a job reads was made by another one.
 RESULTS = Path("results")
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 @contextlib.contextmanager
@@ -37,10 +35,13 @@ def job(snakemake: Any, hub: bool = False) -> Iterator[None]:
     """
     started = time.time()
     die_with_parent()
+    # What fetches from the hub needs libraries that were loaded with it.
+    if not hub:
+        hand_over()
     outputs = [Path(output) for output in snakemake.output]
     with _sentences(outputs, []):
         supervise(Path(snakemake.log[0]), outputs, snakemake.rule)
-    _limit_threads(snakemake.threads)
+    limit_threads(snakemake.threads)
     settle_libraries(hub)
     with _sentences(outputs, [Path(path) for path in snakemake.input if Path(path).exists()]):
         inputs = read_inputs(snakemake.input, snakemake.params.get("contents") or {}, RESULTS)
@@ -96,37 +97,3 @@ def _removed(inputs: list[Path]) -> str | None:
 def _check_still_there(inputs: list[Path]) -> None:
     if sentence := _removed(inputs):
         raise GradsError(sentence)
-
-
-def settle_libraries(hub: bool = False) -> None:
-    """Keep Hugging Face libraries off the network (unless `hub`), their bars and warnings off the screen.
-
-    Call it before importing them. Memory that is freed is kept for what comes next, and what torch compiles is kept in
-    the user's cache, for later processes. On a GPU, cuBLAS is asked for sums that are the same each time.
-    """
-    _keep_freed_memory()
-    os.environ.update(TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "grads" / "inductor"))
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if not hub:
-        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-    for library in ("transformers", "peft"):
-        warnings.filterwarnings("ignore", category=FutureWarning, module=library)
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep large blocks that are freed; with another C library nothing happens.
-
-    It gives them back to the kernel at once, which hands them out again page by page, zeroed: on a CPU that takes a
-    tenth of a training or probe pass, whose tensors come and go by the thousand.
-    """
-    allocator = getattr(ctypes.CDLL(None), "mallopt", None)
-    if allocator is not None:
-        allocator(_M_MMAP_MAX, 0)
-        allocator(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _limit_threads(threads: int) -> None:
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        os.environ[name] = str(threads)

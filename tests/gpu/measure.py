@@ -14,7 +14,7 @@ from grads.data.records import make_record, write_records
 from grads.models.device import device
 from grads.probe.shards import join_shards
 from grads.probe.stage import Task, probe_model
-from grads.runtime.process import settle_libraries
+from grads.runtime.libraries import settle_libraries
 from grads.study.config import Adapter, Format, Probe, Training
 from grads.train.stage import TrainingCell, train_cells
 

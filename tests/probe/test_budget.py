@@ -182,7 +182,7 @@ def test_a_single_batch_needs_no_trials(monkeypatch: pytest.MonkeyPatch) -> None
 LOWERED = """
 import json, sys
 import torch
-from grads.runtime.process import settle_libraries
+from grads.runtime.libraries import settle_libraries
 
 settle_libraries()
 from grads.data.formatting import Example

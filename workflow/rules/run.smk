@@ -2,6 +2,7 @@
 from os.path import relpath
 
 from grads.runtime.locks import lock_study
+from grads.runtime.preload import start_server
 
 
 def start_run():
@@ -9,6 +10,8 @@ def start_run():
         lock_study(PATHS.root)
     except GradsError as error:
         refuse(error)
+    if workflow.local_exec:
+        start_server(sum(1 for job in workflow.dag.needrun_jobs()))
 
 
 def finish_run():
