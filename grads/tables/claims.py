@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from grads.study.claims import BEATS, DRIFT, GENERAL, ParsedClaim, in_study, read_claims
 from grads.study.config import Study
+from grads.study.controls import CONTROLS, reference
 from grads.tables.comparisons import SIGNIFICANCE, baselines
 from grads.tables.domain import LEAST_BLEU_BASELINE
 from grads.tables.entries import coverage, groups_note
@@ -388,6 +390,7 @@ def _notes(study: Study, judged: Sequence[Judged]) -> list[str]:
         f"with intervals on the log scale; {NO_BASELINE}: the second arm's value is not above 0, or its BLEU is below "
         f"{LEAST_BLEU_BASELINE:g}. Steps: optimiser steps of the first and the second arm.",
         f"Intervals: {coverage(study)}.{_few_seeds(study)}",
+        *_other_lengths(study, judged),
         *groups_note((one.row.claim.measure, one.row.estimate) for one in judged),
         "A pooled row is about these domains, benchmarks and models, this split and this sample of training records; "
         "it says nothing of others.",
@@ -405,7 +408,30 @@ def _verdict_notes(study: Study, judged: Sequence[Judged]) -> list[str]:
         f"Holm's procedure. Where one comes out, the rows of its domains are a family at 1/{max(1, number_of)} of 5 %; "
         f"else they are {NOT_TESTED}. Intervals are those of the level at which a row was tested, of 95 % where it was "
         "not.",
+        f"Verdicts of these {number_of} rows: {_counted(judged)}.",
     ]
+
+
+def _counted(judged: Sequence[Judged]) -> str:
+    """Return how many rows of the first family have which verdict, the most frequent first."""
+    counts = Counter(
+        "no larger than d" if one.verdict.startswith(NO_LARGER) else one.verdict for one in judged if one.primary
+    )
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) or "none"
+
+
+def _other_lengths(study: Study, judged: Sequence[Judged]) -> list[str]:
+    """Say of which claims the control has the lengths of another arm than the one that it is held against."""
+    arms = {run.title: run.arm for run in runs(study)}
+    found = {}
+    for one in judged:
+        sides = (arms[one.row.claim.run], arms[one.row.claim.base])
+        for control, other in (sides, sides[::-1]):
+            own = reference(study, control)
+            methods = (study.arms[control].method, study.arms[other].method)
+            if methods[0] == "random_length" and methods[1] not in CONTROLS and own != other:
+                found[f"{control} has the lengths of {own}, not of {other}"] = None
+    return [f"Controls of other lengths: {'; '.join(found)}."] if found else []
 
 
 def _few_seeds(study: Study) -> str:
