@@ -204,22 +204,42 @@ def _row(study: Study, estimates: Estimates, claim: ParsedClaim, samples: Mappin
     known = [one.sample for one in samples.values() if one.sample is not None]
     lacking = {place: one.problem for place, one in samples.items() if one.sample is None}
     problem = next(iter(lacking.values()), "")
-    reason = _names(study, [place for place, one in lacking.items() if one == problem]) if problem else ""
     whole = estimate(average(known) if not lacking else None)
     if whole.judged:
         problem = _gate(study, estimates, claim, list(samples))
+    reason = ""
+    if problem == NO_BASELINE:
+        reason = ", ".join(_names(study, [place for place, one in lacking.items() if one == problem]))
+    if problem == NOT_MEASURED:
+        reason = _unmeasured(study, estimates, claim, list(samples))
     by_title = {run.title: run for run in runs(study)}
     steps, base_steps = (_steps(estimates, by_title[title], list(samples)) for title in (claim.run, claim.base))
     return Row(claim, *called, whole, problem, reason, steps, base_steps)
 
 
-def _names(study: Study, places: Sequence[Place]) -> str:
+def _names(study: Study, places: Sequence[Place]) -> list[str]:
     """Return the titles of places, by domain where there is one model."""
     several = len({model for model, _ in places}) > 1
-    return ", ".join(
+    return [
         (f"{study.models[model].title} on " if several else "") + study.domains[domain].title
         for model, domain in places
-    )
+    ]
+
+
+def _unmeasured(study: Study, estimates: Estimates, claim: ParsedClaim, places: Sequence[Place]) -> str:
+    """Return which of some places lack which of the runs that a claim is judged by."""
+    by_title, full, untuned = {run.title: run for run in runs(study)}, _full_run(study, claim), untuned_run(study)
+    needed = [by_title[claim.run], by_title[claim.base], *(run for run in (full, untuned) if run and full and untuned)]
+    parts = []
+    for place, name in zip(places, _names(study, places), strict=True):
+        missing = [
+            run.title
+            for run in dict.fromkeys(needed)
+            if any(estimates.sample(*place, run, quantity) is None for quantity in _quantities(study, claim))
+        ]
+        if missing:
+            parts.append(f"{name} lacks {', '.join(missing)}")
+    return "; ".join(parts)
 
 
 def _steps(estimates: Estimates, run: Run, places: Sequence[Place]) -> float:

@@ -315,6 +315,23 @@ def test_a_hole_is_not_measured_yet(judged):
     verdicts = {(one.row.claim.base, one.row.domain): one.verdict for one in found}
     assert verdicts["full", "law"] == verdicts["full", "pooled"] == "not measured yet"
     assert verdicts["full", "tax"] != "not measured yet"
+    reasons = {(one.row.claim.base, one.row.domain): one.row.reason for one in found}
+    assert reasons["full", "law"] == reasons["full", "pooled"] == "Law lacks full"
+    assert reasons["full", "tax"] == ""
+
+
+def test_a_claim_that_cannot_be_held_back_yet_says_what_is_missing(judge):
+    """Whether full training gains anything is not known before the untuned model is measured."""
+    study, estimates = judge([{"claim": BETTER}], meteor={"grads_density": 0.5})
+    frame = estimates.frame
+    without = frame[~((frame["arm"] == "untuned") & (frame["domain"] == "tax"))]
+    by_row = found(study, Estimates(without, partial=True))
+    assert by_row[BETTER, "law"].row.problem == ""
+    for domain in ("tax", "pooled"):
+        assert (by_row[BETTER, domain].verdict, by_row[BETTER, domain].row.reason) == (
+            "not measured yet",
+            "Tax lacks untuned",
+        )
 
 
 def test_the_verdicts_of_the_first_family_are_counted(judge):
