@@ -443,15 +443,15 @@ def _counted(judged: Sequence[Judged]) -> str:
 def _other_lengths(study: Study, judged: Sequence[Judged]) -> list[str]:
     """Say of which claims the control has the lengths of another arm than the one that it is held against."""
     arms = {run.title: run.arm for run in runs(study)}
-    found = {}
+    found: list[str] = []
     for one in judged:
         sides = (arms[one.row.claim.run], arms[one.row.claim.base])
         for control, other in (sides, sides[::-1]):
             own = reference(study, control)
             methods = (study.arms[control].method, study.arms[other].method)
             if methods[0] == "random_length" and methods[1] not in CONTROLS and own != other:
-                found[f"{control} has the lengths of {own}, not of {other}"] = None
-    return [f"Controls of other lengths: {'; '.join(found)}."] if found else []
+                found.append(f"{control} has the lengths of {own}, not of {other}")
+    return [f"Controls of other lengths: {'; '.join(dict.fromkeys(found))}."] if found else []
 
 
 def _few_seeds(study: Study) -> str:

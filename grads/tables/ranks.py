@@ -27,6 +27,10 @@ from grads.tables.means import Place, mean_value
 from grads.tables.measures import MEASURES
 from grads.tables.samples import LEAST_SEEDS
 
+COLUMNS = (
+    *("study", "ranked_at", "measure", "blocks", "ranked", "arm", "ratio"),
+    *("average_rank", "critical_difference", "p"),
+)
 _ROUNDING = 10
 """Decimals: values that differ by less are tied, for that is the rounding of floating-point numbers."""
 
@@ -140,7 +144,8 @@ def ranks_table(study: Study, estimates: Estimates) -> Table:
                 for ratio, each in found.items()
                 for measure, one in zip(shown, each, strict=True)
                 for fact in _facts(study, ratio, measure, one)
-            ]
+            ],
+            columns=list(COLUMNS),
         ),
     )
 
@@ -204,7 +209,7 @@ def _column(study: Study, some: Sequence[Run], one: Ranked) -> list[Entry]:
 def _facts(study: Study, ratio: str, measure: Measure, one: Ranked) -> list[dict[str, object]]:
     if one.ranking is None:
         return []
-    about = {"study": study.study, "ranked_at": ratio, "measure": measure.name}
+    about: dict[str, object] = {"study": study.study, "ranked_at": ratio, "measure": measure.name}
     about |= {"blocks": len(study.models) * len(study.domains), "ranked": len(one.runs)}
     rest = {"critical_difference": one.ranking.critical, "p": one.ranking.p}
     return [
@@ -225,7 +230,7 @@ def _notes(study: Study, found: dict[str, list[Ranked]]) -> list[str]:
         "Blocks are taken for independent draws, which models that are tested on the same items, and domains that one "
         f"model is tuned on, are in part only. With fewer than {LEAST_BLOCKS} of them there is no such table.",
         *(
-            [f"Without an interval on some model and domain, and not ranked there: {', '.join(sorted(missing))}."]
+            [f"Not ranked where a model and a domain lack an interval: {', '.join(sorted(missing))}."]
             if missing
             else []
         ),

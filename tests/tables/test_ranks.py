@@ -5,6 +5,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -13,7 +14,7 @@ from grads.tables.estimates import Estimates, Run
 from grads.tables.files import table_names
 from grads.tables.measurements import collect
 from grads.tables.ranks import critical_difference, rank, ranks_table, runs_by_ratio
-from grads.tables.render import latex, markdown, page
+from grads.tables.render import latex, markdown, page, write_table
 
 # Table 6 of Demsar (JMLR 7, 2006): ranks of four algorithms on 14 data sets.
 EXAMPLE = [
@@ -148,7 +149,7 @@ def test_what_lacks_an_interval_somewhere_is_not_ranked_and_named(frame):
     facts = table.tidy.query("measure == 'meteor' and ranked_at == '0.5'")
     assert facts["arm"].tolist() == ["full", "random"]
     assert set(facts["critical_difference"]) == {critical_difference(2, 8)}
-    assert any(note.endswith("not ranked there: grads_density@0.5.") for note in table.notes)
+    assert any(note.endswith("lack an interval: grads_density@0.5.") for note in table.notes)
 
 
 def test_a_partial_table_ranks_what_is_whole(frame):
@@ -158,10 +159,19 @@ def test_a_partial_table_ranks_what_is_whole(frame):
     # Alone there is nothing to rank.
     assert {entry.text for row in table.blocks[0].rows for entry in row[1:]} == {"\u2013"}
     assert set(table.tidy["arm"]) == {"random", "grads_density"}
-    assert any(note.endswith("not ranked there: full.") for note in table.notes)
+    assert any(note.endswith("lack an interval: full.") for note in table.notes)
 
 
 def test_a_ranking_is_told_apart_only_where_friedmans_test_rejects():
     found = rank(np.array([[1.0, 2.0, 3.0]] * 8), higher_is_better=True)
     assert not dataclasses.replace(found, p=0.051).worse(0)
     assert not dataclasses.replace(found, critical=2.0).worse(0)
+
+
+def test_a_single_run_is_ranked_against_nobody(blocks, make_cells, tmp_path):
+    blocks["arms"] = {name: blocks["arms"][name] for name in ("untuned", "full")}
+    study = parse_study(blocks)
+    table = ranks_table(study, Estimates(collect(study, make_cells(study))))
+    assert {entry.text for row in table.blocks[0].rows for entry in row[1:]} == {"\u2013"}
+    write_table(table, tmp_path / "ranks")
+    assert pd.read_csv(tmp_path / "ranks.csv").empty
