@@ -16,7 +16,6 @@ from grads.study.claims import GENERAL
 from grads.study.config import Study
 from grads.tables.comparisons import (
     Comparison,
-    compare,
     comparison_columns,
     detectable_note,
     detectable_notes,
@@ -84,7 +83,7 @@ def main_table(study: Study, estimates: Estimates) -> Table:
     metric, marks = MEASURES[study.evaluation.metrics[0]], RunMarks(estimates.frame)
     learnt, kept = learnt_columns(study), forgotten_columns(study)
     compared: _Compared = {
-        (model, column.measure, column.domain): _compare(study, estimates, model, column)
+        (model, column.measure, column.domain): compare_means(study, estimates, column.places(model), column.quantities)
         for model, column in itertools.product(study.models, [*learnt, *kept])
     }
     general = "General, mean over domains" if has_mean(study) else "General"
@@ -121,12 +120,6 @@ def forgotten_columns(study: Study) -> list[Column]:
     if not accuracies:
         return [drift]
     return [Column("accuracy ↑", GENERAL, domain, domains, accuracies, 1, True, 100.0), drift]
-
-
-def _compare(study: Study, estimates: Estimates, model: str, column: Column) -> dict[Run, list[Comparison]]:
-    if len(column.domains) == len(column.quantities) == 1:
-        return compare(study, estimates, model, column.domains[0], column.quantities[0])
-    return compare_means(study, estimates, column.places(model), column.quantities)
 
 
 def _block(
@@ -196,6 +189,10 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
     answered = [
         (entry.title, estimates.of(model, domain, run, Quantity.domain(metric)))
         for model, (domain, entry) in itertools.product(study.models, study.domains.items())
+    ]
+    answered += [
+        (spec.title, estimates.of(model, next(iter(study.domains)), run, Quantity.general(task, spec.metric)))
+        for model, (task, spec) in itertools.product(study.models, tasks.items())
     ]
     return [
         f"{MEASURES[metric].title} is the first of the study's metrics; the tables domain and forgetting have all.",
