@@ -17,8 +17,12 @@ ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
 TAKEN = {
     "text": "the general text",
     "general": "the mean over all tasks in claims",
+    "mean": "the mean over all tasks in tables",
     **dict.fromkeys(("nll", "kl"), "a measure of drift in claims"),
 }
+
+# What no model and no domain is called, for rows of tables over all of them are.
+OVER_ALL = ("mean", "pooled")
 
 
 def check_names(study: Study) -> None:
@@ -169,6 +173,10 @@ def _reserved(study: Study) -> Iterator[str]:
     for name in study.every_model:
         if name.endswith("-untuned"):
             yield f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
+    for section in ("models", "domains"):
+        for name in getattr(study, section):
+            if name in OVER_ALL:
+                yield f"'{section}.{name}': tables call a row over all {section} '{name}': rename it"
     for name in study.general.tasks:
         if name in TAKEN:
             yield f"'general.tasks.{name}': '{name}' is the name of {TAKEN[name]}: rename the task"

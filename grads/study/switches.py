@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grads.study.config import Study
+from grads.study.controls import CONTROLS, reference
 
 
 @dataclass(frozen=True)
@@ -16,16 +17,29 @@ class Variant:
 
 
 def variants(study: Study) -> list[Variant]:
-    """Return the variants of a study, in the order of its config; methods without a default arm have none."""
-    found = []
-    defaults = {arm.method: name for name, arm in reversed(study.arms.items()) if not _changed(study, name)}
-    for name, arm in study.arms.items():
-        if (changed := _changed(study, name)) and arm.method in defaults:
-            found.append(Variant(name, defaults[arm.method], changed))
-    return found
+    """Return the variants of a study, in the order of its config; methods without a default arm have none.
+
+    The arm that a control refers to is no switch: of controls of several arms none is a variant of another.
+    """
+    defaults = {_kind(study, name): name for name in reversed(study.arms) if not _changed(study, name)}
+    return [
+        Variant(name, defaults[_kind(study, name)], changed)
+        for name in study.arms
+        if (changed := _changed(study, name)) and _kind(study, name) in defaults
+    ]
+
+
+def _kind(study: Study, arm: str) -> tuple[str, str]:
+    """Return what an arm shares with its variants: the method, and the arm that it refers to if it is a control."""
+    method = study.arms[arm].method
+    return method, reference(study, arm) if method in CONTROLS else ""
 
 
 def _changed(study: Study, arm: str) -> dict[str, Any]:
-    """Return what an arm sets beside its method and its ratios."""
+    """Return what an arm sets beside its method and its ratios, and beside the arm that a control refers to."""
     declared = study.arms[arm].model_dump(exclude_defaults=True, exclude={"method", "ratios", "parameters"})
-    return study.arms[arm].parameters | declared
+    control = study.arms[arm].method in CONTROLS
+    parameters = {
+        name: one for name, one in study.arms[arm].parameters.items() if not (control and name == "reference")
+    }
+    return parameters | declared

@@ -8,7 +8,7 @@ import pandas as pd
 
 from grads.study.config import Study
 from grads.study.switches import Variant, variants
-from grads.tables.comparisons import SIGNIFICANCE, Comparison, family
+from grads.tables.comparisons import SIGNIFICANCE, Comparison, family, lacking_note
 from grads.tables.entries import estimate_columns, interval_note, ranked_column, value_columns
 from grads.tables.estimates import Estimates, Quantity, Run, runs
 from grads.tables.layout import Block, Entry, Table
@@ -48,6 +48,7 @@ def ablation_table(study: Study, estimates: Estimates) -> Table:
             f"with fewer than {LEAST_SEEDS} seeds.",
             "Best of each column in bold, second underlined, compared as printed; the default itself is 0.",
             interval_note(study),
+            *lacking_note(study, estimates, [base for _, _, base in _pairs(study)], quantities[0]),
         ],
         tidy=pd.DataFrame(facts),
     )

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from grads.study.claims import BEATS, DRIFT, GENERAL, ParsedClaim, in_study, read_claims
 from grads.study.config import Study
+from grads.study.controls import CONTROLS, reference
 from grads.tables.comparisons import SIGNIFICANCE, baselines
 from grads.tables.domain import LEAST_BLEU_BASELINE
 from grads.tables.entries import coverage, groups_note
@@ -202,22 +204,42 @@ def _row(study: Study, estimates: Estimates, claim: ParsedClaim, samples: Mappin
     known = [one.sample for one in samples.values() if one.sample is not None]
     lacking = {place: one.problem for place, one in samples.items() if one.sample is None}
     problem = next(iter(lacking.values()), "")
-    reason = _names(study, [place for place, one in lacking.items() if one == problem]) if problem else ""
     whole = estimate(average(known) if not lacking else None)
     if whole.judged:
         problem = _gate(study, estimates, claim, list(samples))
+    reason = ""
+    if problem == NO_BASELINE:
+        reason = ", ".join(_names(study, [place for place, one in lacking.items() if one == problem]))
+    if problem == NOT_MEASURED:
+        reason = _unmeasured(study, estimates, claim, list(samples))
     by_title = {run.title: run for run in runs(study)}
     steps, base_steps = (_steps(estimates, by_title[title], list(samples)) for title in (claim.run, claim.base))
     return Row(claim, *called, whole, problem, reason, steps, base_steps)
 
 
-def _names(study: Study, places: Sequence[Place]) -> str:
+def _names(study: Study, places: Sequence[Place]) -> list[str]:
     """Return the titles of places, by domain where there is one model."""
     several = len({model for model, _ in places}) > 1
-    return ", ".join(
+    return [
         (f"{study.models[model].title} on " if several else "") + study.domains[domain].title
         for model, domain in places
-    )
+    ]
+
+
+def _unmeasured(study: Study, estimates: Estimates, claim: ParsedClaim, places: Sequence[Place]) -> str:
+    """Return which of some places lack which of the runs that a claim is judged by."""
+    by_title, full, untuned = {run.title: run for run in runs(study)}, _full_run(study, claim), untuned_run(study)
+    needed = [by_title[claim.run], by_title[claim.base], *(run for run in (full, untuned) if run and full and untuned)]
+    parts = []
+    for place, name in zip(places, _names(study, places), strict=True):
+        missing = [
+            run.title
+            for run in dict.fromkeys(needed)
+            if any(estimates.sample(*place, run, quantity) is None for quantity in _quantities(study, claim))
+        ]
+        if missing:
+            parts.append(f"{name} lacks {', '.join(missing)}")
+    return "; ".join(parts)
 
 
 def _steps(estimates: Estimates, run: Run, places: Sequence[Place]) -> float:
@@ -388,6 +410,7 @@ def _notes(study: Study, judged: Sequence[Judged]) -> list[str]:
         f"with intervals on the log scale; {NO_BASELINE}: the second arm's value is not above 0, or its BLEU is below "
         f"{LEAST_BLEU_BASELINE:g}. Steps: optimiser steps of the first and the second arm.",
         f"Intervals: {coverage(study)}.{_few_seeds(study)}",
+        *_other_lengths(study, judged),
         *groups_note((one.row.claim.measure, one.row.estimate) for one in judged),
         "A pooled row is about these domains, benchmarks and models, this split and this sample of training records; "
         "it says nothing of others.",
@@ -405,7 +428,30 @@ def _verdict_notes(study: Study, judged: Sequence[Judged]) -> list[str]:
         f"Holm's procedure. Where one comes out, the rows of its domains are a family at 1/{max(1, number_of)} of 5 %; "
         f"else they are {NOT_TESTED}. Intervals are those of the level at which a row was tested, of 95 % where it was "
         "not.",
+        f"Verdicts of these {number_of} rows: {_counted(judged)}.",
     ]
+
+
+def _counted(judged: Sequence[Judged]) -> str:
+    """Return how many rows of the first family have which verdict, the most frequent first."""
+    counts = Counter(
+        "no larger than d" if one.verdict.startswith(NO_LARGER) else one.verdict for one in judged if one.primary
+    )
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) or "none"
+
+
+def _other_lengths(study: Study, judged: Sequence[Judged]) -> list[str]:
+    """Say of which claims the control has the lengths of another arm than the one that it is held against."""
+    arms = {run.title: run.arm for run in runs(study)}
+    found: list[str] = []
+    for one in judged:
+        sides = (arms[one.row.claim.run], arms[one.row.claim.base])
+        for control, other in (sides, sides[::-1]):
+            own = reference(study, control)
+            methods = (study.arms[control].method, study.arms[other].method)
+            if methods[0] == "random_length" and methods[1] not in CONTROLS and own != other:
+                found.append(f"{control} has the lengths of {own}, not of {other}")
+    return [f"Controls of other lengths: {'; '.join(dict.fromkeys(found))}."] if found else []
 
 
 def _few_seeds(study: Study) -> str:

@@ -1,17 +1,25 @@
-"""Comparisons of every arm with full data and with a random subset of equal size, corrected for their number."""
+"""Comparisons of every arm with its controls (`grads.study.controls`), corrected for their number."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from grads.study.config import Arm, Study
-from grads.tables.estimates import Estimates, Quantity, Run, runs
+from grads.study.controls import CONTROLS, reference
+from grads.study.ratios import AUTO
+from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.samples import LEAST_SEEDS, POWER, Estimate
 
-BASELINES = ("full", "random")
-"""Methods of the arms that every other arm is compared with."""
 SIGNIFICANCE = 0.05
 MINUS = "\u2212"
+_MARKS = {"full": "f", "random": "r", "random_length": "l", "full_steps": "s"}
+_MEANINGS = {
+    "full": f"f+ (f{MINUS}): better (worse) than full",
+    "random": f"r+ (r{MINUS}): than random at its ratio",
+    "random_length": f"l+ (l{MINUS}): than random_length, a random subset with the lengths that it kept",
+    "full_steps": f"s+ (s{MINUS}): than full_steps, fresh random records for as many optimiser steps",
+}
 
 
 @dataclass(frozen=True)
@@ -68,26 +76,49 @@ def holm_levels(values: Sequence[float], significance: float = SIGNIFICANCE) -> 
 
 
 def baselines(study: Study, run: Run) -> dict[str, Run]:
-    """Return what a trained run is compared with: full data, and a random subset of its ratio.
+    """Return what a trained run is compared with, by the method of each.
+
+    That is full data, a random subset of its ratio, the random subset that has its lengths, and fresh random records
+    for as many optimiser steps. Controls themselves are compared with full data and a random subset only, full data
+    with full data.
 
     An arm that differs from the default in how it is trained, such as one that starts from the preliminary epoch, is
-    compared with the baseline that is trained in the same way, where there is one; else with the plain one. A baseline
-    that is itself trained otherwise, such as full data with some tokens masked, is compared with the plain one.
+    compared with the baseline that is trained in the same way, where there is one; else with the plain one. Only in the
+    same way are steps equal, so `full_steps` has no substitute. A baseline that is itself trained otherwise, such as
+    full data with some tokens masked, is compared with the plain one.
     """
     if not run.trained:
         return {}
     arm, found = study.arms[run.arm], {}
-    for method in BASELINES[:1] if arm.method == "full" else BASELINES:
-        ratio = "1" if method == "full" else run.ratio
-        known = [one for one in runs(study) if study.arms[one.arm].method == method and one.ratio == ratio]
+    for method in _baseline_methods(arm.method):
+        known = [one for one in runs(study) if study.arms[one.arm].method == method and _belongs(study, run, one)]
         ways = [_training(study.arms[one.arm]) for one in known]
         wanted = [_training(arm), _PLAIN, *ways[:1]]
+        if method == "full_steps":
+            wanted = wanted[:1]
         if arm.method == method:
             wanted = [] if _training(arm) == _PLAIN else [_PLAIN]
         place = next((ways.index(way) for way in wanted if way in ways), None)
         if place is not None:
             found[method] = known[place]
     return found
+
+
+def _baseline_methods(method: str) -> tuple[str, ...]:
+    if method == "full":
+        return CONTROLS[:1]
+    return CONTROLS[:2] if method in CONTROLS else CONTROLS
+
+
+def _belongs(study: Study, run: Run, control: Run) -> bool:
+    """Whether a run of a control's method may be the control of a run, by its ratio and by the arm it refers to."""
+    method = study.arms[control.arm].method
+    if method == "full":
+        return True
+    own = reference(study, control.arm) == run.arm
+    # Lengths are those of one arm, and so is the number of records that an arm finds by itself.
+    needed = method == "random_length" or (method == "full_steps" and run.ratio == AUTO)
+    return control.ratio == run.ratio and (own or not needed)
 
 
 def _training(arm: Arm) -> dict[str, object]:
@@ -106,8 +137,18 @@ def compare(
     Raises:
         GradsError: a measurement is missing, or two runs were not measured alike.
     """
+    return compare_runs(study, lambda run, base: estimates.difference(model, domain, run, base, quantity))
+
+
+def compare_runs(study: Study, difference: Callable[[Run, Run], Estimate]) -> dict[Run, list[Comparison]]:
+    """Return the comparisons of every run with its baselines, as one family.
+
+    Args:
+        study: the study.
+        difference: returns the first run minus the second.
+    """
     pairs = [(run, name, base) for run in runs(study) for name, base in baselines(study, run).items()]
-    found = family([(name, estimates.difference(model, domain, run, base, quantity)) for run, name, base in pairs])
+    found = family([(name, difference(run, base)) for run, name, base in pairs])
     comparisons: dict[Run, list[Comparison]] = {run: [] for run in runs(study)}
     for (run, _, _), one in zip(pairs, found, strict=True):
         comparisons[run].append(one)
@@ -127,7 +168,7 @@ def significance(comparisons: Sequence[Comparison], higher_is_better: bool) -> s
     for one in comparisons:
         if one.significant:
             better = (one.estimate.value > 0) == higher_is_better
-            signs.append(f"{one.baseline[0]}{'+' if better else MINUS}")
+            signs.append(f"{_MARKS[one.baseline]}{'+' if better else MINUS}")
     return " ".join(signs)
 
 
@@ -151,8 +192,7 @@ def significance_note(study: Study) -> list[str]:
             f"No marks: with fewer than {LEAST_SEEDS} seeds nobody can say whether a difference is owed to the arm or "
             "to the seed."
         ]
-    meaning = {"full": f"f+ (f{MINUS}): better (worse) than full", "random": f"r+ (r{MINUS}): than random at its ratio"}
-    said = ", ".join(meaning[name] for name in BASELINES if name in names)
+    said = ", ".join(_MEANINGS[name] for name in CONTROLS if name in names)
     return [
         f"{said}; two-sided p of at most {SIGNIFICANCE} after Holm's correction among all such comparisons of a column "
         "below one heading. Each such column is a family of its own: where arms do not differ at all, up to one column "
@@ -163,7 +203,7 @@ def significance_note(study: Study) -> list[str]:
 def detectable_note(comparisons: Sequence[Comparison], title: str, decimals: int, factor: float = 1.0) -> str:
     """Return what the smallest difference is that the comparisons of a metric could have seen; empty where unknown."""
     parts = []
-    for name in BASELINES:
+    for name in CONTROLS:
         known = [one.detectable * factor for one in comparisons if one.baseline == name]
         known = [value for value in known if not math.isnan(value)]
         if known:
@@ -183,3 +223,24 @@ def detectable_notes(parts: Sequence[str]) -> list[str]:
         f"Smallest true difference that is seen with {100 * POWER:.0f} % power at the level at which each comparison "
         f"is tested: {said}."
     ]
+
+
+def lacking_note(study: Study, estimates: Estimates, bases: Iterable[Run], quantity: Quantity) -> list[str]:
+    """Return the sentence that says on which domain which of some baselines is not measured yet, in a partial table."""
+    several, parts = len(study.models) > 1, []
+    known = list(dict.fromkeys(bases))
+    for model, domain in itertools.product(study.models, study.domains):
+        lacking = [one.title for one in known if estimates.sample(model, domain, one, quantity) is None]
+        if lacking:
+            where = f"{study.models[model].title} on " if several else ""
+            parts.append(f"{where}{study.domains[domain].title} lacks {', '.join(lacking)}")
+    if not parts:
+        return []
+    return [f"Not measured yet, so that nothing is compared with it there: {'; '.join(parts)}."]
+
+
+def every_baseline(study: Study) -> list[Run]:
+    """Return all runs that others are compared with, the untuned model first."""
+    untuned = untuned_run(study)
+    found = [base for run in runs(study) for base in baselines(study, run).values()]
+    return list(dict.fromkeys([*([untuned] if untuned else []), *found]))

@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 
 from grads.study.config import Study
+from grads.tables.comparisons import lacking_note
 from grads.tables.entries import RunMarks, fact_columns, interval_note, ranked_column
 from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table
@@ -33,6 +34,7 @@ def cross_table(study: Study, estimates: Estimates) -> Table:
         notes=[
             "Best of each model and domain tuned on in bold, second underlined, compared as printed.",
             interval_note(study),
+            *lacking_note(study, estimates, [untuned] if untuned else [], Quantity.domain(metrics[0])),
             *marks.notes(),
         ],
         tidy=pd.DataFrame(_facts(study, estimates)),

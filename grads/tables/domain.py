@@ -1,6 +1,7 @@
 """The table of what was learnt: domain metrics on held-out test records."""
 
 import itertools
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -11,11 +12,14 @@ from grads.tables.comparisons import (
     comparison_columns,
     detectable_note,
     detectable_notes,
+    every_baseline,
+    lacking_note,
     significance,
     significance_note,
 )
 from grads.tables.entries import (
     RunMarks,
+    estimate_columns,
     fact_columns,
     groups_note,
     interval_note,
@@ -23,10 +27,12 @@ from grads.tables.entries import (
     published_columns,
     published_note,
     ranked_column,
+    value_columns,
     with_published,
 )
-from grads.tables.estimates import Estimates, Quantity, Run, runs
+from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.tables.layout import ABSENT, Block, Entry, Table, number
+from grads.tables.means import FIXED, MEAN, compare_means, has_mean, mean_difference, mean_value, places_of
 from grads.tables.measurements import BESIDE
 from grads.tables.measures import MEASURES
 
@@ -34,25 +40,47 @@ LEAST_BLEU_BASELINE = 5.0
 """Below this BLEU a relative gain says nothing: 0.2 to 1.0 would be +400 %."""
 
 _Compared = dict[tuple[str, str, str], dict[Run, list[Comparison]]]
+"""By model, domain (or MEAN) and metric."""
 
 
 def domain_table(study: Study, estimates: Estimates) -> Table:
-    """Return the table of the domain metrics: a row per arm and ratio, columns domain x metric."""
+    """Return the table of the domain metrics: a row per arm and ratio, columns domain x metric, then their means."""
     metrics, marks = study.evaluation.metrics, RunMarks(estimates.frame)
-    compared: _Compared = {
-        (model, domain, metric): compare(study, estimates, model, domain, Quantity.domain(metric))
-        for model, domain, metric in itertools.product(study.models, study.domains, metrics)
-    }
+    compared = compare_domains(study, estimates, metrics)
+    arrows = [MEASURES[metric].arrow for metric in metrics]
+    groups, header = [("", 1)], ["arm"]
+    for domain in study.domains.values():
+        groups.append((domain.title, len(metrics) + 1))
+        header += [*arrows, "tokens"]
+    if has_mean(study):
+        groups.append(("Mean over domains", len(metrics)))
+        header += arrows
     return Table(
         name="domain",
         label=study.label,
         caption="Domain metrics on the test set of the domain that the model was tuned on.",
-        groups=[("", 1), *((domain.title, len(metrics) + 1) for domain in study.domains.values())],
-        header=["arm", *[*(MEASURES[metric].arrow for metric in metrics), "tokens"] * len(study.domains)],
+        groups=groups,
+        header=header,
         blocks=[_block(study, estimates, marks, model, compared) for model in study.models],
         notes=_notes(study, estimates, compared) + marks.notes(),
-        tidy=pd.DataFrame(_facts(study, estimates, compared)),
+        tidy=pd.DataFrame(_facts(study, estimates, compared) + _mean_facts(study, estimates, compared)),
     )
+
+
+def compare_domains(study: Study, estimates: Estimates, metrics: Sequence[str]) -> _Compared:
+    """Return the comparisons of every column: by model, by domain or MEAN where there are several, and by metric.
+
+    Raises:
+        GradsError: a measurement is missing, or two runs were not measured alike.
+    """
+    compared: _Compared = {}
+    for model, metric in itertools.product(study.models, metrics):
+        quantity = Quantity.domain(metric)
+        for domain in study.domains:
+            compared[model, domain, metric] = compare(study, estimates, model, domain, quantity)
+        if has_mean(study):
+            compared[model, MEAN, metric] = compare_means(study, estimates, places_of(study, model), [quantity])
+    return compared
 
 
 def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, compared: _Compared) -> Block:
@@ -63,6 +91,11 @@ def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, comp
             for metric in study.evaluation.metrics
         ]
         columns.append([_length(estimates, (model, domain, run)) for run in runs(study)])
+    if has_mean(study):
+        columns += [
+            _mean_column(study, estimates, model, metric, compared[model, MEAN, metric])
+            for metric in study.evaluation.metrics
+        ]
     return Block(study.models[model].title, [list(row) for row in zip(*columns, strict=True)])
 
 
@@ -75,6 +108,15 @@ def _column(
     trained = [run.trained for run in rows]
     column = ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs)
     return with_published(study, column, of, rows, metric, measure.decimals)
+
+
+def _mean_column(
+    study: Study, estimates: Estimates, model: str, metric: str, compared: dict[Run, list[Comparison]]
+) -> list[Entry]:
+    measure, rows, places = MEASURES[metric], runs(study), places_of(study, model)
+    found = [estimate(mean_value(estimates, places, run, [Quantity.domain(metric)])) for run in rows]
+    signs = [significance(compared[run], measure.higher_is_better) for run in rows]
+    return ranked_column(found, measure.decimals, measure.higher_is_better, [run.trained for run in rows], signs)
 
 
 def _length(estimates: Estimates, of: tuple[str, str, Run]) -> Entry:
@@ -100,6 +142,23 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
     return facts
 
 
+def _mean_facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, object]]:
+    """Return the rows of the means over domains; none where there is one domain."""
+    facts: list[dict[str, object]] = []
+    if not has_mean(study):
+        return facts
+    untuned = untuned_run(study)
+    for model, run, metric in itertools.product(study.models, runs(study), study.evaluation.metrics):
+        places, quantities = places_of(study, model), [Quantity.domain(metric)]
+        names = {"study": study.study, "model": model, "domain": MEAN, "arm": run.arm, "ratio": run.ratio}
+        fact = names | {"metric": metric} | value_columns(estimate(mean_value(estimates, places, run, quantities)))
+        if untuned:
+            gain = mean_difference(estimates, places, run, untuned, quantities)
+            fact |= estimate_columns("gain", estimate(gain))
+        facts.append(fact | comparison_columns(compared[model, MEAN, metric][run]))
+    return facts
+
+
 def _relative(metric: str, value: float, gain: float) -> float | None:
     """Return the gain as a share of the baseline: for BLEU only, and only where the baseline is not too small."""
     baseline = value - gain
@@ -121,8 +180,11 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
         f"Test items: {_counts(study, tests)}. {interval_note(study)}",
         *_unlike_models(study, frame),
         *groups_note(answered),
+        *([FIXED] if has_mean(study) else []),
         *significance_note(study),
-        *detectable_notes([_detectable(compared, metric) for metric in study.evaluation.metrics]),
+        *lacking_note(study, estimates, every_baseline(study), Quantity.domain(metric)),
+        *_small_baselines(study, estimates),
+        *detectable_notes(_detectable(study, compared)),
         *published_note(study, study.evaluation.metrics),
         f"Tokens: mean length of an answer; cut: share of answers stopped at {study.generation.max_new_tokens} tokens.",
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
@@ -159,10 +221,34 @@ def _unlike_models(study: Study, frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _detectable(compared: _Compared, metric: str) -> str:
-    columns = [column for key, column in compared.items() if key[2] == metric]
-    measure, all_of = MEASURES[metric], [one for column in columns for row in column.values() for one in row]
-    return detectable_note(all_of, measure.title, measure.decimals)
+def _small_baselines(study: Study, estimates: Estimates) -> list[str]:
+    """Say where there is no relative gain of BLEU, the untuned model's being too small for one."""
+    untuned = untuned_run(study)
+    if untuned is None or "bleu" not in study.evaluation.metrics:
+        return []
+    small = []
+    for (model, entry), (domain, of) in itertools.product(study.models.items(), study.domains.items()):
+        base = estimates.of(model, domain, untuned, Quantity.domain("bleu")).value
+        if base < LEAST_BLEU_BASELINE:
+            where = f"{entry.title} on " if len(study.models) > 1 else ""
+            small.append(f"{where}{of.title} ({number(base, 2)})")
+    if not small:
+        return []
+    return [
+        f"No relative gain of BLEU where the untuned model has less than {LEAST_BLEU_BASELINE:g}: {', '.join(small)}."
+    ]
+
+
+def _detectable(study: Study, compared: _Compared) -> list[str]:
+    """Return the smallest differences of each metric, of single domains and of the mean."""
+    parts = []
+    for metric, of_mean in itertools.product(study.evaluation.metrics, (False, True)):
+        columns = [column for key, column in compared.items() if key[2] == metric and (key[1] == MEAN) == of_mean]
+        all_of = [one for column in columns for row in column.values() for one in row]
+        measure = MEASURES[metric]
+        title = f"{measure.title}, mean over domains" if of_mean else measure.title
+        parts.append(detectable_note(all_of, title, measure.decimals))
+    return parts
 
 
 def _range(counts: pd.Series) -> str:

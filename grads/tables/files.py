@@ -9,8 +9,10 @@ from grads.study.grid import Cell, cells, cross_domains
 from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, store_point, warm_cell
 from grads.study.switches import variants
 
-TABLES = ("domain", "forgetting", "cost")
+TABLES = ("main", "domain", "forgetting", "cost")
 SELECTION_TABLES = ("overlap", "subsets")
+LEAST_BLOCKS = 8
+"""From so many pairs of a model and a domain on, arms are ranked over them."""
 
 
 def figure_names(study: Study) -> list[str]:
@@ -24,6 +26,7 @@ def table_names(study: Study) -> list[str]:
         "cross": study.evaluation.cross_domain and len(study.domains) > 1,
         "ablation": bool(variants(study)),
         "claims": bool(study.claims),
+        "ranks": len(study.models) * len(study.domains) >= LEAST_BLOCKS,
     }
     return [*TABLES, *(name for name, there in reasons.items() if there)]
 

@@ -19,17 +19,21 @@ from grads.tables.figures.ratio import ratio_figure
 from grads.tables.figures.tradeoff import tradeoff_figure
 from grads.tables.files import CellFiles, figure_names, table_names
 from grads.tables.forgetting import forgetting_table
+from grads.tables.main import main_table
 from grads.tables.measurements import collect, read_measurements, write_measurements
+from grads.tables.ranks import ranks_table
 from grads.tables.render import write_table
 
 # The names are those that the workflow declares, in `grads.tables.files`, which imports nothing heavy.
 _BUILD_TABLE = {
+    "main": main_table,
     "domain": domain_table,
     "forgetting": forgetting_table,
     "cost": cost_table,
     "cross": cross_table,
     "ablation": ablation_table,
     "claims": claims_table,
+    "ranks": ranks_table,
 }
 _DRAW_FIGURE = {
     "ratio": ratio_figure,

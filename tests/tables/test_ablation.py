@@ -53,4 +53,26 @@ def test_a_row_is_a_variant_against_its_default(config, make_cells):
 def test_only_studies_with_variants_have_the_table(config):
     assert "ablation" in table_names(parse_study(config))
     del config["arms"]["density-head"], config["arms"]["random-on"]
-    assert table_names(parse_study(config)) == ["domain", "forgetting", "cost"]
+    assert table_names(parse_study(config)) == ["main", "domain", "forgetting", "cost"]
+
+
+def test_whom_a_control_refers_to_is_no_switch(config):
+    """It says what the control is of; how it is trained is a switch, of the control of the same arm."""
+    config["arms"]["grads"] = {"method": "grads", "ratios": ["0.5"]}
+    lengths = {"method": "random_length", "ratios": ["0.5"]}
+    config["arms"] |= {
+        "lengths": lengths,
+        "lengths-of-dense": lengths | {"parameters": {"reference": "grads_density"}},
+        "lengths-of-dense-on": lengths | {"parameters": {"reference": "grads_density"}, "start": "warm"},
+    }
+    found = [one for one in variants(parse_study(config)) if one.arm.startswith("lengths")]
+    assert found == [Variant("lengths-of-dense-on", "lengths-of-dense", {"start": "warm"})]
+
+
+def test_the_domain_that_lacks_the_default_arm_is_named(config, make_cells):
+    study = parse_study(config)
+    frame = collect(study, make_cells(study))
+    holed = frame[~((frame["domain"] == "tax") & (frame["arm"] == "grads_density"))]
+    notes = " ".join(ablation_table(study, Estimates(holed, partial=True)).notes)
+    assert "nothing is compared with it there: Tax lacks grads_density@0.5." in notes
+    assert "lacks" not in " ".join(ablation_table(study, Estimates(frame)).notes)

@@ -315,3 +315,55 @@ def test_a_hole_is_not_measured_yet(judged):
     verdicts = {(one.row.claim.base, one.row.domain): one.verdict for one in found}
     assert verdicts["full", "law"] == verdicts["full", "pooled"] == "not measured yet"
     assert verdicts["full", "tax"] != "not measured yet"
+    reasons = {(one.row.claim.base, one.row.domain): one.row.reason for one in found}
+    assert reasons["full", "law"] == reasons["full", "pooled"] == "Law lacks full"
+    assert reasons["full", "tax"] == ""
+
+
+def test_a_claim_that_cannot_be_held_back_yet_says_what_is_missing(judge):
+    """Whether full training gains anything is not known before the untuned model is measured."""
+    study, estimates = judge([{"claim": BETTER}], meteor={"grads_density": 0.5})
+    frame = estimates.frame
+    without = frame[~((frame["arm"] == "untuned") & (frame["domain"] == "tax"))]
+    by_row = found(study, Estimates(without, partial=True))
+    assert by_row[BETTER, "law"].row.problem == ""
+    for domain in ("tax", "pooled"):
+        assert (by_row[BETTER, domain].verdict, by_row[BETTER, domain].row.reason) == (
+            "not measured yet",
+            "Tax lacks untuned",
+        )
+
+
+def test_the_verdicts_of_the_first_family_are_counted(judge):
+    sentences = [BETTER, "full beats grads_density@0.5 on meteor", "random@0.5 beats random@0.05 on meteor"]
+    study, estimates = judge([{"claim": one} for one in sentences], meteor={"grads_density": 0.5})
+    notes = claims_table(study, estimates).notes
+    assert "Verdicts of these 3 rows: 1 supported, 1 refuted, 1 undecided." in notes
+
+
+def test_a_control_with_the_lengths_of_another_arm_is_named(config, make_cells):
+    config["evaluation"]["metrics"] = ["meteor"]
+    lengths = {"method": "random_length", "ratios": ["0.5"]}
+    config["arms"]["grads"] = {"method": "grads", "ratios": ["0.5"]}
+    config["arms"] |= {"lengths": lengths, "of-dense": lengths | {"parameters": {"reference": "grads_density"}}}
+    claims = [
+        "grads_density@0.5 beats lengths@0.5 on meteor",
+        "of-dense@0.5 forgets less than grads_density@0.5 on general",
+        "lengths@0.5 beats random@0.5 on meteor",
+    ]
+    study = parse_study(config | {"claims": [{"claim": one} for one in claims]})
+    notes = claims_table(study, Estimates(collect(study, make_cells(study)))).notes
+    (note,) = [note for note in notes if "lengths of" in note]
+    assert note == "Controls of other lengths: lengths has the lengths of grads, not of grads_density."
+
+
+def test_claims_of_papers_are_no_error_where_a_study_lacks_their_controls(config, make_cells):
+    config["evaluation"]["metrics"] = ["meteor"]
+    config["arms"]["grads"] = {"method": "grads", "ratios": ["0.05", "0.5"]}
+    study = parse_study(config | {"claims": "config/claims/grads.yaml"})
+    tidy = claims_table(study, Estimates(collect(study, make_cells(study)))).tidy.set_index("claim")
+    for control in ("random_length", "full_steps"):
+        lacking = tidy[tidy.index.str.contains(control)]
+        assert len(lacking) >= 2
+        assert set(lacking["verdict"]) == {"not in this study"}
+    assert "items only" in set(tidy.loc["grads@0.05 beats full on meteor", "verdict"])

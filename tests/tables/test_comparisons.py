@@ -190,3 +190,85 @@ def test_notes_say_what_could_have_been_seen(study, config):
     assert "r+" in note
     config["arms"] = {"untuned": {"method": "untuned"}, "full": {"method": "full"}}
     assert significance_note(parse_study(config)) == []
+
+
+@pytest.fixture
+def controlled(config):
+    """Two arms that select, each with a control of its own lengths, and `full_steps`."""
+    lengths = {"method": "random_length", "ratios": ["0.5"]}
+    config["arms"] |= {
+        "grads": {"method": "grads", "ratios": ["0.5", "0.1"]},
+        "full_steps": {"method": "full_steps", "ratios": ["0.5"]},
+        "lengths": lengths,
+        "lengths-of-dense": lengths | {"parameters": {"reference": "grads_density"}},
+        "el2n": {"method": "el2n", "ratios": ["0.5"]},
+    }
+    return config
+
+
+def test_an_arm_is_compared_with_the_control_of_its_own_lengths(controlled):
+    study = parse_study(controlled)
+    full, half, steps = Run("full", "1"), Run("random", "0.5"), Run("full_steps", "0.5")
+    both = {"full": full, "random": half}
+    assert baselines(study, Run("grads", "0.5")) == both | {
+        "random_length": Run("lengths", "0.5"),
+        "full_steps": steps,
+    }
+    assert baselines(study, Run("grads_density", "0.5")) == both | {
+        "random_length": Run("lengths-of-dense", "0.5"),
+        "full_steps": steps,
+    }
+    # Lengths of another arm are no control of this one; neither is a control of another ratio.
+    assert baselines(study, Run("el2n", "0.5")) == both | {"full_steps": steps}
+    assert baselines(study, Run("grads", "0.1")) == {"full": full}
+
+
+def test_controls_are_compared_with_full_data_and_a_random_subset_only(controlled):
+    study = parse_study(controlled)
+    both = {"full": Run("full", "1"), "random": Run("random", "0.5")}
+    for control in ("lengths", "lengths-of-dense", "full_steps"):
+        assert baselines(study, Run(control, "0.5")) == both
+    assert baselines(study, Run("random", "0.5")) == {"full": Run("full", "1")}
+
+
+def test_steps_are_equal_only_where_arms_are_trained_in_the_same_way(controlled):
+    """A subset that is repeated to the steps of all data, or mixed with others, takes more than `full_steps` does."""
+    controlled["arms"]["repeated"] = {"method": "grads", "ratios": ["0.5"], "match": "steps"}
+    controlled["arms"]["mixed"] = {"method": "grads", "ratios": ["0.5"], "strategy": "replay"}
+    controlled["arms"]["steps-mixed"] = {"method": "full_steps", "ratios": ["0.5"], "strategy": "replay"}
+    study = parse_study(controlled)
+    assert "full_steps" not in baselines(study, Run("repeated", "0.5"))
+    assert baselines(study, Run("mixed", "0.5"))["full_steps"] == Run("steps-mixed", "0.5")
+
+
+def test_a_number_of_records_that_an_arm_finds_by_itself_has_its_own_control_of_steps(controlled):
+    for arm in ("grads", "grads_density", "full_steps", "lengths"):
+        controlled["arms"][arm]["ratios"] = ["auto"]
+    del controlled["arms"]["lengths-of-dense"], controlled["arms"]["el2n"]
+    study = parse_study(controlled)
+    names = {arm: set(baselines(study, Run(arm, "auto"))) for arm in ("grads", "grads_density")}
+    assert names == {"grads": {"full", "random_length", "full_steps"}, "grads_density": {"full"}}
+
+
+def test_every_control_has_a_mark_of_its_own(controlled):
+    values = {"full": 2, "random": -2, "random_length": 2, "full_steps": -2}
+    found = [Comparison(name, estimate(value), 0.01) for name, value in values.items()]
+    assert significance(found, True) == f"f+ r{MINUS} l+ s{MINUS}"
+    assert set(comparison_columns(found)) >= {f"against_{name}_p" for name in values}
+    (note,) = significance_note(parse_study(controlled | {"seeds": [0, 1, 2]}))
+    for part in ("f+ (f\u2212)", "r+ (r\u2212)", "l+ (l\u2212)", "s+ (s\u2212)"):
+        assert part in note
+    assert [name for name in values if f"from {name}" in detectable_note(found, "BLEU", 2)] == list(values)
+
+
+def test_all_controls_of_a_column_are_one_family(controlled, make_cells):
+    controlled["evaluation"]["metrics"] = ["meteor"]
+    controlled["arms"]["grads"]["ratios"] = ["0.5"]
+    study = parse_study(controlled)
+    estimates = Estimates(collect(study, make_cells(study)))
+    compared = compare(study, estimates, "tiny", "law", METEOR)
+    found = {(run.title, one.baseline): one for run, row in compared.items() for one in row}
+    lengths = found["grads_density@0.5", "random_length"].estimate
+    runs = Run("grads_density", "0.5"), Run("lengths-of-dense", "0.5")
+    assert lengths == estimates.difference("tiny", "law", *runs, METEOR)
+    assert [one.p for one in found.values()] == holm([one.estimate.p for one in found.values()])

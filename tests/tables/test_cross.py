@@ -59,3 +59,11 @@ def test_only_studies_that_ask_for_it_have_the_table(crossed, config):
     assert "cross" not in table_names(parse_study(config | {"evaluation": {"metrics": ["bleu"]}}))
     del config["domains"]["tax"]
     assert "cross" not in table_names(parse_study(config))
+
+
+def test_the_domain_that_lacks_the_untuned_model_is_named(crossed):
+    study, frame = crossed
+    holed = frame[~((frame["domain"] == "tax") & (frame["arm"] == "untuned"))]
+    notes = " ".join(cross_table(study, Estimates(holed, partial=True)).notes)
+    assert "there: Tax lacks untuned." in notes
+    assert "lacks" not in " ".join(cross_table(study, Estimates(frame)).notes)

@@ -36,13 +36,14 @@ BLEUS = {
 
 def test_rows_and_columns_are_arms_and_metrics(study, frame):
     table = domain_table(study, Estimates(frame))
-    assert table.header == ["arm", *["BLEU ↑", "METEOR ↑", "chrF ↑", "NLL ↓", "tokens"] * 2]
-    assert table.groups == [("", 1), ("Law", 5), ("Tax", 5)]
+    metrics = ["BLEU ↑", "METEOR ↑", "chrF ↑", "NLL ↓"]
+    assert table.header == ["arm", *[*metrics, "tokens"] * 2, *metrics]
+    assert table.groups == [("", 1), ("Law", 5), ("Tax", 5), ("Mean over domains", 4)]
     (block,) = table.blocks
     assert block.title == "Tiny_1"
     arms = ["untuned", "full", "random@0.05", "random@0.5", "grads_density@0.5"]
     assert [row[0].text for row in block.rows] == arms
-    assert {len(row) for row in block.rows} == {11}
+    assert {len(row) for row in block.rows} == {15}
     assert table.label == study.label
 
 
@@ -95,9 +96,11 @@ def test_relative_gain_only_for_bleu_on_a_baseline_of_five(study, frame):
 
 def test_full_precision_in_the_tidy_columns(study, frame):
     tidy = domain_table(study, Estimates(frame)).tidy
-    assert len(tidy) == 2 * 5 * 6
+    assert len(tidy) == 2 * 5 * 6 + 5 * 4
     measured = frame[frame["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
-    found = tidy[tidy["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
+    found = tidy[(tidy["metric"] == "meteor") & (tidy["domain"] != "mean")].set_index(["domain", "arm", "ratio"])[
+        "value"
+    ]
     assert found.to_dict() == measured.to_dict()
 
 
@@ -192,3 +195,50 @@ def test_what_is_surely_better_than_full_is_marked(config, make_cells, seeds):
     assert fact["against_full"] == pytest.approx(0.5, abs=0.02)
     assert fact["groups"] == 20
     assert fact["against_full_p"] < 0.05
+
+
+def test_means_over_domains_count_each_domain_alike(config, make_cells):
+    config["evaluation"]["metrics"] = ["meteor"]
+    study = parse_study(config | {"seeds": [0, 1, 2]})
+    estimates = Estimates(collect(study, make_cells(study)))
+    table = domain_table(study, estimates)
+    tidy = table.tidy.set_index(["domain", "arm", "ratio", "metric"])
+    law, tax, mean = (tidy.loc[(domain, "random", "0.5", "meteor")] for domain in ("law", "tax", "mean"))
+    for column in ("value", "gain", "against_full"):
+        assert mean[column] == pytest.approx((law[column] + tax[column]) / 2)
+    assert mean["against_full_low"] < mean["against_full"] < mean["against_full_high"]
+    # Drawn apart and trained apart, two domains know more together than each alone.
+    assert mean["high"] - mean["low"] < max(law["high"] - law["low"], tax["high"] - tax["low"])
+    row = next(row for row in table.blocks[0].rows if row[0].text == "random@0.5")
+    assert row[5].text == f"{mean['value']:.3f}"
+    assert {row[5].place for row in table.blocks[0].rows} >= {1, 2}
+    assert table.blocks[0].rows[0][5].place == 0
+    assert any("domains, which are fixed" in note for note in table.notes)
+    assert any("METEOR, mean over domains" in note for note in table.notes if note.startswith("Smallest"))
+
+
+def test_one_domain_has_no_mean(config, make_cells):
+    del config["domains"]["tax"]
+    study = parse_study(config)
+    table = domain_table(study, Estimates(collect(study, make_cells(study))))
+    assert table.groups == [("", 1), ("Law", 5)]
+    assert set(table.tidy["domain"]) == {"law"}
+    assert "fixed" not in " ".join(table.notes)
+
+
+def test_the_domain_that_lacks_a_baseline_is_named(study, frame):
+    """One that is not measured yet, and an untuned BLEU that is too small for a relative gain."""
+    _set(frame, "bleu", "law", BLEUS)
+    _set(frame, "bleu", "tax", BLEUS | {("untuned", "0"): 4.99})
+    whole = " ".join(domain_table(study, Estimates(frame)).notes)
+    assert "No relative gain of BLEU where the untuned model has less than 5: Tax (4.99)." in whole
+    assert "lacks" not in whole
+    gone = (frame["domain"] == "law") & frame["arm"].isin(["full", "untuned"])
+    gone |= (frame["domain"] == "tax") & (frame["arm"] == "random") & (frame["ratio"] == "0.5")
+    # No run is compared with random@0.05, so that none misses it.
+    gone |= (frame["domain"] == "tax") & (frame["arm"] == "random") & (frame["ratio"] == "0.05")
+    table = domain_table(study, Estimates(frame[~gone], partial=True))
+    assert "there: Law lacks untuned, full; Tax lacks random@0.5." in " ".join(table.notes)
+    means = {row[0].text: row[11].text for row in table.blocks[0].rows}
+    assert means["full"] == means["random@0.5"] == "\u2013"
+    assert means["grads_density@0.5"] != "\u2013"

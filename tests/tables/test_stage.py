@@ -22,7 +22,9 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
         make_tables(study, root / "measurements.parquet", root / "tables", root / "figures")
     made = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
     stems = [
-        f"tables/{name}.{kind}" for name in ("cost", "domain", "forgetting") for kind in ("csv", "html", "md", "tex")
+        f"tables/{name}.{kind}"
+        for name in ("cost", "domain", "forgetting", "main")
+        for kind in ("csv", "html", "md", "tex")
     ]
     figures = [
         f"figures/{name}.{kind}"
@@ -39,6 +41,7 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
 def all_tables(config, make_cells, tmp_path):
     """The folder with every table that a study can have."""
     config["evaluation"] |= {"metrics": ["meteor", "response_nll"], "cross_domain": True}
+    config["models"] |= {f"m{i}": {"title": f"M {i}", "source": {"kind": "tiny"}} for i in range(3)}
     config["arms"]["grads_density-head"] = {"method": "grads_density", "ratios": ["0.5"], "start": "warm"}
     claims = ["full beats random@0.5 on meteor", "random@0.5 forgets less than full on kl"]
     study = parse_study(config | {"seeds": [0, 1, 2], "claims": [{"claim": one} for one in claims]})
@@ -54,11 +57,11 @@ def all_tables(config, make_cells, tmp_path):
 
 def test_every_table_says_whose_chance_its_intervals_hold(all_tables):
     study, folder = all_tables
-    assert table_names(study) == ["domain", "forgetting", "cost", "cross", "ablation", "claims"]
+    assert table_names(study) == ["main", "domain", "forgetting", "cost", "cross", "ablation", "claims", "ranks"]
     for name in table_names(study):
         text = (folder / f"{name}.md").read_text(encoding="utf-8")
         assert "nan" not in text.lower()
-        if name != "cost":
+        if name not in ("cost", "ranks"):
             assert "items and seeds, which are crossed (3 seeds" in text
 
 
