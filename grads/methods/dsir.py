@@ -15,10 +15,10 @@ bucket, since a target of few records has empty ones (the code adds 1e-8 to all 
 word outweigh everything else); no length is too short by default, while the authors drop texts of less than 100 words;
 the hash is scikit-learn's; a character of Chinese or Japanese, which has no spaces, is a word of its own.
 
-**It selects by length.** The log-weight is a sum over a record's n-grams and is not divided by their number, in the
-authors' code either. Where pool and target are of one domain most n-grams speak slightly against a record, so that
-short records have the highest weights: the rank correlation of weight and words was -0.92 on PolicyQA and -0.77 on
-MedQuAD, and the records kept had less than half the words of the pool. The notes have both means, `mean_words` and
+**It selects by length.** The log-weight is a sum over a record's n-grams, not divided by their number, as in the
+authors' code. Where pool and target are of one domain most n-grams speak slightly against a record, so that short
+records have the highest weights: the rank correlation of weight and words was -0.92 on PolicyQA and -0.77 on MedQuAD,
+and the records kept had less than half the words of the pool. The notes have both means, `mean_words` and
 `mean_words_of_pool`; compare with a `random_length` whose `reference` is this arm, and whose `field` is `whole`. And
 the draw is hardly one: log-weights differ by hundreds, the noise by about one, so that two seeds keep nearly the same
 records, and intervals over seeds hold next to nothing of the selection.

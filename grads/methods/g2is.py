@@ -16,11 +16,11 @@ Certain: all of that is the authors' code. It keeps the fewest components that e
 
 Ours: each component points to the side of the mean validation gradient, for a component has no side of its own, and the
 code looks for the nearest by the signed cosine. It takes the sides that its PCA happens to give, often away from the
-target; `sides: pca` takes them as scikit-learn does, the largest entry positive. That alone changed 18 to 72 % of the
-records. Gradients of validation records have length 1, as in the pipeline of LESS that the authors use; the share of
-`count_ratio` is of the components that explain anything; equals go by id. PCA takes the mean away, which is the
-gradient of the target's loss: `centred: false` keeps it. The whole graph is never held: its rows are made as the walk
-comes to them, so that none are approximate. The score is the largest cosine to a component that was walked.
+target; `sides: pca` takes them as scikit-learn does since 1.5, the largest entry positive. That alone changed 18 to 72
+% of the records. Gradients of validation records have length 1, as in the pipeline of LESS that the authors use; the
+share of `count_ratio` is of the components that explain anything; equals go by id. PCA takes the mean away, which is
+the gradient of the target's loss: `centred: false` keeps it. The whole graph is never held: its rows are made as the
+walk comes to them, so that none are approximate. The score is the largest cosine to a component that was walked.
 """
 
 from __future__ import annotations
