@@ -142,8 +142,8 @@ class Method:
         needs: what it needs, given its parameters.
         fixed_ratio: the one ratio it has (`0`, `1`), or None.
         trains: whether there is anything to train.
-        equal_steps: whether all records are kept at every ratio, and training stops after the optimiser steps that
-            the ratio's subset would take.
+        equal_steps: whether all records are kept at every ratio, and training sees as many of them, in the order of
+            full data, as the optimiser steps of the ratio's subset have room for.
         uses_target: whether it sees examples of the target task, which tables mark; a function of the parameters where
             it depends on them (see `sees_target`).
         automatic_count: given the parameters, what counts the records to keep where the ratio is `auto`; None: such

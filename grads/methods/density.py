@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,26 +20,46 @@ MOST = {1: 2**22, 2: 2**12}
 REACH = 8.0
 
 
-def density(values: np.ndarray, exact: bool = False) -> np.ndarray:
+@dataclass(frozen=True)
+class Bandwidth:
+    """The width of a kernel, in standard deviations of the sample.
+
+    Args:
+        fixed: the width; None: Scott's rule, N^(-1/(d+4)) in d dimensions (D. W. Scott, Multivariate Density
+            Estimation, 1992, section 6.5.2).
+        times: what either is multiplied by.
+    """
+
+    fixed: float | None = None
+    times: float = 1.0
+
+    def of(self, count: int, dimensions: int) -> float:
+        """Return the width for so many points."""
+        return self.times * (count ** (-1 / (dimensions + 4)) if self.fixed is None else self.fixed)
+
+
+SCOTT = Bandwidth()
+
+
+def density(values: np.ndarray, exact: bool = False, bandwidth: Bandwidth = SCOTT) -> np.ndarray:
     """Return the density of N values at themselves, in 1 / unit of the values.
 
-    Gaussian kernel; bandwidth by Scott's rule, sample standard deviation times N^(-1/5) (D. W. Scott, Multivariate
-    Density Estimation, 1992, section 6.5.2), as in `scipy.stats.gaussian_kde`. Values that are all equal have no
-    bandwidth: their densities are equal too, and 1 is returned for each. Of more than 5,000 values the sum over all
-    pairs is approximated, unless `exact`: see `_binned_sums`.
+    Gaussian kernel, as in `scipy.stats.gaussian_kde`. Values that are all equal have no bandwidth: their densities are
+    equal too, and 1 is returned for each. Of more than 5,000 values the sum over all pairs is approximated, unless
+    `exact`: see `_binned_sums`.
     """
     values = np.asarray(values, dtype=float)
     count = len(values)
     if count == 0 or np.ptp(values) == 0:
         return np.ones(count)
-    bandwidth = values.std(ddof=1) * count ** (-0.2)
-    return _kernel_sums((values / bandwidth)[:, None], exact) / (count * bandwidth * np.sqrt(2 * np.pi))
+    width = values.std(ddof=1) * bandwidth.of(count, dimensions=1)
+    return _kernel_sums((values / width)[:, None], exact) / (count * width * np.sqrt(2 * np.pi))
 
 
-def joint_density(columns: np.ndarray, exact: bool = False) -> np.ndarray:
+def joint_density(columns: np.ndarray, exact: bool = False, bandwidth: Bandwidth = SCOTT) -> np.ndarray:
     """Return the density of N points (N x d) at themselves, up to a factor that all of them share.
 
-    Gaussian kernel whose covariance is that of the sample times N^(-2/(d+4)), Scott's rule, as in
+    Gaussian kernel whose covariance is that of the sample times the squared bandwidth, as in
     `scipy.stats.gaussian_kde`; so units do not matter. Columns that are constant or follow from the others span no
     volume: the density is that in the d' directions that vary, with d' in the bandwidth. If none varies, it is 1. Of
     more than 5,000 points in one or two such directions the sum over all pairs is approximated, unless `exact`; in
@@ -56,8 +77,8 @@ def joint_density(columns: np.ndarray, exact: bool = False) -> np.ndarray:
     kept = variances > DEGENERATE * variances.sum()
     white = standard @ axes[:, kept] / np.sqrt(variances[kept])
     dimensions = int(kept.sum())
-    bandwidth = count ** (-1 / (dimensions + 4))
-    return _kernel_sums(white / bandwidth, exact) / (count * (bandwidth * np.sqrt(2 * np.pi)) ** dimensions)
+    width = bandwidth.of(count, dimensions)
+    return _kernel_sums(white / width, exact) / (count * (width * np.sqrt(2 * np.pi)) ** dimensions)
 
 
 def _kernel_sums(scaled: np.ndarray, exact: bool) -> np.ndarray:

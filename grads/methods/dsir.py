@@ -13,8 +13,15 @@ Certain: hashed words and pairs, the weight, and the draw, as in the authors' co
 Ours: the text is instruction, input and output, one below the other; a number is added to the target's counts in every
 bucket, since a target of few records has empty ones (the code adds 1e-8 to all probabilities, which makes one unseen
 word outweigh everything else); no length is too short by default, while the authors drop texts of less than 100 words;
-the hash is scikit-learn's; a character of Chinese or Japanese, which has no spaces, is a word of its own. Weights are
-not divided by length, so that long records have the extreme ones.
+the hash is scikit-learn's; a character of Chinese or Japanese, which has no spaces, is a word of its own.
+
+**It selects by length.** The log-weight is a sum over a record's n-grams, not divided by their number, as in the
+authors' code. Where pool and target are of one domain most n-grams speak slightly against a record, so that short
+records have the highest weights: the rank correlation of weight and words was -0.92 on PolicyQA and -0.77 on MedQuAD,
+and the records kept had less than half the words of the pool. The notes have both means, `mean_words` and
+`mean_words_of_pool`; compare with a `random_length` whose `reference` is this arm, and whose `field` is `whole`. And
+the draw is hardly one: log-weights differ by hundreds, the noise by about one, so that two seeds keep nearly the same
+records, and intervals over seeds hold next to nothing of the selection.
 """
 
 from __future__ import annotations
@@ -63,7 +70,13 @@ def select(inputs: Inputs, parameters: Dsir) -> Choice:
         seed = own_seed(inputs.seed, "dsir")
         score = score + np.array([gumbel(id_, seed) for id_ in inputs.pool["id"]])
     long_enough = words >= parameters.minimum_tokens
-    return Choice(score, highest(score, long_enough, inputs.count), {"too_short": int((~long_enough).sum())})
+    order = highest(score, long_enough, inputs.count)
+    notes = {
+        "too_short": int((~long_enough).sum()),
+        "mean_words": round(float(words[order].mean()), 3) if len(order) else None,
+        "mean_words_of_pool": round(float(words.mean()), 3),
+    }
+    return Choice(score, order, notes)
 
 
 def bucket_counts(texts: pd.DataFrame, buckets: int) -> tuple[csr_matrix, np.ndarray]:

@@ -123,13 +123,13 @@ def magnitude_columns(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[di
     """
     import numpy as np
 
+    from grads.methods.signals import logarithms
+
     columns: dict[str, np.ndarray] = {}
     for matrix in layers:
         l2, high, low = (statistics[f"{matrix}_{name}"].to_numpy(dtype=float) for name in ("l2", "max", "min"))
         largest, spread = np.maximum(high, -low), high - low
-        for name, values in (("l2", l2), ("max_abs", largest)):
-            positive = values[values > 0]
-            columns[f"{matrix}_log_{name}"] = np.log(np.maximum(values, positive.min() if len(positive) else 1.0))
+        columns[f"{matrix}_log_l2"], columns[f"{matrix}_log_max_abs"] = logarithms(l2), logarithms(largest)
         columns[f"{matrix}_asymmetry"] = np.where(spread > 0, (high + low) / np.where(spread > 0, spread, 1.0), 0.0)
     vanishes = (statistics[[f"{layer}_l2" for layer in layers]] == 0).any(axis=1)
     return columns, int(vanishes.sum())

@@ -11,7 +11,12 @@ Certain: both forms, each as in its authors' code, the limit of 1, and that the 
 Ours: which form is the default (Cherry's). Cherry scores with a model that has seen a thousand records of 100 clusters
 for an epoch; here it is the model as it came (as in Superfiltering) or, by `point`, after an epoch over all records.
 Superfiltering scores with GPT-2, by `scorer` of an arm. L(y) is taken after the prompt's first token, for a first token
-has no loss; of a conversation L(y | x) counts all answers that carry loss, L(y) the last.
+has no loss. The text round question and answer is the model's own template, and the token that ends an answer counts on
+both sides; the authors put marks of their own there (Cherry), or none (Superfiltering).
+
+Of a conversation L(y) is of the last answer, and L(y | x) of all that carry loss. Where earlier ones do (`loss_turns:
+all`, or a turn's own `weight`), the two would be of different tokens, and a record could be dropped for what an earlier
+turn was like: such records are refused.
 """
 
 from __future__ import annotations

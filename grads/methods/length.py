@@ -12,24 +12,21 @@ from typing import Literal
 from pydantic import Field
 
 from grads.methods.contract import Choice, Inputs, Method, Parameters
-
-FIELDS = {
-    "response": ["response_tokens"],
-    "prompt": ["prompt_tokens"],
-    "whole": ["prompt_tokens", "response_tokens"],
-}
+from grads.methods.signals import LengthField
 
 
 class Length(Parameters):
     """Parameters of `length`."""
 
-    field: Literal["response", "prompt", "whole"] = Field("response", description="What is counted, in tokens.")
+    field: LengthField = Field("response", description="What is counted, in tokens.")
     order: Literal["longest", "shortest"] = Field("longest", description="Which are kept.")
 
 
 def select(inputs: Inputs, parameters: Length) -> Choice:
     """Choose by the number of tokens, or by minus that."""
-    tokens = inputs.pool[FIELDS[parameters.field]].to_numpy(dtype=float).sum(axis=1)
+    from grads.methods.signals import lengths
+
+    tokens = lengths(inputs.pool, parameters.field)
     return Choice(tokens if parameters.order == "longest" else -tokens)
 
 

@@ -66,6 +66,15 @@ points, and what both put among the densest 5 %:
 | lognormal, as gradient norms are | 3e-8 | 100 % | 4e-3 | 99.7 % |
 | Cauchy, ruled by a few far outliers | 1e-6 | 99.9 % | 3e-2 | none |
 
+What a choice came to is in its selection's JSON, under `notes`: how much of it another bandwidth would keep
+(`grads_density`), the mean lengths of a control and its reference (`random_length`), how many records of equal weight
+the weights amount to (`effective_records` of every method that returns some), and whatever else a section below names.
+
+What cannot be asked for: `less` over several checkpoints, or after a warm-up on a part of the records; `kcenter`,
+`craig` and `s2l` in another space than their own, so neither a moderate coreset nor facility location over embeddings;
+`grads` and `grads_density` by the gradients of all weights, where all are trained (embedding, head and adapter are the
+layers); several target tasks in `rds_plus`. What was chosen or scored elsewhere comes in by `subset` and `metadata`.
+
 This page is made from the methods' own files by `make docs`; how to write one: [adding a method](adding-a-method.md).
 
 | method | title | source | reads | cost | ratio |
@@ -114,7 +123,7 @@ def _ratio(method: Method) -> str:
     if method.fixed_ratio is not None:
         return f"always {method.fixed_ratio}"
     if method.equal_steps:
-        return "listed; sets the steps, all records are kept"
+        return "listed; sets the optimiser steps, for which all records are kept"
     return (
         "listed"
         + ", auto" * (method.automatic_count(method.shown) is not None)

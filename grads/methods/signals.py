@@ -33,7 +33,15 @@ NormLayers = Annotated[list[NormLayer], Field(min_length=1), AfterValidator(_eac
 Reduction = Literal["l2", "mean_abs", "std", "range", "vector"]
 Combination = Literal["sum", "zsum", "product", "joint", "embedding", "head"]
 
+# Whose length: the answers' that carry loss, the prompt's, or both together.
+LengthField = Literal["response", "prompt", "whole"]
+
 POINTS: tuple[str, ...] = get_args(Point)
+LENGTHS: dict[LengthField, list[str]] = {
+    "response": ["response_tokens"],
+    "prompt": ["prompt_tokens"],
+    "whole": ["prompt_tokens", "response_tokens"],
+}
 # What `reduction: vector` compares instead of one number.
 VECTOR = ("max", "min", "mean", "std")
 
@@ -75,9 +83,27 @@ def magnitude(statistics: pd.DataFrame, layers: list[Layer], reduction: Reductio
         return reduced(statistics, how, reduction)
     values = np.stack([reduced(statistics, layer, reduction) for layer in layers])
     if how == "zsum":
-        spread = values.std(axis=1, keepdims=True)
-        values = (values - values.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+        return deviations(values)
     return values.prod(axis=0) if how == "product" else values.sum(axis=0)
+
+
+def deviations(values: np.ndarray) -> np.ndarray:
+    """Return N sums over L x N numbers of each row's deviations from its mean, in its standard deviations."""
+    import numpy as np
+
+    spread = values.std(axis=1, keepdims=True)
+    return ((values - values.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0)).sum(axis=0)
+
+
+def logarithms(magnitudes: np.ndarray) -> np.ndarray:
+    """Return the logarithms of N numbers of at least 0; a 0, which has none, takes that of the smallest of the others.
+
+    A gradient vanishes where an answer is certain to the last digit of float32. If all do, their logarithms are 0.
+    """
+    import numpy as np
+
+    positive = magnitudes[magnitudes > 0]
+    return np.log(np.maximum(magnitudes, positive.min() if len(positive) else 1.0))
 
 
 def points_of(statistics: pd.DataFrame, layers: list[Layer], reduction: Reduction, how: Combination) -> np.ndarray:
@@ -105,6 +131,11 @@ def count_near_the_mean(norms: np.ndarray) -> int:
     # A rounding's width more, so that equal norms, whose deviation is rounding, all count.
     within = np.abs(logs - logs.mean()) <= logs.std() + 1e-9
     return max(1, int(within.sum()))
+
+
+def lengths(pool: pd.DataFrame, field: LengthField) -> np.ndarray:
+    """Return N numbers of tokens."""
+    return pool[LENGTHS[field]].to_numpy(dtype=float).sum(axis=1)
 
 
 def below(score: np.ndarray, marked: np.ndarray) -> np.ndarray:

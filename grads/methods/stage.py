@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from grads.data.records import own_ids
+from grads.data.records import load_records, own_ids
 from grads.data.selections import read_counts, read_selection
 from grads.data.texts import text_table
 from grads.data.vectors import Vectors
@@ -60,21 +60,30 @@ def select_records(
         out: path of the Parquet file.
         texts: by split, the records (Parquet) of those that the method reads.
         scorer: `tokens` of the model that the signals are of, where that is another than the one that is trained.
-        records: the training records (Parquet), for their owner's ids.
+        records: the training records (Parquet), for their owner's ids and to see which of their answers carry loss.
 
     Raises:
-        GradsError: a parameter is wrong, an input is missing or of other records, a score is NaN, or nothing is kept.
+        GradsError: a parameter is wrong, an input is missing or of other records, a score is NaN, nothing is kept, or
+            the method compares answers with and without their questions in conversations of several.
     """
     started, method = time.monotonic(), find_method(method_name)
     given, parsed = _Given(stores, references, texts or {}, scorer), parse_parameters(method, parameters)
-    inputs = replace(_inputs(method.needs(parsed), given, seed, ratio == AUTO), ratio=ratio)
+    needs = method.needs(parsed)
+    _check_answers(method, needs, given.pool["id"], records)
+    inputs = replace(_inputs(needs, given, seed, ratio == AUTO), ratio=ratio)
     requested = _requested(method, parsed, ratio, inputs)
     choice = method.select(inputs := _counted(method, inputs, requested), parsed)
     table = _with_own_ids(_table(method, inputs.pool["id"], choice, inputs.count), records)
     made_by = {"method": method.name, "source": method.source, "uses_target": method.sees_target(parsed)}
     asked = {"ratio": ratio, "seed": seed, "parameters": parsed.model_dump()}
-    meta = _counts(table, requested) | given.counts() | asked | made_by | {"notes": choice.notes}
+    notes = {**choice.notes, **({} if choice.weights is None else {"effective_records": effective(table["weight"])})}
+    meta = _counts(table, requested) | given.counts() | asked | made_by | {"notes": notes}
     return _written(table, meta, started, Path(out))
+
+
+def effective(weights: pd.Series) -> float:
+    """Return how many records of equal weight would vary a mean as much: (sum of w)^2 / sum of w^2 (L. Kish, 1965)."""
+    return round(float(weights.sum() ** 2 / np.square(weights).sum()), 3)
 
 
 def _with_own_ids(table: pd.DataFrame, records: Path | None) -> pd.DataFrame:
@@ -229,6 +238,24 @@ def _texts(needs: Needs, pool: pd.Series, texts: Mapping[str, Path]) -> dict[str
                 )
         tables[split] = table
     return tables
+
+
+def _check_answers(method: Method, needs: Needs, pool: pd.Series, records: Path | None) -> None:
+    """Refuse to compare losses with and without the question where they are means over different answers.
+
+    `response_nll` is of all answers that carry loss, `unconditional_nll` of the last.
+    """
+    asked = any("unconditional" in held and store_point(name)[2] == TRAIN for name, held in needs.stores.items())
+    if not asked or records is None:
+        return
+    several = {record.id for record in load_records(records) if any(turn.loss for turn in record.turns)}
+    found = [id_ for id_ in pool if id_ in several]
+    if found:
+        raise GradsError(
+            f"method '{method.name}' compares the loss of an answer with and without its question, and {len(found)} of "
+            f"{len(pool)} records have earlier answers that carry loss too (first: {found[0]}): set the domain's "
+            "loss_turns to last and give no earlier turn a weight, or choose another method"
+        )
 
 
 def _by_id(ids: pd.Series) -> list[int]:

@@ -31,10 +31,10 @@ does not depend on the micro-batch; what has no weight has no gradient.
 - `tokens`: it is repeated until its prompts and responses have as many tokens as the plain run reads, to the end of
   that step.
 
-The schedule spans the whole run either way. `full_steps` is the converse, all records for the steps of a subset, and
-takes no `match`; under a strategy that adds or drops records its steps grow or shrink as its own records do.
-`training.json` beside each run says which strategy it had, what the strategy counted, and how often records were
-visited.
+The schedule spans the whole run either way. `full_steps` is the converse, full data for as many optimiser
+steps as a subset takes, and has no `match`; under a strategy that adds or drops records its steps grow or shrink as its
+own records do. `training.json` beside each run says which strategy it had, what the strategy counted, and how often
+records were visited.
 
 This page is made from the strategies' own files by `make docs`. A strategy is one file in `grads/train/strategies/`
 that declares a `STRATEGY`, as its [contract](../grads/train/strategies/contract.py) says; nothing else is edited.

@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from scipy.stats import gaussian_kde
 
-from grads.methods.random_length import length_bins
-
 Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
 Stores = Callable[..., Any]
 
@@ -21,8 +19,8 @@ def kept_ids(table: pd.DataFrame) -> set[str]:
 def test_density_keeps_the_densest_sums(select: Select, stores_of: Stores) -> None:
     stores = stores_of(60)
     warm = stores["warm"].signals.set_index("id")
-    total = warm["embedding_l2"] + warm["head_l2"]
-    expected = pd.Series(gaussian_kde(total)(total), index=total.index).sort_values(ascending=False)
+    logs = np.log(warm["embedding_l2"] + warm["head_l2"])
+    expected = pd.Series(gaussian_kde(logs)(logs), index=logs.index).sort_values(ascending=False)
     table, _ = select("grads_density", "0.5", stores)
     assert table["id"].tolist() == expected.index.tolist()
     np.testing.assert_allclose(table["score"], expected, rtol=1e-12)
@@ -44,22 +42,19 @@ def test_full_steps_keeps_all_and_names_the_size_whose_steps_it_takes(select: Se
     assert (meta["requested"], meta["actual"], meta["shortfall"]) == (5, 100, 0)
 
 
-@pytest.mark.parametrize("ratio", ["0.05", "0.5"])
+@pytest.mark.parametrize("ratio", ["0.05", "0.5", "0.9"])
 def test_random_length_has_the_lengths_of_its_reference(ratio: str, select: Select, stores_of: Stores) -> None:
     stores = stores_of(300)
     lengths = stores["tokens"].signals.set_index("id")["response_tokens"]
-    bins = pd.Series(length_bins(lengths.to_numpy()), index=lengths.index)
     reference, _ = select("grads", ratio, stores)
     table, meta = select("random_length", ratio, stores)
     drawn, wanted = kept_ids(table), kept_ids(reference)
-    assert bins[list(drawn)].value_counts().sort_index().equals(bins[list(wanted)].value_counts().sort_index())
+    own, asked = sorted(lengths[list(drawn)]), sorted(lengths[list(wanted)])
+    assert own == pytest.approx(asked, rel=0.05)
     assert drawn != wanted
-    counts, members = bins[list(wanted)].value_counts(), bins.value_counts()
     assert meta["notes"]["overlap"] == len(drawn & wanted)
-    assert meta["notes"]["overlap_expected_by_chance"] == pytest.approx(
-        (counts**2 / members[counts.index]).sum(), abs=1e-3
-    )
-    assert meta["notes"]["length_bins"] == bins.nunique()
+    assert meta["notes"]["mean_length"] == pytest.approx(np.mean(own), abs=1e-3)
+    assert meta["notes"]["mean_length_of_reference"] == pytest.approx(np.mean(asked), abs=1e-3)
 
 
 def test_overlap_by_chance_is_the_mean_over_seeds(select: Select, stores_of: Stores) -> None:
@@ -76,9 +71,3 @@ def test_random_length_is_not_the_draw_of_random(select: Select, stores_of: Stor
     shared = len(kept_ids(select("random", "0.5", stores)[0]) & kept_ids(select("random_length", "0.5", stores)[0]))
     # Two independent halves of 400 share 100 records, give or take 5.
     assert 75 <= shared <= 125
-
-
-def test_length_bins_are_quantiles_and_fewer_when_lengths_coincide() -> None:
-    assert np.bincount(length_bins(np.arange(200))).tolist() == [10] * 20
-    assert len(np.unique(length_bins(np.array([5] * 30 + [9] * 30)))) == 2
-    assert set(length_bins(np.array([4, 4, 4]))) == {1}

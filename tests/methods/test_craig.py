@@ -76,6 +76,26 @@ def test_lazy_choice_is_that_of_the_plain_algorithm(size: int) -> None:
     assert choice.weights[order].tolist() == np.bincount(similarity[:, order].argmax(axis=1), minlength=count).tolist()
 
 
+@pytest.mark.parametrize(("size", "count"), [(40, 8), (60, 3)])
+def test_squared_distances_are_those_of_the_greedy_algorithm_on_them(size: int, count: int) -> None:
+    points = np.random.default_rng(size).normal(size=(size, 5)).astype(np.float32)
+    squares = cdist(points, points, "sqeuclidean")
+    np.testing.assert_allclose(similarities(points, squares=True), squares.max() - squares, atol=1e-4)
+    similarity = squares.max() - squares
+    choice = choose(points, count, distance="squared")
+    assert chosen(choice) == plain_greedy(similarity, count)
+    assert choice.weights is not None
+    nearest = similarity[:, chosen(choice)].argmax(axis=1)
+    assert choice.weights[chosen(choice)].tolist() == np.bincount(nearest, minlength=count).tolist()
+
+
+def test_squares_make_another_choice_where_some_records_lie_far() -> None:
+    # Sums of distances are 16, 13, 12, 13 and 34, of their squares 114, 87, 70, 63 and 294: the least is worth most.
+    points = [[0.0], [1.0], [2.0], [3.0], [10.0]]
+    assert chosen(choose(points, 1)) == [2]
+    assert chosen(choose(points, 1, distance="squared")) == [3]
+
+
 def test_objective_is_within_the_bound_of_the_best() -> None:
     for seed in range(5):
         points = np.random.default_rng(seed).normal(size=(11, 3)).astype(np.float32)

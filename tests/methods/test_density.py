@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import gaussian_kde
 
 from grads.methods import density as module
-from grads.methods.density import density, joint_density
+from grads.methods.density import Bandwidth, density, joint_density
 
 
 @pytest.mark.parametrize("count", [2, 3, 50, 400])
@@ -122,3 +122,23 @@ def test_no_number_gives_no_density() -> None:
 def test_more_than_two_dimensions_stay_exact() -> None:
     points = samples(module.EXACT_UP_TO + 1, 3)["normal"]
     assert np.array_equal(joint_density(points), joint_density(points, exact=True))
+
+
+@pytest.mark.parametrize("bandwidth", [Bandwidth(0.1), Bandwidth(0.2, 0.5), Bandwidth(3.0), Bandwidth(None, 2.0)])
+def test_widths_are_standard_deviations_of_the_sample(bandwidth: Bandwidth) -> None:
+    points = np.random.default_rng(3).lognormal(size=(70, 2))
+    for dimensions, found in ((1, density(points[:, 0], bandwidth=bandwidth)), (2, None)):
+        columns = points[:, :dimensions]
+        width = bandwidth.times * (bandwidth.fixed or 70 ** (-1 / (dimensions + 4)))
+        expected = gaussian_kde(columns.T, bw_method=width)(columns.T)
+        if found is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-9)
+        factor = joint_density(columns, bandwidth=bandwidth) / expected
+        np.testing.assert_allclose(factor, factor[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [1e-5, 0.01, 2.0])
+def test_a_grid_serves_every_width(width: float) -> None:
+    values = samples(module.EXACT_UP_TO + 1, 1)["lognormal"][:, 0]
+    bandwidth = Bandwidth(width)
+    np.testing.assert_allclose(density(values, False, bandwidth), density(values, True, bandwidth), rtol=1e-3)

@@ -91,7 +91,23 @@ def test_short_records_are_not_kept(inputs_of: Make) -> None:
     words = [len(plain_words(text)) for text in TRAIN]
     assert choice.order is not None
     assert sorted(choice.order.tolist()) == [place for place in range(5) if words[place] >= 5]
-    assert choice.notes == {"too_short": sum(word < 5 for word in words)}
+    assert choice.notes["too_short"] == sum(word < 5 for word in words)
+
+
+def test_the_notes_have_the_lengths_by_which_it_selects(inputs_of: Make) -> None:
+    # All of one domain, so that every word speaks about alike, and the fewest words speak least against a record.
+    words = np.random.default_rng(0).choice(list("abcdefgh"), size=(60, 40))
+    lengths = np.random.default_rng(1).integers(2, 40, 60)
+    train = [" ".join(row[:length]) for row, length in zip(words, lengths, strict=True)]
+    inputs = made(inputs_of, train, [" ".join(words[0]) + " new words here"], 12)
+    for rule in ("sample", "highest"):
+        choice = METHOD.select(inputs, Dsir(rule=rule))
+        assert choice.order is not None
+        assert choice.notes["mean_words"] == pytest.approx(lengths[choice.order].mean(), abs=1e-3)
+        assert choice.notes["mean_words_of_pool"] == pytest.approx(lengths.mean(), abs=1e-3)
+        assert choice.notes["mean_words"] < 0.5 * choice.notes["mean_words_of_pool"]
+    none = METHOD.select(inputs, Dsir(minimum_tokens=100))
+    assert none.notes["mean_words"] is None
 
 
 def test_draws_are_proportional_to_the_weights(inputs_of: Make) -> None:

@@ -131,6 +131,27 @@ def test_components_are_those_of_scikit_learn(share: float) -> None:
     assert (components @ gradients.mean(axis=0) >= 0).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_sides_may_be_those_of_scikit_learn(seed: int) -> None:
+    gradients = np.random.default_rng(seed).normal(size=(12, 20)) - 0.5
+    fitted = PCA(n_components=0.9, svd_solver="full").fit(gradients).components_
+    components, weights = core_directions(gradients, G2is(share=0.9, sides="pca"))
+    np.testing.assert_allclose(components, fitted, atol=1e-9)
+    assert (components[np.arange(len(components)), np.abs(components).argmax(axis=1)] > 0).all()
+    toward_mean, same = core_directions(gradients, G2is(share=0.9))
+    assert same.tolist() == weights.tolist()
+    np.testing.assert_allclose(np.abs((toward_mean * components).sum(axis=1)), 1)
+    assert (toward_mean @ gradients.mean(axis=0) > 0).all()
+
+
+def test_sides_decide_where_a_walk_begins(inputs_of: Make) -> None:
+    # The one component lies along (1, 0.1); the mean points to its negative side, and so do two of the records.
+    validation = np.array([[-3.0, -0.3], [-1.0, -0.1], [-2.0, -0.2]])
+    train = at(6, 186, 176)
+    assert order(made(inputs_of, train, validation, 1), centred=False) == [1]
+    assert order(made(inputs_of, train, validation, 1), centred=False, sides="pca") == [0]
+
+
 def test_a_share_of_the_components() -> None:
     gradients = np.random.default_rng(0).normal(size=(6, 20))
     # Five vary about their mean; six as they are.

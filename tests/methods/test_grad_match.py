@@ -86,6 +86,35 @@ def test_pursuit_is_the_published_loop(
     np.testing.assert_allclose(pursuit.score[rest], gradients[rest] @ left / np.linalg.norm(target), atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "dimensions", "count"), [(60, 40, 20), (50, 200, 30)])
+def test_a_tiny_ridge_comes_to_the_fit_without_one(size: int, dimensions: int, count: int) -> None:
+    """As the code has it on a CPU: lambda 0 and epsilon 1e-4."""
+    random = np.random.default_rng(size)
+    points = random.normal(size=(size, dimensions)) + 0.2
+    choice = choose(points, count, ridge=1e-6, epsilon=1e-4, largest_weight=1e6)
+    points = points.astype(np.float32).astype(float)
+    active, weights = published(points, points.sum(axis=0), count, 0.0)
+    assert chosen(choice)[: len(active)] == active
+    assert choice.weights is not None
+    np.testing.assert_allclose(choice.weights[active], weights, rtol=1e-2)
+
+
+def test_a_record_is_taken_once_and_the_pursuit_goes_on() -> None:
+    # Lambda keeps the weights short of the fit, so that the same record goes best with what is left, again.
+    points = np.array([[1.0, 0.0], [0.6, 0.5], [0.0, 0.2]])
+    gradients = points.astype(np.float32)
+    pursuit = Pursuit(gradients, np.array([9.0, 2.0]), 20.0, 3)
+    first = gradients @ (np.array([9.0, 2.0]) - 9 / 21 * points[0])
+    assert int(np.argmax(first)) == 0, "the best is the one that is taken"
+    pursuit.run(1e-100)
+    assert sorted(pursuit.active) == [0, 1, 2]
+
+
+def test_ridge_is_above_zero() -> None:
+    with pytest.raises(GradsError, match="parameter 'ridge' of method 'grad_match' is 0: write a number above 0"):
+        parse_parameters(METHOD, {"ridge": 0})
+
+
 def test_long_gradients_take_no_square_of_their_length() -> None:
     gradients = np.random.default_rng(1).normal(size=(50, 5000)).astype(np.float32) / np.float32(np.sqrt(5000))
     target = gradients.sum(axis=0, dtype=float)

@@ -31,6 +31,15 @@ def test_four_records_by_hand(inputs_of: Make) -> None:
     assert signed.order.tolist() == [0, 1, 2]
 
 
+def test_the_point_is_where_both_gradients_are_taken(inputs_of: Make) -> None:
+    assert METHOD.needs(Ogs()).stores.keys() == {"base", "base-anchor"}
+    assert METHOD.needs(Ogs(point="warm")).stores.keys() == {"warm", "warm-anchor"}
+    train, anchor = [[5, 0], [3, 4], [0, 1], [-8, 6]], [[1, 3], [3, -3]]
+    at_warm = inputs_of({"warm": {"sgd_features": train}, "warm-anchor": {"sgd_features": anchor}}, 3)
+    base = METHOD.select(made(inputs_of, train, anchor, 3), Ogs())
+    assert METHOD.select(at_warm, Ogs(point="warm")).score.tolist() == base.score.tolist()
+
+
 def test_those_in_conflict_are_never_kept(inputs_of: Make) -> None:
     random = np.random.default_rng(0)
     train, anchor = random.normal(size=(50, 6)), random.normal(size=(9, 6))

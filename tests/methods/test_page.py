@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grads.methods.contract import Needs
 from grads.methods.page import PAGE, cost, main, methods_page
-from grads.methods.registry import methods, module_of
+from grads.methods.registry import methods, module_of, parse_parameters
+from grads.runtime.errors import GradsError
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +48,7 @@ def test_the_overview_says_what_is_read_and_at_which_ratios() -> None:
     assert rows["metadata"].endswith("| texts `train` | - | listed |")
     for name, row in rows.items():
         assert ("‡" in row) == methods()[name].sees_target(methods()[name].shown)
-    assert "all records are kept" in rows["full_steps"]
+    assert "sets the optimiser steps, for which all records are kept" in rows["full_steps"]
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,34 @@ def test_a_section_says_what_is_certain_and_what_is_ours(name: str) -> None:
     section = methods_page().partition(f"\n## {name}\n")[2].partition("\n## ")[0]
     assert re.search(r"^Certain:", section, re.MULTILINE), "begin a paragraph of the docstring with 'Certain:'"
     assert re.search(r"^Ours:", section, re.MULTILINE), "begin a paragraph of the docstring with 'Ours:'"
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("less", {"checkpoints": 4}),
+        ("less", {"warm_up": 0.05}),
+        ("kcenter", {"space": "sgd_features"}),
+        ("craig", {"encoder": "minilm"}),
+        ("s2l", {"encoder": "minilm"}),
+        ("grads", {"layers": ["weights"]}),
+        ("grads_density", {"layers": ["weights"]}),
+        ("rds_plus", {"subtasks": "source"}),
+    ],
+)
+def test_what_the_page_says_cannot_be_asked_for_is_refused(name: str, given: dict[str, Any]) -> None:
+    said = methods_page().partition("What cannot be asked for:")[2].partition("\n\n")[0]
+    assert f"`{name}`" in said
+    with pytest.raises(GradsError, match=f"method '{name}'"):
+        parse_parameters(methods()[name], given)
+
+
+def test_the_page_says_which_methods_have_which_notes() -> None:
+    page = methods_page()
+    for name, key in {
+        "grads_density": "kept_at_half_bandwidth",
+        "craig": "effective_records",
+        "grad_match": "effective_records",
+        "dsir": "mean_words_of_pool",
+    }.items():
+        assert f"`{key}`" in page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]

@@ -78,6 +78,17 @@ def test_rounds_equal_brute_force(
     assert order(inputs, "round_robin_pass" if passing else "round_robin") == expected
 
 
+def test_the_pass_of_the_authors_code_is_at_hand_and_not_the_default(inputs_of: Make) -> None:
+    """Two queries want the same records: in turns the second catches up, with passes it loses its turn."""
+    inputs = made(inputs_of, at(TRAIN), at(QUERIES), 2)
+    assert RdsPlus().aggregate == "round_robin"
+    assert order(inputs) == [1, 2]
+    assert order(inputs, "round_robin_pass") == [1, 0]
+    text = " ".join((rds_plus.__doc__ or "").split())
+    assert "`round_robin_pass`, the authors' code" in text
+    assert "Ours: `round_robin` as the default" in text
+
+
 def test_equal_records_are_taken_by_id(inputs_of: Make) -> None:
     inputs = made(inputs_of, np.ones((6, 3)), np.ones((2, 3)), 4)
     assert order(inputs) == order(inputs, "round_robin_pass") == [0, 1, 2, 3]

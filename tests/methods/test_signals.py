@@ -16,10 +16,13 @@ from grads.methods.signals import (
     VECTOR,
     Combination,
     Layer,
+    LengthField,
     Reduction,
     count_near_the_mean,
     gradient_measures,
     highest,
+    lengths,
+    logarithms,
     magnitude,
     points_of,
     reduced,
@@ -165,3 +168,21 @@ def test_the_highest_are_those_allowed_with_ties_by_position() -> None:
     assert highest(score, allowed, 3).tolist() == [3, 2, 4]
     assert highest(score, allowed, 9).tolist() == [3, 2, 4, 0]
     assert highest(score, ~allowed, 0).tolist() == []
+
+
+def test_lengths_are_those_of_answers_prompts_or_both() -> None:
+    pool = pd.DataFrame({"prompt_tokens": [3, 5], "response_tokens": [10, 2]})
+    found = {field: lengths(pool, field).tolist() for field in get_args(LengthField)}
+    assert found == {"response": [10, 2], "prompt": [3, 5], "whole": [13, 7]}
+
+
+@given(NORMS, st.integers(0, 4))
+def test_logarithms_are_those_of_numpy_and_zeros_are_the_smallest(norms: np.ndarray, zeros: int) -> None:
+    found = logarithms(np.concatenate([norms, np.zeros(zeros)]))
+    np.testing.assert_array_equal(found[: len(norms)], np.log(norms))
+    assert (found[len(norms) :] == np.log(norms.min())).all()
+
+
+def test_logarithms_of_nothing_but_zeros_and_of_no_number() -> None:
+    assert logarithms(np.zeros(3)).tolist() == [0.0] * 3
+    assert np.isnan(logarithms(np.array([1.0, np.nan]))[1])

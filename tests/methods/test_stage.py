@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grads.data.records import make_record, write_records
+from grads.data.records import Record, Turn, make_record, write_records
 from grads.methods import registry, stage
 from grads.methods.contract import Choice, Inputs, Method, Needs
 from grads.methods.stage import select_records
@@ -249,3 +249,63 @@ def test_a_selection_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(GradsError, match=r"'made' keeps none of 9 records \(discarded: 9\): change its parameters"):
         select_records("made", {}, "0.5", 0, stores_of(9), {}, tmp_path / "s.parquet")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("weights", "effective"),
+    [([1.0] * 4, 4.0), ([3.0, 1.0, 0.0, 0.0], 16 / 10), ([7.0, 0.0, 0.0, 0.0], 1.0), ([0.0] * 4, 4.0)],
+)
+def test_weights_come_with_the_records_that_they_amount_to(
+    weights: list[float], effective: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stores_of: Stores
+) -> None:
+    def choose(inputs: Inputs, _parameters: Any) -> Choice:
+        every = np.array([*weights, *[9.0] * (len(inputs.pool) - 4)])
+        return Choice(np.zeros(len(inputs.pool)), np.arange(4), {"own": 1}, every)
+
+    use(monkeypatch, choose)
+    meta = select_records("made", {}, "0.5", 0, stores_of(8), {}, tmp_path / "one.parquet")
+    assert meta["notes"] == {"own": 1, "effective_records": pytest.approx(effective, abs=1e-3)}
+
+
+@pytest.mark.parametrize("name", list(registry.methods()))
+def test_every_method_that_weighs_says_how_much(
+    name: str, select: Callable[..., Any], needed_by: Callable[..., Any]
+) -> None:
+    table, meta = select(name, "0.5", needed_by(name, 30))
+    kept = table["weight"][table["kept"]]
+    if name in ("craig", "grad_match"):
+        assert kept.nunique() > 1
+        assert meta["notes"]["effective_records"] == pytest.approx(kept.sum() ** 2 / (kept**2).sum(), abs=1e-3)
+        assert 1 <= meta["notes"]["effective_records"] < len(kept)
+    else:
+        assert kept.nunique() <= 1
+        assert "effective_records" not in meta["notes"]
+
+
+def conversation(number: int, *loss: bool) -> Record:
+    """Return a record after as many turns, whose answers carry loss or do not."""
+    turns = [turn for carries in loss for turn in (Turn("user", "Q"), Turn("assistant", "A", carries))]
+    return make_record(f"Question {number}", "", f"Answer {number}", turns=tuple(turns))
+
+
+def test_losses_of_different_answers_are_not_compared(tmp_path: Path, needed_by: Callable[..., Any]) -> None:
+    stores, records, out = needed_by("ifd", 6), tmp_path / "train.parquet", tmp_path / "one.parquet"
+    ids = sorted(stores["tokens"].signals["id"])
+
+    def write(*made: Record) -> None:
+        write_records(records, [replace(one, id=id_) for id_, one in zip(ids, made, strict=True)])
+
+    plain = [conversation(number, *[False] * (number % 3)) for number in range(6)]
+    write(*plain)
+    meta = select_records("ifd", {}, "0.5", 0, stores, {}, out, records=records)
+    assert meta["actual"] == 3
+    write(*plain[:4], conversation(4, False, True), conversation(5, True))
+    said = rf"method 'ifd' compares the loss .*, and 2 of 6 records have earlier answers .* \(first: {ids[4]}\): set"
+    with pytest.raises(GradsError, match=said):
+        select_records("ifd", {}, "0.5", 0, stores, {}, out, records=records)
+    # Methods that compare nothing of the kind take all answers, and records that are not in the pool do not count.
+    select_records("random", {}, "0.5", 0, stores, {}, out, records=records)
+    left_out = {
+        name: replace(store, left_out=tuple(ids[4:])) if name == "base" else store for name, store in stores.items()
+    }
+    assert select_records("ifd", {}, "0.5", 0, left_out, {}, out, records=records)["eligible"] == 4

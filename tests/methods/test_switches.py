@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy.stats import gaussian_kde, norm, zscore
 
-from grads.methods.grads_density import Rule
+from grads.methods.grads_density import Rule, Scale
 from grads.methods.plan import arm_stores, check_arms, measures, references
 from grads.methods.signals import Combination, Reduction, count_near_the_mean
 from grads.runtime.errors import GradsError
@@ -26,6 +26,7 @@ def by_density(points: Any, ids: pd.Series) -> list[str]:
     return pd.Series(gaussian_kde(points)(points), index=ids).sort_values(ascending=False).index.tolist()
 
 
+@pytest.mark.parametrize("scale", ["raw", "log"])
 @pytest.mark.parametrize(
     ("parameters", "number"),
     [
@@ -36,7 +37,6 @@ def by_density(points: Any, ids: pd.Series) -> list[str]:
             {"reduction": "range"},
             lambda w: w["embedding_max"] - w["embedding_min"] + w["head_max"] - w["head_min"],
         ),
-        ({"combination": "zsum"}, lambda w: zscore(w["embedding_l2"]) + zscore(w["head_l2"])),
         ({"combination": "product"}, lambda w: w["embedding_l2"] * w["head_l2"]),
         ({"combination": "embedding"}, lambda w: w["embedding_l2"]),
         ({"combination": "head", "reduction": "std"}, lambda w: w["head_std"]),
@@ -44,23 +44,40 @@ def by_density(points: Any, ids: pd.Series) -> list[str]:
     ],
 )
 def test_reductions_and_combinations(
-    parameters: dict[str, Any], number: Callable[[Any], Any], select: Select, stores_of: Stores
+    parameters: dict[str, Any], number: Callable[[Any], Any], scale: str, select: Select, stores_of: Stores
 ) -> None:
     stores = stores_of(60)
     warm = stores["warm"].signals
-    table, _ = select("grads_density", "0.5", stores, **parameters)
-    assert table["id"].tolist() == by_density(number(warm), warm["id"])
+    table, meta = select("grads_density", "0.5", stores, **parameters, scale=scale)
+    assert table["id"].tolist() == by_density(number(warm) if scale == "raw" else np.log(number(warm)), warm["id"])
+    assert meta["parameters"]["scale"] == scale
     highest, _ = select("grads_density", "0.5", stores, **parameters, rule="highest")
     assert highest["id"].tolist() == warm["id"].iloc[np.argsort(-np.asarray(number(warm)))].tolist()
+
+
+def test_deviations_are_summed_after_the_logarithms(select: Select, stores_of: Stores) -> None:
+    stores = stores_of(60)
+    warm = stores["warm"].signals
+    layers = [warm["embedding_l2"], warm["head_l2"]]
+    for scale, columns in {"raw": layers, "log": [np.log(one) for one in layers]}.items():
+        number = sum(zscore(one) for one in columns)
+        table, _ = select("grads_density", "0.5", stores, combination="zsum", scale=scale)
+        assert table["id"].tolist() == by_density(number, warm["id"])
+    highest, _ = select("grads_density", "0.5", stores, combination="zsum", rule="highest")
+    raw = sum(zscore(one) for one in layers)
+    assert highest["id"].tolist() == warm["id"].iloc[np.argsort(-np.asarray(raw))].tolist()
 
 
 def test_joint_densities(select: Select, stores_of: Stores) -> None:
     stores = stores_of(60)
     warm = stores["warm"].signals
-    table, _ = select("grads_density", "0.5", stores, combination="joint")
-    assert table["id"].tolist() == by_density([warm["embedding_l2"], warm["head_l2"]], warm["id"])
+    two = np.stack([warm["embedding_l2"], warm["head_l2"]])
+    for scale, points in {"raw": two, "log": np.log(two)}.items():
+        table, _ = select("grads_density", "0.5", stores, combination="joint", scale=scale)
+        assert table["id"].tolist() == by_density(points, warm["id"])
     four = [f"embedding_{name}" for name in ("max", "min", "mean", "std")]
-    table, _ = select("grads_density", "0.5", stores, combination="embedding", reduction="vector")
+    table, meta = select("grads_density", "0.5", stores, combination="embedding", reduction="vector")
+    assert meta["parameters"]["scale"] == "raw"
     assert table["id"].tolist() == by_density(warm[four].to_numpy().T, warm["id"])
     # The head's mean is 0 for all: the other seven span the density.
     seven = [*four, *(f"head_{name}" for name in ("max", "min", "std"))]
@@ -233,5 +250,5 @@ def test_the_ablation_asks_for_every_switch() -> None:
         ["sentences"],
     ]
     given = [value for arm in study.arms.values() for value in arm.parameters.values()]
-    for values in (get_args(Reduction)[1:], get_args(Combination)[1:], get_args(Rule)[1:]):
+    for values in (get_args(Reduction)[1:], get_args(Combination)[1:], get_args(Rule)[1:], get_args(Scale)[:1]):
         assert set(values) <= {value for value in given if isinstance(value, str)}
