@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError, nearest, quoted
+from grads.study.claims import DRIFT
 from grads.study.config import Study
 from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 from grads.study.paths import BY_SEED
@@ -17,7 +18,8 @@ ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
 TAKEN = {
     "text": "the general text",
     "general": "the mean over all tasks in claims",
-    **dict.fromkeys(("nll", "kl"), "a measure of drift in claims"),
+    "mean": "the mean over all tasks in tables",
+    **dict.fromkeys(DRIFT, "a measure of drift in claims"),
 }
 
 

@@ -40,6 +40,8 @@ def changed(*path_and_value):
         (("general", "tasks", "general", OTHER), "'general' is the name"),
         (("general", "tasks", "kl", OTHER), "'kl' is the name of a"),
         (("general", "tasks", "nll", OTHER), "'nll' is the name of a"),
+        (("general", "tasks", "bits_per_byte", OTHER), "'bits_per_byte' is the name of a"),
+        (("general", "tasks", "mean", OTHER), "'mean' is the name of the mean"),
         (("study", "reference"), "'study': results/reference holds"),
     ],
 )
