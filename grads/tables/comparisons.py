@@ -1,7 +1,7 @@
 """Comparisons of every arm with full data and with a random subset of equal size, corrected for their number."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from grads.study.config import Arm, Study
@@ -106,8 +106,18 @@ def compare(
     Raises:
         GradsError: a measurement is missing, or two runs were not measured alike.
     """
+    return compare_runs(study, lambda run, base: estimates.difference(model, domain, run, base, quantity))
+
+
+def compare_runs(study: Study, difference: Callable[[Run, Run], Estimate]) -> dict[Run, list[Comparison]]:
+    """Return the comparisons of every run with its baselines, as one family.
+
+    Args:
+        study: the study.
+        difference: returns the first run minus the second.
+    """
     pairs = [(run, name, base) for run in runs(study) for name, base in baselines(study, run).items()]
-    found = family([(name, estimates.difference(model, domain, run, base, quantity)) for run, name, base in pairs])
+    found = family([(name, difference(run, base)) for run, name, base in pairs])
     comparisons: dict[Run, list[Comparison]] = {run: [] for run in runs(study)}
     for (run, _, _), one in zip(pairs, found, strict=True):
         comparisons[run].append(one)
