@@ -21,12 +21,14 @@ from grads.tables.files import CellFiles, figure_names, table_names
 from grads.tables.forgetting import forgetting_table
 from grads.tables.measurements import collect, read_measurements, write_measurements
 from grads.tables.render import write_table
+from grads.tables.transitions import transitions_table
 
 # The names are those that the workflow declares, in `grads.tables.files`, which imports nothing heavy.
 _BUILD_TABLE = {
     "domain": domain_table,
     "forgetting": forgetting_table,
     "cost": cost_table,
+    "transitions": transitions_table,
     "cross": cross_table,
     "ablation": ablation_table,
     "claims": claims_table,

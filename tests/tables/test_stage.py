@@ -22,7 +22,9 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
         make_tables(study, root / "measurements.parquet", root / "tables", root / "figures")
     made = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
     stems = [
-        f"tables/{name}.{kind}" for name in ("cost", "domain", "forgetting") for kind in ("csv", "html", "md", "tex")
+        f"tables/{name}.{kind}"
+        for name in ("cost", "domain", "forgetting", "transitions")
+        for kind in ("csv", "html", "md", "tex")
     ]
     figures = [
         f"figures/{name}.{kind}"
@@ -54,7 +56,7 @@ def all_tables(config, make_cells, tmp_path):
 
 def test_every_table_says_whose_chance_its_intervals_hold(all_tables):
     study, folder = all_tables
-    assert table_names(study) == ["domain", "forgetting", "cost", "cross", "ablation", "claims"]
+    assert table_names(study) == ["domain", "forgetting", "cost", "transitions", "cross", "ablation", "claims"]
     for name in table_names(study):
         text = (folder / f"{name}.md").read_text(encoding="utf-8")
         assert "nan" not in text.lower()
