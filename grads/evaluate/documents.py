@@ -1,6 +1,6 @@
 """What lm-eval found for each document of a task, in the form that results keep."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ LONGEST_TEXT = 2000
 NO_FILTER = "none"
 PASSAGE = "passage"
 """Field of an item that several may have in common, where the study names none."""
+# By metric, what lm-eval divides a choice's log-probability by.
+LENGTHS: dict[str, Callable[[str], int]] = {"acc_norm": len, "acc_bytes": lambda choice: len(choice.encode())}
+MUTUAL_INFORMATION = "acc_mutual_info"
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,12 @@ def find_items(place: Place, definition: Any, samples: Sequence[dict[str, Any]])
     It is of the samples of one filter: with one filter its hash is lm-eval's task hash.
 
     Each item has `doc_id`, `correct` (the metric), `target`, `group` where its document has the field that groups items
-    (a hash of what stands there), and by the task's kind `gold_logprob` with
-    `choice_logprobs`, `gold_logprob` alone, or the `response`.
+    (a hash of what stands there), and by the task's kind what `_choices` returns, `gold_logprob` alone, or the
+    `response`.
 
     Raises:
-        GradsError: the metric or filter is not there, is no number, or there is no right choice.
+        GradsError: the metric or filter is not there, is no number, there is no right choice, or a choice is empty
+            whose length the metric divides by.
     """
     metric, _, chosen = place.key.partition(",")
     filters = sorted({sample["filter"] for sample in samples})
@@ -68,9 +72,35 @@ def _item(place: Place, definition: Any, sample: dict[str, Any], metric: str) ->
         return item | {"response": _short(responses[0])}
     if definition.OUTPUT_TYPE == "loglikelihood":
         return item | {"gold_logprob": responses[0][0]}
-    log_probabilities = [response[0] for response in responses]
-    gold = log_probabilities[_gold(place, definition, sample)]
-    return item | {"gold_logprob": gold, "choice_logprobs": log_probabilities}
+    return item | _choices(place, definition, sample, metric)
+
+
+def _choices(place: Place, definition: Any, sample: dict[str, Any], metric: str) -> dict[str, Any]:
+    """Return what is known of the choices of an item.
+
+    That is `gold` (number of the right one), `gold_logprob`, `choice_logprobs` in nats, and what the metric compares
+    them by besides: `choice_lengths`, or `choice_unconditional`, their log-probabilities without the question.
+    """
+    choices, gold = definition.doc_to_choice(sample["doc"]), _gold(place, definition, sample)
+    if not 0 <= gold < len(choices):
+        raise GradsError(
+            f"{place.file}: doc_to_target gives {gold} for item {sample['doc_id']}, which has {len(choices)} choices: "
+            "count them from 0"
+        )
+    log_probabilities = [response[0] for response in sample["filtered_resps"]]
+    # Where a task file lists that metric, those without the question stand behind the others.
+    asked, unconditional = log_probabilities[: len(choices)], log_probabilities[len(choices) :]
+    found = {"gold": gold, "gold_logprob": asked[gold], "choice_logprobs": asked}
+    if metric in LENGTHS:
+        found["choice_lengths"] = [LENGTHS[metric](choice) for choice in choices]
+        if 0 in found["choice_lengths"]:
+            raise GradsError(
+                f"{place.file}: item {sample['doc_id']} has an empty choice, whose length '{metric}' divides by: leave "
+                f"the item out, or set general.tasks.{place.name}.metric to 'acc'"
+            )
+    if metric == MUTUAL_INFORMATION:
+        found["choice_unconditional"] = unconditional
+    return found
 
 
 def _group(place: Place, doc: dict[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.data.formatting import beginning_ids
 from grads.data.formatting import text_ids as running_text_ids
 from grads.evaluate.likelihood import POSITIONS_AT_ONCE, each_predicting_state
 from grads.models.causal import head_logits, unwrap
@@ -51,6 +52,31 @@ def text_ids(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list
         if len(sequence) < 2:
             raise GradsError(f"general text {number} has {len(sequence)} token(s): drift needs texts of at least two")
     return ids
+
+
+def predicted_bytes(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[int]:
+    """Return for each text how many of its bytes, in UTF-8, the tokens after the first of `text_ids` stand for.
+
+    With a tokenizer that puts a beginning token in front these are all bytes of a text that is not cut, as lm-eval
+    counts them; without, all but those of its first token, which nothing predicts. A character in whose middle a text
+    is cut counts whole.
+
+    Raises:
+        GradsError: the tokenizer does not say where its tokens stand in a text.
+    """
+    if not tokenizer.is_fast:
+        raise GradsError(
+            f"the tokenizer ({type(tokenizer).__name__}) does not say where its tokens stand in a text, which bits per "
+            "byte are counted by: save_pretrained a fast one (tokenizer.json)"
+        )
+    beginning, sizes = len(beginning_ids(tokenizer)), []
+    for text in texts:
+        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        kept = max_tokens - beginning
+        start = 0 if beginning else spans[0][1]
+        stop = len(text) if len(spans) <= kept else max((end for _, end in spans[:kept]), default=0)
+        sizes.append(len(text[start:stop].encode()))
+    return sizes
 
 
 def untuned_states(

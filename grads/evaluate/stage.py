@@ -1,6 +1,7 @@
 """The evaluation stage: one job for a trained model and the test sets that it answers, each with outputs of its own."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from torch import nn
 
 from grads.data.formatting import Formatter
 from grads.data.records import load_records
-from grads.evaluate.drift import Drift, Untuned, measure_drift, text_ids, untuned_states
+from grads.evaluate.drift import Drift, Untuned, measure_drift, predicted_bytes, text_ids, untuned_states
 from grads.evaluate.general import LoadedTask, TaskSpec, load_tasks, run_tasks
 from grads.evaluate.generation import generate
 from grads.evaluate.likelihood import response_likelihoods
@@ -33,7 +34,10 @@ from grads.study.paths import documents_path
 # The part of the general text, which no benchmark is called by (see `grads.study.names`).
 TEXT = "text"
 # What tables read of each item of a general task.
-READ = ("task", "doc_id", "group", "correct", "gold_logprob")
+READ = (
+    *("task", "doc_id", "group", "correct"),
+    *("gold", "gold_logprob", "choice_logprobs", "choice_lengths", "choice_unconditional"),
+)
 
 
 @dataclass(frozen=True)
@@ -114,13 +118,17 @@ class _Evaluator:
         self.budget, self.padding = settings.evaluation.token_budget, self.tokenizer.pad_token_id
 
     @cached_property
-    def texts(self) -> list[list[int]]:
+    def passages(self) -> list[str]:
         rows = read_jsonl(self.settings.texts)
         with reading(self.settings.texts):
             if not rows:
                 raise ValueError("it is empty")
-            texts = [row["text"] for row in rows]
-            return text_ids(self.tokenizer, texts, self.settings.text_tokens)
+            return [row["text"] for row in rows]
+
+    @cached_property
+    def texts(self) -> list[list[int]]:
+        with reading(self.settings.texts):
+            return text_ids(self.tokenizer, self.passages, self.settings.text_tokens)
 
     @cached_property
     def untuned(self) -> Untuned:
@@ -238,7 +246,9 @@ class _Evaluator:
 
         def drift() -> dict[str, Any]:
             progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
-            return _drift_summary(measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress))
+            found = measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress)
+            sizes = predicted_bytes(self.tokenizer, self.passages, self.settings.text_tokens)
+            return _drift_summary(found, [len(ids) - 1 for ids in self.texts], sizes)
 
         return found | {TEXT: self.parts.part(TEXT, self._text_key(made_by), drift)}
 
@@ -254,10 +264,20 @@ def _apart(general: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]
     return general | {"tasks": kept}, documents
 
 
-def _drift_summary(drift: Sequence[Drift]) -> dict[str, Any]:
+def _drift_summary(drift: Sequence[Drift], tokens: Sequence[int], sizes: Sequence[int]) -> dict[str, Any]:
+    """Return the drift on all texts and on each, by how many tokens are predicted and how many bytes they stand for.
+
+    `bits_per_byte` is that of all texts together, bits / bytes (Rae et al. 2021, arXiv 2112.11446; lm-eval's metric of
+    that name), which does not depend on how a tokenizer splits them; `nll` and `kl` are means of the texts' own means.
+    """
+    items = [
+        asdict(one) | {"bits": one.nll * count / math.log(2), "bytes": size}
+        for one, count, size in zip(drift, tokens, sizes, strict=True)
+    ]
     return {
-        "nll": fmean(item.nll for item in drift),
-        "kl": fmean(item.kl for item in drift),
-        "n": len(drift),
-        "items": [asdict(item) for item in drift],
+        "nll": fmean(item["nll"] for item in items),
+        "kl": fmean(item["kl"] for item in items),
+        "bits_per_byte": sum(item["bits"] for item in items) / sum(item["bytes"] for item in items),
+        "n": len(items),
+        "items": items,
     }

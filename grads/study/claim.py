@@ -12,7 +12,8 @@ class Claim(Section):
 
     claim: str = Field(
         description="`<arm>@<ratio> beats <arm> on <measure>`, the measure being a domain metric, a task or `general` "
-        "(mean accuracy over tasks); or `... forgets less than ... on ...` a task, `general`, `kl` or `nll` (drift)."
+        "(mean accuracy over tasks); or `... forgets less than ... on ...` a task, `general`, or drift: `kl`, `nll` or "
+        "`bits_per_byte`."
     )
     form: Literal["absolute", "relative"] = Field(
         "absolute", description="Whether the difference is meant, or the difference in percent of the second arm's."

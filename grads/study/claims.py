@@ -22,7 +22,7 @@ from grads.study.yaml_file import read_yaml
 
 GENERAL = "general"
 """The mean accuracy over a study's general benchmarks."""
-DRIFT = ("nll", "kl")
+DRIFT = ("nll", "bits_per_byte", "kl")
 """Measures of drift on general text."""
 BEATS, FORGETS = "beats", "forgets less than"
 FORMS = f"'<arm>@<ratio> {BEATS} <arm> on <measure>' or '<arm>@<ratio> {FORGETS} <arm> on <measure>'"

@@ -80,7 +80,7 @@ class TextFile(Section):
 
 
 class GeneralText(Section):
-    """Fixed general text, on which NLL and KL against the untuned model measure drift."""
+    """Fixed general text, on which NLL, bits per byte, and KL against the untuned model measure drift."""
 
     source: TextData | TextFile = Field(discriminator="kind", description="Where the passages come from.")
     sample: int = Field(48, ge=1, description="Passages, drawn with the seed of `general`.")

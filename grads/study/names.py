@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from grads.runtime.errors import GradsError, nearest, quoted
+from grads.study.claims import DRIFT
 from grads.study.config import Study
 from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 from grads.study.paths import BY_SEED
@@ -18,7 +19,7 @@ TAKEN = {
     "text": "the general text",
     "general": "the mean over all tasks in claims",
     "mean": "the mean over all tasks in tables",
-    **dict.fromkeys(("nll", "kl"), "a measure of drift in claims"),
+    **dict.fromkeys(DRIFT, "a measure of drift in claims"),
 }
 
 # What no model and no domain is called, for rows of tables over all of them are.

@@ -11,7 +11,7 @@ from grads.runtime.errors import GradsError
 from grads.study.config import Study
 from grads.study.grid import arm_ratios
 from grads.study.ratios import AUTO
-from grads.tables.samples import ABSENT, Estimate, Sample, difference, measured
+from grads.tables.samples import ABSENT, Estimate, Sample, average, difference, measured
 from grads.tables.statistics import group_items
 
 TEXT = "text"
@@ -93,6 +93,17 @@ class Estimates:
         pair = self.pair(model, domain, run, base, quantity)
         return ABSENT if pair is None else difference(*pair).estimate()
 
+    def mean(self, model: str, domain: str, run: Run, quantities: Sequence[Quantity]) -> Sample | None:
+        """Return the mean over several quantities, such as an accuracy over tasks; see `sample`."""
+        return _average([self.sample(model, domain, run, quantity) for quantity in quantities])
+
+    def mean_difference(
+        self, model: str, domain: str, run: Run, base: Run, quantities: Sequence[Quantity]
+    ) -> Sample | None:
+        """Return the difference of the means over several quantities, paired by item and by seed; see `pair`."""
+        pairs = [self.pair(model, domain, run, base, quantity) for quantity in quantities]
+        return _average([None if pair is None else difference(*pair) for pair in pairs])
+
     def sample(self, model: str, domain: str, run: Run, quantity: Quantity) -> Sample | None:
         """Return the values of the seeds and how they vary over items; none where a partial long table has a hole.
 
@@ -157,6 +168,12 @@ class Estimates:
                 f"on {domain}; make measurements.parquet again"
             )
         return rows
+
+
+def _average(samples: Sequence[Sample | None]) -> Sample | None:
+    """Return the mean of quantities; none where one is missing, or there are none."""
+    known = [sample for sample in samples if sample is not None]
+    return average(known) if known and len(known) == len(samples) else None
 
 
 def estimate(sample: Sample | None) -> Estimate:

@@ -22,7 +22,9 @@ def figure_names(study: Study) -> list[str]:
 
 def table_names(study: Study) -> list[str]:
     """Return the tables of a study: those that every study has, and those that it gives reason for."""
+    trains = [arm.method != "untuned" for arm in study.arms.values()]
     reasons = {
+        "transitions": bool(study.general.tasks) and any(trains) and not all(trains),
         "cross": study.evaluation.cross_domain and len(study.domains) > 1,
         "ablation": bool(variants(study)),
         "claims": bool(study.claims),

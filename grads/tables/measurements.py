@@ -14,13 +14,21 @@ from grads.data.frames import read_frame
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_object, reading
 from grads.runtime.progress import Progress
+from grads.study.claims import DRIFT
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
-from grads.tables.estimates import Quantity, right_or_wrong
+from grads.tables.benchmark_items import (
+    CHOICES,
+    RIGHT_TO_WRONG_LESS_CHANCE,
+    WRONG_TO_RIGHT_LESS_CHANCE,
+    choice_measures,
+    transitions,
+)
+from grads.tables.estimates import TEXT, Quantity, right_or_wrong
 from grads.tables.files import CellFiles
 from grads.tables.samples import measured
-from grads.tables.statistics import STATISTICS, evaluate, group_items
+from grads.tables.statistics import CHANGE, STATISTICS, evaluate, group_items
 
 COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
@@ -51,8 +59,10 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     _check_cells(study, files, partial)
     progress = Progress("measurements", len(files), "cells")
     rows: list[dict[str, Any]] = []
+    untuned = _untuned_results(files)
     for one in files:
-        found = _domain_rows(study, one) + _general_rows(study, one) + _cost_rows(one)
+        before = untuned.get(_place(one)) if one.cell.trained else None
+        found = _domain_rows(study, one) + _general_rows(study, one, before) + _cost_rows(one)
         rows += [{"study": study.study, **_cell_columns(one.cell), **row} for row in found]
         progress.advance()
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -111,31 +121,96 @@ def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[fl
     return metric, rows
 
 
-def _general_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
+def _place(one: CellFiles) -> tuple[str, str]:
+    return (one.cell.model, one.cell.domain)
+
+
+def _untuned_results(files: Sequence[CellFiles]) -> dict[tuple[str, str], "_Content"]:
+    """Return the general results of the untuned models, by model and domain; those of a model share one file."""
+    read: dict[Path, _Content] = {}
+    found = {}
+    for one in files:
+        if not one.cell.trained:
+            if one.general not in read:
+                read[one.general] = _Content(one.general, one.cell)
+            found[_place(one)] = read[one.general]
+    return found
+
+
+def _general_rows(study: Study, one: CellFiles, untuned: "_Content | None") -> list[dict[str, Any]]:
     content = _Content(one.general, one.cell)
     with reading(one.general):
-        return _rows_of_general(study, content)
+        rows = [row for task in study.general.tasks for row in _task_rows(study, content, task)]
+        if untuned is not None:
+            rows += [row for task in study.general.tasks for row in _transition_rows(study, content, untuned, task)]
+        return rows + _text_rows(content)
 
 
-def _rows_of_general(study: Study, content: "_Content") -> list[dict[str, Any]]:
-    rows = []
-    for task in study.general.tasks:
-        entry = content.at("tasks", task)
-        kinds = [(study.general.tasks[task].metric, "correct")]
-        # Answers that are written freely have none.
-        kinds += [("gold_logprob", "gold_logprob")] if "gold_logprob" in entry else []
-        for metric, name in kinds:
-            found = content.at("tasks", task, "items")
-            items = [[item[name]] for item in found]
-            groups = item_groups(found)
-            # The task's hash covers its items and prompts: only equal hashes may be compared.
-            value = {"value": entry["value"] if name == "correct" else content.at("tasks", task, name)}
-            value["signature"] = content.at("tasks", task, "hash")
-            rows.append(_row(content, "general", task, metric, value, Items("mean", items, groups, task)))
-    for metric in ("nll", "kl"):
-        items = [[item[metric]] for item in content.at("drift", "items")]
-        entry = {"value": content.at("drift", metric)}
-        rows.append(_row(content, "general", "text", metric, entry, Items("mean", items, [], "text")))
+def _task_rows(study: Study, content: "_Content", task: str) -> list[dict[str, Any]]:
+    """Return what was measured of a benchmark: its metric, and of answers that are chosen how likely the right one is.
+
+    Of answers that are written freely there is the metric alone.
+    """
+    found = content.at("tasks", task, "items")
+    groups = item_groups(found)
+    correct = content.at("tasks", task, "value"), [item["correct"] for item in found]
+    values = {study.general.tasks[task].metric: correct}
+    if "gold_logprob" in content.at("tasks", task):
+        values["gold_logprob"] = content.at("tasks", task, "gold_logprob"), [item["gold_logprob"] for item in found]
+    if all(CHOICES in item for item in found):
+        values |= {metric: (float(one.mean()), one.tolist()) for metric, one in choice_measures(found).items()}
+    return [
+        _task_row(content, task, metric, value, Items("mean", [[one] for one in items], groups, task))
+        for metric, (value, items) in values.items()
+    ]
+
+
+def _transition_rows(study: Study, content: "_Content", untuned: "_Content", task: str) -> list[dict[str, Any]]:
+    """Return how the items of a benchmark changed from the untuned model to a tuned one.
+
+    There is nothing where items are not just right or wrong. Nor is there where the two were not asked alike, which
+    the tables refuse to compare.
+    """
+    if content.at("tasks", task, "hash") != untuned.at("tasks", task, "hash"):
+        return []
+    found = content.at("tasks", task, "items")
+    before, after = (
+        np.array([item["correct"] for item in items], dtype=np.float64)
+        for items in (untuned.at("tasks", task, "items"), found)
+    )
+    if not np.isin([*before, *after], (0.0, 1.0)).all():
+        return []
+    chance, groups = study.general.tasks[task].chance, item_groups(found)
+    changes = transitions(before, after, chance)
+    kinds = dict.fromkeys((RIGHT_TO_WRONG_LESS_CHANCE, WRONG_TO_RIGHT_LESS_CHANCE), CHANGE if chance else "mean")
+    return [
+        _task_row(
+            content,
+            task,
+            metric,
+            float(one.mean()),
+            Items(kinds.get(metric, "mean"), [[item] for item in one.tolist()], groups, task),
+        )
+        for metric, one in changes.items()
+    ]
+
+
+def _task_row(content: "_Content", task: str, metric: str, value: Any, items: "Items") -> dict[str, Any]:
+    # The task's hash covers its items and prompts: only equal hashes may be compared.
+    entry = {"value": value, "signature": content.at("tasks", task, "hash")}
+    return _row(content, "general", task, metric, entry, items)
+
+
+def _text_rows(content: "_Content") -> list[dict[str, Any]]:
+    """Return the drift on general text, and what the evaluation took."""
+    found, rows = content.at("drift", "items"), []
+    for metric in DRIFT:
+        value = {"value": content.at("drift", metric)}
+        if metric == "bits_per_byte":
+            items = Items("ratio", [[item["bits"], item["bytes"]] for item in found], [], TEXT)
+        else:
+            items = Items("mean", [[item[metric]] for item in found], [], TEXT)
+        rows.append(_row(content, "general", TEXT, metric, value, items))
     rows.append(_row(content, "cost", "evaluation", "seconds", {"value": content.at("seconds")}))
     return rows
 

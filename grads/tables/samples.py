@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import bdtr, ndtri, stdtrit
 
 from grads.runtime.errors import GradsError
-from grads.tables.statistics import CONFIDENCE, Groups, deviations
+from grads.tables.statistics import CHANGE, CONFIDENCE, Groups, deviations
 
 ITEMS_ONLY = "items only"
 CROSSED = "items and seeds"
@@ -273,7 +273,8 @@ class ItemSet:
         items: how many there are.
         groups: how many of them are drawn.
         sums: what was measured, shape (seeds, groups, columns); none of differences.
-        changes: of a difference, how each group differs over all seeds, 0 where in nothing; none of plain values.
+        changes: of a difference, or of what is a change itself, how each group differs over all seeds, 0 where in
+            nothing; none of plain values.
         unchanged: variance to reckon with where no group differs.
         right_wrong: whether each item's value is 0 or 1.
         pairs: of a difference of right answers of one seed, how many items each run alone has right.
@@ -381,16 +382,17 @@ def measured(
     vectors = np.array([deviations(statistic, one, item_set) for one in groups])
     number, items = len(first.sizes), first.items
     loose, size = float((vectors.mean(axis=0) ** 2).sum()), float(np.abs(found).max())
-    weight = 1 / (number + 2)
+    weight, sums = 1 / (number + 2), np.array([group.sums for group in groups])
     # Right and wrong answers, or values that are all alike: as if those of a whole group were lost.
     alike = share or loose <= (_ROUNDING * size) ** 2
-    unchanged = ((1.0 if share else size) * weight) ** 2 if alike else 2 / number * loose
+    whole = 1.0 if share or statistic == CHANGE else size
     one = ItemSet(
         {cells: vectors},
         items,
         number,
-        sums=np.array([group.sums for group in groups]),
-        unchanged=unchanged,
+        sums=sums,
+        changes=np.abs(sums).sum(axis=(0, 2)) if statistic == CHANGE else None,
+        unchanged=(whole * weight) ** 2 if alike else 2 / number * loose,
         right_wrong=share,
     )
     return Sample({cells: found}, {f"{item_set}\x1f{statistic}": one}, size, share)

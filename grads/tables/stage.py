@@ -23,6 +23,7 @@ from grads.tables.main import main_table
 from grads.tables.measurements import collect, read_measurements, write_measurements
 from grads.tables.ranks import ranks_table
 from grads.tables.render import write_table
+from grads.tables.transitions import transitions_table
 
 # The names are those that the workflow declares, in `grads.tables.files`, which imports nothing heavy.
 _BUILD_TABLE = {
@@ -30,6 +31,7 @@ _BUILD_TABLE = {
     "domain": domain_table,
     "forgetting": forgetting_table,
     "cost": cost_table,
+    "transitions": transitions_table,
     "cross": cross_table,
     "ablation": ablation_table,
     "claims": claims_table,

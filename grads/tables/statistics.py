@@ -26,6 +26,11 @@ def mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return sums[:, 0] / counts
 
 
+def ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the sum of the first column over that of the second, such as bits per byte."""
+    return sums[:, 0] / sums[:, 1]
+
+
 def bleu(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return sacrebleu's corpus BLEU (0 to 100, default smoothing).
 
@@ -45,7 +50,11 @@ def chrf(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.array([metric._compute_f_score(row) for row in sums.astype(np.int64).tolist()])
 
 
-STATISTICS: dict[str, Statistic] = {"mean": mean, "bleu": bleu, "chrf": chrf}
+CHANGE = "change"
+"""The mean of what is itself a change of each item, 0 where it did not change."""
+STATISTICS: dict[str, Statistic] = {"mean": mean, CHANGE: mean, "ratio": ratio, "bleu": bleu, "chrf": chrf}
+_LINEAR = ("mean", CHANGE, "ratio")
+"""Quotients of two sums, whose variance has a closed form."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,15 +117,16 @@ def deviations(statistic: str, groups: Groups, key: str) -> np.ndarray:
     """Return a vector whose squared length is the variance of the statistic over draws of groups.
 
     Inner products of the vectors of two runs on the same groups are their covariances, so that the vector of a
-    difference is the difference of the vectors. Of a mean it has an entry for each group, of other statistics one for
-    each replicate of the bootstrap. The variance is the unbiased one: that of the bootstrap, which is (G - 1) / G of it
-    for G groups, times G / (G - 1) (Efron & Tibshirani 1993, chapter 5).
+    difference is the difference of the vectors. Of a mean, or a ratio of sums, it has an entry for each group, of other
+    statistics one for each replicate of the bootstrap. The variance is the unbiased one: that of the bootstrap, which
+    is (G - 1) / G of it for G groups, times G / (G - 1) (Efron & Tibshirani 1993, chapter 5).
     """
     number = len(groups.sizes)
-    if statistic == "mean":
+    if statistic in _LINEAR:
         # The variance of a ratio of sums over clusters, to first order (Cochran, Sampling Techniques, 1977, 6.3).
-        value = groups.sums[:, 0].sum() / groups.items
-        vector = (groups.sums[:, 0] - value * groups.sizes) / groups.items
+        weights = groups.sums[:, 1] if statistic == "ratio" else groups.sizes
+        value = groups.sums[:, 0].sum() / weights.sum()
+        vector = (groups.sums[:, 0] - value * weights) / weights.sum()
     else:
         drawn = replicates(statistic, groups, key)
         vector = (drawn - drawn.mean()) / np.sqrt(len(drawn))

@@ -11,9 +11,9 @@ from grads.runtime.errors import GradsError
 CHOICES = ["yes", "no"]
 
 
-def definition(kind="multiple_choice", multiple_input=0):
+def definition(kind="multiple_choice", multiple_input=0, choices=CHOICES):
     return SimpleNamespace(
-        OUTPUT_TYPE=kind, multiple_input=multiple_input, doc_to_choice=lambda doc: CHOICES, doc_to_text=lambda doc: 1
+        OUTPUT_TYPE=kind, multiple_input=multiple_input, doc_to_choice=lambda doc: choices, doc_to_text=lambda doc: 1
     )
 
 
@@ -37,7 +37,9 @@ def test_items_come_in_the_order_of_their_documents():
     items, hashed = find_items(place(), definition(), samples)
     assert [item["doc_id"] for item in items] == [0, 1, 2]
     assert [item["gold_logprob"] for item in items] == [-2.0, -4.0, -0.5]
+    assert [item["gold"] for item in items] == [1, 0, 1]
     assert items[0]["choice_logprobs"] == [-3.0, -2.0]
+    assert "choice_lengths" not in items[0]
     assert hashed == "".join(f"doc{i}prompt{i}target{i}" for i in range(3))
     assert find_items(place(), definition(), samples[::-1]) == (items, hashed)
 
@@ -45,6 +47,33 @@ def test_items_come_in_the_order_of_their_documents():
 def test_where_contexts_are_chosen_from_the_text_names_the_right_one():
     (item,), _ = find_items(place(), definition(multiple_input=2), [sample(0, "end", 1.0, (-3.0, 0), (-2.0, 0))])
     assert item["gold_logprob"] == -2.0
+
+
+@pytest.mark.parametrize(("metric", "lengths"), [("acc_norm", [1, 4]), ("acc_bytes", [2, 4])])
+def test_lengths_by_which_a_metric_compares_choices_are_kept(metric, lengths):
+    given = sample(0, 1, 1.0, (-3.0, False), (-2.0, True)) | {metric: 1.0}
+    (item,), _ = find_items(place(metric), definition(choices=["é", "four"]), [given])
+    assert item["choice_lengths"] == lengths
+
+
+def test_log_probabilities_without_the_question_are_kept_apart():
+    """lm-eval puts them behind the others; they are no choices."""
+    responses = ((-3.0, False), (-2.0, True), (-1.0, False), (-4.0, False))
+    given = sample(0, 1, 1.0, *responses) | {"acc_mutual_info": 1.0}
+    (item,), _ = find_items(place("acc_mutual_info"), definition(), [given])
+    assert (item["choice_logprobs"], item["choice_unconditional"]) == ([-3.0, -2.0], [-1.0, -4.0])
+    (item,), _ = find_items(place(), definition(), [given])
+    assert item["choice_logprobs"] == [-3.0, -2.0]
+    assert "choice_unconditional" not in item
+
+
+def test_an_empty_choice_is_refused_where_its_length_divides():
+    given = sample(7, 1, 1.0, (-3.0, False), (-2.0, True)) | {"acc_norm": 1.0}
+    with pytest.raises(
+        GradsError, match=r"quiz\.yaml: item 7 has an empty choice.*general\.tasks\.quiz\.metric to 'acc'"
+    ):
+        find_items(place("acc_norm"), definition(choices=["", "no"]), [given])
+    assert find_items(place(), definition(choices=["", "no"]), [given])[0][0]["gold"] == 1
 
 
 def test_items_on_one_passage_are_a_group():
@@ -83,6 +112,8 @@ def test_the_filter_that_the_metric_names_is_taken():
     ("given", "sentence"),
     [
         (sample(0, "maybe", 1.0, (-1.0, 0)), "doc_to_target gives 'maybe': make it the index of the right choice"),
+        (sample(3, 2, 0.0, (-1.0, 0), (-2.0, 0)), "doc_to_target gives 2 for item 3, which has 2 choices: count them"),
+        (sample(3, -1, 0.0, (-1.0, 0), (-2.0, 0)), "doc_to_target gives -1 for item 3"),
         (sample(0, 0, [True, False], (-1.0, 0)), "metric is 'acc', which has no number for each item"),
     ],
 )

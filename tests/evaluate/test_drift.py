@@ -3,13 +3,17 @@ import math
 
 import pytest
 import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import bits_per_byte
+from lm_eval.models.huggingface import HFLM
 from peft import PeftModel
 from tokenizers.processors import TemplateProcessing
 from torch import nn
 from transformers import PretrainedConfig
 
 from grads.evaluate import drift
-from grads.evaluate.drift import compare, measure_drift, text_ids, untuned_states
+from grads.evaluate.drift import compare, measure_drift, predicted_bytes, text_ids, untuned_states
+from grads.evaluate.stage import _drift_summary
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
 
@@ -100,14 +104,60 @@ def test_texts_are_cut_and_short_ones_refused(tokenizer):
         text_ids(tokenizer, ["long enough", "x"], 8)
 
 
-def test_texts_begin_with_the_beginning_token_and_have_no_end(tokenizer):
-    adding = copy.deepcopy(tokenizer)
+@pytest.fixture
+def adding(tokenizer):
+    """A tokenizer that puts a token in front of each text and one after it."""
     names = ["<|im_start|>", "<|im_end|>"]
-    ids = adding.convert_tokens_to_ids(names)
-    adding.backend_tokenizer.post_processor = TemplateProcessing(
+    changed = copy.deepcopy(tokenizer)
+    ids = changed.convert_tokens_to_ids(names)
+    changed.backend_tokenizer.post_processor = TemplateProcessing(
         single=f"{names[0]} $A {names[1]}", special_tokens=list(zip(names, ids, strict=True))
     )
-    assert text_ids(adding, ["some text"], 40) == [[ids[0], *tokenizer("some text")["input_ids"]]]
+    changed.bos_token = names[0]
+    return changed
+
+
+def test_texts_begin_with_the_beginning_token_and_have_no_end(tokenizer, adding):
+    beginning = adding.convert_tokens_to_ids("<|im_start|>")
+    assert text_ids(adding, ["some text"], 40) == [[beginning, *tokenizer("some text")["input_ids"]]]
+
+
+LINES = [*TEXTS, "  Größe: 5 €, naïve 東京 🙂 end.  "]
+
+
+def test_bits_per_byte_are_lm_evals(model, adding, counter):
+    """Where both predict the same: whole texts, behind the beginning token."""
+    ids = text_ids(adding, LINES, 1000)
+    found = measure_drift(model, ids, untuned_states(model, ids, 1000, 0, counter), 1000, 0, counter)
+    sizes = predicted_bytes(adding, LINES, 1000)
+    assert sizes == [len(text.encode()) for text in LINES]
+    summary = _drift_summary(found, [len(one) - 1 for one in ids], sizes)
+    own = HFLM(pretrained=model, tokenizer=adding, batch_size=1, softmax_dtype="float32", add_bos_token=False)
+    requests = [Instance("loglikelihood_rolling", {}, (text,), 0) for text in LINES]
+    expected = own.loglikelihood_rolling(requests, disable_tqdm=True)
+    assert summary["bits_per_byte"] == pytest.approx(bits_per_byte(list(zip(expected, sizes, strict=True))), rel=1e-5)
+    assert [item["bits"] for item in summary["items"]] == pytest.approx(
+        [-one / math.log(2) for one in expected], rel=1e-5
+    )
+
+
+def test_only_bytes_of_predicted_tokens_count(tokenizer, adding):
+    for text in LINES:
+        spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        for limit in (2, 3, 7, len(spans), len(spans) + 1):
+            kept = spans[:limit]
+            end = len(text) if limit >= len(spans) else kept[-1][1]
+            # Nothing predicts the first token where no other stands in front of it.
+            assert predicted_bytes(tokenizer, [text], limit) == [len(text[spans[0][1] : end].encode())]
+            assert predicted_bytes(adding, [text], limit + 1) == [len(text[:end].encode())]
+
+
+def test_a_tokenizer_that_does_not_say_where_tokens_stand_is_refused(tokenizer):
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(GradsError, match=r"tokenizer \(Slow\) does not say where its tokens stand"):
+        predicted_bytes(Slow(), TEXTS, 12)
 
 
 def test_a_model_that_is_sure_of_what_the_untuned_one_excludes_is_far_from_it():

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval import evaluate
+from lm_eval.api.metrics import brier_score
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from peft import PeftModel
@@ -23,6 +24,7 @@ from grads.models.load import load_model
 from grads.runtime.errors import GradsError
 from grads.study import task_file as task_files
 from grads.study.templates import Templates
+from grads.tables.benchmark_items import BRIER, among_choices, choice_measures
 
 TASKS = ["piqa", "siqa", "openbookqa", "commonsenseqa"]
 
@@ -65,6 +67,23 @@ def test_log_probabilities_are_the_models(model, tokenizer, task_file):
     assert found["n"] == 24
     assert found["shots"] == 0
     assert found["gold_logprob"] == pytest.approx(sum(i["gold_logprob"] for i in found["items"]) / 24)
+
+
+def test_what_the_tables_make_of_choices_is_lm_evals(model, tokenizer, task_file):
+    """Its Brier score where choices are compared as they are; its answers, whatever they are compared by."""
+    path = task_file("siqa")
+    specs = {metric: TaskSpec(path, "plain", metric) for metric in ("acc", "acc_norm")}
+    with load_tasks(specs) as tasks:
+        found = run_tasks(model, tokenizer, tasks, 16, "tiny")
+    items = found["acc"]["items"]
+    shares = [lm_eval.utils.softmax(np.array(item["choice_logprobs"])) for item in items]
+    expected = brier_score([(item["gold"], share) for item, share in zip(items, shares, strict=True)])
+    assert choice_measures(items)[BRIER].mean() == pytest.approx(expected)
+    for metric, one in found.items():
+        likeliest = among_choices(one["items"]).argmax(axis=1)
+        assert [float(a == item["gold"]) for a, item in zip(likeliest, one["items"], strict=True)] == [
+            item["correct"] for item in one["items"]
+        ], metric
 
 
 def test_one_token_choices_that_share_a_context(model, tokenizer, task_file, tmp_path):

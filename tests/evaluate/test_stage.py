@@ -76,6 +76,9 @@ def test_cells_of_a_list_equal_cells_alone(tiny_model_folder, make_adapter, cell
     drift = a[1]["drift"]
     assert drift["n"] == 4
     assert drift["nll"] == pytest.approx(sum(i["nll"] for i in drift["items"]) / 4)
+    bits, sizes = (sum(i[name] for i in drift["items"]) for name in ("bits", "bytes"))
+    assert drift["bits_per_byte"] == pytest.approx(bits / sizes)
+    assert drift["bits_per_byte"] > 0
 
 
 def test_all_weights_stand_beside_the_base(tiny_model_folder, make_adapter, cell, settings, tmp_path):
@@ -127,7 +130,7 @@ def test_only_what_is_asked_is_written(tiny_model_folder, cell, settings):
     assert len(documents) == task["n"] == 24
     assert all(len(row["choice_logprobs"]) == 3 and row["benchmark"] == "piqa" for row in documents)
     # What tables read stays where they read it, and says the same.
-    read = ("doc_id", "group", "correct", "gold_logprob")
+    read = ("doc_id", "group", "correct", "gold", "gold_logprob", "choice_logprobs")
     assert [{name: row[name] for name in read if name in row} for row in documents] == task["items"]
 
 

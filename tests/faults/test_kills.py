@@ -1,5 +1,6 @@
 """A study that is killed thirty times, at any moment and anywhere, ends as if nobody had touched it."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -17,8 +18,9 @@ from tests.workflow.conftest import Workspace
 KILLS = 30
 AT_START = 3
 SEED = 20260730
-# What a kill may hit: Snakemake, the process that works, or the one that watches it.
-VICTIMS = ("snakemake", "snakemake", "worker", "supervisor")
+# What a kill may hit: Snakemake, the process that works, the one that watches it, the one that Snakemake waits for, and
+# the one that has libraries loaded.
+VICTIMS = ("snakemake", "snakemake", "worker", "supervisor", "script", "server")
 ARMS = {
     "untuned": {"method": "untuned"},
     "full": {"method": "full"},
@@ -52,9 +54,20 @@ class Study:
         self.workspace.snakemake("--configfile", "killed.yaml", "--cores", "2")
 
     def jobs(self):
-        """Return the processes of jobs: scripts that Snakemake put into its folder."""
+        """Return the processes of jobs, by what they are."""
+        found = {"script": [], "server": [], "supervisor": [], "worker": []}
         scripts = str(self.workspace.folder / ".snakemake" / "scripts")
-        return [one for one in psutil.process_iter() if any(scripts in word for word in words_of(one))]
+        forks = {}
+        for one in psutil.process_iter():
+            words = words_of(one)
+            if any(scripts in word for word in words):
+                found["script"].append(one.pid)
+            elif "grads.runtime.preload" in words and folder_of(one) == str(self.workspace.folder):
+                forks[one.pid] = one.ppid()
+        for pid, parent in forks.items():
+            ancestors = (parent in forks) + (forks.get(parent) in forks)
+            found[("server", "supervisor", "worker")[ancestors]].append(pid)
+        return found
 
     def files(self):
         return {
@@ -72,6 +85,13 @@ def words_of(process):
         return []
 
 
+def folder_of(process):
+    try:
+        return process.cwd()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
 def wait_for(condition, what):
     deadline = time.monotonic() + 300
     while not (found := condition()):
@@ -84,8 +104,7 @@ def kill_one(study, run, draw, at_start):
     """Kill a process of a run, and return which; nothing where the run came to its end before."""
     seen, wanted = set(), 1 if at_start else draw.randint(1, 3)
     while True:
-        jobs = study.jobs()
-        seen |= {one.pid for one in jobs}
+        seen |= set(study.jobs()["script"])
         if len(seen) >= wanted or run.poll() is not None:
             break
         time.sleep(0.01)
@@ -94,14 +113,11 @@ def kill_one(study, run, draw, at_start):
     if run.poll() is not None:
         return None
     victim = "snakemake" if at_start else draw.choice(VICTIMS)
-    jobs = study.jobs()
-    pids = {one.pid for one in jobs}
-    inner = [one.pid for one in jobs if one.ppid() in pids]
-    outer = [one.pid for one in jobs if one.pid not in inner]
-    targets = {"snakemake": [run.pid], "worker": inner, "supervisor": outer}[victim]
+    targets = [run.pid] if victim == "snakemake" else study.jobs()[victim]
     if not targets:
         return None
-    os.kill(draw.choice(targets), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(draw.choice(targets), signal.SIGKILL)
     return victim
 
 
@@ -120,7 +136,7 @@ def test_thirty_kills_leave_no_trace(tmp_path):
             victims += [victim] if victim else []
             if victim == "snakemake":
                 run.wait()
-                wait_for(lambda: not killed.jobs(), "jobs outlive their Snakemake")
+                wait_for(lambda: not any(killed.jobs().values()), "jobs outlive their Snakemake")
             if run.poll() is not None:
                 if victim is None and (killed.results / "tables").is_dir():
                     # It was done: let some of it be made again.
@@ -129,13 +145,13 @@ def test_thirty_kills_leave_no_trace(tmp_path):
         if run is not None:
             run.kill()
             run.wait()
-        wait_for(lambda: not killed.jobs(), "jobs outlive their Snakemake")
+        wait_for(lambda: not any(killed.jobs().values()), "jobs outlive their Snakemake")
     finally:
         if run is not None:
             run.kill()
     assert set(victims) == set(VICTIMS)
     killed.finish()
-    assert killed.jobs() == []
+    assert not any(killed.jobs().values())
     found, expected = killed.files(), clean.files()
     assert found.keys() == expected.keys()
     # Seconds differ from run to run, and what is computed of them.

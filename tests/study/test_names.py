@@ -40,6 +40,7 @@ def changed(*path_and_value):
         (("general", "tasks", "general", OTHER), "'general' is the name"),
         (("general", "tasks", "kl", OTHER), "'kl' is the name of a"),
         (("general", "tasks", "nll", OTHER), "'nll' is the name of a"),
+        (("general", "tasks", "bits_per_byte", OTHER), "'bits_per_byte' is the name of a"),
         (("general", "tasks", "mean", OTHER), "'mean' is the name of the mean over all tasks in tables"),
         (("domains", "mean", SMOKE["domains"]["sums"] | {"title": "T"}), "'domains.mean': tables call a row over all"),
         (("domains", "pooled", SMOKE["domains"]["sums"] | {"title": "T"}), "'domains.pooled': tables call a row"),

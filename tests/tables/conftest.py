@@ -1,5 +1,6 @@
 """A small made-up study and the files that its cells leave behind."""
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,9 @@ def general_results(study: Study, cell: Cell) -> dict[str, Any]:
             {"doc_id": i, "correct": int(luck.random() < 0.6), "gold_logprob": -3 * luck.random()}
             for i in range(spec.sample)
         ]
+        others = random.Random(f"choices {cell}")
+        for item in items:
+            item |= {"gold": 0, "choice_logprobs": [item["gold_logprob"], *(-3 * others.random() for _ in range(3))]}
         accuracy, gold = (sum(item[name] for item in items) / len(items) for name in ("correct", "gold_logprob"))
         tasks[task] = {
             "metric": spec.metric,
@@ -121,8 +125,11 @@ def general_results(study: Study, cell: Cell) -> dict[str, Any]:
         } | {"hash": "1a"}
     scale = 0.02 * share(cell) ** 0.5
     items = [{"nll": 3 + scale + random.Random(i).random(), "kl": scale * (0.5 + luck.random())} for i in range(8)]
-    nll, kl = (sum(item[name] for item in items) / 8 for name in ("nll", "kl"))
-    return {"tasks": tasks, "drift": {"nll": nll, "kl": kl, "n": 8, "items": items}, "seconds": 12.5}
+    for i, item in enumerate(items):
+        item |= {"bits": (10 + i) * item["nll"] / math.log(2), "bytes": 40 + 5 * i}
+    drift = {name: sum(item[name] for item in items) / 8 for name in ("nll", "kl")}
+    drift["bits_per_byte"] = sum(item["bits"] for item in items) / sum(item["bytes"] for item in items)
+    return {"tasks": tasks, "drift": drift | {"n": 8, "items": items}, "seconds": 12.5}
 
 
 def _files(study: Study, cell: Cell, root: Path) -> CellFiles:

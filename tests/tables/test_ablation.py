@@ -53,7 +53,7 @@ def test_a_row_is_a_variant_against_its_default(config, make_cells):
 def test_only_studies_with_variants_have_the_table(config):
     assert "ablation" in table_names(parse_study(config))
     del config["arms"]["density-head"], config["arms"]["random-on"]
-    assert table_names(parse_study(config)) == ["main", "domain", "forgetting", "cost"]
+    assert table_names(parse_study(config)) == ["main", "domain", "forgetting", "cost", "transitions"]
 
 
 def test_whom_a_control_refers_to_is_no_switch(config):

@@ -128,6 +128,18 @@ def test_a_known_effect_is_supported_and_its_opposite_refuted(judge):
         assert by_row[BETTER, domain].decision.low > 0
 
 
+def test_drift_in_bits_is_in_favour_of_the_arm_that_has_fewer(config, make_cells):
+    sentence = "random@0.5 forgets less than full on bits_per_byte"
+    study = parse_study(config | {"claims": [{"claim": sentence}]})
+    frame = collect(study, make_cells(study))
+    found = {
+        one.row.domain: one.row.estimate.value for one in judge_claims(study, Estimates(frame), read_claims(study))
+    }
+    values = [value(frame, *run, "law", "bits_per_byte") for run in (("full", "1"), ("random", "0.5"))]
+    assert found["law"] == pytest.approx(values[0] - values[1])
+    assert found["law"] > 0
+
+
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
 def test_too_few_seeds_have_no_verdicts(judge, seeds):
     study, estimates = judge([{"claim": BETTER}], meteor={"grads_density": 0.5}, seeds=seeds)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -19,23 +21,34 @@ def test_differences_are_to_the_untuned_model(study, make_cells):
     before, after = (100 * one["tasks"]["quiz"]["value"] for one in (untuned, tuned))
     assert row[1].text == number(after, 1)
     assert row[1].aside.startswith(f"({signed(after - before, 1)} ±")
-    gold = tuned["tasks"]["quiz"]["gold_logprob"] - untuned["tasks"]["quiz"]["gold_logprob"]
-    assert row[2].text == signed(gold, 3)
+    gold = [
+        sum(
+            math.log(1 / sum(math.exp(one - item["gold_logprob"]) for one in item["choice_logprobs"])) for item in items
+        )
+        for items in (one["tasks"]["quiz"]["items"] for one in (untuned, tuned))
+    ]
+    assert row[2].text == signed((gold[1] - gold[0]) / 10, 3)
     assert row[3].text == signed(tuned["drift"]["nll"] - untuned["drift"]["nll"], 3)
-    assert row[4].text == number(tuned["drift"]["kl"], 3)
+    bits = [sum(item["bits"] for item in one["drift"]["items"]) / 460 for one in (untuned, tuned)]
+    assert row[4].text == number(bits[1], 4)
+    assert row[4].aside.startswith(f"({signed(bits[1] - bits[0], 4)} ±")
+    assert row[5].text == number(tuned["drift"]["kl"], 3)
+    # The only benchmark is all that the mean is over.
+    assert (row[6].text, row[6].aside) == (row[1].text, row[1].aside)
 
 
 def test_untuned_stands_once_and_has_no_difference(study, make_cells):
     table = forgetting_table(study, Estimates(collect(study, make_cells(study))))
     assert [block.title for block in table.blocks] == ["Tiny_1", "Tiny_1, tuned on Law", "Tiny_1, tuned on Tax"]
     (row,) = table.blocks[0].rows
-    assert [row[0].text, row[1].aside, row[2].text, row[3].text, row[4].text] == ["untuned", "", "", "", "0"]
+    assert [row[0].text, row[1].aside, row[2].text, row[3].text, row[4].aside] == ["untuned", "", "", "", ""]
+    assert [entry.text for entry in row[5:]] == ["0", row[1].text, "", "", "", "", ""]
     assert all(len(block.rows) == 4 for block in table.blocks[1:])
 
 
 def test_chance_is_told(study, make_cells):
     table = forgetting_table(study, Estimates(collect(study, make_cells(study))))
-    assert table.groups == [("", 1), ("Quiz (chance 25)", 2), ("Text", 2), ("Mean over tasks", 4)]
+    assert table.groups == [("", 1), ("Quiz (chance 25)", 2), ("Text", 3), ("Mean over tasks", 6)]
     tidy = table.tidy.set_index("metric")
     assert set(tidy.loc["acc", "chance"]) == {0.25}
     assert tidy.loc["kl", "chance"].isna().all()
@@ -48,14 +61,18 @@ def test_works_without_tasks_or_untuned(config, make_cells, lost):
     study = parse_study(config)
     table = forgetting_table(study, Estimates(collect(study, make_cells(study))))
     rows = table.blocks[-1].rows
-    assert {len(row) for row in rows} == {len(table.header)} == {3 if lost == "tasks" else 9}
+    assert {len(row) for row in rows} == {len(table.header)} == {4 if lost == "tasks" else 10}
     assert any("passages" in note for note in table.notes)
+    # Without the untuned model values have intervals of their own in place of a difference.
+    bits = rows[0][table.header.index("bits/byte ↓")].aside
+    assert bits.startswith("(" if lost == "tasks" else "±")
 
 
 def test_the_csv_has_every_number_of_every_run(study, make_cells):
     estimates = Estimates(collect(study, make_cells(study)))
     tidy = forgetting_table(study, estimates).tidy
-    kinds = [("quiz", "acc"), ("quiz", "gold_logprob"), ("text", "nll"), ("text", "kl"), ("mean", "accuracy")]
+    kinds = [("quiz", one) for one in ("acc", "gold_logprob_among_choices", "brier")]
+    kinds += [*(("text", one) for one in ("nll", "bits_per_byte", "kl")), ("mean", "accuracy")]
     assert len(tidy) == 2 * 5 * len(kinds)
     untuned = untuned_run(study)
     for fact in tidy[tidy["task"] != "mean"].itertuples():
@@ -238,7 +255,51 @@ def test_best_and_second_are_marked_within_a_model_and_domain(two_tasks):
 
 def test_a_task_whose_answers_are_written_freely_has_no_probability_of_the_right_one(two_tasks):
     study, frame, _ = two_tasks
-    without = frame[~((frame["task"] == "test") & (frame["metric"] == "gold_logprob"))]
+    chosen = frame["metric"].isin(["gold_logprob", "gold_logprob_among_choices", "brier"])
+    without = frame[~((frame["task"] == "test") & chosen)]
     table = forgetting_table(study, Estimates(without))
+    assert set(table.tidy.query("task == 'test'")["metric"]) == {"acc"}
     assert ("Test (chance 50)", 1) in table.groups
     assert {len(row) for block in table.blocks for row in block.rows} == {len(table.header)}
+
+
+def test_the_mean_over_tasks_is_compared_as_a_task_is(two_tasks):
+    """Its difference is the mean of the tasks' differences, to untuned and between arms, and has an interval."""
+    *_, make = two_tasks
+    tidy = make().tidy.set_index(["domain", "arm", "ratio", "task", "metric"]).sort_index()
+    row = tidy.loc[("law", "random", "0.5")]
+    for name in ("change", "against_full"):
+        both = [row.loc[(task, "acc"), name] for task in ("quiz", "test")]
+        mean = row.loc[("mean", "accuracy")]
+        assert mean[name] == pytest.approx(sum(both) / 2)
+        halves = [
+            row.loc[(task, "acc"), f"{name}_high"] - row.loc[(task, "acc"), f"{name}_low"] for task in ("quiz", "test")
+        ]
+        # Two independent sets of items: their variances add up.
+        half = mean[f"{name}_high"] - mean[f"{name}_low"]
+        assert half == pytest.approx(math.hypot(*halves) / 2, rel=0.15)
+        assert mean[f"{name}_low"] < mean[name] < mean[f"{name}_high"]
+    assert 0 < mean["against_full_p"] <= 1
+    assert mean["against_full_detectable"] > 0
+    assert tidy.loc[("law", "full", "1", "mean", "accuracy")].filter(like="against_").isna().all()
+
+
+def test_a_mean_that_is_better_on_every_item_is_marked(config, make_cells):
+    config["evaluation"]["metrics"] = ["meteor"]
+    tasks = config["general"]["tasks"]
+    tasks["test"] = tasks["quiz"] | {"title": "Test"}
+    study = parse_study(config | {"seeds": [0, 1, 2]})
+    frame = collect(study, make_cells(study))
+    for index in frame[frame["metric"] == "acc"].index:
+        better = frame.at[index, "arm"] == "grads_density"
+        items = [[1.0]] * 80 + [[float(better)]] * 20
+        frame.at[index, "items"] = items
+        frame.loc[index, ["value", "n"]] = 0.8 + 0.2 * better, 100
+    table = forgetting_table(study, Estimates(frame))
+    block = next(block for block in table.blocks if block.title.endswith("Law"))
+    row = next(row for row in block.rows if row[0].text.startswith("grads_density"))
+    mean = row[[title for title, width in table.groups for _ in range(width)].index("Mean over tasks")]
+    assert (mean.text, mean.place) == ("100.0", 1)
+    assert mean.aside.startswith("(+20.0 ±")
+    assert mean.aside.endswith("f+ r+")
+    assert any("; mean accuracy " in note and "80 % power" in note for note in table.notes)

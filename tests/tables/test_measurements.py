@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.grid import cells
+from grads.tables.benchmark_items import TRANSITIONS
 from grads.tables.measurements import COLUMNS, collect, item_groups, read_measurements, write_measurements
 from grads.tables.samples import measured
 from grads.tables.statistics import STATISTICS, group_items
@@ -33,12 +35,24 @@ def test_long_table_has_a_row_per_cell_and_metric_with_the_files_values(study, m
     general = read_json(one.general)
     assert values["quiz", "acc"] == general["tasks"]["quiz"]["value"]
     assert values["text", "kl"] == general["drift"]["kl"]
+    assert values["text", "bits_per_byte"] == general["drift"]["bits_per_byte"]
+    items = general["tasks"]["quiz"]["items"]
+    among = [
+        item["gold_logprob"] - math.log(sum(math.exp(value) for value in item["choice_logprobs"])) for item in items
+    ]
+    assert values["quiz", "gold_logprob_among_choices"] == pytest.approx(sum(among) / 10)
+    # The raw one stays in the long table.
+    assert values["quiz", "gold_logprob"] == general["tasks"]["quiz"]["gold_logprob"]
+    untuned = next(one for one in files if str(one.cell) == "tiny/tax/untuned/0/0")
+    before, after = ([item["correct"] for item in read_json(path)["tasks"]["quiz"]["items"]]
+                     for path in (untuned.general, one.general))  # fmt: skip
+    assert values["quiz", "right_to_wrong"] == list(zip(before, after, strict=True)).count((1, 0)) / 10
     assert values["training", "steps"] == read_json(one.training)["steps"]
 
 
 def test_intervals_hold_the_value_where_there_are_items(study, make_cells):
     frame = collect(study, make_cells(study)).set_index("metric")
-    for metric in ("bleu", "chrf", "meteor", "acc", "gold_logprob", "nll"):
+    for metric in ("bleu", "chrf", "meteor", "acc", "gold_logprob", "brier", "bits_per_byte", "nll"):
         rows = frame.loc[metric]
         assert (rows["interval"] == "items only").all()
         assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
@@ -142,6 +156,62 @@ def test_a_tasks_hash_is_its_signature_and_its_items_keep_their_order(study, mak
     assert mine.loc["acc", "items"] == [[item["correct"]] for item in items]
     assert mine.loc["gold_logprob", "items"] == [[item["gold_logprob"]] for item in items]
     assert set(mine["n"]) == {10}
+
+
+def test_answers_to_other_prompts_are_not_said_to_have_changed(study, make_cells):
+    """Neither are those of a study without the untuned model, or of the untuned model itself."""
+    files = make_cells(study)
+    one = next(one for one in files if one.cell.arm == "full" and one.cell.domain == "law")
+    _edit(one.general, lambda content: content["tasks"]["quiz"].update(hash="2b"))
+    frame = collect(study, files)
+    changed = frame[frame["metric"] == "right_to_wrong"]
+    assert len(changed) == 2 * 4 - 1
+    assert "untuned" not in set(changed["arm"])
+    assert not ((changed["arm"] == "full") & (changed["domain"] == "law")).any()
+    trained = [one for one in files if one.cell.trained]
+    assert "right_to_wrong" not in set(collect(study, trained, partial=True)["metric"])
+
+
+def test_answers_that_are_written_freely_have_none_of_what_choices_have(study, make_cells):
+    files = make_cells(study)
+    for path in {one.general for one in files}:
+
+        def strip(content):
+            del content["tasks"]["quiz"]["gold_logprob"]
+            for item in content["tasks"]["quiz"]["items"]:
+                for name in ("gold", "gold_logprob", "choice_logprobs"):
+                    del item[name]
+
+        _edit(path, strip)
+    found = set(collect(study, files).query("task == 'quiz'")["metric"])
+    assert found == {"acc", *TRANSITIONS}
+
+
+@pytest.mark.parametrize("lost", ["bits_per_byte", "bits"])
+def test_results_of_a_version_that_counted_no_bytes_are_named(study, make_cells, lost):
+    files = make_cells(study)
+    if lost == "bits":
+        _edit(files[3].general, lambda content: content["drift"]["items"][0].pop("bits"))
+    else:
+        _edit(files[3].general, lambda content: content["drift"].pop("bits_per_byte"))
+    with pytest.raises(GradsError, match=f"{files[3].general}.*{lost}"):
+        collect(study, files)
+
+
+def test_a_choice_without_a_number_is_refused(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].general, lambda content: content["tasks"]["quiz"]["items"][0].update(choice_logprobs=[7.5, -1.0]))
+    files[3].general.write_text(files[3].general.read_text().replace("7.5,", "NaN,"))
+    with pytest.raises(GradsError, match=r"'gold_logprob_among_choices' of 'quiz' is nan, not a number"):
+        collect(study, files)
+
+
+@pytest.mark.parametrize("gold", [4, -1])
+def test_a_right_choice_that_is_not_there_is_refused(study, make_cells, gold):
+    files = make_cells(study)
+    _edit(files[3].general, lambda content: content["tasks"]["quiz"]["items"][0].update(gold=gold))
+    with pytest.raises(GradsError, match=f"{files[3].general}.*gold"):
+        collect(study, files)
 
 
 def test_rounding_of_a_stored_value_is_no_difference(study, make_cells):

@@ -374,6 +374,39 @@ def test_where_no_item_changed_the_interval_has_a_width_all_the_same(seeds, shar
     assert found.detectable() < math.inf
 
 
+def of_changes(table: np.ndarray) -> Sample:
+    """Return the sample of what is itself a change of each item, from its table (items, seeds)."""
+    columns = [group_items(column[:, None]) for column in table.T]
+    return measured(table.mean(axis=0).tolist(), columns, "change", "items", "cells")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_change_that_no_item_shows_is_not_surely_none(seeds):
+    found = of_changes(np.zeros((40, seeds))).estimate()
+    assert (found.value, found.p) == (0, 1)
+    assert -found.low == pytest.approx(found.high)
+    assert 0.02 < found.high < 0.09
+    # Half of two tasks' mean is as wide as they are together.
+    both = average([of_changes(np.zeros((40, seeds))), scaled(of_changes(np.zeros((40, seeds))), -1.0)]).estimate()
+    assert both.high > 0.02
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_changes_beyond_chance_are_covered(seeds):
+    """Of items half are known, a twentieth is not known any more, and the rest is guessed with probability 1/4."""
+    generator, chance, covered, values = np.random.default_rng(5), 0.25, 0, []
+    for _ in range(400):
+        kind = generator.choice(3, size=(100, 1), p=[0.5, 0.05, 0.45])
+        before = np.where(kind < 2, 1, generator.random((100, 1)) < chance)
+        after = np.where(kind == 0, 1, generator.random((100, seeds)) < chance)
+        table = before * (1.0 - after) - (1 - before) * (1 - after) * chance / (1 - chance)
+        found = of_changes(table).estimate()
+        values.append(found.value)
+        covered += found.low <= 0.05 * (1 - chance) <= found.high
+    assert np.mean(values) == pytest.approx(0.05 * (1 - chance), abs=0.006)
+    assert covered / 400 >= 0.92
+
+
 @pytest.mark.parametrize(("seeds", "alike"), [(1, True), (3, True), (3, False), (10, True), (10, False)])
 def test_small_changes_are_covered(seeds, alike):
     """A true change of 1 and 2.5 points at 40 items, all to the better, with all seeds or with each by itself."""

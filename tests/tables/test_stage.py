@@ -23,7 +23,7 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
     made = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*") if path.is_file())
     stems = [
         f"tables/{name}.{kind}"
-        for name in ("cost", "domain", "forgetting", "main")
+        for name in ("cost", "domain", "forgetting", "main", "transitions")
         for kind in ("csv", "html", "md", "tex")
     ]
     figures = [
@@ -57,7 +57,17 @@ def all_tables(config, make_cells, tmp_path):
 
 def test_every_table_says_whose_chance_its_intervals_hold(all_tables):
     study, folder = all_tables
-    assert table_names(study) == ["main", "domain", "forgetting", "cost", "cross", "ablation", "claims", "ranks"]
+    assert table_names(study) == [
+        "main",
+        "domain",
+        "forgetting",
+        "cost",
+        "transitions",
+        "cross",
+        "ablation",
+        "claims",
+        "ranks",
+    ]
     for name in table_names(study):
         text = (folder / f"{name}.md").read_text(encoding="utf-8")
         assert "nan" not in text.lower()

@@ -150,6 +150,21 @@ def test_the_closed_form_of_a_mean_is_its_bootstrap(labels):
         np.testing.assert_allclose(vectors @ vectors.T, expected)
 
 
+def test_a_ratio_of_sums_has_the_error_of_its_bootstrap():
+    """Bits per byte of texts of unlike length: the sum of bits over that of bytes, and not the mean of quotients."""
+    generator = np.random.default_rng(3)
+    sizes = generator.integers(50, 600, size=80).astype(float)
+    items = np.column_stack([sizes * generator.normal(1.2, 0.2, size=80), sizes])
+    assert statistics.evaluate("ratio", items) == pytest.approx(items[:, 0].sum() / items[:, 1].sum())
+    groups = statistics.group_items(items)
+    vector, drawn = statistics.deviations("ratio", groups, "text"), statistics.replicates("ratio", groups, "text")
+    assert (vector**2).sum() == pytest.approx(drawn.var() * 80 / 79, rel=0.1)
+    # Of texts of one length it is the mean, and its error that of a mean.
+    alike = np.column_stack([items[:, 0], np.ones(80)])
+    mean = statistics.deviations("mean", statistics.group_items(alike[:, :1]), "text")
+    np.testing.assert_allclose(statistics.deviations("ratio", statistics.group_items(alike), "text"), mean)
+
+
 def test_deviations_of_other_metrics_are_their_bootstraps():
     answers, (references,) = _texts(12)
     groups = statistics.group_items(np.array(CHRF()._extract_corpus_statistics(answers, [references]), dtype=float))

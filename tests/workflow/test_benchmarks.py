@@ -55,6 +55,11 @@ def workspace(make_workspace):
     return workspace
 
 
+def read_items(results):
+    general = json.loads((results / "runs/tiny/sums/random/0.5/0/general.json").read_text())
+    return general["tasks"]["arc"]["items"]
+
+
 def written(workspace):
     (workspace.folder / "named.yaml").write_text(yaml.safe_dump(workspace.config))
     return ("--configfile", "named.yaml")
@@ -70,7 +75,11 @@ def test_a_named_benchmark_is_fetched_sampled_and_measured(workspace):
     assert "general/arc" in {pair["against"] for pair in overlap["pairs"]}
     frame = pd.read_parquet(results / "measurements.parquet")
     arc = frame[frame["task"] == "arc"]
-    assert set(arc["metric"]) == {"acc_norm", "gold_logprob"}
+    changed = {"right_to_wrong", "wrong_to_right", "right_to_wrong_less_chance", "wrong_to_right_less_chance"}
+    chosen = {"acc_norm", "gold_logprob", "gold_logprob_among_choices", "brier"}
+    assert set(arc["metric"]) == chosen | changed
+    # Lengths by which acc_norm compares the choices.
+    assert all(item["choice_lengths"] == [7, 7, 6] for item in read_items(results))
     assert (arc["n"] == 6).all()
     # Both models were asked the same, examples included.
     assert arc["signature"].nunique() == 1

@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grads.study.config import Study
+from grads.tables.benchmark_items import AMONG_CHOICES
 from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.figures.drawing import REFERENCE, arm_style, bars, panels, place_title, places
 from grads.tables.samples import Estimate
@@ -15,8 +16,8 @@ _COLUMNS = 6
 def benchmark_figure(study: Study, estimates: Estimates) -> Figure:
     """Return for each model and domain a panel per benchmark and measure, and in it a line per arm and ratio.
 
-    Measures are the accuracy, in points, and the gold answer's mean log-probability where a task has one. Without an
-    untuned arm the values themselves stand there.
+    Measures are the accuracy, in points, and the right answer's mean log-probability among the item's choices where a
+    task has some. Without an untuned arm the values themselves stand there.
     """
     measured = _measured(study, estimates)
     columns, count = len(measured[0]), sum(run.trained for run in runs(study))
@@ -41,10 +42,10 @@ def benchmark_figure(study: Study, estimates: Estimates) -> Figure:
 def _measured(study: Study, estimates: Estimates) -> list[list[Quantity]]:
     """Return what each row of panels shows: accuracies, then log-probabilities of tasks that have them."""
     frame = estimates.frame
-    gold = set(frame[(frame["part"] == "general") & (frame["metric"] == "gold_logprob")]["task"])
+    gold = set(frame[(frame["part"] == "general") & (frame["metric"] == AMONG_CHOICES)]["task"])
     tasks = study.general.tasks
     accuracies = [Quantity.general(task, spec.metric) for task, spec in tasks.items()]
-    answers = [Quantity.general(task, "gold_logprob") for task in tasks if task in gold]
+    answers = [Quantity.general(task, AMONG_CHOICES) for task in tasks if task in gold]
     return [
         measures[start : start + _COLUMNS]
         for measures in (accuracies, answers)
@@ -54,7 +55,7 @@ def _measured(study: Study, estimates: Estimates) -> list[list[Quantity]]:
 
 def _draw(panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], quantity: Quantity) -> None:
     untuned, trained = untuned_run(study), [run for run in runs(study) if run.trained]
-    scale = 1 if quantity.metric == "gold_logprob" else 100
+    scale = 1 if quantity.metric == AMONG_CHOICES else 100
     for height, run in enumerate(trained):
         one = _change(estimates, place, run, untuned, quantity)
         style, spread = arm_style(study, run.arm), bars([one])
@@ -75,5 +76,5 @@ def _change(estimates: Estimates, place: tuple[str, str], run: Run, untuned: Run
 def _label(panel: Axes, study: Study, of: Quantity, first: bool) -> None:
     change = "change, " if untuned_run(study) else ""
     panel.set_title(study.general.tasks[of.task].title, loc="left")
-    panel.set_xlabel(f"{change}{'gold log p' if of.metric == 'gold_logprob' else 'accuracy in points'}", fontsize=7.5)
+    panel.set_xlabel(f"{change}{'gold log p' if of.metric == AMONG_CHOICES else 'accuracy in points'}", fontsize=7.5)
     panel.tick_params(axis="y", labelsize=7.5, length=0, labelleft=first)

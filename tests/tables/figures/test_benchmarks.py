@@ -15,7 +15,7 @@ def test_panels_show_changes_with_their_intervals(study, estimates):
     assert panels[1].get_xlabel() == "change, gold log p"
     runs = [Run("full", "1"), Run("random", "0.05"), Run("random", "0.5"), Run("grads_density", "0.5")]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == [run.title for run in runs]
-    for panel, metric, scale in ((panels[2], "acc", 100), (panels[3], "gold_logprob", 1)):
+    for panel, metric, scale in ((panels[2], "acc", 100), (panels[3], "gold_logprob_among_choices", 1)):
         for container, run in zip(panel.containers, runs, strict=True):
             change = estimates.difference("tiny", "tax", run, Run("untuned", "0"), Quantity.general("quiz", metric))
             point, _, (bar,) = container
@@ -34,7 +34,7 @@ def test_without_untuned_the_values_are_shown(config, estimate):
 
 
 def test_a_task_without_gold_answers_has_its_accuracy_alone(study, estimates):
-    estimates.frame = estimates.frame[estimates.frame["metric"] != "gold_logprob"]
+    estimates.frame = estimates.frame[estimates.frame["metric"] != "gold_logprob_among_choices"]
     assert len(shown(benchmark_figure(study, estimates))) == 2
 
 
