@@ -19,6 +19,7 @@ from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
 from grads.tables.estimates import Quantity, right_or_wrong
 from grads.tables.files import CellFiles
+from grads.tables.measures import MEASURES
 from grads.tables.samples import measured
 from grads.tables.statistics import STATISTICS, evaluate, group_items
 
@@ -31,8 +32,13 @@ GROUPS = "groups"
 LEAST_SUBTASKS = 10
 """From so many subtasks on, those of a benchmark are drawn as its items are."""
 EPOCH = ("epochs", "tokens", "seconds", "flops")
-BESIDE = ("capped", "new_tokens")
-"""What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
+LENGTHS = ("capped", "new_tokens")
+"""What evaluation says of the answers' lengths: share of them cut at the token limit, mean length in tokens."""
+
+
+def beside(study: Study) -> list[str]:
+    """Return what is reported next to the domain metrics: what they say of themselves, and the answers' lengths."""
+    return [*(name for metric in study.evaluation.metrics for name in MEASURES[metric].beside), *LENGTHS]
 
 
 def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> pd.DataFrame:
@@ -92,11 +98,26 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
         content = _Content(path, one.cell)
         with reading(path):
             groups = content.optional(GROUPS)
-            for metric in (*study.evaluation.metrics, *BESIDE):
+            for metric in (*study.evaluation.metrics, *LENGTHS):
                 entry = content.at(metric)
                 statistic, items = _domain_items(metric, entry)
                 rows.append(_row(content, part, task, metric, entry, Items(statistic, items, groups, domain)))
+                for name in MEASURES[metric].beside if metric in MEASURES else ():
+                    found = entry | {"value": content.at(metric, name)}
+                    statistic, items = _items_beside(name, entry)
+                    rows.append(_row(content, part, task, name, found, Items(statistic, items, groups, domain)))
     return rows
+
+
+def _items_beside(name: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
+    """Return how a number next to a metric is computed and its statistics per item; none where it has no interval.
+
+    BLEU's brevity penalty has none: it is a function of the length ratio with a corner at 1, above which no draw of
+    items moves it.
+    """
+    if name not in STATISTICS or "counts" not in entry:
+        return "", []
+    return name, [[one["sys_len"], one["ref_len"]] for one in entry["counts"]]
 
 
 def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:

@@ -45,7 +45,12 @@ def chrf(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.array([metric._compute_f_score(row) for row in sums.astype(np.int64).tolist()])
 
 
-STATISTICS: dict[str, Statistic] = {"mean": mean, "bleu": bleu, "chrf": chrf}
+def length_ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return system length by reference length, the first two columns; 0 where references are empty, as sacrebleu."""
+    return np.divide(sums[:, 0], sums[:, 1], out=np.zeros(len(sums)), where=sums[:, 1] > 0)
+
+
+STATISTICS: dict[str, Statistic] = {"mean": mean, "bleu": bleu, "chrf": chrf, "length_ratio": length_ratio}
 
 
 @dataclass(frozen=True, eq=False)

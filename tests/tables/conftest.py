@@ -88,6 +88,8 @@ def domain_metrics(cell: Cell, items: int = 6) -> dict[str, Any]:
             "n": items,
             "items": [],
             "signature": "nrefs:1|case:mixed",
+            "brevity_penalty": BLEU().corpus_score(*pair).bp,
+            "length_ratio": BLEU().corpus_score(*pair).ratio,
             "counts": [{"sys_len": c[0], "ref_len": c[1], "correct": c[2:6], "total": c[6:10]} for c in counts],
         },
         "chrf": {"value": CHRF().corpus_score(*pair).score, "n": items, "items": [], "counts": chrf_counts},

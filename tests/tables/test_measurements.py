@@ -30,6 +30,8 @@ def test_long_table_has_a_row_per_cell_and_metric_with_the_files_values(study, m
     values = mine.set_index(["task", "metric"])["value"]
     for metric in ("bleu", "meteor", "chrf", "response_nll", "capped"):
         assert values["test", metric] == read_json(one.metrics)[metric]["value"]
+    for name in ("brevity_penalty", "length_ratio"):
+        assert values["test", name] == read_json(one.metrics)["bleu"][name]
     general = read_json(one.general)
     assert values["quiz", "acc"] == general["tasks"]["quiz"]["value"]
     assert values["text", "kl"] == general["drift"]["kl"]
@@ -38,12 +40,20 @@ def test_long_table_has_a_row_per_cell_and_metric_with_the_files_values(study, m
 
 def test_intervals_hold_the_value_where_there_are_items(study, make_cells):
     frame = collect(study, make_cells(study)).set_index("metric")
-    for metric in ("bleu", "chrf", "meteor", "acc", "gold_logprob", "nll"):
+    for metric in ("bleu", "length_ratio", "chrf", "meteor", "acc", "gold_logprob", "nll"):
         rows = frame.loc[metric]
         assert (rows["interval"] == "items only").all()
         assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
     assert (frame.loc["new_tokens", "interval"] == "none").all()
+    assert (frame.loc["brevity_penalty", "interval"] == "none").all()
     assert frame.loc["seconds", "low"].isna().all()
+
+
+def test_numbers_beside_a_metric_that_an_older_version_left_out_are_named(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].metrics, lambda content: content["bleu"].pop("brevity_penalty"))
+    with pytest.raises(GradsError, match=r"metrics\.json has no 'bleu\.brevity_penalty'; make the file again"):
+        collect(study, files)
 
 
 def test_corpus_metric_without_counts_has_no_interval(study, make_cells):

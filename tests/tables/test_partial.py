@@ -50,7 +50,7 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
     make_partial(two_seeds, files, tmp_path / "partial")
     whole, found = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
     hole = (found["domain"] == "law") & (found["arm"] == "random") & (found["ratio"] == 0.5)
-    assert hole.sum() == 6
+    assert hole.sum() == 8
     compared = [name for name in found if name.startswith("against_")]
     others = found["domain"] == "tax"
     pd.testing.assert_frame_equal(found.loc[others, compared], whole.loc[others, compared], check_dtype=False)

@@ -47,6 +47,7 @@ class Metric:
         compute: from predictions to a result.
         fields: numbers of each prediction that it reads beside the texts.
         wordnet: whether it reads WordNet, for predictions in English.
+        beside: further numbers of its result that tables show next to it, by their keys there.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Metric:
     compute: Callable[[Rows, Setting], Result]
     fields: tuple[str, ...] = ()
     wordnet: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def arrow(self) -> str:
