@@ -252,12 +252,12 @@ def _check_predictions(predictions: Path) -> None:
 
 def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[list[str], Setting]":
     from grads.evaluate.metrics.contract import LANGUAGES, Setting
-    from grads.evaluate.metrics.registry import find_metric, metrics
+    from grads.evaluate.metrics.registry import computed, find_metric, metrics
 
     check_choice(language, LANGUAGES, "--language")
     names = asked or ["bleu", "chrf"]
     for name in names:
-        check_choice(name, tuple(metrics()), "--metric")
+        check_choice(name, tuple(computed(metrics())), "--metric")
     needed = any(find_metric(name).needs_wordnet(language) for name in names)
     if needed and not wordnet.is_dir():
         raise GradsError(f"--wordnet {wordnet} is not there, and METEOR needs it: name a folder with WordNet 3.0")

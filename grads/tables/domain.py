@@ -88,7 +88,9 @@ def _length(study: Study, estimates: Estimates, of: tuple[str, str, Run]) -> Ent
     length, cut = (estimates.of(*of, Quantity.domain(name)).value for name in ("new_tokens", "capped"))
     said = [f"{100 * cut:.0f} % cut"] if cut > 0 else []
     if "bleu" in study.evaluation.metrics:
-        ratio, penalty = (estimates.of(*of, Quantity.domain(name)).value for name in ("length_ratio", "brevity_penalty"))
+        ratio, penalty = (
+            estimates.of(*of, Quantity.domain(name)).value for name in ("length_ratio", "brevity_penalty")
+        )
         said += [f"ratio {number(ratio, 2)}", f"BP {number(penalty, 2)}"] if not math.isnan(ratio) else []
     return Entry(number(length, 1), f"({', '.join(said)})" if said else "")
 

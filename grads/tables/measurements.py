@@ -16,10 +16,10 @@ from grads.runtime.files import atomic_path, read_object, reading
 from grads.runtime.progress import Progress
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
+from grads.study.paths import TRAJECTORY, WARM, split_label, store_point, verdicts_file
 from grads.tables.estimates import Quantity, right_or_wrong
 from grads.tables.files import CellFiles
-from grads.tables.measures import MEASURES
+from grads.tables.measures import MEASURES, computed_metrics, judged_metrics
 from grads.tables.samples import measured
 from grads.tables.statistics import STATISTICS, evaluate, group_items
 
@@ -58,7 +58,9 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     progress = Progress("measurements", len(files), "cells")
     rows: list[dict[str, Any]] = []
     for one in files:
-        found = _domain_rows(study, one) + _general_rows(study, one) + _cost_rows(one)
+        found = (
+            _domain_rows(study, one) + _verdict_rows(study, one, partial) + _general_rows(study, one) + _cost_rows(one)
+        )
         rows += [{"study": study.study, **_cell_columns(one.cell), **row} for row in found]
         progress.advance()
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -98,7 +100,7 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
         content = _Content(path, one.cell)
         with reading(path):
             groups = content.optional(GROUPS)
-            for metric in (*study.evaluation.metrics, *LENGTHS):
+            for metric in (*computed_metrics(study), *LENGTHS):
                 entry = content.at(metric)
                 statistic, items = _domain_items(metric, entry)
                 rows.append(_row(content, part, task, metric, entry, Items(statistic, items, groups, domain)))
@@ -107,6 +109,21 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
                     statistic, items = _items_beside(name, entry)
                     rows.append(_row(content, part, task, name, found, Items(statistic, items, groups, domain)))
     return rows
+
+
+def _verdict_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str, Any]]:
+    """Return the verdicts on a cell's own answers; with `partial` nothing where they are not judged yet."""
+    path = one.verdicts and verdicts_file(one.verdicts, one.cell)
+    if path is None or (partial and not path.is_file()):
+        return []
+    content = _Content(path, one.cell)
+    with reading(path):
+        rows = []
+        for metric in judged_metrics(study):
+            entry = content.at(metric)
+            items = Items(*_domain_items(metric, entry), content.optional(GROUPS), one.cell.domain)
+            rows.append(_row(content, "domain", "test", metric, entry, items))
+        return rows
 
 
 def _items_beside(name: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:

@@ -1,5 +1,6 @@
 """A small made-up study and the files that its cells leave behind."""
 
+import dataclasses
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from grads.runtime.files import write_json
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study
+from grads.study.paths import verdicts_file
 from grads.tables.files import CellFiles, SelectionFiles
 
 WORDS = [
@@ -155,6 +157,25 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     return CellFiles(
         cell, folder / "metrics.json", general, folder / "training.json", folder / "selection.json", stores, preliminary
     )
+
+
+@pytest.fixture
+def judge(config, make_cells, tmp_path) -> Callable[[], tuple[Study, list[CellFiles]]]:
+    """Return a function that judges all answers of the study, which is asked for that, right (1) or wrong (0)."""
+    config["evaluation"] |= {"metrics": ["bleu", "verdict"], "verdicts": "judged.jsonl"}
+
+    def write() -> tuple[Study, list[CellFiles]]:
+        study = parse_study(config)
+        files = []
+        for one in make_cells(study):
+            luck = random.Random(f"verdicts {one.cell}")
+            items = [float(luck.random() < 0.7) for _ in range(6)]
+            found = {"value": sum(items) / 6, "n": 6, "items": items, "signature": "worst:0|best:1|sha256:ab12"}
+            write_json(verdicts_file(tmp_path / "verdicts", one.cell), {"verdict": found})
+            files.append(dataclasses.replace(one, verdicts=tmp_path / "verdicts"))
+        return study, files
+
+    return write
 
 
 IDS = "abcdef"

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
+from grads.tables.claims import claims_table
 from grads.tables.domain import domain_table
 from grads.tables.estimates import Estimates
 from grads.tables.measurements import collect
@@ -91,6 +92,26 @@ def test_what_bleu_says_of_lengths_stands_beside_them(study, frame, config):
     other = domain_table(parse_study(config), Estimates(frame))
     assert other.blocks[0].rows[1][2].aside == "(12 % cut)"
     assert not {"length_ratio", "brevity_penalty"} & set(other.tidy["metric"])
+
+
+def test_verdicts_are_a_column_compared_like_any_other(judge):
+    study, files = judge()
+    table = domain_table(study, Estimates(collect(study, files)))
+    assert table.header[:4] == ["arm", "BLEU ↑", "Verdict ↑", "tokens"]
+    column = [row[2] for row in table.blocks[0].rows]
+    assert all(entry.aside.startswith("±") for entry in column)
+    facts = table.tidy[(table.tidy["metric"] == "verdict") & (table.tidy["domain"] == "law")].set_index("arm")
+    assert facts.loc["full", "gain"] == pytest.approx(facts.loc["full", "value"] - facts.loc["untuned", "value"])
+    assert facts.loc["grads_density", ["against_full", "against_random", "against_full_p"]].notna().all()
+    assert "Verdict worst:0|best:1|sha256:ab12" in " ".join(table.notes)
+
+
+def test_claims_may_be_about_verdicts(judge, config):
+    config["claims"] = [{"claim": "full beats random@0.5 on verdict"}]
+    study, files = judge()
+    (row, *_) = claims_table(study, Estimates(collect(study, files))).tidy.to_dict("records")
+    assert row["measure"] == "verdict"
+    assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1
 
 
 def test_lower_likelihood_loss_is_better(study, frame):
