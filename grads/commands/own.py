@@ -252,12 +252,12 @@ def _check_predictions(predictions: Path) -> None:
 
 def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[list[str], Setting]":
     from grads.evaluate.metrics.contract import LANGUAGES, Setting
-    from grads.evaluate.metrics.registry import find_metric, metrics
+    from grads.evaluate.metrics.registry import computed, find_metric, metrics
 
     check_choice(language, LANGUAGES, "--language")
     names = asked or ["bleu", "chrf"]
     for name in names:
-        check_choice(name, tuple(metrics()), "--metric")
+        check_choice(name, tuple(computed(metrics())), "--metric")
     needed = any(find_metric(name).needs_wordnet(language) for name in names)
     if needed and not wordnet.is_dir():
         raise GradsError(f"--wordnet {wordnet} is not there, and METEOR needs it: name a folder with WordNet 3.0")
@@ -269,6 +269,7 @@ def _measure(
 ) -> Path:
     """Compute metrics, write them with those that are kept, and print one line each; return the file."""
     from grads.evaluate.metrics.compute import LENGTHS, compute_metrics
+    from grads.evaluate.metrics.registry import find_metric
     from grads.runtime.files import read_jsonl, read_object
 
     rows = read_jsonl(predictions)
@@ -276,7 +277,8 @@ def _measure(
     compute_metrics(predictions, names, out, setting, beside, kept)
     found = read_object(out)
     for name in names:
-        signature = found[name].get("signature", "")
-        typer.echo(f"{name}  {found[name]['value']:.4f}  n={found[name]['n']}  {signature}".rstrip())
+        said = [found[name].get("signature", "")]
+        said += [f"{key}={found[name][key]:.4f}" for key in find_metric(name).beside]
+        typer.echo("  ".join([name, f"{found[name]['value']:.4f}", f"n={found[name]['n']}", *filter(None, said)]))
     say(f"metrics: {out}")
     return out

@@ -9,8 +9,9 @@ from typing import Any
 from grads.data.general import check_passages, first_items
 from grads.data.layouts import to_record
 from grads.data.rows import read_rows
+from grads.data.verdicts import parse_verdict
 from grads.runtime.errors import GradsError, check_all
-from grads.study.config import Study
+from grads.study.config import Study, Verdicts
 from grads.study.data_files import format_of
 from grads.study.general import HarnessData, Task
 from grads.study.paths import archive_path
@@ -35,6 +36,9 @@ def check_data(study: Study) -> None:
     text = study.general.text.source
     if _is_there(text, archives):
         checks.append(partial(check_passages, text, archives, ROWS))
+    judged = study.evaluation.judged
+    if judged and _is_there(judged, archives):
+        checks.append(partial(_check_verdicts, judged))
     tasks = study.general.tasks.items()
     checks += [
         partial(check_task, name, task, archives, study.general.allow_code)
@@ -79,6 +83,11 @@ def _record_sources(study: Study) -> Iterator[tuple[Any, ...]]:
 def _check_records(path: str, fields: Any, loss_turns: Any, metadata: list[str], leave: list[str]) -> None:
     for place, row in islice(read_rows(path), ROWS):
         to_record(row, place, fields, loss_turns, metadata, leave)
+
+
+def _check_verdicts(judged: Verdicts) -> None:
+    for place, row in islice(read_rows(judged.path), ROWS):
+        parse_verdict(place, row, judged)
 
 
 def _is_there(source: Any, archives: dict[str, Path]) -> bool:

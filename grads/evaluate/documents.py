@@ -10,6 +10,7 @@ from grads.runtime.files import digest
 
 LONGEST_TEXT = 2000
 """Characters of an answer or target that are kept: results of thousands of runs stay small."""
+CUT = " [...] "
 NO_FILTER = "none"
 PASSAGE = "passage"
 """Field of an item that several may have in common, where the study names none."""
@@ -40,7 +41,8 @@ def find_items(place: Place, definition: Any, samples: Sequence[dict[str, Any]])
 
     Each item has `doc_id`, `correct` (the metric), `target`, `group` where its document has the field that groups items
     (a hash of what stands there), and by the task's kind what `_choices` returns, `gold_logprob` alone, or the
-    `response`.
+    `response`; where a filter made that of what the model wrote, or put `[invalid]` in its place, the model's own text
+    stands next to it as `written` (a list, if it was asked repeatedly).
 
     Raises:
         GradsError: the metric or filter is not there, is no number, there is no right choice, or a choice is empty
@@ -69,7 +71,7 @@ def _item(place: Place, definition: Any, sample: dict[str, Any], metric: str) ->
         item["group"] = group
     responses = sample["filtered_resps"]
     if definition.OUTPUT_TYPE == "generate_until":
-        return item | {"response": _short(responses[0])}
+        return item | {"response": _short(responses[0])} | _written(sample)
     if definition.OUTPUT_TYPE == "loglikelihood":
         return item | {"gold_logprob": responses[0][0]}
     return item | _choices(place, definition, sample, metric)
@@ -123,6 +125,23 @@ def _gold(place: Place, definition: Any, sample: dict[str, Any]) -> int:
     if isinstance(target, int):
         return target
     raise GradsError(f"{place.file}: doc_to_target gives {target!r}: make it the index of the right choice")
+
+
+def _written(sample: dict[str, Any]) -> dict[str, Any]:
+    """Return what the model wrote, unless it is itself the response that was judged."""
+    texts = sample["resps"][0]
+    if texts == [sample["filtered_resps"][0]]:
+        return {}
+    kept = [_both_ends(text) for text in texts]
+    return {"written": kept[0] if len(kept) == 1 else kept}
+
+
+def _both_ends(text: str) -> str:
+    """Return a text that, if it is long, has lost its middle: an answer stands at the end of what leads to it."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = (LONGEST_TEXT - len(CUT)) // 2
+    return text[:half] + CUT + text[-half:]
 
 
 def _short(value: Any) -> Any:

@@ -173,6 +173,27 @@ class Generation(Section):
     )
 
 
+class Verdicts(Section):
+    """Verdicts of others, people or another model, on the answers, as the metric `verdict`.
+
+    Tables show verdicts as shares of the way from the worst (0) to the best (1).
+    """
+
+    path: str = Field(
+        description="JSON lines, CSV or Parquet with a row for each test answer of every run: `cell` (its folder below "
+        "`runs`), `id` and `prediction` as in its predictions.jsonl, and a number as `verdict`."
+    )
+    worst: float = Field(0.0, description="The worst verdict that there is; it may be the greater number.")
+    best: float = Field(1.0, description="The best verdict that there is.")
+    by: Shown = Field("", description="Who judged, and how; part of the metric's signature below the tables.")
+
+    @model_validator(mode="after")
+    def _the_best_is_not_the_worst(self) -> "Verdicts":
+        if self.best == self.worst:
+            raise ValueError(f"'worst' and 'best' are both {self.best:g}; write the two ends of the scale")
+        return self
+
+
 class Evaluation(Section):
     """Domain metrics and how the model is run for them."""
 
@@ -184,6 +205,11 @@ class Evaluation(Section):
     wordnet: ArchiveSource | None = Field(
         None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
     )
+    verdicts: Verdicts | str | None = Field(
+        None,
+        description="Verdicts on the answers, for the metric `verdict`: a path alone, of numbers from 0 to 1, or these "
+        "keys; docs/metrics.md has an example.",
+    )
     cross_domain: bool = Field(
         False, description="Test every model on the other domains too: what tuning on one does to another."
     )
@@ -192,6 +218,11 @@ class Evaluation(Section):
     )
     token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
     task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
+
+    @property
+    def judged(self) -> Verdicts | None:
+        """Where verdicts on the answers are, and what they mean; none where there are none."""
+        return Verdicts(path=self.verdicts) if isinstance(self.verdicts, str) else self.verdicts
 
 
 class Arm(Section):

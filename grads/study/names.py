@@ -14,6 +14,7 @@ from grads.study.paths import BY_SEED
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
+VERDICTS = "evaluation.verdicts"
 # What no task is called, for files and claims mean something else by it.
 TAKEN = {
     "text": "the general text",
@@ -67,7 +68,7 @@ def _missing_file(key: str, path: Path) -> Iterator[str]:
 
 def _bad_folder(key: str, path: Path) -> Iterator[str]:
     """Yield what is wrong with a folder in place of a file: data may be a folder of shards."""
-    if not key.endswith(".path"):
+    if not key.endswith((".path", VERDICTS)):
         yield f"'{key}': {path} is a folder: name a file in it"
         return
     try:
@@ -80,8 +81,16 @@ def _paths(study: Study) -> dict[str, str]:
     """Return every path of the config to something of the user's own, by its key."""
     sources = {f"{key}.path": getattr(source, "path", None) for key, source in _sources(study).items()}
     tasks = {f"general.tasks.{name}.yaml": task.yaml for name, task in study.general.tasks.items()}
-    claims = {"claims": study.claims if isinstance(study.claims, str) else None}
-    return {key: path for key, path in (sources | tasks | claims).items() if path is not None}
+    further = {"claims": study.claims if isinstance(study.claims, str) else None} | _verdicts(study)
+    return {key: path for key, path in (sources | tasks | further).items() if path is not None}
+
+
+def _verdicts(study: Study) -> dict[str, str]:
+    """Return the path of verdicts by its key, where there are some."""
+    given = study.evaluation.verdicts
+    if given is None:
+        return {}
+    return {VERDICTS: given} if isinstance(given, str) else {f"{VERDICTS}.path": given.path}
 
 
 def _sources(study: Study) -> dict[str, Any]:
@@ -109,7 +118,11 @@ def _bad_paths(study: Study) -> Iterator[str]:
 
 
 def _bad_suffixes(study: Study) -> Iterator[str]:
-    """Yield what is wrong with the suffixes by which the files of sources are read."""
+    """Yield what is wrong with the suffixes by which files of data are read."""
+    packed = f"{', '.join(DATA_SUFFIXES)}, packed ({', '.join(PACKED_SUFFIXES)}) or not"
+    for key, name in _verdicts(study).items():
+        if format_of(name) is None and Path(name).is_file():
+            yield f"'{key}': '{name}' is none of {packed}: convert the file to one of them"
     for key, source in _sources(study).items():
         part = "path" if hasattr(source, "path") else "member" if hasattr(source, "member") else ""
         if not part or source.kind == "glossary" or key == "evaluation.wordnet" or key.startswith("encoders."):
@@ -119,7 +132,6 @@ def _bad_suffixes(study: Study) -> Iterator[str]:
             if part == "member" and not name.endswith(".gguf"):
                 yield f"'{key}.member': '{name}' is no .gguf file, the only one that is read from an archive: name one"
         elif format_of(name) is None and (part == "member" or Path(name).is_file()):
-            packed = f"{', '.join(DATA_SUFFIXES)}, packed ({', '.join(PACKED_SUFFIXES)}) or not"
             yield f"'{key}.{part}': '{name}' is none of {packed}: convert the data to one of them"
 
 

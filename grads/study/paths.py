@@ -43,6 +43,11 @@ def documents_path(general: Path) -> Path:
     return general.with_name(f"{general.stem}-documents.jsonl")
 
 
+def verdicts_file(folder: Path, cell: Cell | str) -> Path:
+    """Return the verdicts on a cell's answers, in the folder of those on all."""
+    return folder / f"{cell}.json"
+
+
 WORDNET = RESOURCES / "wordnet"
 
 
@@ -103,6 +108,11 @@ class Paths:
     def cross_predictions(self, cell: Cell) -> Path:
         """Folder of a cell's answers to other domains' tests, one file a domain."""
         return self.run(cell) / "cross" / "predictions"
+
+    @property
+    def verdicts(self) -> Path:
+        """Folder of the verdicts on all cells' answers (see `verdicts_file`)."""
+        return self.root / "verdicts"
 
     def untuned_general(self, model: str) -> Path:
         """General part of the untuned model, evaluated once per model."""

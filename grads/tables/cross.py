@@ -9,12 +9,12 @@ from grads.tables.comparisons import lacking_note
 from grads.tables.entries import RunMarks, fact_columns, interval_note, ranked_column
 from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.tables.layout import Block, Entry, Table
-from grads.tables.measures import MEASURES
+from grads.tables.measures import MEASURES, computed_metrics
 
 
 def cross_table(study: Study, estimates: Estimates) -> Table:
     """Return the matrix of domains tuned on (blocks) and tested on (columns); rows are arms and ratios."""
-    metrics, untuned, marks = study.evaluation.metrics, untuned_run(study), RunMarks(estimates.frame)
+    metrics, untuned, marks = computed_metrics(study), untuned_run(study), RunMarks(estimates.frame)
     blocks = []
     for model, entry in study.models.items():
         if untuned:
@@ -52,7 +52,7 @@ def _block(
     """Return the block of a model tuned on a domain; of the untuned model where there is no domain."""
     model, domain = of
     columns = [[Entry(head) for head in heads]]
-    for target, metric in itertools.product(study.domains, study.evaluation.metrics):
+    for target, metric in itertools.product(study.domains, computed_metrics(study)):
         source = target if domain is None else domain
         found = [estimates.of(model, source, run, tested_on(source, target, metric)) for run in rows]
         ranks = [run.trained for run in rows]
@@ -63,7 +63,7 @@ def _block(
 def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
-        for target, metric in itertools.product(study.domains, study.evaluation.metrics):
+        for target, metric in itertools.product(study.domains, computed_metrics(study)):
             quantity, about = tested_on(domain, target, metric), {"tested_on": target, "metric": metric}
             facts.append(fact_columns(study, estimates, (model, domain, run), quantity, about, "change"))
     return facts

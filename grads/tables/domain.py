@@ -1,6 +1,7 @@
 """The table of what was learnt: domain metrics on held-out test records."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -33,11 +34,16 @@ from grads.tables.entries import (
 from grads.tables.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.tables.layout import ABSENT, Block, Entry, Table, number
 from grads.tables.means import FIXED, MEAN, compare_means, has_mean, mean_difference, mean_value, places_of
-from grads.tables.measurements import BESIDE
+from grads.tables.measurements import beside
 from grads.tables.measures import MEASURES
 
 LEAST_BLEU_BASELINE = 5.0
 """Below this BLEU a relative gain says nothing: 0.2 to 1.0 would be +400 %."""
+
+LENGTH_NOTE = (
+    " Ratio: words of the answers by those of their references, as BLEU counts both; BP: the brevity penalty in BLEU, "
+    "1 where answers are no shorter."
+)
 
 _Compared = dict[tuple[str, str, str], dict[Run, list[Comparison]]]
 """By model, domain (or MEAN) and metric."""
@@ -90,7 +96,7 @@ def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, comp
             _column(study, estimates, (model, domain), metric, compared[model, domain, metric])
             for metric in study.evaluation.metrics
         ]
-        columns.append([_length(estimates, (model, domain, run)) for run in runs(study)])
+        columns.append([_length(study, estimates, (model, domain, run)) for run in runs(study)])
     if has_mean(study):
         columns += [
             _mean_column(study, estimates, model, metric, compared[model, MEAN, metric])
@@ -119,10 +125,16 @@ def _mean_column(
     return ranked_column(found, measure.decimals, measure.higher_is_better, [run.trained for run in rows], signs)
 
 
-def _length(estimates: Estimates, of: tuple[str, str, Run]) -> Entry:
-    """Return an answer's mean length, beside it the share that was cut at the limit."""
+def _length(study: Study, estimates: Estimates, of: tuple[str, str, Run]) -> Entry:
+    """Return an answer's mean length, beside it the share that was cut at the limit, and what BLEU says of lengths."""
     length, cut = (estimates.of(*of, Quantity.domain(name)).value for name in ("new_tokens", "capped"))
-    return Entry(number(length, 1), f"({100 * cut:.0f} % cut)" if cut > 0 else "")
+    said = [f"{100 * cut:.0f} % cut"] if cut > 0 else []
+    if "bleu" in study.evaluation.metrics:
+        ratio, penalty = (
+            estimates.of(*of, Quantity.domain(name)).value for name in ("length_ratio", "brevity_penalty")
+        )
+        said += [f"ratio {number(ratio, 2)}", f"BP {number(penalty, 2)}"] if not math.isnan(ratio) else []
+    return Entry(number(length, 1), f"({', '.join(said)})" if said else "")
 
 
 def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, object]]:
@@ -136,7 +148,7 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
             fact |= comparison_columns(compared[model, domain, metric][run])
             fact |= published_columns(study, of, metric)
             facts.append(fact | {"signature": estimates.signature(*of, quantity)})
-        for name in BESIDE:
+        for name in beside(study):
             about = {"metric": name}
             facts.append(fact_columns(study, estimates, (model, domain, run), Quantity.domain(name), about, "gain"))
     return facts
@@ -186,7 +198,8 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
         *_small_baselines(study, estimates),
         *detectable_notes(_detectable(study, compared)),
         *published_note(study, study.evaluation.metrics),
-        f"Tokens: mean length of an answer; cut: share of answers stopped at {study.generation.max_new_tokens} tokens.",
+        f"Tokens: mean length of an answer; cut: share of answers stopped at {study.generation.max_new_tokens} tokens."
+        + LENGTH_NOTE * ("bleu" in study.evaluation.metrics),
         *(["Signatures: " + "; ".join(signatures) + "."] if signatures else []),
     ]
 

@@ -49,6 +49,7 @@ class CellFiles:
             goes on from there.
         cross: by other domain, the metrics on its test set; empty unless the study asks for them.
         scorers: summaries of the preliminary epochs of other models that scored, by model.
+        verdicts: folder of the verdicts on all cells' answers; none where the study has none.
     """
 
     cell: Cell
@@ -60,6 +61,7 @@ class CellFiles:
     preliminary: Path | None = None
     cross: dict[str, Path] = field(default_factory=dict)
     scorers: dict[str, Path] = field(default_factory=dict)
+    verdicts: Path | None = None
 
 
 def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFiles]:
@@ -75,9 +77,11 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
 
 def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
     paths, start = Paths(study.study), study.arms[cell.arm].start
+    verdicts = paths.verdicts if study.evaluation.verdicts else None
     run, cross = paths.run(cell), {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
-        return CellFiles(cell, run / "metrics.json", paths.untuned_general(cell.model), cross=cross)
+        general = paths.untuned_general(cell.model)
+        return CellFiles(cell, run / "metrics.json", general, cross=cross, verdicts=verdicts)
     # A scorer may be the cell's own model.
     stores = {(model or cell.model, store) for model, store in map(split_label, points)}
     warm = {model for model, store in stores if store_point(store)[0] == WARM}
@@ -99,11 +103,12 @@ def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
         preliminary=epochs.pop(cell.model, None),
         scorers=epochs,
         cross=cross,
+        verdicts=verdicts,
     )
 
 
 def missing_files(files: CellFiles) -> list[Path]:
-    """Return which of a cell's files are not there; a finished cell lacks none."""
+    """Return which of a cell's files are not there; a finished cell lacks none, though it may not be judged yet."""
     return [path for path in (*_single(files), *files.stores.values()) if not path.is_file()]
 
 
@@ -115,7 +120,8 @@ def _single(files: CellFiles) -> list[Path]:
 
 def listed(files: CellFiles) -> list[Path]:
     """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
-    return [*_single(files), *(meta.parent for meta in files.stores.values())]
+    judged = [files.verdicts] if files.verdicts else []
+    return [*_single(files), *(meta.parent for meta in files.stores.values()), *judged]
 
 
 @dataclass(frozen=True)

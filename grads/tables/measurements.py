@@ -17,7 +17,7 @@ from grads.runtime.progress import Progress
 from grads.study.claims import DRIFT
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
-from grads.study.paths import TRAJECTORY, WARM, split_label, store_point
+from grads.study.paths import TRAJECTORY, WARM, split_label, store_point, verdicts_file
 from grads.tables.benchmark_items import (
     CHOICES,
     RIGHT_TO_WRONG_LESS_CHANCE,
@@ -27,6 +27,7 @@ from grads.tables.benchmark_items import (
 )
 from grads.tables.estimates import TEXT, Quantity, right_or_wrong
 from grads.tables.files import CellFiles
+from grads.tables.measures import MEASURES, computed_metrics, judged_metrics
 from grads.tables.samples import measured
 from grads.tables.statistics import CHANGE, STATISTICS, evaluate, group_items
 
@@ -39,8 +40,13 @@ GROUPS = "groups"
 LEAST_SUBTASKS = 10
 """From so many subtasks on, those of a benchmark are drawn as its items are."""
 EPOCH = ("epochs", "tokens", "seconds", "flops")
-BESIDE = ("capped", "new_tokens")
-"""What is reported beside the domain metrics: share of answers cut at the token limit, mean answer length in tokens."""
+LENGTHS = ("capped", "new_tokens")
+"""What evaluation says of the answers' lengths: share of them cut at the token limit, mean length in tokens."""
+
+
+def beside(study: Study) -> list[str]:
+    """Return what is reported next to the domain metrics: what they say of themselves, and the answers' lengths."""
+    return [*(name for metric in study.evaluation.metrics for name in MEASURES[metric].beside), *LENGTHS]
 
 
 def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> pd.DataFrame:
@@ -62,7 +68,8 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     untuned = _untuned_results(files)
     for one in files:
         before = untuned.get(_place(one)) if one.cell.trained else None
-        found = _domain_rows(study, one) + _general_rows(study, one, before) + _cost_rows(one)
+        answered = _domain_rows(study, one) + _verdict_rows(study, one, partial)
+        found = answered + _general_rows(study, one, before) + _cost_rows(one)
         rows += [{"study": study.study, **_cell_columns(one.cell), **row} for row in found]
         progress.advance()
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -102,11 +109,41 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
         content = _Content(path, one.cell)
         with reading(path):
             groups = content.optional(GROUPS)
-            for metric in (*study.evaluation.metrics, *BESIDE):
+            for metric in (*computed_metrics(study), *LENGTHS):
                 entry = content.at(metric)
                 statistic, items = _domain_items(metric, entry)
                 rows.append(_row(content, part, task, metric, entry, Items(statistic, items, groups, domain)))
+                for name in MEASURES[metric].beside if metric in MEASURES else ():
+                    found = entry | {"value": content.at(metric, name)}
+                    statistic, items = _items_beside(name, entry)
+                    rows.append(_row(content, part, task, name, found, Items(statistic, items, groups, domain)))
     return rows
+
+
+def _verdict_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str, Any]]:
+    """Return the verdicts on a cell's own answers; with `partial` nothing where they are not judged yet."""
+    path = one.verdicts and verdicts_file(one.verdicts, one.cell)
+    if path is None or (partial and not path.is_file()):
+        return []
+    content = _Content(path, one.cell)
+    with reading(path):
+        rows = []
+        for metric in judged_metrics(study):
+            entry = content.at(metric)
+            items = Items(*_domain_items(metric, entry), content.optional(GROUPS), one.cell.domain)
+            rows.append(_row(content, "domain", "test", metric, entry, items))
+        return rows
+
+
+def _items_beside(name: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
+    """Return how a number next to a metric is computed and its statistics per item; none where it has no interval.
+
+    BLEU's brevity penalty has none: it is a function of the length ratio with a corner at 1, above which no draw of
+    items moves it.
+    """
+    if name not in STATISTICS or "counts" not in entry:
+        return "", []
+    return name, [[one["sys_len"], one["ref_len"]] for one in entry["counts"]]
 
 
 def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:

@@ -1,5 +1,16 @@
 """Domain metrics as tables and figures show them: what each metric's own file declares."""
 
-from grads.evaluate.metrics.registry import metrics
+from grads.evaluate.metrics.registry import computed, metrics
+from grads.study.config import Study
 
 MEASURES = metrics()
+
+
+def computed_metrics(study: Study) -> list[str]:
+    """Return the domain metrics that are computed from answers, whichever test they are to."""
+    return computed(study.evaluation.metrics)
+
+
+def judged_metrics(study: Study) -> list[str]:
+    """Return the domain metrics that come from verdicts on a domain's own test."""
+    return [name for name in study.evaluation.metrics if MEASURES[name].judged]

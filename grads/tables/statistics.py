@@ -50,9 +50,21 @@ def chrf(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.array([metric._compute_f_score(row) for row in sums.astype(np.int64).tolist()])
 
 
+def length_ratio(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return system length by reference length, the first two columns; 0 where references are empty, as sacrebleu."""
+    return np.divide(sums[:, 0], sums[:, 1], out=np.zeros(len(sums)), where=sums[:, 1] > 0)
+
+
 CHANGE = "change"
 """The mean of what is itself a change of each item, 0 where it did not change."""
-STATISTICS: dict[str, Statistic] = {"mean": mean, CHANGE: mean, "ratio": ratio, "bleu": bleu, "chrf": chrf}
+STATISTICS: dict[str, Statistic] = {
+    "mean": mean,
+    CHANGE: mean,
+    "ratio": ratio,
+    "bleu": bleu,
+    "chrf": chrf,
+    "length_ratio": length_ratio,
+}
 _LINEAR = ("mean", CHANGE, "ratio")
 """Quotients of two sums, whose variance has a closed form."""
 

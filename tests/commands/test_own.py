@@ -237,6 +237,7 @@ def test_metrics_of_another_tools_predictions(grads, tmp_path):
     path.write_text(json.dumps(same) + "\n")
     result = grads("metrics", path)
     assert result.stdout.splitlines()[0].startswith("bleu  100.0000  n=1  nrefs:1")
+    assert result.stdout.splitlines()[0].endswith("  brevity_penalty=1.0000  length_ratio=1.0000")
     assert set(json.loads((tmp_path / "predictions.metrics.json").read_text())) == {"bleu", "chrf"}
     assert "did you mean 'bleu'" in grads("metrics", path, "--metric", "blue", status=2).stderr
     assert "METEOR needs it" in grads("metrics", path, "--metric", "meteor", "--wordnet", "no", status=2).stderr

@@ -17,10 +17,12 @@ def definition(kind="multiple_choice", multiple_input=0, choices=CHOICES):
     )
 
 
-def sample(doc_id, target, correct, *values, chosen="none"):
+def sample(doc_id, target, correct, *values, chosen="none", written=None):
     hashes = {f"{part}_hash": f"{part}{doc_id}" for part in ("doc", "prompt", "target")}
     found = {"doc_id": doc_id, "doc": {}, "target": target, "filter": chosen, "metrics": ["acc"], "acc": correct}
-    return found | {"filtered_resps": list(values)} | hashes
+    # As lm-eval has them: a list for each request, with an entry each time that it is asked.
+    resps = [[value] for value in values] if written is None else [written]
+    return found | {"filtered_resps": list(values), "resps": resps} | hashes
 
 
 def place(metric="acc"):
@@ -106,6 +108,32 @@ def test_the_filter_that_the_metric_names_is_taken():
     assert find_items(place("acc,strict-match"), kind, samples)[0][0]["correct"] == 0
     with pytest.raises(GradsError, match=r"'acc': quiz\.yaml has acc,flexible-extract, acc,strict-match; choose one"):
         find_items(place("acc"), kind, samples)
+
+
+@pytest.mark.parametrize("response", ["[invalid]", "3", ["invalid"]])
+def test_what_the_model_wrote_stands_next_to_what_a_filter_made_of_it(response):
+    kind, text = definition("generate_until"), "Two and one are three, so 3"
+    (item,), _ = find_items(place(), kind, [sample(0, "3", 0.0, response, written=[text])])
+    assert item["written"] == text
+    assert item["response"] == (response if isinstance(response, str) else str(response))
+    (plain,), _ = find_items(place(), kind, [sample(0, "3", 0.0, text)])
+    assert plain["response"] == text
+    assert "written" not in plain
+
+
+def test_long_texts_keep_their_end_where_the_answer_stands():
+    text = "Let us think. " + "x" * (2 * LONGEST_TEXT) + " So it is 3"
+    (item,), _ = find_items(place(), definition("generate_until"), [sample(0, "3", 0.0, "[invalid]", written=[text])])
+    assert len(item["written"]) <= LONGEST_TEXT
+    assert item["written"].startswith("Let us think. xx")
+    assert item["written"].endswith("xx So it is 3")
+    assert "[...]" in item["written"]
+
+
+def test_all_answers_to_a_question_that_is_asked_repeatedly_are_kept():
+    given = sample(0, "3", 1.0, "3", written=["It is 3", "", "Three"])
+    (item,), _ = find_items(place(), definition("generate_until"), [given])
+    assert item["written"] == ["It is 3", "", "Three"]
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ def test_it_is_what_lm_eval_finds(model, tokenizer, benchmark, name, number, few
         assert item["correct"] == float(there[metric.partition(",")[0]])
         if name == "gsm8k":
             assert item["response"] == there["filtered_resps"][0]
+            assert [item.get("written", item["response"])] == there["resps"][0]
             assert "gold_logprob" not in item
         else:
             assert item["gold_logprob"] in [pytest.approx(one[0], rel=1e-5) for one in there["filtered_resps"]]

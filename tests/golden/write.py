@@ -14,7 +14,7 @@ from typing import Any
 
 from grads.evaluate.metrics.compute import compute_metrics
 from grads.evaluate.metrics.contract import LANGUAGES, Setting
-from grads.evaluate.metrics.registry import metrics
+from grads.evaluate.metrics.registry import computed, metrics
 from grads.study.grid import cells
 from grads.study.load import read_study
 from grads.study.paths import WORDNET
@@ -34,7 +34,7 @@ def measured_answers(answers: Path, wordnet: Path) -> dict[str, dict[str, dict[s
     for language in LANGUAGES:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "metrics.json"
-            compute_metrics(answers, sorted(metrics()), out, Setting(language, wordnet))
+            compute_metrics(answers, sorted(computed(metrics())), out, Setting(language, wordnet))
             results = json.loads(out.read_text(encoding="utf-8"))
         found[language] = {
             name: {"value": result["value"], "signature": result.get("signature", "")}

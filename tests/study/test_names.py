@@ -86,6 +86,22 @@ def test_a_folder_of_shards_is_a_source_of_data(tmp_path):
         check_files(study)
 
 
+def test_a_file_of_verdicts_is_there_and_data():
+    """In both forms of the key; a folder of shards may stand for it."""
+    for given, key in (("judged.jsonl", "verdicts"), ({"path": "judged.jsonl"}, r"verdicts\.path")):
+        with pytest.raises(GradsError, match=rf"'evaluation\.{key}': judged\.jsonl is not there"):
+            check_files(parse_study(changed("evaluation", "verdicts", given)))
+        with pytest.raises(GradsError, match=r"'evaluation\.verdicts.*holds '{', which no path here may"):
+            parse_study(changed("evaluation", "verdicts", {"path": "{cell}.jsonl"}))
+    with pytest.raises(GradsError, match=r"'evaluation\.verdicts': 'Makefile' is none of \.jsonl"):
+        check_files(parse_study(changed("evaluation", "verdicts", "Makefile")))
+
+
+def test_verdicts_may_be_a_folder_of_shards(tmp_path):
+    (tmp_path / "judged-1.jsonl").write_text("{}")
+    check_files(parse_study(changed("evaluation", "verdicts", str(tmp_path))))
+
+
 def test_the_files_of_the_shipped_study_are_there():
     check_files(parse_study(SMOKE))
 

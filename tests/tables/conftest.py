@@ -1,5 +1,6 @@
 """A small made-up study and the files that its cells leave behind."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from grads.runtime.files import write_json
 from grads.study.config import Study
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study
+from grads.study.paths import verdicts_file
 from grads.tables.files import CellFiles, SelectionFiles
 
 WORDS = [
@@ -89,6 +91,8 @@ def domain_metrics(cell: Cell, items: int = 6) -> dict[str, Any]:
             "n": items,
             "items": [],
             "signature": "nrefs:1|case:mixed",
+            "brevity_penalty": BLEU().corpus_score(*pair).bp,
+            "length_ratio": BLEU().corpus_score(*pair).ratio,
             "counts": [{"sys_len": c[0], "ref_len": c[1], "correct": c[2:6], "total": c[6:10]} for c in counts],
         },
         "chrf": {"value": CHRF().corpus_score(*pair).score, "n": items, "items": [], "counts": chrf_counts},
@@ -160,6 +164,25 @@ def _files(study: Study, cell: Cell, root: Path) -> CellFiles:
     return CellFiles(
         cell, folder / "metrics.json", general, folder / "training.json", folder / "selection.json", stores, preliminary
     )
+
+
+@pytest.fixture
+def judge(config, make_cells, tmp_path) -> Callable[[], tuple[Study, list[CellFiles]]]:
+    """Return a function that judges all answers of the study, which is asked for that, right (1) or wrong (0)."""
+    config["evaluation"] |= {"metrics": ["bleu", "verdict"], "verdicts": "judged.jsonl"}
+
+    def write() -> tuple[Study, list[CellFiles]]:
+        study = parse_study(config)
+        files = []
+        for one in make_cells(study):
+            luck = random.Random(f"verdicts {one.cell}")
+            items = [float(luck.random() < 0.7) for _ in range(6)]
+            found = {"value": sum(items) / 6, "n": 6, "items": items, "signature": "worst:0|best:1|sha256:ab12"}
+            write_json(verdicts_file(tmp_path / "verdicts", one.cell), {"verdict": found})
+            files.append(dataclasses.replace(one, verdicts=tmp_path / "verdicts"))
+        return study, files
+
+    return write
 
 
 IDS = "abcdef"

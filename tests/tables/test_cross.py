@@ -40,6 +40,24 @@ def test_blocks_are_tuned_on_and_columns_tested_on(crossed):
     assert all(any(row[column].place == 1 for row in table.blocks[1].rows) for column in range(1, 5))
 
 
+def test_verdicts_are_on_a_domains_own_test_and_have_no_column(judge, config):
+    """Of a study that asks for both; no other answers are judged."""
+    config["evaluation"] |= {"cross_domain": True}
+    study, files = judge()
+    there = {str(one.cell): one.metrics for one in files}
+    turned = {"law": "tax", "tax": "law"}
+    files = [
+        dataclasses.replace(one, cross={other: there[str(dataclasses.replace(one.cell, domain=other))]})
+        for one in files
+        for other in [turned[one.cell.domain]]
+    ]
+    frame = collect(study, files)
+    assert set(frame.loc[frame["metric"] == "verdict", "part"]) == {"domain"}
+    table = cross_table(study, Estimates(frame))
+    assert table.header == ["arm", "BLEU ↑", "BLEU ↑"]
+    assert set(table.tidy["metric"]) == {"bleu"}
+
+
 def test_changes_are_to_the_untuned_model_on_the_same_test_set(crossed):
     study, frame = crossed
     tidy = cross_table(study, Estimates(frame)).tidy

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from grads.study.load import parse_study
+from grads.tables.claims import claims_table
 from grads.tables.domain import domain_table
 from grads.tables.estimates import Estimates
 from grads.tables.measurements import collect
@@ -68,11 +69,50 @@ def test_lengths_and_the_share_that_was_cut_stand_beside_the_metrics(study, fram
     _set(frame, "capped", "tax", {("full", "1"): 0.0})
     table = domain_table(study, Estimates(frame))
     full, half = (next(row for row in table.blocks[0].rows if row[0].text == name) for name in ("full", "random@0.5"))
-    assert [(full[place].text, full[place].aside) for place in (5, 10)] == [("11.5", "(12 % cut)"), ("11.5", "")]
-    assert (half[10].text, half[10].aside, half[10].place) == ("11.5", "(12 % cut)", 0)
+    assert [full[place].text for place in (5, 10)] == ["11.5", "11.5"]
+    assert ["12 % cut" in full[place].aside for place in (5, 10)] == [True, False]
+    assert (half[10].text, half[10].place) == ("11.5", 0)
+    assert "12 % cut" in half[10].aside
     lengths = table.tidy[table.tidy["metric"] == "new_tokens"]
     assert len(lengths) == 10
     assert set(lengths["value"]) == {11.5}
+
+
+def test_what_bleu_says_of_lengths_stands_beside_them(study, frame, config):
+    """The ratio of lengths with its interval in the CSV file; a study without BLEU has neither."""
+    _set(frame, "length_ratio", "tax", {("full", "1"): 0.876})
+    _set(frame, "brevity_penalty", "tax", {("full", "1"): 0.868})
+    table = domain_table(study, Estimates(frame))
+    full = next(row for row in table.blocks[0].rows if row[0].text == "full")
+    assert full[10].aside == "(12 % cut, ratio 0.88, BP 0.87)"
+    ratios, penalties = (table.tidy[table.tidy["metric"] == one] for one in ("length_ratio", "brevity_penalty"))
+    assert len(ratios) == len(penalties) == 10
+    assert (ratios["interval"] == "items only").all()
+    assert (penalties["interval"] == "none").all()
+    config["evaluation"]["metrics"] = ["meteor"]
+    other = domain_table(parse_study(config), Estimates(frame))
+    assert other.blocks[0].rows[1][2].aside == "(12 % cut)"
+    assert not {"length_ratio", "brevity_penalty"} & set(other.tidy["metric"])
+
+
+def test_verdicts_are_a_column_compared_like_any_other(judge):
+    study, files = judge()
+    table = domain_table(study, Estimates(collect(study, files)))
+    assert table.header[:4] == ["arm", "BLEU ↑", "Verdict ↑", "tokens"]
+    column = [row[2] for row in table.blocks[0].rows]
+    assert all(entry.aside.startswith("±") for entry in column)
+    facts = table.tidy[(table.tidy["metric"] == "verdict") & (table.tidy["domain"] == "law")].set_index("arm")
+    assert facts.loc["full", "gain"] == pytest.approx(facts.loc["full", "value"] - facts.loc["untuned", "value"])
+    assert facts.loc["grads_density", ["against_full", "against_random", "against_full_p"]].notna().all()
+    assert "Verdict worst:0|best:1|sha256:ab12" in " ".join(table.notes)
+
+
+def test_claims_may_be_about_verdicts(judge, config):
+    config["claims"] = [{"claim": "full beats random@0.5 on verdict"}]
+    study, files = judge()
+    (row, *_) = claims_table(study, Estimates(collect(study, files))).tidy.to_dict("records")
+    assert row["measure"] == "verdict"
+    assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1
 
 
 def test_lower_likelihood_loss_is_better(study, frame):
@@ -96,7 +136,7 @@ def test_relative_gain_only_for_bleu_on_a_baseline_of_five(study, frame):
 
 def test_full_precision_in_the_tidy_columns(study, frame):
     tidy = domain_table(study, Estimates(frame)).tidy
-    assert len(tidy) == 2 * 5 * 6 + 5 * 4
+    assert len(tidy) == 2 * 5 * 8 + 5 * 4
     measured = frame[frame["metric"] == "meteor"].set_index(["domain", "arm", "ratio"])["value"]
     found = tidy[(tidy["metric"] == "meteor") & (tidy["domain"] != "mean")].set_index(["domain", "arm", "ratio"])[
         "value"

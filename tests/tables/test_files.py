@@ -28,6 +28,17 @@ def test_untuned_has_neither_training_nor_selection_and_shares_its_general_part(
     assert len(listed(sums)) == 2
 
 
+def test_tables_wait_for_verdicts_where_the_study_names_a_file():
+    config = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))
+    config["evaluation"] |= {"metrics": ["verdict"], "verdicts": "judged.jsonl"}
+    study = parse_study(config)
+    (first, *_) = cell_files(study, {arm: arm_stores(study, arm) for arm in study.arms})
+    assert Path("results/smoke/verdicts") in listed(first)
+    # A run whose answers are not judged yet is finished.
+    assert Path("results/smoke/verdicts") not in missing_files(first)
+    assert not any("verdicts" in path.parts for files in FILES for path in listed(files))
+
+
 @pytest.mark.parametrize(
     ("arm", "stores", "preliminary"),
     [("random", set(), False), ("grads_density", {"warm"}, True), ("grads", {"base", "warm"}, True)],

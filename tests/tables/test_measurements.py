@@ -4,10 +4,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.grid import cells
+from grads.study.paths import verdicts_file
 from grads.tables.benchmark_items import TRANSITIONS
 from grads.tables.measurements import COLUMNS, collect, item_groups, read_measurements, write_measurements
 from grads.tables.samples import measured
@@ -32,6 +34,8 @@ def test_long_table_has_a_row_per_cell_and_metric_with_the_files_values(study, m
     values = mine.set_index(["task", "metric"])["value"]
     for metric in ("bleu", "meteor", "chrf", "response_nll", "capped"):
         assert values["test", metric] == read_json(one.metrics)[metric]["value"]
+    for name in ("brevity_penalty", "length_ratio"):
+        assert values["test", name] == read_json(one.metrics)["bleu"][name]
     general = read_json(one.general)
     assert values["quiz", "acc"] == general["tasks"]["quiz"]["value"]
     assert values["text", "kl"] == general["drift"]["kl"]
@@ -52,12 +56,20 @@ def test_long_table_has_a_row_per_cell_and_metric_with_the_files_values(study, m
 
 def test_intervals_hold_the_value_where_there_are_items(study, make_cells):
     frame = collect(study, make_cells(study)).set_index("metric")
-    for metric in ("bleu", "chrf", "meteor", "acc", "gold_logprob", "brier", "bits_per_byte", "nll"):
+    for metric in ("bleu", "length_ratio", "chrf", "meteor", "acc", "gold_logprob", "brier", "bits_per_byte", "nll"):
         rows = frame.loc[metric]
         assert (rows["interval"] == "items only").all()
         assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
     assert (frame.loc["new_tokens", "interval"] == "none").all()
+    assert (frame.loc["brevity_penalty", "interval"] == "none").all()
     assert frame.loc["seconds", "low"].isna().all()
+
+
+def test_numbers_beside_a_metric_that_an_older_version_left_out_are_named(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].metrics, lambda content: content["bleu"].pop("brevity_penalty"))
+    with pytest.raises(GradsError, match=r"metrics\.json has no 'bleu\.brevity_penalty'; make the file again"):
+        collect(study, files)
 
 
 def test_corpus_metric_without_counts_has_no_interval(study, make_cells):
@@ -75,6 +87,37 @@ def test_parquet_gives_the_table_back(study, make_cells, tmp_path):
     again = read_measurements(tmp_path / "m.parquet")
     pd.testing.assert_frame_equal(again.drop(columns="items"), frame.drop(columns="items"))
     assert [[list(row) for row in items] for items in again["items"]] == list(frame["items"])
+
+
+def test_verdicts_are_rows_of_the_domain_with_intervals_of_right_and_wrong_answers(judge):
+    study, files = judge()
+    frame = collect(study, files)
+    rows = frame[frame["metric"] == "verdict"]
+    assert len(rows) == len(files)
+    assert set(zip(rows["part"], rows["task"], strict=True)) == {("domain", "test")}
+    row = rows.iloc[3]
+    content = read_json(verdicts_file(files[3].verdicts, files[3].cell))["verdict"]
+    assert (row["value"], row["n"], row["signature"]) == (content["value"], 6, content["signature"])
+    # Wilson's, as of any share of right answers.
+    known = binomtest(int(sum(content["items"])), 6).proportion_ci(method="wilson")
+    assert (row["low"], row["high"]) == pytest.approx((known.low, known.high))
+
+
+def test_verdicts_that_are_not_there_are_missed_but_by_partial_tables(judge):
+    study, files = judge()
+    verdicts_file(files[3].verdicts, files[3].cell).unlink()
+    with pytest.raises(GradsError, match=rf"0\.json is missing, cell {files[3].cell}"):
+        collect(study, files)
+    frame = collect(study, files, partial=True)
+    assert (frame["metric"] == "verdict").sum() == len(files) - 1
+    assert (frame["metric"] == "bleu").sum() == len(files)
+
+
+def test_verdicts_of_items_in_other_groups_are_refused(judge):
+    study, files = judge()
+    _edit(verdicts_file(files[3].verdicts, files[3].cell), lambda content: content.update(groups=["a"] * 5))
+    with pytest.raises(GradsError, match="5 groups for the 6 items"):
+        collect(study, files)
 
 
 @pytest.mark.parametrize("name", ["metrics", "general", "training", "selection", "preliminary"])

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -50,7 +51,7 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
     make_partial(two_seeds, files, tmp_path / "partial")
     whole, found = (pd.read_csv(tmp_path / name / "tables/domain.csv") for name in ("whole", "partial"))
     hole = found["domain"].isin(["law", "mean"]) & (found["arm"] == "random") & (found["ratio"] == 0.5)
-    assert hole.sum() == 6 + 4
+    assert hole.sum() == 8 + 4
     compared = [name for name in found if name.startswith("against_")]
     others = found["domain"] == "tax"
     pd.testing.assert_frame_equal(found.loc[others, compared], whole.loc[others, compared], check_dtype=False)
@@ -64,6 +65,15 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
         x for x in (tmp_path / "partial/tables/cost.md").read_text().splitlines() if x.startswith("| random@0.5")
     )
     assert set(row.replace("|", "").split()[1:]) == {ABSENT, "+"}
+
+
+def test_answers_that_are_not_judged_yet_are_a_dash(judge, tmp_path):
+    study, files = judge()
+    shutil.rmtree(tmp_path / "verdicts")
+    make_partial(study, files, tmp_path / "partial")
+    found = pd.read_csv(tmp_path / "partial/tables/domain.csv").set_index("metric")
+    assert found.loc["verdict", "value"].isna().all()
+    assert found.loc["bleu", "value"].notna().all()
 
 
 def test_every_table_is_stamped(study, make_cells, tmp_path):

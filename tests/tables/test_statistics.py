@@ -55,6 +55,19 @@ def test_a_replicate_is_the_metric_of_the_texts_it_draws(name, metric):
         assert drawn[index] == score
 
 
+def test_a_replicate_of_the_length_ratio_is_that_of_the_same_texts():
+    """Those that BLEU's replicate draws; the first two of its columns are all that it takes."""
+    answers, (references,) = _texts(12)
+    lengths = np.array(BLEU()._extract_corpus_statistics(answers, [references]), dtype=float)[:, :2]
+    drawn = statistics.replicates("length_ratio", statistics.group_items(lengths), "law")
+    weights = statistics.group_weights("law", 12).astype(int)
+    for index in (0, 7, statistics.REPLICATES - 1):
+        picked = np.repeat(np.arange(12), weights[index])
+        score = BLEU().corpus_score([answers[i] for i in picked], [[references[i] for i in picked]])
+        assert drawn[index] == score.ratio
+    assert drawn.std() > 0
+
+
 def test_a_replicate_of_a_mean_is_the_mean_of_what_it_draws():
     values = np.random.default_rng(3).normal(size=(9, 1))
     weights = statistics.group_weights("quiz", 9).astype(int)

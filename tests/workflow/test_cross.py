@@ -33,7 +33,7 @@ def test_every_domain_is_tested_with_every_model(finished):
         for domain, other in (("sums", "plurals"), ("plurals", "sums"))
         for arm in ("untuned", "random")
     }
-    assert set(cross["metric"]) == {*METRICS, "capped", "new_tokens"}
+    assert set(cross["metric"]) == {*METRICS, "brevity_penalty", "length_ratio", "capped", "new_tokens"}
 
 
 def test_answers_are_to_the_other_domains_test_and_of_the_tuned_model(finished):

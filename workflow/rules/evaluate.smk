@@ -1,4 +1,5 @@
 # Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
+from grads.evaluate.metrics.registry import computed
 from grads.evaluate.metrics.registry import module_of as metric_module
 from grads.study.paths import documents_path
 
@@ -96,7 +97,8 @@ use rule evaluate as evaluate_untuned with:
 ruleorder: evaluate_untuned > evaluate
 
 
-METRICS_CODE = version_of("metrics", "grads.evaluate.metrics.compute", *map(metric_module, STUDY.evaluation.metrics))
+COMPUTED = computed(STUDY.evaluation.metrics)
+METRICS_CODE = version_of("metrics", "grads.evaluate.metrics.compute", *map(metric_module, COMPUTED))
 
 
 rule metrics:
@@ -113,7 +115,7 @@ rule metrics:
         mem_mb=2000,
         runtime=60,
     params:
-        metrics=STUDY.evaluation.metrics,
+        metrics=COMPUTED,
         language=lambda wildcards: STUDY.domains[wildcards.domain].language,
         code=METRICS_CODE,
     script:
@@ -131,6 +133,29 @@ use rule metrics as metrics_cross with:
     wildcard_constraints:
         target="|".join(STUDY.domains),
     params:
-        metrics=STUDY.evaluation.metrics,
+        metrics=COMPUTED,
         language=lambda wildcards: STUDY.domains[wildcards.target].language,
         code=METRICS_CODE,
+
+
+# What others say of the answers, where the study names a file of it: checked as a whole, in one job for all runs.
+rule verdicts:
+    input:
+        predictions=[PATHS.run(cell) / "predictions.jsonl" for cell in CELLS],
+        verdicts=outside(verdict_paths()),
+    output:
+        directory(PATHS.verdicts),
+    log:
+        PATHS.root / "logs" / "verdicts.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        cells=[str(cell) for cell in CELLS],
+        verdicts=settings(STUDY.evaluation.judged) if STUDY.evaluation.judged else {},
+        contents=contents_of(files=verdict_paths()),
+        code=version_of("verdicts", "grads.evaluate.verdicts"),
+    script:
+        "../scripts/verdicts.py"

@@ -58,6 +58,10 @@ def claim_paths():
     return [STUDY.claims] if isinstance(STUDY.claims, str) else []
 
 
+def verdict_paths():
+    return own_files(STUDY.evaluation.judged.path) if STUDY.evaluation.judged else []
+
+
 def arm_files(wildcards):
     """Return the user's own files that the arm's method reads."""
     return list(arm_needs(STUDY, wildcards.arm).files)

@@ -45,13 +45,16 @@ def compute_metrics(
     with reading(predictions, "delete it and run its evaluation again"):
         means = {name: mean_result([row[name] for row in rows]) for name in beside}
     result = {name: metric.compute(rows, setting) for name, metric in found.items()}
-    groups = {"groups": _groups(rows)} if any("group" in row for row in rows) else {}
-    write_json(out, {**kept, **result, **means, **groups})
+    write_json(out, {**kept, **result, **means, **answer_groups(rows)})
 
 
-def _groups(rows: Rows) -> list[str]:
-    """Return what each prediction belongs to: a group of its own where it names none."""
-    return [row.get("group", f"prediction {place}") for place, row in enumerate(rows)]
+def answer_groups(rows: Rows) -> dict[str, list[str]]:
+    """Return as `groups` what each prediction belongs to: a group of its own where it names none, nothing where no
+    prediction names one.
+    """
+    if not any("group" in row for row in rows):
+        return {}
+    return {"groups": [row.get("group", f"prediction {place}") for place, row in enumerate(rows)]}
 
 
 def _read(path: Path, fields: Sequence[str]) -> Rows:

@@ -47,6 +47,8 @@ class Metric:
         compute: from predictions to a result.
         fields: numbers of each prediction that it reads beside the texts.
         wordnet: whether it reads WordNet, for predictions in English.
+        judged: whether its items are in a file of one's own, and not computed from the predictions.
+        beside: further numbers of its result that tables show next to it, by their keys there.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Metric:
     compute: Callable[[Rows, Setting], Result]
     fields: tuple[str, ...] = ()
     wordnet: bool = False
+    judged: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def arrow(self) -> str:

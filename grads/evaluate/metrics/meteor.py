@@ -24,8 +24,8 @@ class _NoSynonyms:
 def compute(rows: Rows, setting: Setting) -> Result:
     """Return METEOR (0 to 1): the mean of NLTK's item scores, lower-cased, of several references the best.
 
-    Lavie and Agarwal 2007 with NLTK's alpha 0.9, beta 3, gamma 0.5. English words are split with `preserve_line=True`
-    and matched by Porter stems and WordNet's synonyms too; other languages only word by word.
+    Lavie and Agarwal 2007 with NLTK's alpha 0.9, beta 3, gamma 0.5. English is split into sentences and those into
+    words, which are matched by Porter stems and WordNet's synonyms too; other languages only word by word.
 
     Raises:
         GradsError: English, and WordNet is not named.
@@ -41,11 +41,22 @@ def compute(rows: Rows, setting: Setting) -> Result:
     return mean_result(items, f"{signature}|alpha:0.9|beta:3.0|gamma:0.5")
 
 
+def english_words(text: str) -> list[str]:
+    """Return the words of an English text as NLTK's `word_tokenize` splits them, sentence by sentence.
+
+    Its Treebank rules split off a period at the end of what they are given alone, so that sentences come first. NLTK
+    takes them from Punkt with parameters that were learnt and are fetched as data; here Punkt has learnt nothing and
+    knows no abbreviations: each word that ends in a period, question or exclamation mark ends a sentence.
+    """
+    from nltk.tokenize import PunktSentenceTokenizer, word_tokenize
+
+    sentences = PunktSentenceTokenizer().tokenize(text)
+    return [word for sentence in sentences for word in word_tokenize(sentence, preserve_line=True)]
+
+
 def _matching(setting: Setting) -> tuple[Any, dict[str, Any], str]:
     """Return how texts become words, NLTK's stemmer and synonyms where they are not its own, and both in words."""
     from functools import partial
-
-    from nltk.tokenize import word_tokenize
 
     from grads.data.wordnet import open_wordnet
     from grads.evaluate.metrics.words import sacrebleu_tokenizer, split_words
@@ -60,8 +71,8 @@ def _matching(setting: Setting) -> tuple[Any, dict[str, Any], str]:
     if setting.wordnet is None:
         raise GradsError("metric 'meteor' needs WordNet: set 'evaluation.wordnet' in the config")
     wordnet = open_wordnet(setting.wordnet)
-    described = f"tok:word_tokenize,preserve_line|stem:porter|wordnet:{wordnet.get_version()}"
-    return partial(word_tokenize, preserve_line=True), {"wordnet": wordnet}, described
+    described = f"sent:punkt,untrained|tok:word_tokenize|stem:porter|wordnet:{wordnet.get_version()}"
+    return english_words, {"wordnet": wordnet}, described
 
 
 METRIC = Metric("meteor", "METEOR", 3, True, "Lavie and Agarwal 2007; NLTK", compute, wordnet=True)

@@ -1,5 +1,6 @@
 """The registry: every file of this package that declares a `METRIC`."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from grads.evaluate.metrics.contract import Metric
@@ -12,6 +13,15 @@ REGISTRY = Registry("grads.evaluate.metrics", "METRIC", Metric, "there is no met
 metrics, find_metric, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 
 
+def computed(names: Iterable[str]) -> list[str]:
+    """Return those metrics that are computed from predictions; the others come from a file of one's own.
+
+    Raises:
+        GradsError: there is no metric of a name.
+    """
+    return [name for name in names if not find_metric(name).judged]
+
+
 def check_metrics(study: Study) -> None:
     """Refuse a study whose domain metrics do not exist or lack what they read.
 
@@ -19,7 +29,25 @@ def check_metrics(study: Study) -> None:
         GradsError: all such metrics.
     """
     names = study.evaluation.metrics
-    check_all(partial(_check_metric, study, number, name) for number, name in enumerate(names))
+    checks = [partial(_check_metric, study, number, name) for number, name in enumerate(names)]
+    check_all([*checks, partial(_check_verdicts, study)])
+
+
+def _check_verdicts(study: Study) -> None:
+    known = [name for name in study.evaluation.metrics if name in metrics()]
+    judged = [name for name in known if find_metric(name).judged]
+    if judged and study.evaluation.verdicts is None:
+        raise GradsError(
+            f"metric '{judged[0]}' needs 'evaluation.verdicts': name a file with a verdict on each answer there, or "
+            "remove the metric"
+        )
+    if not judged and study.evaluation.verdicts is not None:
+        raise GradsError("'evaluation.verdicts' is read for the metric 'verdict': add it to 'evaluation.metrics'")
+    if study.evaluation.cross_domain and judged == study.evaluation.metrics:
+        raise GradsError(
+            "'evaluation.cross_domain': verdicts are on answers to a domain's own test, and 'evaluation.metrics' has "
+            "nothing else: add a metric that is computed"
+        )
 
 
 def _check_metric(study: Study, number: int, name: str) -> None:

@@ -11,6 +11,7 @@ from sacrebleu.metrics import BLEU
 
 from grads.evaluate.metrics.contract import Setting, references
 from grads.evaluate.metrics.registry import find_metric
+from grads.evaluate.metrics.words import reference_streams
 from grads.tables.measurements import _domain_items
 from grads.tables.statistics import evaluate
 
@@ -70,6 +71,33 @@ def test_counts_of_items_sum_to_the_corpus_value(several, chinese, name, languag
     found = find_metric(name).compute(chinese if language == "zh" else several, Setting(language))
     statistic, items = _domain_items(name, found)
     assert evaluate(statistic, np.array(items, dtype=float)) == pytest.approx(found["value"], rel=1e-12)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_lengths_are_sacrebleus_own(several, chinese, language):
+    """Those that its score has, and its command line prints: BP, ratio, hyp_len and ref_len."""
+    rows = chinese if language == "zh" else several
+    found = find_metric("bleu").compute(rows, Setting(language))
+    tokenizer = {"en": "13a", "zh": "zh"}[language]
+    score = BLEU(tokenize=tokenizer).corpus_score([row["prediction"] for row in rows], reference_streams(rows))
+    names = {"brevity_penalty": "bp", "length_ratio": "ratio", "sys_len": "sys_len", "ref_len": "ref_len"}
+    assert {name: found[name] for name in names} == {name: getattr(score, one) for name, one in names.items()}
+    assert found["length_ratio"] == found["sys_len"] / found["ref_len"]
+    assert found["brevity_penalty"] == pytest.approx(min(1, np.exp(1 - 1 / found["length_ratio"])))
+
+
+def test_the_length_ratio_is_that_of_summed_lengths(several):
+    found = find_metric("bleu").compute(several, Setting())
+    lengths = np.array([[one["sys_len"], one["ref_len"]] for one in found["counts"]], dtype=float)
+    assert evaluate("length_ratio", lengths) == found["length_ratio"]
+    assert evaluate("length_ratio", np.array([[0.0, 0.0]])) == 0
+
+
+def test_answers_that_are_longer_have_no_penalty():
+    found = find_metric("bleu").compute([{"reference": "a b", "prediction": "a b c d"}], Setting())
+    assert (found["brevity_penalty"], found["length_ratio"]) == (1, 2)
+    empty = find_metric("bleu").compute([{"reference": "a b", "prediction": ""}], Setting())
+    assert (empty["brevity_penalty"], empty["length_ratio"]) == (0, 0)
 
 
 @pytest.mark.parametrize("name", NAMES)

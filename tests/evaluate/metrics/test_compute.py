@@ -6,7 +6,7 @@ import pytest
 
 from grads.evaluate.metrics.compute import compute_metrics
 from grads.evaluate.metrics.contract import Setting
-from grads.evaluate.metrics.registry import find_metric, metrics
+from grads.evaluate.metrics.registry import computed, find_metric, metrics
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
 
@@ -18,9 +18,9 @@ def write(path, rows):
 
 def test_file_holds_what_was_asked_and_the_lengths(tmp_path, wordnet_folder, several):
     predictions, out = write(tmp_path / "predictions.jsonl", several), tmp_path / "metrics.json"
-    compute_metrics(predictions, list(metrics()), out, Setting("en", wordnet_folder))
+    compute_metrics(predictions, computed(metrics()), out, Setting("en", wordnet_folder))
     found = read_json(out)
-    assert set(found) == {*metrics(), "capped", "new_tokens"}
+    assert set(found) == {*computed(metrics()), "capped", "new_tokens"}
     assert {metric["n"] for metric in found.values()} == {len(several)}
     assert found["bleu"] == find_metric("bleu").compute(several, Setting())
     assert found["response_nll"]["value"] == 3.5

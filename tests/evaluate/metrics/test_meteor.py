@@ -1,17 +1,55 @@
 """METEOR: NLTK's own function on the same words."""
 
+import nltk.tokenize
 import pytest
-from nltk.tokenize import word_tokenize
 from nltk.translate.meteor_score import meteor_score
 
 from grads.data.wordnet import open_wordnet
 from grads.evaluate.metrics.contract import Setting, references
-from grads.evaluate.metrics.meteor import compute
+from grads.evaluate.metrics.meteor import compute, english_words
 from grads.runtime.errors import GradsError
 
+ANSWERS = [
+    ["Take it twice a day.", "Do not drive!", "Questions?", "Call us."],
+    ['He asked, "Is it safe?"', "It is (mostly.)", "'Yes.'"],
+    ["The dose is 2.5 mg... or more.", "See www.example.org/a.b for it."],
+    ["Signs are:\n- fever.", "- pain.", "The rest is rare!", "It can't be told"],
+    ["One sentence without an end"],
+    ["He paid $3.88.", "It isn't much; they're cheap."],
+]
+"""Sentences of texts, each parted from the next by a space."""
 
-def words(text):
-    return word_tokenize(text, preserve_line=True)
+
+@pytest.fixture
+def reference_words(monkeypatch):
+    """NLTK's `word_tokenize` as the reference programs call it, with sentences that are given by hand for Punkt's."""
+    by_text = {" ".join(sentences): sentences for sentences in ANSWERS}
+    monkeypatch.setattr(nltk.tokenize, "sent_tokenize", lambda text, language: by_text[text])
+    return nltk.tokenize.word_tokenize
+
+
+@pytest.mark.parametrize("sentences", ANSWERS)
+def test_words_are_nltks_with_sentences_given_by_hand(reference_words, sentences):
+    """Whatever white space stands between the sentences."""
+    text = " ".join(sentences)
+    assert english_words(text) == english_words("\n\n".join(sentences)) == reference_words(text)
+
+
+def test_a_period_is_a_word_at_the_end_of_each_sentence():
+    """Without sentences it would be one at the end of the text only."""
+    assert english_words("It hurts. Go home.") == ["It", "hurts", ".", "Go", "home", "."]
+    assert english_words(" \n") == english_words("") == []
+    assert english_words("Dr. Lee left.") == ["Dr", ".", "Lee", "left", "."]  # No abbreviations are known.
+
+
+def test_a_word_before_a_period_inside_an_answer_has_its_match(wordnet_folder):
+    (item,) = compute([{"reference": "It hurts. Go home.", "prediction": "it hurts"}], Setting("en", wordnet_folder))[
+        "items"
+    ]
+    # Two of two words match, two of six, in one chunk.
+    precision, recall = 1, 2 / 6
+    mean = precision * recall / (0.9 * precision + 0.1 * recall)
+    assert item == pytest.approx(mean * (1 - 0.5 * (1 / 2) ** 3))
 
 
 def test_it_is_nltks_with_one_reference_and_several(wordnet_folder, rows, several):
@@ -19,14 +57,16 @@ def test_it_is_nltks_with_one_reference_and_several(wordnet_folder, rows, severa
     for given in (rows, several):
         found = compute(given, Setting("en", wordnet_folder))
         expected = [
-            meteor_score([words(text) for text in references(row)], words(row["prediction"]), wordnet=wordnet)
+            meteor_score(
+                [english_words(text) for text in references(row)], english_words(row["prediction"]), wordnet=wordnet
+            )
             for row in given
         ]
         assert found["items"] == expected
         assert found["value"] == sum(expected) / len(expected)
     assert compute(rows, Setting("en", wordnet_folder))["items"][0] == pytest.approx(0.99902, abs=5e-6)
     assert compute(rows, Setting("en", wordnet_folder))["items"][2] == 0
-    assert "wordnet:3.0" in found["signature"]
+    assert "|sent:punkt,untrained|tok:word_tokenize|stem:porter|wordnet:3.0|" in found["signature"]
     assert found["signature"].startswith("nrefs:var|nltk:")
 
 

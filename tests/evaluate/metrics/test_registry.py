@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from grads.evaluate.metrics.contract import LANGUAGES, Metric, Setting
-from grads.evaluate.metrics.registry import REGISTRY, check_metrics, find_metric, metrics, module_of
+from grads.evaluate.metrics.registry import REGISTRY, check_metrics, computed, find_metric, metrics, module_of
 from grads.runtime.errors import GradsError
 from grads.study.config import Evaluation
 from grads.study.load import parse_study
@@ -15,7 +15,9 @@ from grads.study.yaml_file import read_yaml
 
 
 def test_all_files_are_found():
-    assert set(metrics()) == {"bleu", "chrf", "exact_match", "meteor", "response_nll", "rouge_l", "token_f1"}
+    known = {"bleu", "chrf", "exact_match", "meteor", "response_nll", "rouge_l", "token_f1"}
+    assert set(metrics()) == {*known, "verdict"}
+    assert set(computed(metrics())) == known
     assert set(Evaluation.model_fields["metrics"].default) <= set(metrics())
     assert module_of("rouge_l") == "grads.evaluate.metrics.rouge_l"
     with pytest.raises(GradsError, match="no metric 'rouge': did you mean 'rouge_l'"):
@@ -31,7 +33,8 @@ def test_titles_have_their_direction_and_are_told_apart():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_metric_reads_every_language_and_says_its_settings(several, wordnet_folder, language):
-    for name, metric in metrics().items():
+    for name in computed(metrics()):
+        metric = find_metric(name)
         setting = Setting(language, wordnet_folder if metric.needs_wordnet(language) else None)
         found = metric.compute(several, setting)
         assert found["n"] == len(found["items"]) == len(several)
@@ -55,13 +58,14 @@ def test_the_page_has_every_metric_and_its_signature(rows, wordnet_folder):
     page = Path("docs/metrics.md").read_text(encoding="utf-8")
     for name, metric in metrics().items():
         assert f"| `{name}` |" in page
-        signature = metric.compute(rows, Setting("en", wordnet_folder)).get("signature", "")
+        judged = [row | dict.fromkeys(metric.fields, 0.5) for row in rows]
+        signature = metric.compute(judged, Setting("en", wordnet_folder)).get("signature", "")
         assert f"    {name:13}{signature}\n" in page or not signature
 
 
-def changed(metrics_, wordnet=True, language="en"):
+def changed(metrics_, wordnet=True, language="en", **evaluation):
     config = read_yaml("config/smoke.yaml")
-    config["evaluation"]["metrics"] = metrics_
+    config["evaluation"] |= {"metrics": metrics_} | evaluation
     for domain in config["domains"].values():
         domain["language"] = language
     if not wordnet:
@@ -80,6 +84,31 @@ def changed(metrics_, wordnet=True, language="en"):
 def test_what_is_not_there_is_refused(study, sentence):
     with pytest.raises(GradsError, match=sentence):
         check_metrics(changed(*study))
+
+
+def test_verdicts_and_their_metric_are_asked_for_together():
+    with pytest.raises(GradsError, match=r"'verdict' needs 'evaluation\.verdicts'"):
+        check_metrics(changed(["bleu", "verdict"]))
+    with pytest.raises(GradsError, match=r"'evaluation\.verdicts' is read for .*: add it to 'evaluation\.metrics'"):
+        check_metrics(changed(["bleu"], verdicts="judged.jsonl"))
+    check_metrics(changed(["verdict", "bleu"], verdicts="judged.jsonl", cross_domain=True))
+    check_metrics(changed(["verdict"], verdicts={"path": "judged.csv", "worst": 10, "best": 1}))
+    with pytest.raises(GradsError, match=r"'evaluation\.cross_domain': .*: add a metric"):
+        check_metrics(changed(["verdict"], verdicts="judged.jsonl", cross_domain=True))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sentence"),
+    [
+        ({"path": "a.jsonl", "worst": 2, "best": 2}, r"evaluation\.verdicts.*'worst' and 'best' are both 2"),
+        ({"path": "a.jsonl", "worts": 2}, r"'evaluation\.verdicts\.worts'.*did you mean 'worst'"),
+        ({"worst": 0}, r"'evaluation\.verdicts\.path'"),
+        (3, r"'evaluation\.verdicts'"),
+    ],
+)
+def test_wrong_settings_of_verdicts_are_named(verdicts, sentence):
+    with pytest.raises(GradsError, match=sentence):
+        changed(["verdict"], verdicts=verdicts)
 
 
 def test_chinese_meteor_needs_no_wordnet():

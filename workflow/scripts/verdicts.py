@@ -1,0 +1,11 @@
+from pathlib import Path
+
+from grads.runtime.process import job
+
+with job(snakemake):
+    from grads.evaluate.verdicts import write_verdicts
+    from grads.study.config import Verdicts
+
+    parameters = snakemake.params
+    predictions = dict(zip(parameters.cells, map(Path, snakemake.input.predictions), strict=True))
+    write_verdicts(Verdicts(**parameters.verdicts), predictions, Path(snakemake.output[0]))
