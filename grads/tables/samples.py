@@ -24,6 +24,8 @@ NO_INTERVAL = "none"
 LEAST_SEEDS = 3
 """From so many seeds on, an interval covers the seeds too, and there are tests."""
 POWER = 0.8
+SEPARATOR = "\x1f"
+"""Between the name of a set of items and the statistic, in the names of `Sample.sets`."""
 _ROUNDING = 1e-10
 """Relative to the values that were subtracted: what is smaller is the rounding of floating-point numbers."""
 
@@ -395,7 +397,7 @@ def measured(
         unchanged=(whole * weight) ** 2 if alike else 2 / number * loose,
         right_wrong=share,
     )
-    return Sample({cells: found}, {f"{item_set}\x1f{statistic}": one}, size, share)
+    return Sample({cells: found}, {f"{item_set}{SEPARATOR}{statistic}": one}, size, share)
 
 
 def crossed_spread(sets: Mapping[str, ItemSet], sample: Sample) -> Spread:

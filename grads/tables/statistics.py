@@ -65,7 +65,7 @@ STATISTICS: dict[str, Statistic] = {
     "chrf": chrf,
     "length_ratio": length_ratio,
 }
-_LINEAR = ("mean", CHANGE, "ratio")
+LINEAR = ("mean", CHANGE, "ratio")
 """Quotients of two sums, whose variance has a closed form."""
 
 
@@ -134,7 +134,7 @@ def deviations(statistic: str, groups: Groups, key: str) -> np.ndarray:
     is (G - 1) / G of it for G groups, times G / (G - 1) (Efron & Tibshirani 1993, chapter 5).
     """
     number = len(groups.sizes)
-    if statistic in _LINEAR:
+    if statistic in LINEAR:
         # The variance of a ratio of sums over clusters, to first order (Cochran, Sampling Techniques, 1977, 6.3).
         weights = groups.sums[:, 1] if statistic == "ratio" else groups.sizes
         value = groups.sums[:, 0].sum() / weights.sum()
