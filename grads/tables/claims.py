@@ -258,7 +258,7 @@ def _gate(study: Study, estimates: Estimates, claim: ParsedClaim, places: Sequen
     gains on a general task, which is there to show what is forgotten.
     """
     full, untuned = _full_run(study, claim), untuned_run(study)
-    quantities = _quantities(study, claim)
+    quantities = quantities_of(study, claim.measure)
     learning = claim.verb == BEATS
     if full is None or untuned is None or (learning and quantities[0].part != "domain"):
         return ""
@@ -290,7 +290,7 @@ def _sample(study: Study, estimates: Estimates, claim: ParsedClaim, place: Place
     """
     by_title = {run.title: run for run in runs(study)}
     of = (*place, by_title[claim.run], by_title[claim.base])
-    pairs = [estimates.pair(*of, quantity) for quantity in _quantities(study, claim)]
+    pairs = [estimates.pair(*of, quantity) for quantity in quantities_of(study, claim.measure)]
     known = [pair for pair in pairs if pair is not None]
     if len(known) < len(pairs):
         return Found(problem=NOT_MEASURED)
@@ -316,14 +316,14 @@ def _advantage(study: Study, claim: ParsedClaim, one: Sample, other: Sample) -> 
     return scaled(shifted(quotient, -1.0), 100 * better)
 
 
-def _quantities(study: Study, claim: ParsedClaim) -> list[Quantity]:
+def quantities_of(study: Study, measure: str) -> list[Quantity]:
     """Return what a claim's measure stands for: of `general` every task's metric, else one quantity."""
     tasks = study.general.tasks
-    if claim.measure in study.evaluation.metrics and claim.measure not in tasks:
-        return [Quantity.domain(claim.measure)]
-    if claim.measure in DRIFT:
-        return [Quantity.general("text", claim.measure)]
-    names = list(tasks) if claim.measure == GENERAL else [claim.measure]
+    if measure in study.evaluation.metrics and measure not in tasks:
+        return [Quantity.domain(measure)]
+    if measure in DRIFT:
+        return [Quantity.general("text", measure)]
+    names = list(tasks) if measure == GENERAL else [measure]
     return [Quantity.general(name, tasks[name].metric) for name in names]
 
 

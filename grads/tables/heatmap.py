@@ -1,21 +1,17 @@
 """The heat map of overlaps: a square for each pair of arms, with its number in it."""
 
-import textwrap
-from typing import Any
-
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grads.study.config import Study
+from grads.tables.figures.drawing import panels
 
 # Purple where arms agree less than chance, orange where more; both darken, and the numbers carry what is to be read.
 _COLOURS = "PuOr_r"
-_STYLE: Any = {"font.size": 8.5, "axes.titlesize": 9.5, "pdf.fonttype": 42, "svg.hashsalt": "grads"}
-_CELL, _MARGIN = 0.62, 1.5
-"""Inches: the side of a square, and the room for the arms' names."""
+_CELL, _LEAST = 0.56, 2.2
+"""Inches: the side of a square, and the least width of all of them."""
 
 
 def overlap_figure(study: Study, facts: pd.DataFrame) -> Figure:
@@ -27,15 +23,9 @@ def overlap_figure(study: Study, facts: pd.DataFrame) -> Figure:
     """
     places = list(facts.groupby(["model", "domain"], sort=False))
     ratios = list(dict.fromkeys(facts["ratio"]))
-    side = (
-        _CELL * max((len(_arms(mine)) for _, mine in facts.groupby(["model", "domain", "ratio"])), default=1) + _MARGIN
-    )
-    with matplotlib.rc_context(_STYLE):
-        rows, columns = max(1, len(places)), max(1, len(ratios))
-        figure = Figure(figsize=(side * columns, side * rows + 0.9), layout="constrained")
-        label = "\n".join(textwrap.wrap(study.label, max(20, int(15 * side * columns))))  # at 15 characters an inch
-        figure.suptitle(label, x=0.01, ha="left", fontsize=8, style="italic", color="#555555")
-        axes = figure.subplots(rows, columns, squeeze=False)
+    side = _CELL * max((len(_arms(mine)) for _, mine in facts.groupby(["model", "domain", "ratio"])), default=1)
+    widths = [max(_LEAST, side)] * max(1, len(ratios))
+    with panels(study, [side] * max(1, len(places)), widths) as (figure, axes):
         for panel in axes.flat:
             panel.set_axis_off()
         for row, ((model, domain), mine) in zip(axes, places, strict=False):
@@ -64,12 +54,13 @@ def _draw(panel: Axes, facts: pd.DataFrame, title: str) -> None:
             shade[first, second] = correlation
             texts[first, second] = f"{correlation:+.2f}".replace("-", "\u2212")
     panel.set_axis_on()
-    panel.imshow(shade, cmap=_COLOURS, vmin=-1, vmax=1)
+    panel.grid(visible=False)
+    panel.imshow(shade, cmap=_COLOURS, vmin=-1, vmax=1, aspect="auto")
     for (row, column), text in texts.items():
         colour = "white" if abs(shade[row, column]) > 0.65 else "black"
         panel.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
     panel.set_title(title, loc="left")
-    panel.set_xticks(range(len(arms)), arms, rotation=40, ha="right", rotation_mode="anchor")
+    panel.set_xticks(range(len(arms)), arms, rotation=90)
     panel.set_yticks(range(len(arms)), arms)
     panel.tick_params(length=0)
     panel.set_xlabel("below: Jaccard (by chance); above: rank correlation", fontsize=7.5, color="#555555")

@@ -5,8 +5,20 @@ from matplotlib.figure import Figure
 
 from grads.study.config import Study
 from grads.tables.benchmark_items import AMONG_CHOICES
-from grads.tables.estimates import Estimates, Quantity, Run, runs, untuned_run
-from grads.tables.figures.drawing import REFERENCE, arm_style, bars, panels, place_title, places
+from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
+from grads.tables.figures.claimed import axis_label
+from grads.tables.figures.drawing import (
+    ROW,
+    SMALL,
+    arm_style,
+    bars,
+    panels,
+    place_title,
+    places,
+    reference_line,
+    run_rows,
+    trained_runs,
+)
 from grads.tables.samples import Estimate
 
 _COLUMNS = 6
@@ -19,23 +31,20 @@ def benchmark_figure(study: Study, estimates: Estimates) -> Figure:
     Measures are the accuracy, in points, and the right answer's mean log-probability among the item's choices where a
     task has some. Without an untuned arm the values themselves stand there.
     """
-    measured = _measured(study, estimates)
-    columns, count = len(measured[0]), sum(run.trained for run in runs(study))
-    inches = (1.9 + 1.1 / columns, 0.85 + 0.155 * count)
-    with panels(study, len(measured) * len(places(study)), columns, inches) as (figure, axes):
-        for panel in axes.flat:
-            panel.set_visible(False)
-        for index, (model, domain) in enumerate(places(study)):
+    measured, found = _measured(study, estimates), places(study)
+    columns, shown = len(measured[0]), trained_runs(study)
+    heights = [ROW * (len(shown) + 1)] * (len(measured) * len(found))
+    with panels(study, heights, [1.5] * columns) as (figure, axes):
+        for index, place in enumerate(found):
             rows = axes[index * len(measured) : (index + 1) * len(measured)]
             for row, quantities in zip(rows, measured, strict=True):
-                for place, (panel, quantity) in enumerate(zip(row, quantities, strict=False)):
-                    panel.set_visible(True)
-                    _draw(panel, study, estimates, (model, domain), quantity)
-                    _label(panel, study, quantity, place == 0)
-            rows[0, 0].annotate(
-                f"tuned on {place_title(study, model, domain)}", (0, 1), xytext=(-4, 20), xycoords="axes fraction",
-                textcoords="offset points", ha="left", va="bottom", fontsize=10, fontweight="bold",
-            )  # fmt: skip
+                for number, panel in enumerate(row):
+                    if number >= len(quantities):
+                        panel.remove()
+                        continue
+                    _draw(panel, study, estimates, place, quantities[number])
+                    panel.tick_params(axis="y", labelleft=number == 0)
+                row[0].set_ylabel(f"tuned on {place_title(study, *place)}", fontweight="bold")
     return figure
 
 
@@ -54,27 +63,23 @@ def _measured(study: Study, estimates: Estimates) -> list[list[Quantity]]:
 
 
 def _draw(panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], quantity: Quantity) -> None:
-    untuned, trained = untuned_run(study), [run for run in runs(study) if run.trained]
-    scale = 1 if quantity.metric == AMONG_CHOICES else 100
-    for height, run in enumerate(trained):
+    untuned = untuned_run(study)
+    gold = quantity.metric == AMONG_CHOICES
+    scale = 1 if gold else 100
+    for height, run in enumerate(trained_runs(study)):
         one = _change(estimates, place, run, untuned, quantity)
         style, spread = arm_style(study, run.arm), bars([one])
         panel.errorbar(
             [scale * one.value], [height], xerr=None if spread is None else scale * spread, color=style["color"],
             marker=style["marker"], markersize=4.5, elinewidth=0.9, capsize=1.8, linestyle="none",
         )  # fmt: skip
-    panel.set_yticks(range(len(trained)), [run.title for run in trained])
-    panel.set_ylim(len(trained) - 0.4, -0.6)
+    run_rows(panel, trained_runs(study))
     if untuned:
-        panel.axvline(0, **REFERENCE["untuned"], linewidth=1, zorder=1)
+        reference_line(panel, 0, "untuned", vertical=True)
+    panel.set_title(study.general.tasks[quantity.task].title, loc="left")
+    measure, unit = ("gold log p", "nats") if gold else ("accuracy", "points")
+    panel.set_xlabel(axis_label(f"change of {measure}" if untuned else measure, unit, True), fontsize=SMALL)
 
 
 def _change(estimates: Estimates, place: tuple[str, str], run: Run, untuned: Run | None, of: Quantity) -> Estimate:
     return estimates.of(*place, run, of) if untuned is None else estimates.difference(*place, run, untuned, of)
-
-
-def _label(panel: Axes, study: Study, of: Quantity, first: bool) -> None:
-    change = "change, " if untuned_run(study) else ""
-    panel.set_title(study.general.tasks[of.task].title, loc="left")
-    panel.set_xlabel(f"{change}{'gold log p' if of.metric == AMONG_CHOICES else 'accuracy in points'}", fontsize=7.5)
-    panel.tick_params(axis="y", labelsize=7.5, length=0, labelleft=first)

@@ -10,7 +10,16 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_object, reading
 from grads.study.config import Study
 from grads.tables.estimates import Run, runs
-from grads.tables.figures.drawing import arm_style, handle, legend, place_panels, places, sizes, trained_arms
+from grads.tables.figures.drawing import (
+    arm_style,
+    handle,
+    logarithmic,
+    place_panels,
+    places,
+    size_handles,
+    sizes,
+    trained_arms,
+)
 from grads.tables.files import CellFiles
 
 _WINDOWS = 10
@@ -31,16 +40,14 @@ def curve_figure(study: Study, files: Sequence[CellFiles]) -> Figure:
         if one.training is not None:
             key = (one.cell.model, one.cell.domain, Run(one.cell.arm, one.cell.ratio))
             known.setdefault(key, []).append(read_curve(one))
-    with place_panels(study, (3.1, 2.5)) as (figure, axes, shown):
+    handles = [handle(study, arm, "line") for arm in trained_arms(study)] + size_handles(study)
+    with place_panels(study, (2.6, 2.0), handles) as (figure, shown):
         for panel, place in zip(shown, places(study), strict=True):
-            for run in runs(study):
-                if curves := known.get((*place, run)):
-                    _draw(panel, study, run, curves)
+            shown_runs = [run for run in runs(study) if (*place, run) in known]
+            last_steps = [_draw(panel, study, run, known[(*place, run)]) for run in shown_runs]
+            logarithmic(panel, [1, *last_steps])
             panel.set_xlabel("optimiser step")
-            panel.set_xscale("log")
-        for panel in axes[:, 0]:
             panel.set_ylabel("training loss, nats per token")
-        legend(figure, [handle(study, arm, "line") for arm in trained_arms(study)])
     return figure
 
 
@@ -69,11 +76,13 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _draw(panel: Axes, study: Study, run: Run, curves: list[np.ndarray]) -> None:
+def _draw(panel: Axes, study: Study, run: Run, curves: list[np.ndarray]) -> int:
+    """Draw a run's curve and return its last step."""
     # Seeds draw different records, so that one may have a step more.
     length = min(map(len, curves))
     smoothed = np.array([smooth(curve)[:length] for curve in curves])
     steps, mean, style = np.arange(1, length + 1), smoothed.mean(axis=0), arm_style(study, run.arm)
     panel.plot(steps, mean, color=style["color"], linestyle=style["linestyle"], linewidth=1)
     panel.fill_between(steps, smoothed.min(axis=0), smoothed.max(axis=0), color=style["color"], alpha=0.12, linewidth=0)
-    panel.plot(length, mean[-1], color=style["color"], marker=style["marker"], markersize=0.8 * sizes(study)[run.ratio])
+    panel.plot(length, mean[-1], color=style["color"], marker=style["marker"], markersize=sizes(study)[run.ratio])
+    return length

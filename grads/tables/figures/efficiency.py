@@ -1,59 +1,54 @@
 """What quality costs: the operations of selecting and training against the gain on the domain."""
 
-from functools import partial
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grads.study.config import Study
 from grads.tables.cost import cost_rows
-from grads.tables.estimates import Estimates, Run, untuned_run
+from grads.tables.estimates import Estimates, Run, estimate, untuned_run
+from grads.tables.figures.claimed import Axis, gain_axis
 from grads.tables.figures.drawing import (
-    REFERENCE,
     arm_style,
     bars,
     handle,
-    legend,
     logarithmic,
     place_panels,
     places,
+    reference_line,
     runs_of,
     size_handles,
     sizes,
     trained_arms,
 )
-from grads.tables.figures.tradeoff import gain, gain_metric
-from grads.tables.measures import MEASURES
 
 
 def efficiency_figure(study: Study, estimates: Estimates) -> Figure:
     """Return gain against floating-point operations: a panel per model and domain, a point per arm and ratio.
 
     A point stands at what a user of that run alone would spend, on selecting and training; the stroke to its left
-    reaches down to what it took as this study shared its passes.
+    reaches down to what it took as this study shared its passes. The metric is that of the study's claims (`learnt`).
     """
     costs = cost_rows(study, estimates.frame).set_index(["model", "domain", "arm", "ratio"]).sort_index()
-    metric, untuned = gain_metric(study), untuned_run(study)
-    with place_panels(study, (3.1, 2.8)) as (figure, axes, shown):
+    axis = gain_axis(study)
+    handles = [handle(study, arm, "point") for arm in trained_arms(study)] + size_handles(study)
+    with place_panels(study, (2.6, 2.2), handles) as (figure, shown):
         for panel, place in zip(shown, places(study), strict=True):
-            _draw(panel, study, estimates, place, metric, costs)
-            panel.set_xlabel("selecting and training, FLOPs")
-        for panel in axes[:, 0]:
-            panel.set_ylabel(f"{MEASURES[metric].title} gain over untuned" if untuned else MEASURES[metric].title)
-        legend(figure, [handle(study, arm, "point") for arm in trained_arms(study)] + size_handles(study))
+            _draw(panel, study, estimates, place, axis, costs)
+            panel.set_xlabel("selecting and training, FLOPs (lower is better)")
+            panel.set_ylabel(axis.label)
     return figure
 
 
 def _draw(
-    panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], metric: str, costs: pd.DataFrame
+    panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], axis: Axis, costs: pd.DataFrame
 ) -> None:
-    untuned, size, spent = untuned_run(study), sizes(study), []
+    size, spent = sizes(study), []
     for arm in trained_arms(study):
         style = arm_style(study, arm)
-        for run in runs_of(study, arm, partial(estimates.share, *place)):
+        for run in runs_of(study, arm, lambda run: estimates.share(*place, run)):
             whole, shared = _flops(costs, place, run)
-            one = gain(estimates, *place, metric, run, untuned)
+            one = estimate(axis.sample(estimates, place, run))
             panel.errorbar(
                 [whole], [one.value], yerr=bars([one]), fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1
             )
@@ -61,8 +56,8 @@ def _draw(
             panel.plot(whole, one.value, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
             # An axis is made for the points that are drawn.
             spent += [whole + 0 * one.value, shared + 0 * one.value]
-    if untuned:
-        panel.axhline(0, **REFERENCE["untuned"], linewidth=1, zorder=1)
+    if untuned_run(study):
+        reference_line(panel, 0, "untuned")
     logarithmic(panel, spent)
 
 

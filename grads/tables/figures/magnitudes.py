@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from grads.study.config import Study
 from grads.tables.chosen import Pool
-from grads.tables.figures.drawing import arm_style, legend, logarithmic, panels, place_title
+from grads.tables.figures.drawing import SMALL, arm_style, logarithmic, panels, place_title
 
 _POINTS = {"base": "untuned", "warm": "after the preliminary epoch", "during": "during the preliminary epoch"}
 _BINS = 40
@@ -72,20 +72,20 @@ def magnitude_figure(study: Study, found: Sequence[Magnitudes]) -> Figure:
     """
     columns = min(3, max(1, len(found)))
     most = max((len(one.kept) for one in found), default=0)
-    height, rows = 1.5 + 0.17 * most, -(-len(found) // columns)
-    with panels(study, max(1, rows), columns, (3.4, height + 0.6)) as (figure, axes):
+    height, rows = 1.1 + 0.17 * most, -(-len(found) // columns)
+    strokes = [Line2D([], [], color="#222222", label="5th to 95th percentile"), Patch(**_BOX, label="middle half")]
+    handles = [Patch(**_POOL, hatch="////", label="pool, all records"), *strokes]
+    with panels(study, [height] * max(1, rows), [2.4] * columns, handles) as (figure, axes):
         for panel, one in zip(axes.flat, found, strict=False):
             _draw(panel, study, one)
         for panel in list(axes.flat)[len(found) :]:
             panel.remove()
-        strokes = [Line2D([], [], color="#222222", label="5th to 95th percentile"), Patch(**_BOX, label="middle half")]
-        legend(figure, [Patch(**_POOL, hatch="////", label="pool, all records"), *strokes])
     return figure
 
 
 def _draw(panel: Axes, study: Study, one: Magnitudes) -> None:
     panel.set_title(place_title(study, one.model, one.domain), loc="left")
-    panel.set_xlabel(one.label, fontsize=7.5)
+    panel.set_xlabel(one.label, fontsize=SMALL)
     logarithmic(panel, one.pool.tolist())
     edges = _edges(one.pool, panel.get_xscale() == "log")
     counts, _ = np.histogram(one.pool, edges)
@@ -98,7 +98,7 @@ def _draw(panel: Axes, study: Study, one: Magnitudes) -> None:
         if len(values):
             _region(panel, row, values, arm_style(study, arm))
     panel.set_yticks(range(len(one.kept)), [title for title, _, _ in one.kept])
-    panel.tick_params(axis="y", labelsize=7.5, length=0)
+    panel.tick_params(axis="y", labelsize=SMALL, length=0)
     panel.set_ylim(rows - 0.3, -1.0 - max(4.0, 0.6 * rows))
     panel.grid(axis="y", visible=False)
 

@@ -1,91 +1,126 @@
-"""What a keep ratio buys: domain metrics over the share of the records that is kept."""
+"""What a keep ratio buys: domain metrics at the ratios that were run."""
 
-from functools import partial
+import math
+from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from grads.study.config import Study
 from grads.study.ratios import AUTO
 from grads.tables.estimates import Estimates, Quantity, Run, runs
+from grads.tables.figures.claimed import learnt, metric_label
 from grads.tables.figures.drawing import (
-    REFERENCE,
+    CONTROLS,
     arm_style,
     handle,
-    legend,
     panels,
     place_title,
     places,
     points,
-    runs_of,
-    swept,
+    reference_line,
 )
-from grads.tables.measures import MEASURES
 from grads.tables.samples import Estimate
 
-_FAN = 1.25
-"""The arms of a ratio stand side by side, from the first to the last within this factor: inside the panel's limits."""
+_STEP = 0.11
+"""Inches from one run to the next."""
+_LEAST_SLOT = 5
+"""A ratio takes as much room as so many runs at least, for its name."""
+_LEAST_WIDTH, _HEIGHT = 2.6, 1.7
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of a keep ratio along the axis, with its runs side by side in the order of the config.
+
+    Attributes:
+        ratio: as the config writes it.
+        share: of the records that it keeps.
+        start: where it begins, in runs.
+        width: how many runs it has room for.
+        runs: its runs.
+    """
+
+    ratio: str
+    share: float
+    start: float
+    width: float
+    runs: list[Run]
+
+    @property
+    def middle(self) -> float:
+        """Return the middle of its place."""
+        return self.start + self.width / 2
+
+    def place(self, run: Run) -> float:
+        """Return where a run of it stands."""
+        return self.middle + self.runs.index(run) - (len(self.runs) - 1) / 2
+
+    @property
+    def title(self) -> str:
+        """Return the name of its tick: the ratio, below `auto` what it came to."""
+        return f"{AUTO}\n{self.share:.2f}" if self.ratio == AUTO and not math.isnan(self.share) else self.ratio
 
 
 def ratio_figure(study: Study, estimates: Estimates) -> Figure:
-    """Return keep ratio against BLEU and METEOR: a row per model and domain, a line and a band per arm."""
-    shown = [metric for metric in study.evaluation.metrics if metric in ("bleu", "meteor")]
-    metrics = shown or study.evaluation.metrics[:1]
-    with panels(study, len(places(study)), len(metrics), (3.6, 1.95)) as (figure, axes):
-        for row, (model, domain) in zip(axes, places(study), strict=True):
-            for panel, metric in zip(row, metrics, strict=True):
-                panel.set_title(f"{place_title(study, model, domain)}: {MEASURES[metric].title}", loc="left")
-                _draw(panel, study, estimates, model, domain, metric)
-        for panel in axes[-1]:
-            panel.set_xlabel("keep ratio")
-        legend(figure, [handle(study, arm, "line") for arm in swept(study)])
+    """Return domain metrics by keep ratio: a row of panels per model and domain, points with intervals.
+
+    A panel has a place for each ratio that was run, from `untuned` at 0 to `full` at 1, in their order and not to
+    scale. The line between two points of an arm only leads the eye: nothing was measured there. Metrics are BLEU,
+    METEOR and the one of the study's first claim.
+    """
+    claimed, metrics = learnt(study).name, study.evaluation.metrics
+    shown = [metric for metric in metrics if metric in ("bleu", "meteor", claimed)]
+    found = {place: slots(study, estimates, *place) for place in places(study)}
+    width = max(_LEAST_WIDTH, _STEP * max(sum(slot.width for slot in one) for one in found.values()))
+    counts = {arm: sum(run.arm == arm for run in runs(study)) for arm in study.arms}
+    guided = [arm for arm in study.arms if counts[arm] > 1 or study.arms[arm].method in ("untuned", "full")]
+    handles = [handle(study, arm, "line" if arm in guided else "point") for arm in study.arms]
+    with panels(study, [_HEIGHT] * len(found), [width] * len(shown), handles) as (figure, axes):
+        for row, place in zip(axes, places(study), strict=True):
+            for panel, metric in zip(row, shown, strict=True):
+                panel.set_title(place_title(study, *place), loc="left")
+                panel.set_ylabel(metric_label(metric))
+                panel.set_xlabel("keep ratio")
+                _draw(panel, study, estimates, place, metric, found[place])
     return figure
 
 
-def _draw(panel: Axes, study: Study, estimates: Estimates, model: str, domain: str, metric: str) -> None:
-    arms = swept(study)
+def slots(study: Study, estimates: Estimates, model: str, domain: str) -> list[Slot]:
+    """Return the places of a study's keep ratios on a model and domain, by the share of the records that they keep."""
+    of_ratio: dict[str, list[Run]] = {}
+    for run in runs(study):
+        of_ratio.setdefault(run.ratio, []).append(run)
+    shares = {ratio: estimates.share(model, domain, mine[0]) for ratio, mine in of_ratio.items()}
+    found: list[Slot] = []
+    start = 0.0
+    # Of a partial study it may not be known what `auto` comes to.
+    for ratio in sorted(of_ratio, key=lambda ratio: 2 / 3 if math.isnan(shares[ratio]) else shares[ratio]):
+        width = max(_LEAST_SLOT, len(of_ratio[ratio]) + 1)
+        found.append(Slot(ratio, shares[ratio], start, width, of_ratio[ratio]))
+        start += width
+    return found
 
+
+def _draw(
+    panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], metric: str, found: list[Slot]
+) -> None:
     def value(run: Run) -> Estimate:
-        return estimates.of(model, domain, run, Quantity.domain(metric))
+        return estimates.of(*place, run, Quantity.domain(metric))
 
-    share = partial(estimates.share, model, domain)
-    for index, arm in enumerate(arms):
-        mine, style = runs_of(study, arm, share), arm_style(study, arm)
-        # Arms share their ratios: without a small step aside, error bars would hide each other.
-        aside = min(1.07, _FAN ** (1 / len(arms))) ** (index - (len(arms) - 1) / 2)
-        x, found = [share(run) * aside for run in mine], [value(run) for run in mine]
-        points(panel, x, found, style)
-        low, high = ([getattr(one, bound) for one in found] for bound in ("low", "high"))
-        panel.fill_between(x, low, high, color=style["color"], alpha=0.07, linewidth=0)
-    references = [run for run in runs(study) if run.arm not in arms]
-    for run in references:
-        look = REFERENCE["full" if run.trained else "untuned"]
-        panel.axhline(value(run).value, linewidth=1, zorder=1, **look)
-        if run.trained:
-            points(panel, [1.0], [value(run)], {"color": look["color"], "marker": "o", "linestyle": "none"})
-    _axis(panel, [run.ratio for run in runs(study)], [share(run) for run in runs(study) if run.trained])
-    _name_references(panel, [(run.title, value(run).value, run.trained) for run in references])
-
-
-def _axis(panel: Axes, ratios: list[str], shares: list[float]) -> None:
-    """Put a tick at every ratio of the config; the share of `auto` is no round number and has none."""
-    ticks = sorted({float(ratio) for ratio in ratios if ratio not in ("0", AUTO)})
-    panel.set_xscale("log")
-    panel.xaxis.set_major_locator(FixedLocator(ticks))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.set_xlim(min((share for share in shares if not np.isnan(share)), default=1.0) / 1.5, 1.3)
-
-
-def _name_references(panel: Axes, lines: list[tuple[str, float, bool]]) -> None:
-    """Write the names of horizontal lines beside them, at least a line of text apart."""
-    low, high = panel.get_ylim()
-    least, previous = 0.09 * (high - low), float("-inf")
-    for title, value, trained in sorted((line for line in lines if not np.isnan(line[1])), key=lambda line: line[1]):
-        previous = max(value, previous + least)
-        panel.annotate(
-            title, (1, previous), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
-            va="center", fontsize=7.5, color=REFERENCE["full" if trained else "untuned"]["color"],
-        )  # fmt: skip
+    for arm in study.arms:
+        style = arm_style(study, arm)
+        mine = [(slot.place(run), value(run)) for slot in found for run in slot.runs if run.arm == arm]
+        x = [where for where, _ in mine]
+        points(panel, x, [one for _, one in mine], style)
+        if len(mine) > 1:
+            guide = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 0.8, "alpha": 0.5}
+            panel.plot(x, [one.value for _, one in mine], zorder=1, gid="guide", **guide)
+        if style in (CONTROLS["untuned"], CONTROLS["full"]):
+            reference_line(panel, mine[0][1].value, study.arms[arm].method)
+    panel.set_xticks([slot.middle for slot in found], [slot.title for slot in found])
+    panel.tick_params(axis="x", length=0)
+    panel.grid(axis="x", visible=False)
+    for slot in found[1:]:
+        panel.axvline(slot.start, color="#d0d0d0", linewidth=0.6, zorder=0)
+    panel.set_xlim(0, found[-1].start + found[-1].width)

@@ -1,113 +1,137 @@
-"""What the gain on the domain costs elsewhere: gain against drift, with the runs that no other run beats in both."""
+"""What the gain on the domain costs elsewhere: gain against forgetting, and how often no run beats another in both."""
 
-import dataclasses
-from collections.abc import Sequence
-from functools import partial
-from typing import Any
-
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from grads.study.config import Study
-from grads.tables.estimates import Estimates, Quantity, Run, untuned_run
+from grads.tables.estimates import Estimates, Run, estimate, untuned_run
+from grads.tables.figures.claimed import Axis, forgetting_axis, gain_axis
 from grads.tables.figures.drawing import (
-    REFERENCE,
+    CONTROLS,
+    ROW,
+    SMALL,
     arm_style,
     bars,
     handle,
-    legend,
     logarithmic,
-    place_panels,
+    panels,
+    place_title,
     places,
+    reference_line,
+    run_rows,
     runs_of,
     size_handles,
     sizes,
     trained_arms,
+    trained_runs,
 )
-from grads.tables.measures import MEASURES
-from grads.tables.samples import Estimate
+from grads.tables.figures.front import Front, Position, pareto_front
+from grads.tables.samples import LEAST_SEEDS, Sample, scaled
 
-_GAIN_METRICS = ("meteor", "bleu", "chrf", "response_nll")
-_FRONT: dict[str, Any] = {
-    **{"color": "#8a8a8a", "linewidth": 2.5, "alpha": 0.6, "zorder": 1},
-    **{"marker": "o", "markersize": 12, "markerfacecolor": "none", "markeredgewidth": 1.2},
-}
+_WIDTH, _HEIGHT, _STRIP = 3.1, 2.8, 1.2
+"""Inches: of a panel, and the width of the one next to it that has the frequencies."""
 
 
 def tradeoff_figure(study: Study, estimates: Estimates) -> Figure:
-    """Return gain on the domain against drift on general text: a panel per model and domain, a point per arm and ratio.
+    """Return gain on the domain against forgetting: a panel per model and domain, a point per arm and ratio.
 
-    The front joins the runs that no other run, nor the untuned model, beats in both. Without an untuned arm there is no
-    gain to show: the metric itself stands on the vertical axis, and the front is of its better values.
+    Both are measured as the study's claims do (`learnt`, `forgotten`), against the untuned model where there is one.
+    From three seeds on there is the Pareto front, and next to each panel the share of bootstrap draws in which each run
+    is on it; with fewer nobody can say how sure a front is, so there is none.
     """
-    metric, untuned = gain_metric(study), untuned_run(study)
-    with place_panels(study, (3.1, 2.8)) as (figure, axes, shown):
-        for panel, (model, domain) in zip(shown, places(study), strict=True):
-            _draw(panel, study, estimates, model, domain, metric)
-            panel.set_xlabel("drift: KL(untuned || tuned), nats per token")
-        for panel in axes[:, 0]:
-            panel.set_ylabel(f"{MEASURES[metric].title} gain over untuned" if untuned else MEASURES[metric].title)
-        front = Line2D([], [], label="Pareto front", **_FRONT)
-        legend(figure, [handle(study, arm, "point") for arm in trained_arms(study)] + size_handles(study) + [front])
+    across, up = forgetting_axis(study), gain_axis(study)
+    with_front = len(study.seeds) >= LEAST_SEEDS
+    found = places(study)
+    columns = min(2 if with_front else 3, len(found))
+    rows = -(-len(found) // columns)
+    height = max(_HEIGHT, ROW * len(trained_runs(study))) if with_front else _HEIGHT
+    widths = [_WIDTH, _STRIP] if with_front else [_WIDTH]
+    handles = [handle(study, arm, "point") for arm in study.arms] + size_handles(study)
+    if with_front:
+        handles.append(Line2D([], [], label="Pareto front of the estimates", color="#8a8a8a", linewidth=2.5, alpha=0.6))
+    with panels(study, [height] * rows, widths * columns, handles) as (figure, axes):
+        groups = [list(group) for group in axes.reshape(-1, len(widths))]
+        for group, place in zip(groups, found, strict=False):
+            group[0].set_title(place_title(study, *place), loc="left")
+            positions = _draw(group[0], study, estimates, place, (across, up))
+            if with_front:
+                _draw_front(group, study, positions, (across, up))
+        for group in groups[len(found) :]:
+            for panel in group:
+                panel.remove()
     return figure
 
 
-def gain_metric(study: Study) -> str:
-    """Return the metric by which figures of one metric judge what was learnt."""
-    metrics = study.evaluation.metrics
-    return next((metric for metric in _GAIN_METRICS if metric in metrics), metrics[0])
-
-
-def gain(estimates: Estimates, model: str, domain: str, metric: str, run: Run, untuned: Run | None) -> Estimate:
-    """Return the difference to untuned, so that more is better; without untuned the value itself."""
-    if untuned is None:
-        return estimates.of(model, domain, run, Quantity.domain(metric))
-    one = estimates.difference(model, domain, run, untuned, Quantity.domain(metric))
-    if MEASURES[metric].higher_is_better:
-        return one
-    return dataclasses.replace(one, value=-one.value, low=-one.high, high=-one.low)
-
-
-def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
-    """Return which of some points no other beats, by rising cost: each gains more than all that cost no more.
-
-    Of equal points the first is returned. What is NaN takes no part.
-    """
-    known = [place for place in range(len(costs)) if not np.isnan(costs[place] + gains[place])]
-    front: list[int] = []
-    for place in sorted(known, key=lambda place: (costs[place], -gains[place])):
-        if not front or gains[place] > gains[front[-1]]:
-            front.append(place)
-    return front
-
-
-def _draw(panel: Axes, study: Study, estimates: Estimates, model: str, domain: str, metric: str) -> None:
-    untuned, size = untuned_run(study), sizes(study)
-    drifts, gains = [], []
+def _draw(
+    panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], axes: tuple[Axis, Axis]
+) -> dict[Run, tuple[Sample, Sample]]:
+    """Draw the runs of a place, and return where those stand that are known."""
+    across, up = axes
+    panel.set_xlabel(across.label)
+    panel.set_ylabel(up.label)
+    size = sizes(study)
+    known: dict[Run, tuple[Sample, Sample]] = {}
     for arm in trained_arms(study):
-        mine = runs_of(study, arm, partial(estimates.share, model, domain))
-        x = [estimates.of(model, domain, run, Quantity.general("text", "kl")) for run in mine]
-        y = [gain(estimates, model, domain, metric, run, untuned) for run in mine]
-        values, style = ([one.value for one in x], [one.value for one in y]), arm_style(study, arm)
-        panel.errorbar(*values, xerr=bars(x), yerr=bars(y), fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1)
-        panel.plot(*values, color=style["color"], linewidth=0.8, linestyle=style["linestyle"], alpha=0.6)
-        for run, across, up in zip(mine, *values, strict=True):
-            panel.plot(across, up, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
-        drifts += values[0]
-        gains += values[1]
-    upward = untuned is not None or MEASURES[metric].higher_is_better
-    _draw_front(panel, drifts, gains, untuned is not None, upward)
-    # An axis is made for the points that are drawn.
-    logarithmic(panel, [drift + 0 * one for drift, one in zip(drifts, gains, strict=True)])
+        style = arm_style(study, arm)
+        points = []
+        for run in runs_of(study, arm, lambda run: estimates.share(*place, run)):
+            samples = across.sample(estimates, place, run), up.sample(estimates, place, run)
+            if samples[0] is None or samples[1] is None:
+                continue
+            known[run] = (samples[0], samples[1])
+            x, y = samples[0].estimate(), samples[1].estimate()
+            panel.errorbar(
+                [x.value], [y.value], xerr=bars([x]), yerr=bars([y]),
+                fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1,
+            )  # fmt: skip
+            panel.plot(x.value, y.value, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
+            points.append((x.value, y.value))
+        panel.plot(
+            [x for x, _ in points], [y for _, y in points],
+            color=style["color"], linewidth=0.8, linestyle=style["linestyle"], alpha=0.6,
+        )  # fmt: skip
+    if untuned_run(study):
+        # It forgets nothing and gains nothing.
+        reference_line(panel, 0, "untuned")
+        panel.plot(0, 0, color=CONTROLS["untuned"]["color"], marker=CONTROLS["untuned"]["marker"], markersize=5.5)
+    if across.measure.name == "kl":
+        logarithmic(panel, [x.value for x, _ in known.values()], with_zero=untuned_run(study) is not None)
+    return known
 
 
-def _draw_front(panel: Axes, drifts: list[float], gains: list[float], untuned: bool, upward: bool) -> None:
-    # The untuned model drifts by nothing and gains nothing; on a logarithmic axis it has no place.
-    costs, better = ([*drifts, 0.0], [*gains, 0.0]) if untuned else (drifts, gains)
-    front = pareto_front(costs, better if upward else [-one for one in better])
-    front = [place for place in front if place < len(drifts)]
-    panel.plot([drifts[one] for one in front], [gains[one] for one in front], gid="front", **_FRONT)
-    if untuned:
-        panel.axhline(0, **REFERENCE["untuned"], linewidth=1, zorder=1)
+def _draw_front(
+    group: list[Axes], study: Study, known: dict[Run, tuple[Sample, Sample]], axes: tuple[Axis, Axis]
+) -> None:
+    """Draw the front into the panel, and next to it how often each run is on it."""
+    panel, strip = group
+    across, up = axes
+    less, more = (-1.0 if across.higher_is_better else 1.0), (1.0 if up.higher_is_better else -1.0)
+    positions = [Position(run, scaled(x, less), scaled(y, more)) for run, (x, y) in known.items()]
+    front = pareto_front(positions, with_origin=untuned_run(study) is not None)
+    strip.set_title("on the front", loc="left")
+    strip.set_xlabel("% of draws")
+    run_rows(strip, trained_runs(study))
+    strip.set_xlim(0, 100)
+    strip.grid(axis="y", visible=False)
+    if front is None:
+        return
+    _draw_line(panel, front, known)
+    for row, run in enumerate(trained_runs(study)):
+        if run not in front.frequencies:
+            continue
+        style = arm_style(study, run.arm)
+        percent = 100 * front.frequencies[run]
+        strip.plot([0, percent], [row, row], color=style["color"], linewidth=1)
+        strip.plot(percent, row, color=style["color"], marker=style["marker"], markersize=4.5, clip_on=False)
+        strip.annotate(
+            f"{percent:.0f}", (1, row), xycoords=("axes fraction", "data"), xytext=(6, 0),
+            textcoords="offset points", va="center", fontsize=SMALL,
+        )  # fmt: skip
+
+
+def _draw_line(panel: Axes, front: Front, known: dict[Run, tuple[Sample, Sample]]) -> None:
+    values = [(estimate(known[run][0]).value, estimate(known[run][1]).value) for run in front.runs]
+    panel.plot(
+        [x for x, _ in values], [y for _, y in values], gid="front", color="#8a8a8a", linewidth=2.5, alpha=0.6, zorder=1
+    )

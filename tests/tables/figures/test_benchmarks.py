@@ -11,8 +11,10 @@ def shown(figure):
 def test_panels_show_changes_with_their_intervals(study, estimates):
     panels = shown(benchmark_figure(study, estimates))
     assert [panel.get_title(loc="left") for panel in panels] == ["Quiz"] * 4
-    assert panels[0].get_xlabel() == "change, accuracy in points"
-    assert panels[1].get_xlabel() == "change, gold log p"
+    labels = [" ".join(panel.get_xlabel().split()) for panel in panels[:2]]
+    assert labels == ["change of accuracy, points (higher is better)", "change of gold log p, nats (higher is better)"]
+    rows = [" ".join(panel.get_ylabel().split()) for panel in panels]
+    assert rows == ["tuned on Law"] * 2 + ["tuned on Tax"] * 2
     runs = [Run("full", "1"), Run("random", "0.05"), Run("random", "0.5"), Run("grads_density", "0.5")]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == [run.title for run in runs]
     for panel, metric, scale in ((panels[2], "acc", 100), (panels[3], "gold_logprob_among_choices", 1)):
@@ -29,7 +31,7 @@ def test_without_untuned_the_values_are_shown(config, estimate):
     study, estimates = estimate(config)
     panel = shown(benchmark_figure(study, estimates))[0]
     value = estimates.of("tiny", "law", Run("full", "1"), Quantity.general("quiz", "acc")).value
-    assert panel.get_xlabel() == "accuracy in points"
+    assert " ".join(panel.get_xlabel().split()) == "accuracy, points (higher is better)"
     assert panel.containers[0][0].get_xdata()[0] == pytest.approx(100 * value)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from grads.tables.estimates import Quantity, Run
+from grads.tables.figures.drawing import arm_style
 from grads.tables.figures.efficiency import efficiency_figure
 
 
@@ -9,8 +10,8 @@ def test_points_stand_at_the_standalone_cost_and_strokes_reach_the_shared_one(st
     # Half of 20 records, 50 tokens each, at 5e3 operations; preliminary epoch, probe and base pass, by one arm alone.
     whole = 5e3 * 500 + 5e6 + 4e6 + 2e6
     run = Run("grads_density", "0.5")
-    gain = estimates.difference("tiny", "law", run, Run("untuned", "0"), Quantity.domain("meteor")).value
-    (point,) = [line for line in panel.lines if line.get_marker() == "D"]
+    gain = estimates.difference("tiny", "law", run, Run("untuned", "0"), Quantity.domain("bleu")).value
+    (point,) = [line for line in panel.lines if line.get_marker() == arm_style(study, "grads_density")["marker"]]
     assert (point.get_xdata()[0], point.get_ydata()[0]) == pytest.approx((whole, gain))
     strokes = [
         list(line.get_xdata()) for line in panel.lines if len(line.get_xdata()) == 2 and line.get_marker() == "None"
@@ -29,5 +30,5 @@ def test_what_is_shared_is_divided(config, estimate):
 
 def test_what_is_missing_is_left_out(study, partial_estimates):
     figure = efficiency_figure(study, partial_estimates)
-    costs = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() in "sD^"]
+    costs = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() in "so^"]
     assert [cost == cost for cost in costs] == [False, True, True, False]

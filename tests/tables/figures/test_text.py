@@ -3,6 +3,7 @@
 import pytest
 
 from grads.tables.figures.benchmarks import benchmark_figure
+from grads.tables.figures.differences import difference_figure
 from grads.tables.figures.drawing import write_figure
 from grads.tables.figures.efficiency import efficiency_figure
 from grads.tables.figures.ratio import ratio_figure
@@ -11,7 +12,9 @@ from grads.tables.figures.tradeoff import tradeoff_figure
 TITLE = r"gain of $\foo$ at $x_{$ & <b> \ %"
 
 
-@pytest.mark.parametrize("draw", [ratio_figure, tradeoff_figure, benchmark_figure, efficiency_figure])
+@pytest.mark.parametrize(
+    "draw", [difference_figure, ratio_figure, tradeoff_figure, benchmark_figure, efficiency_figure]
+)
 def test_dollar_signs_are_dollar_signs(config, estimate, tmp_path, draw):
     config["label"] = TITLE
     config["models"]["tiny"]["title"] = f"M {TITLE}"
