@@ -17,7 +17,7 @@ LEAST_BLOCKS = 8
 
 def figure_names(study: Study) -> list[str]:
     """Return the figures of a study that are made from its long table."""
-    return ["ratio", "tradeoff", *(["benchmarks"] if study.general.tasks else []), "efficiency"]
+    return ["differences", "ratio", "tradeoff", *(["benchmarks"] if study.general.tasks else []), "efficiency"]
 
 
 def table_names(study: Study) -> list[str]:

@@ -15,6 +15,7 @@ from grads.study.config import Study
 from grads.tables.answers import SHOWN, answers_section, questions
 from grads.tables.domain import domain_table
 from grads.tables.estimates import Estimates
+from grads.tables.figures.differences import difference_figure
 from grads.tables.figures.efficiency import efficiency_figure
 from grads.tables.figures.ratio import ratio_figure
 from grads.tables.figures.tradeoff import tradeoff_figure
@@ -25,8 +26,9 @@ from grads.tables.measurements import read_measurements
 from grads.tables.page import document, picture, table_section
 
 _FIGURES = {
+    "differences to full data and to a random subset": difference_figure,
     "keep ratio against the domain metrics": ratio_figure,
-    "gain on the domain against drift on general text": tradeoff_figure,
+    "gain on the domain against what is forgotten": tradeoff_figure,
     "gain on the domain against operations": efficiency_figure,
 }
 

@@ -13,6 +13,7 @@ from grads.tables.domain import domain_table
 from grads.tables.estimates import Estimates
 from grads.tables.figures.benchmarks import benchmark_figure
 from grads.tables.figures.curves import curve_figure
+from grads.tables.figures.differences import difference_figure
 from grads.tables.figures.drawing import write_figure
 from grads.tables.figures.efficiency import efficiency_figure
 from grads.tables.figures.ratio import ratio_figure
@@ -38,6 +39,7 @@ _BUILD_TABLE = {
     "ranks": ranks_table,
 }
 _DRAW_FIGURE = {
+    "differences": difference_figure,
     "ratio": ratio_figure,
     "tradeoff": tradeoff_figure,
     "benchmarks": benchmark_figure,

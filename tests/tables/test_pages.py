@@ -36,7 +36,7 @@ def test_a_domains_page_has_its_numbers_and_figures(study, estimates, tmp_path):
     tables = domain_table(study, estimates), forgetting_table(study, estimates)
     page = domain_page(study, "tax", estimates, tables, files)
     assert "Records: 20 train, 2 validation, 6 test." in page
-    assert page.count('<img alt="Tax: ') == 3
+    assert page.count('<img alt="Tax: ') == 4
     assert page.count(study.label.replace("&", "&amp;")) == 1
     assert "tuned on Tax" in page
     assert "tuned on Law" not in page

@@ -14,7 +14,7 @@ from grads.tables.layout import ABSENT
 from grads.tables.measurements import collect
 from grads.tables.partial import make_partial
 
-FIGURES = ("ratio", "tradeoff", "benchmarks", "efficiency", "curves")
+FIGURES = ("differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves")
 
 
 @pytest.fixture

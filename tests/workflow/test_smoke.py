@@ -40,7 +40,7 @@ def test_every_cell_is_in_the_tables(finished):
     overlap = pd.read_csv(finished.results / "tables/overlap.csv")
     assert len(overlap) == 6
     assert overlap["jaccard"].between(0, 1).all()
-    figures = ("ratio", "tradeoff", "benchmarks", "efficiency", "curves", "overlap", "magnitudes")
+    figures = ("differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves", "overlap", "magnitudes")
     for figure in figures:
         assert (finished.results / "figures" / f"{figure}.svg").read_text().count("<path") > 10
         assert (finished.results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")

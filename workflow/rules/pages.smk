@@ -6,6 +6,7 @@ rule pages:
     input:
         PATHS.root / "measurements.parquet",
         [path for domain in STUDY.domains for path in answer_files(STUDY, domain).paths],
+        claims=outside(claim_paths()),
     output:
         [
             shown(f"pages/{name}.html", "Domains", in_page(domain.title), "page")
@@ -21,6 +22,7 @@ rule pages:
         runtime=60,
     params:
         study=serialised(config),
+        contents=contents_of(files=claim_paths()),
         code=version_of("pages", "grads.tables.pages"),
     script:
         "../scripts/pages.py"

@@ -137,8 +137,8 @@ def forgetting_axis(study: Study) -> Axis:
     measure, untuned = forgotten(study), untuned_run(study)
     if untuned is None or measure.name == "kl":
         return Axis(measure, axis_label(measure.title, measure.unit, measure.higher_is_better))
-    change = "lost" if measure.higher_is_better else "more than untuned"
-    label = axis_label(f"{measure.title}, {change}", measure.unit, False)
+    title = f"{measure.title} lost" if measure.higher_is_better else f"{measure.title}, more than untuned"
+    label = axis_label(title, measure.unit, False)
     return Axis(measure, label, untuned, -1.0 if measure.higher_is_better else 1.0)
 
 
