@@ -235,7 +235,7 @@ def _unmeasured(study: Study, estimates: Estimates, claim: ParsedClaim, places: 
         missing = [
             run.title
             for run in dict.fromkeys(needed)
-            if any(estimates.sample(*place, run, quantity) is None for quantity in _quantities(study, claim))
+            if any(estimates.sample(*place, run, quantity) is None for quantity in quantities_of(study, claim.measure))
         ]
         if missing:
             parts.append(f"{name} lacks {', '.join(missing)}")

@@ -46,6 +46,9 @@ _STYLE: Any = {
     "hatch.linewidth": 0.6,
     "legend.frameon": False,
     "figure.constrained_layout.h_pad": 0.06,
+    # Texts are measured as they are in the files, not as they are fitted to the pixels of a screen.
+    "savefig.format": "svg",
+    "figure.dpi": 72,
     "pdf.fonttype": 42,
     # Titles and labels are the user's: what stands between dollar signs in them is no formula.
     "text.parse_math": False,

@@ -122,6 +122,7 @@ def fit(figure: Figure, panels: np.ndarray, frame: Frame) -> None:
     layouts = 1
     while _resize(figure, shown, frame) and layouts < _LAYOUTS:
         layouts += 1
+    _keep_layout(figure, [panel for panel, _, _ in shown])
     for panel, _, _ in shown:
         for axis in (panel.xaxis, panel.yaxis):
             _thin_tick_labels(axis)
@@ -150,6 +151,16 @@ def _resize(figure: Figure, shown: Sequence[tuple[Axes, int, int]], frame: Frame
         return False
     figure.set_size_inches(*np.round(size + lacking, 2))
     return True
+
+
+def _keep_layout(figure: Figure, shown: Sequence[Axes]) -> None:
+    """Keep panels where they are, to six digits: the last ones of a layout are chance, and files must not differ."""
+    figure.set_layout_engine("none")
+    for panel in shown:
+        left, bottom, width, height = np.round(panel.get_position(original=True).bounds, 6)
+        panel.set_position((left, bottom, width, height))
+    for text in figure.texts:
+        text.set_position(tuple(np.round(text.get_position(), 6)))
 
 
 def _add_legend(figure: Figure, handles: Sequence[Artist], width: float) -> int:
