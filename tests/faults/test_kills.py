@@ -109,7 +109,8 @@ def kill_one(study, run, draw, at_start):
             break
         time.sleep(0.01)
     if not at_start:
-        time.sleep(draw.uniform(0.0, 4.0))
+        # Long enough for the first jobs of a run, too, which wait for libraries to be loaded.
+        time.sleep(draw.uniform(0.0, 20.0))
     if run.poll() is not None:
         return None
     victim = "snakemake" if at_start else draw.choice(VICTIMS)
