@@ -104,6 +104,11 @@ def fit(figure: Figure, panels: np.ndarray, frame: Frame) -> None:
         frame: the sizes of the panels, and what stands around them.
     """
     shown = [(panel, row, column) for (row, column), panel in np.ndenumerate(panels) if panel.figure is not None]
+    if not shown:
+        # Nothing to draw yet, as in a partial table: the label alone.
+        figure.set_layout_engine("none")
+        figure.suptitle(frame.label, x=0.01, ha="left", size=_LABEL_SIZE, style="italic", color="#555555")
+        return
     for panel, row, column in shown:
         _wrap_titles(panel, frame.widths[column], frame.heights[row])
     figure.set_size_inches(
