@@ -215,6 +215,11 @@ class _Evaluator:
         if kept.over_length:
             say(f"{cell.label}: {kept.over_length} test records left out, whose prompts fill max_length")
         answerable = {example.id for example in kept.examples}
+        if not answerable:
+            raise GradsError(
+                f"{test}: none of {len(records)} test prompts fits into training.max_length = "
+                f"{self.settings.max_length} tokens: raise it, or leave the domain out for this model"
+            )
         records = [record for record in records if record.id in answerable]
         limit = self.settings.generation.max_new_tokens
         answers = Progress(f"{cell.label}, answers", len(records))

@@ -81,6 +81,12 @@ def test_cells_of_a_list_equal_cells_alone(tiny_model_folder, make_adapter, cell
     assert drift["bits_per_byte"] > 0
 
 
+def test_test_records_none_of_which_can_be_asked_are_refused(tiny_model_folder, cell, settings, records):
+    short = dataclasses.replace(settings, max_length=2)
+    with pytest.raises(GradsError, match=f"none of {len(records)} test prompts fits into training.max_length = 2"):
+        evaluate_cells(tiny_model_folder, [cell("untuned", None)], short)
+
+
 def test_all_weights_stand_beside_the_base(tiny_model_folder, make_adapter, cell, settings, tmp_path):
     adapter = make_adapter(0.3)
     merged = load_model(tiny_model_folder, "float32", adapter).merge_and_unload()

@@ -32,7 +32,10 @@ def three_arms(config):
     config["arms"] = {name: config["arms"][name] for name in ("untuned", "full", "random")}
 
 
-@pytest.fixture(params=[(three_arms, 1), (three_arms, 5), (long_names, 1), (long_names, 3)], ids=str)
+@pytest.fixture(
+    params=[(three_arms, 1), (three_arms, 5), (long_names, 1), (long_names, 3)],
+    ids=lambda one: f"{one[0].__name__}-{one[1]}",
+)
 def made(request, config, make_cells):
     """A study, its estimates, and the files of its cells, with curves of 60 steps."""
     change, seeds = request.param
