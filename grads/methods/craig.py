@@ -73,14 +73,19 @@ def select(inputs: Inputs, parameters: Craig) -> Choice:
 
     from grads.methods.partitions import interleaved, partition, quotas, within_memory
 
-    vectors, ids = inputs.features[parameters.point]["sgd_features"], inputs.pool["id"].tolist()
+    vectors = inputs.features[parameters.point]["sgd_features"]
+    ids = inputs.pool["id"].tolist()
     parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
-    score, weights, orders, reached = np.zeros(len(ids)), np.zeros(len(ids)), [], []
+    score = np.zeros(len(ids))
+    weights = np.zeros(len(ids))
+    orders = []
+    reached = []
     for number, (part, count) in enumerate(zip(parts, quotas(inputs.count, parts), strict=True)):
         draw = np.random.default_rng((inputs.seed, number)) if parameters.approximate else None
         found = FacilityLocation(similarities(vectors[part], parameters.distance == "squared"))
         chosen = found.choose(count, draw, parameters.epsilon)
-        score[part], weights[part] = found.gain, found.assigned(chosen)
+        score[part] = found.gain
+        weights[part] = found.assigned(chosen)
         orders.append(part[chosen])
         reached.append(found.share)
     notes = {"partitions": len(parts), "share_of_largest_objective": round(float(np.mean(reached)), 6)}
@@ -180,7 +185,8 @@ class FacilityLocation:
     def _take(self, record: int, gain: float) -> None:
         import numpy as np
 
-        self.gain[record], self.open[record] = gain, False
+        self.gain[record] = gain
+        self.open[record] = False
         np.maximum(self.nearest, self.similarity[record], out=self.nearest)
 
     def _gains(self, records: np.ndarray | slice) -> np.ndarray:

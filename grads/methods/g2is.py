@@ -72,7 +72,8 @@ def select(inputs: Inputs, parameters: G2is) -> Choice:
     components, weights = core_directions(gradients, parameters)
     shares = budgets(weights, inputs.count)
     graph = unit_matrix(inputs.features["warm"]["adam_features"])
-    used, score = np.zeros(len(graph), dtype=bool), np.full(len(graph), -np.inf)
+    used = np.zeros(len(graph), dtype=bool)
+    score = np.full(len(graph), -np.inf)
     order: list[int] = []
     notes: dict[str, Any] = {"component_weights": np.round(weights, 6).tolist(), "component_budgets": shares}
     notes |= {"component_records": [], "steps_beyond_neighbours": 0}
@@ -108,7 +109,8 @@ def core_directions(gradients: np.ndarray, parameters: G2is) -> tuple[np.ndarray
         count = int(np.searchsorted(np.cumsum(explained), parameters.share, side="right")) + 1
     else:
         count = max(1, int(parameters.share * len(explained)))
-    components, explained = axes[: len(explained)][:count], explained[:count]
+    components = axes[: len(explained)][:count]
+    explained = explained[:count]
     side = components @ mean
     largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
     # Where the mean says nothing, the largest entry is positive, which is a side like any other.
@@ -152,12 +154,18 @@ class Walk:
     def __init__(self, graph: np.ndarray, toward: np.ndarray, used: np.ndarray) -> None:
         import numpy as np
 
-        self.all_rows, self.used = graph, used
-        self.places, self.graph, self.toward = np.arange(len(graph)), graph, toward
-        self.agrees, self.near = np.ones(len(graph), dtype=bool), np.zeros(len(graph))
+        self.all_rows = graph
+        self.used = used
+        self.places = np.arange(len(graph))
+        self.graph = graph
+        self.toward = toward
+        self.agrees = np.ones(len(graph), dtype=bool)
+        self.near = np.zeros(len(graph))
         self.lengths = graph.any(axis=1).astype(float)
         # Inner products with the sum of what was chosen: of all records, of the component, of the sum itself.
-        self.with_sum, self.along, self.squared = np.zeros(len(graph)), 0.0, 0.0
+        self.with_sum = np.zeros(len(graph))
+        self.along = 0.0
+        self.squared = 0.0
 
     def add(self, chosen: int) -> None:
         """Add the record at a position of the pool."""
@@ -173,9 +181,13 @@ class Walk:
         """Look no more at records that are chosen or in conflict, once they are more than half."""
         open_ = self.agrees & ~self.used[self.places]
         if 2 * int(open_.sum()) < len(open_):
-            self.places, self.graph, self.toward = self.places[open_], self.graph[open_], self.toward[open_]
-            self.agrees, self.near = self.agrees[open_], self.near[open_]
-            self.lengths, self.with_sum = self.lengths[open_], self.with_sum[open_]
+            self.places = self.places[open_]
+            self.graph = self.graph[open_]
+            self.toward = self.toward[open_]
+            self.agrees = self.agrees[open_]
+            self.near = self.near[open_]
+            self.lengths = self.lengths[open_]
+            self.with_sum = self.with_sum[open_]
 
     def able(self, consistency: float) -> np.ndarray:
         """Return which records are free, conflict with none chosen, and keep the direction of their sum."""
@@ -199,7 +211,8 @@ def walk(
         return [], 0
     others = len(graph) - 1
     limit = min(parameters.neighbours or others, others)
-    walked, beyond = Walk(graph, toward, used), 0
+    walked = Walk(graph, toward, used)
+    beyond = 0
     order = [int(np.where(used, OWN, toward).argmax())]
     while True:
         walked.add(order[-1])

@@ -79,18 +79,23 @@ def select(inputs: Inputs, parameters: GradMatch) -> Choice:
 
     from grads.methods.partitions import interleaved, partition, quotas, within_memory
 
-    vectors, ids = inputs.features[parameters.point]["sgd_features"], inputs.pool["id"].tolist()
+    vectors = inputs.features[parameters.point]["sgd_features"]
+    ids = inputs.pool["id"].tolist()
     unit = root_mean_square(vectors)
     whole = _validation_sum(inputs, parameters) if uses_target(parameters) else None
     parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
-    score, weights, orders, residuals = np.zeros(len(ids)), np.zeros(len(ids)), [], []
+    score = np.zeros(len(ids))
+    weights = np.zeros(len(ids))
+    orders = []
+    residuals = []
     for part, count in zip(parts, quotas(inputs.count, parts), strict=True):
         gradients = vectors[part]
         gradients /= np.float32(unit)
         target = gradients.sum(axis=0, dtype=np.float64) if whole is None else whole / unit
         pursuit = Pursuit(gradients, target, parameters.ridge, count)
         pursuit.run(parameters.epsilon)
-        score[part], weights[part] = pursuit.score, pursuit.weights
+        score[part] = pursuit.score
+        weights[part] = pursuit.weights
         orders.append(part[pursuit.active])
         residuals.append(pursuit.residual)
     order = interleaved(orders)
@@ -150,7 +155,8 @@ class Pursuit:
 
         from grads.methods.ridge import ridge_of
 
-        self.gradients, self.count = gradients, count
+        self.gradients = gradients
+        self.count = count
         self.length = float(np.linalg.norm(target)) or 1.0
         self.taken = np.zeros(len(gradients), dtype=bool)
         self.fit = ridge_of(gradients, target, ridge, count)

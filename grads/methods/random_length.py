@@ -63,9 +63,11 @@ def select(inputs: Inputs, parameters: RandomLength) -> Choice:
     kept = inputs.references[parameters.reference]["kept"].to_numpy(dtype=bool)
     tokens = lengths(inputs.pool, parameters.field)
     stratum = strata(tokens, kept, parameters.tolerance)
-    members, wanted = np.bincount(stratum), np.bincount(stratum[kept], minlength=stratum.max() + 1)
+    members = np.bincount(stratum)
+    wanted = np.bincount(stratum[kept], minlength=stratum.max() + 1)
     drawn = first_of_each(stratum, place, wanted)
-    wanted_tokens, drawn_tokens = np.sort(tokens[kept]), np.sort(tokens[drawn])
+    wanted_tokens = np.sort(tokens[kept])
+    drawn_tokens = np.sort(tokens[drawn])
     notes = {
         "reference": parameters.reference,
         "field": parameters.field,
@@ -112,11 +114,15 @@ class Strata:
     def __init__(self, found: np.ndarray, members: np.ndarray, kept: np.ndarray, tolerance: float) -> None:
         import numpy as np
 
-        self.shortest, self.longest = found.tolist(), found.tolist()
-        self.members, self.kept, self.tolerance = members.tolist(), kept.tolist(), tolerance
+        self.shortest = found.tolist()
+        self.longest = found.tolist()
+        self.members = members.tolist()
+        self.kept = kept.tolist()
+        self.tolerance = tolerance
         self.first = np.ones(len(found), dtype=bool)
         # The stratum before and after each, by the position of its shortest length.
-        self.before, self.after = list(range(-1, len(found) - 1)), list(range(1, len(found) + 1))
+        self.before = list(range(-1, len(found) - 1))
+        self.after = list(range(1, len(found) + 1))
         self.heap: list[tuple[float, int, float]] = []
 
     def join(self) -> None:
@@ -135,7 +141,8 @@ class Strata:
         other = self.after[stratum]
         if other == len(self.first) or not (self._lacks_others(stratum) or self._lacks_others(other)):
             return
-        shortest, longest = self.shortest[stratum], self.longest[other]
+        shortest = self.shortest[stratum]
+        longest = self.longest[other]
         if longest <= shortest * (1 + self.tolerance):
             heapq.heappush(self.heap, (longest / shortest, stratum, longest))
 
@@ -143,7 +150,8 @@ class Strata:
         return 2 * self.kept[stratum] > self.members[stratum]
 
     def _take(self, stratum: int, other: int) -> None:
-        self.longest[stratum], self.after[stratum] = self.longest[other], self.after[other]
+        self.longest[stratum] = self.longest[other]
+        self.after[stratum] = self.after[other]
         self.members[stratum] += self.members[other]
         self.kept[stratum] += self.kept[other]
         self.first[other] = False

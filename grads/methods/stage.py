@@ -66,8 +66,10 @@ def select_records(
         GradsError: a parameter is wrong, an input is missing or of other records, a score is NaN, nothing is kept, or
             the method compares answers with and without their questions in conversations of several.
     """
-    started, method = time.monotonic(), find_method(method_name)
-    given, parsed = _Given(stores, references, texts or {}, scorer), parse_parameters(method, parameters)
+    started = time.monotonic()
+    method = find_method(method_name)
+    given = _Given(stores, references, texts or {}, scorer)
+    parsed = parse_parameters(method, parameters)
     needs = method.needs(parsed)
     _check_answers(method, needs, given.pool["id"], records)
     inputs = replace(_inputs(needs, given, seed, ratio == AUTO), ratio=ratio)
@@ -111,10 +113,13 @@ class _Given:
         texts: Mapping[str, Path],
         scorer: Store | None,
     ) -> None:
-        self.stores, self.references, self.texts = stores, references, texts
+        self.stores = stores
+        self.references = references
+        self.texts = texts
         tokens = stores["tokens"].signals
         scored = set(tokens["id"] if scorer is None else scorer.signals["id"])
-        self.not_scored, self.unread = set(tokens["id"]) - scored, scored - set(tokens["id"])
+        self.not_scored = set(tokens["id"]) - scored
+        self.unread = scored - set(tokens["id"])
         self.left_out = self.not_scored.copy()
         for name, store in stores.items():
             if store_point(name)[2] == TRAIN:
@@ -131,7 +136,8 @@ class _Given:
         """Return where each of the pool's ids stands in `ids`, which must hold the same ids once each, or ids that the
         pool is without.
         """
-        names, absent = ids.tolist(), self.left_out | self.unread
+        names = ids.tolist()
+        absent = self.left_out | self.unread
         positions = [place for place in _by_id(ids) if names[place] not in absent]
         if [names[place] for place in positions] != self.pool["id"].tolist():
             raise GradsError(
@@ -172,7 +178,8 @@ def _pool(tokens: pd.DataFrame, left_out: Collection[str]) -> pd.DataFrame:
 def _requested(method: Method, parameters: Parameters, ratio: str, inputs: Inputs) -> int:
     """Return how many records the ratio asks for: a share of the pool, or the method's or its reference's own count."""
     if ratio == AUTO:
-        count, reference = method.automatic_count(parameters), method.needs(parameters).count_of
+        count = method.automatic_count(parameters)
+        reference = method.needs(parameters).count_of
         if count is not None:
             return count(inputs)
         if reference is None:
@@ -189,12 +196,14 @@ def _counted(method: Method, inputs: Inputs, requested: int) -> Inputs:
 
 def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
     """Return what the method selects from, except for the count."""
-    signals, features = {"tokens": given.pool}, {}
+    signals = {"tokens": given.pool}
+    features = {}
     for name in sorted(needs.stores):
         if name not in given.stores:
             raise GradsError(f"the signals '{name}' are needed and not given: run that probe first")
         store = given.stores[name]
-        ids, of_pool = store.signals["id"], store_point(name)[2] == TRAIN
+        ids = store.signals["id"]
+        of_pool = store_point(name)[2] == TRAIN
         position = given.positions(f"the signals '{name}'", ids) if of_pool else _by_id(ids)
         signals[name] = store.signals.iloc[position].reset_index(drop=True)
         features[name] = {kind: vectors.ordered(position) for kind, vectors in store.features.items()}

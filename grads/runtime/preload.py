@@ -52,7 +52,8 @@ LIBRARIES = (
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _LENGTH = struct.Struct("!I")
 _CREDENTIALS = struct.Struct("3i")
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 
 def can_preload() -> bool:

@@ -25,7 +25,8 @@ POOLED = "pooled"
 NOT_IN_STUDY = "not in this study"
 NOT_MEASURED = "not measured yet"
 NO_BASELINE = "no baseline"
-NOTHING_FORGOTTEN, NOTHING_LEARNT = "nothing forgotten", "nothing learnt"
+NOTHING_FORGOTTEN = "nothing forgotten"
+NOTHING_LEARNT = "nothing learnt"
 ITEMS_ONLY = "items only"
 NOT_TESTED = "not tested"
 OTHER_FORM = "see its other form"
@@ -228,7 +229,9 @@ def _names(study: Study, places: Sequence[Place]) -> list[str]:
 
 def _unmeasured(study: Study, estimates: Estimates, claim: ParsedClaim, places: Sequence[Place]) -> str:
     """Return which of some places lack which of the runs that a claim is judged by."""
-    by_title, full, untuned = {run.title: run for run in runs(study)}, _full_run(study, claim), untuned_run(study)
+    by_title = {run.title: run for run in runs(study)}
+    full = _full_run(study, claim)
+    untuned = untuned_run(study)
     needed = [by_title[claim.run], by_title[claim.base], *(run for run in (full, untuned) if run and full and untuned)]
     parts = []
     for place, name in zip(places, _names(study, places), strict=True):
@@ -257,7 +260,8 @@ def _gate(study: Study, estimates: Estimates, claim: ParsedClaim, places: Sequen
     above 0. A study without the untuned model or without such training cannot say; neither is it asked whether training
     gains on a general task, which is there to show what is forgotten.
     """
-    full, untuned = _full_run(study, claim), untuned_run(study)
+    full = _full_run(study, claim)
+    untuned = untuned_run(study)
     quantities = quantities_of(study, claim.measure)
     learning = claim.verb == BEATS
     if full is None or untuned is None or (learning and quantities[0].part != "domain"):
@@ -336,8 +340,10 @@ def _decimals(claim: ParsedClaim) -> int:
 
 
 def _entries(study: Study, one: Judged) -> list[Entry]:
-    row, decision = one.row, one.decision
-    decimals, unit = _decimals(row.claim), " %" if row.claim.claim.form == "relative" else ""
+    row = one.row
+    decision = one.decision
+    decimals = _decimals(row.claim)
+    unit = " %" if row.claim.claim.form == "relative" else ""
     value = row.estimate.value
     low, high = (row.estimate.low, row.estimate.high) if math.isnan(decision.low) else (decision.low, decision.high)
     bounds = f"[{signed(low, decimals)}, {signed(high, decimals)}]" if not math.isnan(low) else ""
@@ -367,12 +373,15 @@ def _missing_row(claim: ParsedClaim) -> list[Entry]:
 
 
 def _published(claim: ParsedClaim) -> list[Entry]:
-    value, unit = claim.claim.published, " %" if claim.claim.form == "relative" else ""
+    value = claim.claim.published
+    unit = " %" if claim.claim.form == "relative" else ""
     return [Entry("" if value is None else signed(value, 2) + unit), Entry(claim.claim.source, verbatim=True)]
 
 
 def _fact(study: Study, one: Judged) -> dict[str, Any]:
-    row, decision, found = one.row, one.decision, one.row.estimate
+    row = one.row
+    decision = one.decision
+    found = one.row.estimate
     return (
         {"study": study.study, "model": row.model, "domain": row.domain}
         | _said(row.claim)

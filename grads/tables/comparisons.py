@@ -52,7 +52,8 @@ def holm(values: Sequence[float]) -> list[float]:
     be made yet, stays NaN; it counts as one of m, so that a partial table claims no more than the whole one can.
     """
     order = sorted((index for index, value in enumerate(values) if not math.isnan(value)), key=values.__getitem__)
-    corrected, greatest = [math.nan] * len(values), 0.0
+    corrected = [math.nan] * len(values)
+    greatest = 0.0
     for rank, index in enumerate(order):
         greatest = max(greatest, min(1.0, (len(values) - rank) * values[index]))
         corrected[index] = greatest
@@ -66,7 +67,9 @@ def holm_levels(values: Sequence[float], significance: float = SIGNIFICANCE) -> 
     all after it have its level: at that level none of them would be rejected either.
     """
     order = sorted((index for index, value in enumerate(values) if not math.isnan(value)), key=values.__getitem__)
-    levels, level, rejecting = [math.nan] * len(values), significance, True
+    levels = [math.nan] * len(values)
+    level = significance
+    rejecting = True
     for rank, index in enumerate(order):
         if rejecting:
             level = significance / (len(values) - rank)
@@ -89,7 +92,8 @@ def baselines(study: Study, run: Run) -> dict[str, Run]:
     """
     if not run.trained:
         return {}
-    arm, found = study.arms[run.arm], {}
+    arm = study.arms[run.arm]
+    found = {}
     for method in _baseline_methods(arm.method):
         known = [one for one in runs(study) if study.arms[one.arm].method == method and _belongs(study, run, one)]
         ways = [_training(study.arms[one.arm]) for one in known]
@@ -158,7 +162,8 @@ def compare_runs(study: Study, difference: Callable[[Run, Run], Estimate]) -> di
 def family(found: Sequence[tuple[str, Estimate]]) -> list[Comparison]:
     """Return differences, each with the name of what it is to, as one family for Holm's procedure."""
     values = [one.p for _, one in found]
-    corrected, levels = holm(values), holm_levels(values)
+    corrected = holm(values)
+    levels = holm_levels(values)
     return [Comparison(name, one, p, level) for (name, one), p, level in zip(found, corrected, levels, strict=True)]
 
 
@@ -176,7 +181,8 @@ def comparison_columns(comparisons: Sequence[Comparison]) -> dict[str, float]:
     """Return the columns of a CSV file: difference, interval, corrected p, and the smallest difference to be seen."""
     columns: dict[str, float] = {}
     for one in comparisons:
-        name, found = f"against_{one.baseline}", one.estimate
+        name = f"against_{one.baseline}"
+        found = one.estimate
         columns |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
         columns |= {f"{name}_p": one.p, f"{name}_detectable": one.detectable}
     return columns
@@ -227,7 +233,8 @@ def detectable_notes(parts: Sequence[str]) -> list[str]:
 
 def lacking_note(study: Study, estimates: Estimates, bases: Iterable[Run], quantity: Quantity) -> list[str]:
     """Return the sentence that says on which domain which of some baselines is not measured yet, in a partial table."""
-    several, parts = len(study.models) > 1, []
+    several = len(study.models) > 1
+    parts = []
     known = list(dict.fromkeys(bases))
     for model, domain in itertools.product(study.models, study.domains):
         lacking = [one.title for one in known if estimates.sample(model, domain, one, quantity) is None]

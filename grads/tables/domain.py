@@ -51,10 +51,12 @@ _Compared = dict[tuple[str, str, str], dict[Run, list[Comparison]]]
 
 def domain_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of the domain metrics: a row per arm and ratio, columns domain x metric, then their means."""
-    metrics, marks = study.evaluation.metrics, RunMarks(estimates.frame)
+    metrics = study.evaluation.metrics
+    marks = RunMarks(estimates.frame)
     compared = compare_domains(study, estimates, metrics)
     arrows = [MEASURES[metric].arrow for metric in metrics]
-    groups, header = [("", 1)], ["arm"]
+    groups = [("", 1)]
+    header = ["arm"]
     for domain in study.domains.values():
         groups.append((domain.title, len(metrics) + 1))
         header += [*arrows, "tokens"]
@@ -108,7 +110,8 @@ def _block(study: Study, estimates: Estimates, marks: RunMarks, model: str, comp
 def _column(
     study: Study, estimates: Estimates, of: tuple[str, str], metric: str, compared: dict[Run, list[Comparison]]
 ) -> list[Entry]:
-    measure, rows = MEASURES[metric], runs(study)
+    measure = MEASURES[metric]
+    rows = runs(study)
     found = [estimates.of(*of, run, Quantity.domain(metric)) for run in rows]
     signs = [significance(compared[run], measure.higher_is_better) for run in rows]
     trained = [run.trained for run in rows]
@@ -119,7 +122,9 @@ def _column(
 def _mean_column(
     study: Study, estimates: Estimates, model: str, metric: str, compared: dict[Run, list[Comparison]]
 ) -> list[Entry]:
-    measure, rows, places = MEASURES[metric], runs(study), places_of(study, model)
+    measure = MEASURES[metric]
+    rows = runs(study)
+    places = places_of(study, model)
     found = [estimate(mean_value(estimates, places, run, [Quantity.domain(metric)])) for run in rows]
     signs = [significance(compared[run], measure.higher_is_better) for run in rows]
     return ranked_column(found, measure.decimals, measure.higher_is_better, [run.trained for run in rows], signs)
@@ -141,7 +146,8 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
         for metric in study.evaluation.metrics:
-            of, quantity = (model, domain, run), Quantity.domain(metric)
+            of = (model, domain, run)
+            quantity = Quantity.domain(metric)
             fact = fact_columns(study, estimates, of, quantity, {"metric": metric}, "gain")
             if "gain" in fact:
                 fact["relative_gain"] = _relative(metric, fact["value"], fact["gain"])
@@ -161,7 +167,8 @@ def _mean_facts(study: Study, estimates: Estimates, compared: _Compared) -> list
         return facts
     untuned = untuned_run(study)
     for model, run, metric in itertools.product(study.models, runs(study), study.evaluation.metrics):
-        places, quantities = places_of(study, model), [Quantity.domain(metric)]
+        places = places_of(study, model)
+        quantities = [Quantity.domain(metric)]
         names = {"study": study.study, "model": model, "domain": MEAN, "arm": run.arm, "ratio": run.ratio}
         fact = names | {"metric": metric} | value_columns(estimate(mean_value(estimates, places, run, quantities)))
         if untuned:
@@ -178,7 +185,9 @@ def _relative(metric: str, value: float, gain: float) -> float | None:
 
 
 def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]:
-    frame, metric, run = estimates.frame, study.evaluation.metrics[0], runs(study)[0]
+    frame = estimates.frame
+    metric = study.evaluation.metrics[0]
+    run = runs(study)[0]
     answered = [
         (entry.title, estimates.of(model, name, run, Quantity.domain(metric)))
         for model, (name, entry) in itertools.product(study.models, study.domains.items())
@@ -267,5 +276,6 @@ def _detectable(study: Study, compared: _Compared) -> list[str]:
 def _range(counts: pd.Series) -> str:
     if counts.empty:  # A partial table may have nothing of a domain.
         return ABSENT
-    low, high = int(counts.min()), int(counts.max())
+    low = int(counts.min())
+    high = int(counts.max())
     return str(low) if low == high else f"{low} to {high}"

@@ -56,8 +56,10 @@ _Compared = dict[tuple[str, str, Quantity], dict[Run, list[Comparison]]]
 
 def forgetting_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of general capability: a row per arm, ratio and domain tuned on, beside the untuned model."""
-    tasks, untuned = study.general.tasks, untuned_run(study)
-    compared, changed = _comparisons(study, estimates), Transitions(study, estimates)
+    tasks = study.general.tasks
+    untuned = untuned_run(study)
+    compared = _comparisons(study, estimates)
+    changed = Transitions(study, estimates)
     blocks = []
     for model, entry in study.models.items():
         if untuned:
@@ -128,8 +130,11 @@ def has_choices(estimates: Estimates, task: str) -> bool:
 
 
 def _block(changed: Transitions, compared: _Compared, of: tuple[str, str], rows: Sequence[Run], title: str) -> Block:
-    study, estimates = changed.study, changed.estimates
-    (model, domain), marks, untuned = of, RunMarks(estimates.frame), untuned_run(study)
+    study = changed.study
+    estimates = changed.estimates
+    (model, domain) = of
+    marks = RunMarks(estimates.frame)
+    untuned = untuned_run(study)
     heads = [Entry(run.title + (marks.mark(model, run, domain) if run.trained else "")) for run in rows]
     parts = {run: {task: retained(study, estimates, (*of, run), task) for task in study.general.tasks} for run in rows}
 
@@ -142,7 +147,8 @@ def _block(changed: Transitions, compared: _Compared, of: tuple[str, str], rows:
         found = [estimates.difference(*of, run, untuned, quantity) for run in rows]
         return ranked_column(found, 3, higher, marks=marked(quantity, higher), signs=True)
 
-    columns, trained = [heads], [run.trained for run in rows]
+    columns = [heads]
+    trained = [run.trained for run in rows]
     for task, spec in study.general.tasks.items():
         marks_of_task = marked(Quantity.general(task, spec.metric), True)
         accuracies = _accuracies([parts[run][task] for run in rows], marks_of_task, trained, untuned is not None)
@@ -218,7 +224,8 @@ def _percent(sample: Sample | None) -> Estimate:
 def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict[str, Any]]:
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
-        of, parts = (model, domain, run), []
+        of = (model, domain, run)
+        parts = []
         fact = _fact_maker(study, estimates, compared, of)
         for task, spec in study.general.tasks.items():
             parts.append(retained(study, estimates, of, task))
@@ -238,7 +245,8 @@ def _fact_maker(
     study: Study, estimates: Estimates, compared: _Compared, of: tuple[str, str, Run]
 ) -> Callable[[str, str, float | None], dict[str, Any]]:
     def fact(task: str, metric: str, chance: float | None) -> dict[str, Any]:
-        about, quantity = {"task": task, "metric": metric, "chance": chance}, Quantity.general(task, metric)
+        about = {"task": task, "metric": metric, "chance": chance}
+        quantity = Quantity.general(task, metric)
         columns = comparison_columns(compared[of[0], of[1], quantity][of[2]])
         return fact_columns(study, estimates, of, quantity, about, "change") | columns
 
@@ -260,8 +268,10 @@ def _ratio_columns(part: Retained) -> dict[str, float]:
 
 
 def _notes(changed: Transitions, compared: _Compared) -> list[str]:
-    study, estimates = changed.study, changed.estimates
-    frame, tasks = estimates.frame, study.general.tasks
+    study = changed.study
+    estimates = changed.estimates
+    frame = estimates.frame
+    tasks = study.general.tasks
     items = frame[frame["part"] == "general"].drop_duplicates("task").set_index("task")["n"]
     parts = [f"{spec.title} {items[task]} ({spec.form}, {spec.metric})" for task, spec in tasks.items()]
     means = (
@@ -289,7 +299,8 @@ def _notes(changed: Transitions, compared: _Compared) -> list[str]:
 
 def _answered(study: Study, estimates: Estimates) -> list[tuple[str, Estimate]]:
     """Return the tasks with an estimate that says how many items and groups they have."""
-    run, places = runs(study)[0], list(itertools.product(study.models, list(study.domains)[:1]))
+    run = runs(study)[0]
+    places = list(itertools.product(study.models, list(study.domains)[:1]))
     return [
         (spec.title, estimates.of(*of, run, Quantity.general(task, spec.metric)))
         for of, (task, spec) in itertools.product(places, study.general.tasks.items())

@@ -80,8 +80,10 @@ def main_table(study: Study, estimates: Estimates) -> Table:
     Raises:
         GradsError: a measurement is missing, or two runs were not measured alike.
     """
-    metric, marks = MEASURES[study.evaluation.metrics[0]], RunMarks(estimates.frame)
-    learnt, kept = learnt_columns(study), forgotten_columns(study)
+    metric = MEASURES[study.evaluation.metrics[0]]
+    marks = RunMarks(estimates.frame)
+    learnt = learnt_columns(study)
+    kept = forgotten_columns(study)
     compared: _Compared = {
         (model, column.measure, column.domain): compare_means(study, estimates, column.places(model), column.quantities)
         for model, column in itertools.product(study.models, [*learnt, *kept])
@@ -102,7 +104,8 @@ def main_table(study: Study, estimates: Estimates) -> Table:
 def learnt_columns(study: Study) -> list[Column]:
     """Return the columns of what was learnt: the first metric on each domain, and its mean over several."""
     name = study.evaluation.metrics[0]
-    measure, quantities = MEASURES[name], [Quantity.domain(name)]
+    measure = MEASURES[name]
+    quantities = [Quantity.domain(name)]
     shown = [(entry.title, domain, [domain]) for domain, entry in study.domains.items()]
     if has_mean(study):
         shown.append(("mean", MEAN, list(study.domains)))
@@ -114,7 +117,8 @@ def learnt_columns(study: Study) -> list[Column]:
 
 def forgotten_columns(study: Study) -> list[Column]:
     """Return the columns of what was forgotten: mean accuracy over tasks, if there are any, and drift."""
-    domain, domains = (MEAN if has_mean(study) else next(iter(study.domains))), list(study.domains)
+    domain = MEAN if has_mean(study) else next(iter(study.domains))
+    domains = list(study.domains)
     drift = Column("KL ↓", KL.metric, domain, domains, [KL], 3, False)
     accuracies = [Quantity.general(task, spec.metric) for task, spec in study.general.tasks.items()]
     if not accuracies:
@@ -133,7 +137,8 @@ def _block(
 def _column(
     study: Study, estimates: Estimates, model: str, column: Column, compared: dict[Run, list[Comparison]]
 ) -> list[Entry]:
-    rows, places = runs(study), column.places(model)
+    rows = runs(study)
+    places = column.places(model)
     trained = [run.trained for run in rows]
     found = [mean_value(estimates, places, run, column.quantities) for run in rows]
     values = [estimate(_printed(one, column)) for one in found]
@@ -167,7 +172,8 @@ def _change(estimates: Estimates, places: Sequence[Place], run: Run, untuned: Ru
 
 
 def _facts(study: Study, estimates: Estimates, shown: Sequence[Column], compared: _Compared) -> list[dict[str, object]]:
-    facts, untuned = [], untuned_run(study)
+    facts = []
+    untuned = untuned_run(study)
     for model, run, column in itertools.product(study.models, runs(study), shown):
         places = column.places(model)
         names = {"study": study.study, "model": model, "domain": column.domain, "arm": run.arm, "ratio": run.ratio}
@@ -181,7 +187,9 @@ def _facts(study: Study, estimates: Estimates, shown: Sequence[Column], compared
 
 
 def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]:
-    metric, tasks, run = study.evaluation.metrics[0], study.general.tasks, runs(study)[0]
+    metric = study.evaluation.metrics[0]
+    tasks = study.general.tasks
+    run = runs(study)[0]
     titles = ", ".join(spec.title for spec in tasks.values())
     accuracy = f"Accuracy: mean over {titles}{' and over the domains' * has_mean(study)}, in percent, in brackets the "
     accuracy += "difference to untuned."
@@ -210,7 +218,8 @@ def _notes(study: Study, estimates: Estimates, compared: _Compared) -> list[str]
 
 def _detectable(study: Study, compared: _Compared) -> list[str]:
     """Return the smallest differences of the columns that sum up others."""
-    metric, several = MEASURES[study.evaluation.metrics[0]], has_mean(study)
+    metric = MEASURES[study.evaluation.metrics[0]]
+    several = has_mean(study)
     parts = []
     for column in [*learnt_columns(study), *forgotten_columns(study)]:
         if column.measure == study.evaluation.metrics[0] and several and column.domain != MEAN:

@@ -139,9 +139,11 @@ class Pairs:
         gained, lost = ((one + 1) / (self.items + 2) for one in (self.gained, self.lost))
         middle = gained - lost
         half = -float(ndtri((1 - confidence) / 2)) * math.sqrt((gained + lost - middle**2) / (self.items + 2))
-        low, high = max(-1.0, middle - half), min(1.0, middle + half)
+        low = max(-1.0, middle - half)
+        high = min(1.0, middle + half)
         if self.p > 1 - confidence:
-            low, high = min(low, 0.0), max(high, 0.0)
+            low = min(low, 0.0)
+            high = max(high, 0.0)
         ends = sorted((self.unit * low, self.unit * high))
         return ends[0], ends[1]
 
@@ -335,7 +337,9 @@ class Sample:
 
     def estimate(self) -> Estimate:
         """Return mean, parts of the variance and interval; a single group of items says nothing of an error."""
-        value, seeds, items = self.value, self.seeds, self.items
+        value = self.value
+        seeds = self.seeds
+        items = self.items
         groups = min(one.groups for one in self.sets.values()) if self.sets else items
         if not self.sets or groups < 2:
             return Estimate(value, math.nan, math.nan, items, seeds, groups)
@@ -380,11 +384,15 @@ def measured(
         cells: name of the cells that are trained together, such as those of a model on a domain.
         share: whether each item's value is 0 or 1.
     """
-    first, found = groups[0], np.asarray(values, dtype=float)
+    first = groups[0]
+    found = np.asarray(values, dtype=float)
     vectors = np.array([deviations(statistic, one, item_set) for one in groups])
-    number, items = len(first.sizes), first.items
-    loose, size = float((vectors.mean(axis=0) ** 2).sum()), float(np.abs(found).max())
-    weight, sums = 1 / (number + 2), np.array([group.sums for group in groups])
+    number = len(first.sizes)
+    items = first.items
+    loose = float((vectors.mean(axis=0) ** 2).sum())
+    size = float(np.abs(found).max())
+    weight = 1 / (number + 2)
+    sums = np.array([group.sums for group in groups])
     # Right and wrong answers, or values that are all alike: as if those of a whole group were lost.
     alike = share or loose <= (_ROUNDING * size) ** 2
     whole = 1.0 if share or statistic == CHANGE else size
@@ -409,7 +417,8 @@ def crossed_spread(sets: Mapping[str, ItemSet], sample: Sample) -> Spread:
     sum has Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). Below three seeds there is only the part
     of the items. The error of one seed's right and wrong answers follows from their share, and has infinitely many.
     """
-    pieces, both = [], 0.0
+    pieces = []
+    both = 0.0
     for one in sets.values():
         across = np.sum([rows.mean(axis=0) for rows in one.deviations.values()], axis=0)
         pieces.append(Part(math.sqrt(_with_pseudo_items(float((across**2).sum()), one, sample)), one.groups - 1))
@@ -523,7 +532,8 @@ def _combined(samples: Sequence[Sample], factors: Sequence[float]) -> Sample:
     counts = {sample.seeds for sample in samples}
     if len(counts - {1}) > 1:
         raise GradsError(f"runs of {sorted(counts)} seeds cannot be compared: run all arms with the same seeds")
-    seeds, pairs = max(counts), list(zip(samples, factors, strict=True))
+    seeds = max(counts)
+    pairs = list(zip(samples, factors, strict=True))
     values: dict[str, np.ndarray] = {}
     for sample, factor in pairs:
         for name, one in sample.values.items():

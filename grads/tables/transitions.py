@@ -57,7 +57,8 @@ class Transitions:
     """
 
     def __init__(self, study: Study, estimates: Estimates) -> None:
-        self.study, self.estimates = study, estimates
+        self.study = study
+        self.estimates = estimates
         self.tasks = _known_tasks(study, estimates)
         self._compared: dict[tuple[_Place, str, str], dict[Run, list[Comparison]]] = {}
 
@@ -91,7 +92,8 @@ class Transitions:
         columns = []
         for metric in _TITLES:
             found = [self._points(of, run, task, metric) for run in rows]
-            compared, higher = self.compared(of, task, metric), _HIGHER_IS_BETTER[metric]
+            compared = self.compared(of, task, metric)
+            higher = _HIGHER_IS_BETTER[metric]
             column = ranked_column(found, 1, higher, marks=[significance(compared[run], higher) for run in rows])
             columns.append([entry if run.trained else Entry("") for entry, run in zip(column, rows, strict=True)])
         return columns
@@ -118,7 +120,8 @@ def _known_tasks(study: Study, estimates: Estimates) -> list[str]:
 
 def transitions_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of answers that changed: a row per trained arm, ratio and domain tuned on."""
-    changed, frame = Transitions(study, estimates), estimates.frame
+    changed = Transitions(study, estimates)
+    frame = estimates.frame
     chosen = [task for task in study.general.tasks if ((frame["task"] == task) & (frame["metric"] == BRIER)).any()]
     columns = {
         task: [*(changed.columns if task in changed.tasks else []), *(["Δ Brier ↓"] if task in chosen else [])]
@@ -144,8 +147,10 @@ def transitions_table(study: Study, estimates: Estimates) -> Table:
 
 
 def _block(changed: Transitions, of: _Place, chosen: Sequence[str]) -> Block:
-    study, (model, domain) = changed.study, of
-    rows, marks = _trained(study), RunMarks(changed.estimates.frame)
+    study = changed.study
+    (model, domain) = of
+    rows = _trained(study)
+    marks = RunMarks(changed.estimates.frame)
     columns = [[Entry(run.title + marks.mark(model, run, domain)) for run in rows]]
     for task in study.general.tasks:
         if task in changed.tasks:
@@ -164,7 +169,9 @@ def _trained(study: Study) -> list[Run]:
 
 def _brier(changed: Transitions, of: _Place, rows: Sequence[Run], task: str) -> list[Entry]:
     """Return the column of changes of the Brier score, with the marks of the comparisons between arms."""
-    study, estimates, quantity = changed.study, changed.estimates, Quantity.general(task, BRIER)
+    study = changed.study
+    estimates = changed.estimates
+    quantity = Quantity.general(task, BRIER)
     untuned = untuned_run(study)
     assert untuned is not None  # Else there is no such table.
     compared = compare(study, estimates, *of, quantity)
@@ -173,7 +180,8 @@ def _brier(changed: Transitions, of: _Place, rows: Sequence[Run], task: str) -> 
 
 
 def _facts(changed: Transitions) -> list[dict[str, Any]]:
-    study, facts = changed.study, []
+    study = changed.study
+    facts = []
     for model, domain, run in itertools.product(study.models, study.domains, _trained(study)):
         names = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
         for task, metric in itertools.product(changed.all_of, TRANSITIONS):
@@ -185,8 +193,10 @@ def _facts(changed: Transitions) -> list[dict[str, Any]]:
 
 
 def _notes(changed: Transitions) -> list[str]:
-    study, estimates = changed.study, changed.estimates
-    places, domain = list(itertools.product(study.models, study.domains)), next(iter(study.domains))
+    study = changed.study
+    estimates = changed.estimates
+    places = list(itertools.product(study.models, study.domains))
+    domain = next(iter(study.domains))
     answered = [
         (spec.title, estimates.of(model, domain, _trained(study)[0], Quantity.general(task, spec.metric)))
         for model, (task, spec) in itertools.product(study.models, study.general.tasks.items())
