@@ -245,7 +245,10 @@ class _Watch:
     def _say_ending(self, status: int, used: resource.struct_rusage) -> None:
         after = duration(time.monotonic() - self.started)
         if self._is_orphan():
-            text = f"error: Snakemake is gone, and the job ended with it after {after}: the same command carries on\n"
+            # Where Snakemake lives, the process that starts its jobs (`grads.runtime.preload`) was killed.
+            lives = os.environ.get(RUNNER) and not runner_is_gone()
+            gone = "the process that starts jobs" if lives else "Snakemake"
+            text = f"error: {gone} is gone, and the job ended with it after {after}: the same command carries on\n"
         elif os.WIFEXITED(status):
             code = os.WEXITSTATUS(status)
             self.to_log((f"{ENDED} {code} after {after}\n" if code else f"done in {after}\n").encode())

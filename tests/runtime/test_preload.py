@@ -18,6 +18,8 @@ pytestmark = pytest.mark.skipif(not can_preload(), reason="jobs start by themsel
 RUN = """
 import json, os, subprocess, sys, time
 from grads.runtime.preload import SERVER, start_server
+from grads.runtime.supervisor import name_runner
+name_runner()
 start_server({jobs}, ["colorsys"])
 print(json.dumps(os.environ.get(SERVER)), flush=True)
 for script in sys.argv[1:]:
@@ -192,6 +194,25 @@ def test_who_asked_does_not_wait_for_a_server_that_was_killed(waiting):
     # It holds the stream that the run reads.
     os.kill(job, signal.SIGKILL)
     assert started.ended()[0] == 128 + signal.SIGKILL
+
+
+def test_the_log_tells_a_server_that_was_killed_from_a_run_that_was(tmp_path):
+    log, pid = tmp_path / "job.log", tmp_path / "pid"
+    body = """
+import os, time
+from pathlib import Path
+from grads.runtime.supervisor import supervise
+supervise(Path({log!r}), [], "rule")
+Path({pid!r}).write_text(str(os.getppid()))
+time.sleep(600)
+"""
+    started = Run(tmp_path)
+    started.script(body.format(log=str(log), pid=str(pid)))
+    with started:
+        supervisor = int(wait_for(lambda: pid.is_file() and pid.read_text()))
+        os.kill(psutil.Process(supervisor).ppid(), signal.SIGKILL)
+        wait_for(lambda: not is_alive(supervisor))
+        assert "the process that starts jobs is gone" in log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
