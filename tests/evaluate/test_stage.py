@@ -51,7 +51,8 @@ def cell(tmp_path, records):
 
 def outputs(cell):
     general = read_json(cell.general)
-    assert general.pop("seconds") > 0
+    # What it took differs from run to run.
+    assert isinstance(general.pop("seconds"), float)
     return read_jsonl(cell.predictions), general
 
 
