@@ -78,9 +78,9 @@ lint: setup
 	mypy
 
 docs: setup
-	python -m grads.study.schema
-	python -m grads.methods.page
-	python -m grads.train.page
+	python -m grads.config.schema
+	python -m grads.selection.documentation
+	python -m grads.training.documentation
 
 format: setup
 	ruff check --fix

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.machine import measured_on, processor_line
-from grads.models.attention import causal_attention
+from grads.models.cpu.attention import causal_attention
 from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
 

@@ -6,15 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from grads.data.archives import fetch
-from grads.data.formatting import Example, Formatter
-from grads.data.layouts import read_records
+from grads.config.models import Format
+from grads.config.study import Study
 from grads.data.prepare import domain_records
-from grads.data.records import Record
-from grads.probe.encoder import text_of
+from grads.data.records.formatting import Example, Formatter
+from grads.data.records.layouts import read_records
+from grads.data.records.record import Record
+from grads.data.sources.archives import fetch
+from grads.probing.encoder import text_of
 from grads.runtime.errors import GradsError
 from grads.runtime.files import write_jsonl
-from grads.study.config import Format, Study
 
 LAYOUTS: tuple[Literal["plain", "chat"], ...] = ("plain", "chat")
 LONGEST = 512

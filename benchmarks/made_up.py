@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from grads.data.records import make_record, write_records
-from grads.data.vectors import Vectors, split_lengths
-from grads.methods.contract import Needs
-from grads.study.measures import LOSSES, SENTENCES, TRAJECTORY_LOSSES, VECTORS
+from grads.data.records.record import make_record, write_records
+from grads.selection.contract import Needs
+from grads.signals.names import LOSSES, SENTENCES, TRAJECTORY_LOSSES, VECTORS
+from grads.signals.vectors import Vectors, split_lengths
 from grads.study.paths import TRAIN, TRAJECTORY, store_point
 
 CHECKPOINTS = 8

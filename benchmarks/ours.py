@@ -13,15 +13,15 @@ from torch import nn
 from benchmarks.examples import Item
 from benchmarks.peers import PADDING, Run
 from benchmarks.protocol import Settings, Variant
+from grads.config.features import Features
+from grads.config.training import Adapter
 from grads.data.batches import token_budget_batches
-from grads.data.formatting import Example
+from grads.data.records.formatting import Example
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
-from grads.probe.budget import Budget
-from grads.probe.encoder import sentence_embeddings
-from grads.probe.passes import Pass
-from grads.study.config import Adapter
-from grads.study.features import Features
+from grads.probing.budget import Budget
+from grads.probing.encoder import sentence_embeddings
+from grads.probing.gradients.passes import Pass
 
 # All that one forward and one backward pass give, but what is made on request only.
 ALL = (

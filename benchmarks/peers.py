@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.protocol import Settings, Variant
+from grads.config.training import Adapter
 from grads.data.batches import token_budget_batches
-from grads.data.formatting import Example
+from grads.data.records.formatting import Example
 from grads.models.adapter import fresh_adapter
 from grads.models.causal import pad_right
+from grads.models.cpu.compiled import compile_layers
 from grads.models.load import load_model
-from grads.probe.compiled import compile_layers
-from grads.study.config import Adapter
 
 Run = Callable[[Sequence[Example]], object]
 PADDING = 0

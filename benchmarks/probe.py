@@ -26,14 +26,15 @@ from benchmarks.scaling import (
     memory_against_count,
     tiny_model,
 )
-from grads.data.archives import fetch
+from grads.config.sources import ArchiveSource
+from grads.config.study import Study
+from grads.data.sources.archives import fetch
 from grads.models.load import load_tokenizer
 from grads.models.prepare import prepare_model
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import write_json, write_text
 from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
-from grads.study.config import ArchiveSource, Study
 from grads.study.load import read_study
 
 DEMO = Path("config/demo.yaml")

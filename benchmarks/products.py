@@ -1,7 +1,7 @@
 """`python -m benchmarks.products`: what it costs that a CPU makes no product that oneDNN's code for AMX dies of.
 
-The probe's work at the LM head, with the products of `grads.models.products` and with torch's plain ones in bf16. The
-sizes are none that any cache of a power of two makes fatal.
+The probe's work at the LM head, with the products of `grads.models.cpu.products` and with torch's plain ones in bf16.
+The sizes are none that any cache of a power of two makes fatal.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import measured_on, processor_line
-from grads.models import products
-from grads.probe.head import Head
-from grads.probe.statistics import head_moments
+from grads.models.cpu import products
+from grads.probing.gradients.gradient_statistics import head_moments
+from grads.probing.gradients.head import Head
 from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
 

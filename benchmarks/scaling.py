@@ -11,9 +11,9 @@ from benchmarks.bars import median_seconds
 from benchmarks.client import interleave
 from benchmarks.comparison import Field, slug
 from benchmarks.examples import Item, made_up, tokens_of, write_items
+from grads.config.sources import TinySource
 from grads.models.prepare import prepare_model
 from grads.runtime.progress import say
-from grads.study.config import TinySource
 
 # Contestants whose time is followed, and those whose memory is.
 FOLLOWED = ("plain", "signals", "signals-compiled", "kronecker", "kronecker-compiled", "all", "all-compiled")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from grads.methods.contract import Method
-from grads.methods.registry import methods
-from grads.study.measures import FEATURES, SENTENCES, VECTORS
+from grads.selection.contract import Method
+from grads.selection.registry import methods
+from grads.signals.names import FEATURES, SENTENCES, VECTORS
 from grads.study.paths import TRAJECTORY
 
 GIBIBYTE = 2**30

@@ -11,8 +11,8 @@ import pandas as pd
 
 from benchmarks.made_up import made_up_stores
 from benchmarks.select_cases import Comparison
-from grads.methods.density import density, joint_density
-from grads.methods.registry import find_method, parse_parameters
+from grads.selection.algorithms.density import density, joint_density
+from grads.selection.registry import find_method, parse_parameters
 
 # Distances that are held at once.
 CHUNK = 2**24

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.protocol import PEAK, memory, release, reset_peak
-from grads.methods.registry import find_method, parse_parameters
+from grads.selection.registry import find_method, parse_parameters
 
 SEED = 7
 
@@ -36,7 +36,7 @@ class Case:
 def measure(case: Case) -> dict[str, Any]:
     """Make the signals, which counts for nothing, and run the selection stage on them, from stores to the table."""
     from benchmarks.made_up import made_up_stores, made_up_texts
-    from grads.methods.stage import select_records
+    from grads.selection.run import select_records
 
     method = find_method(case.method)
     given = dict(method.example) | case.parameters

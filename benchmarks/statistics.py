@@ -1,7 +1,8 @@
 """Do the intervals and verdicts of the tables hold? Simulated studies in which the truth is known, over a grid.
 
 Writes statistics.md and statistics.json after each cell of the grid; cells that are there already are not simulated
-again. The estimates are those of `grads.tables`, for many studies at once; a test holds the two to each other.
+again. The estimates are those of `grads.report.statistics`, for many studies at once; a test compares
+the two.
 """
 
 import argparse

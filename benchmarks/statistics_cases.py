@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sacrebleu import metrics
 
-from grads.tables.samples import Numbers, for_few_changes, joint, two_sided
+from grads.report.statistics.samples import Numbers, for_few_changes, joint, two_sided
 
 NORMAL, RIGHT, BLEU = "normal", "right", "bleu"
 CHUNK = 3_000_000
@@ -75,7 +75,7 @@ class Squares:
 
 
 def half_widths(found: Squares, level: float) -> np.ndarray:
-    """Return half the intervals at a two-sided level, as `grads.tables.samples.Spread.half`."""
+    """Return half the intervals at a two-sided level, as `grads.report.statistics.samples.Spread.half`."""
     of_items = two_sided(found.items_freedom, level)
     of_seeds = two_sided(found.seeds_freedom, level) * np.sqrt(found.seeds)
     return np.asarray(joint(of_items * np.sqrt(found.items), of_seeds, of_items * np.sqrt(found.both)))

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.statistics_cases import LEVELS, VARIANTS, Case, Squares, answer_counts, corpus_bleu, simulate
-from grads.tables.samples import CROSSED, Estimate, Part, Sample, Spread, difference, measured, two_sided
-from grads.tables.statistics import group_items
-from grads.tables.verdicts import NO_LARGER, REFUTED, SUPPORTED, Decision, Question, decide
+from grads.report.statistics.bootstrap import group_items
+from grads.report.statistics.samples import CROSSED, Estimate, Part, Sample, Spread, difference, measured, two_sided
+from grads.report.statistics.verdicts import NO_LARGER, REFUTED, SUPPORTED, Decision, Question, decide
 
 RARE_STUDIES, FAMILY_STUDIES, RATIO_STUDIES = 2000, 500, 10_000
 
@@ -92,7 +92,7 @@ def estimate(found: Squares, claim: int, effect: float) -> Estimate:
 
 
 def _mean(parts: Sequence[Estimate]) -> Estimate:
-    """Return the mean over domains; tests hold `grads.tables.samples.average` to the same."""
+    """Return the mean over domains; tests hold `grads.report.statistics.samples.average` to the same."""
     number, spreads = len(parts), [one.spread for one in parts if one.spread]
     items = _added([one.items for one in spreads])
     seeds = _added([one.seeds for one in spreads if one.seeds])

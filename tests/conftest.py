@@ -38,7 +38,7 @@ def wordnet_member() -> str:
 @pytest.fixture(scope="session")
 def wordnet_folder(wordnet_archive: Path, wordnet_member: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for `open_wordnet`."""
-    from grads.data.wordnet import install_wordnet
+    from grads.data.sources.wordnet import install_wordnet
 
     folder = tmp_path_factory.mktemp("wordnet")
     install_wordnet(wordnet_archive, wordnet_member, folder)
@@ -48,8 +48,8 @@ def wordnet_folder(wordnet_archive: Path, wordnet_member: str, tmp_path_factory:
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared tiny random llama (2 layers, width 32, untied) with its byte-level tokenizer. Do not write into it."""
+    from grads.config.sources import TinySource
     from grads.models.prepare import prepare_model
-    from grads.study.config import TinySource
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
     prepare_model(TinySource(kind="tiny", seed=0), None, folder)

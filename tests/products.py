@@ -1,6 +1,6 @@
 """Watches the matrix products that torch makes, for those that kill a process on a processor with AMX.
 
-`grads.models.products` tells which they are. Nothing here is taken from there: the bounds are oneDNN's own.
+`grads.models.cpu.products` tells which they are. Nothing here is taken from there: the bounds are oneDNN's own.
 """
 
 import math

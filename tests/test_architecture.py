@@ -13,30 +13,33 @@ MODULES = {
     for path in sorted((ROOT / "grads").rglob("*.py"))
     if path.name != "__init__.py"
 }
-# What each part may import beside itself; stages meet in files.
-FOUNDATION = {"study", "runtime"}
-STAGE = FOUNDATION | {"models", "data"}
+# What each part may import besides itself, from the bottom up. Stages never import each other: they meet in files.
+CONFIG = {"runtime", "config"}
+STUDY = CONFIG | {"study"}
+STAGE = STUDY | {"signals", "models", "data"}
 ALLOWED = {
     "runtime": set(),
-    "study": {"runtime"},
-    "data": FOUNDATION,
-    "models": STAGE,
-    "probe": STAGE,
-    "methods": STAGE,
-    "train": STAGE,
-    "evaluate": STAGE,
-    "tables": STAGE,
+    "config": {"runtime"},
+    "study": CONFIG,
+    "data": STUDY,
+    "models": STUDY | {"data"},
+    "signals": STUDY | {"data"},
+    "probing": STAGE,
+    "selection": STAGE,
+    "training": STAGE,
+    "evaluation": STAGE,
+    "report": STAGE,
 }
-# Parts that may import everything: the command line and what it is made of, and what a whole study needs.
-FRONT = {"cli", "commands", "plan"}
+# Parts that may import everything: the command line, and what knows a whole study.
+FRONT = {"cli", "graph"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}
 # What is imported while the workflow is planned, or by `--help`.
-LIGHT = [module for module in MODULES if module.split(".")[1] in {"study", "runtime"}]
-LIGHT += ["grads.methods.registry", "grads.methods.plan", "grads.methods.contract", "grads.plan", "grads.train.plan"]
-LIGHT += ["grads.train.strategies.registry", "grads.train.strategies.contract"]
-LIGHT += ["grads.evaluate.metrics.registry", "grads.evaluate.metrics.contract"]
+LIGHT = [module for module in MODULES if module.split(".")[1] in {"config", "study", "runtime", "graph"}]
+LIGHT += ["grads.selection.registry", "grads.selection.needs", "grads.selection.contract", "grads.training.needs"]
+LIGHT += ["grads.training.strategies.registry", "grads.training.strategies.contract"]
+LIGHT += ["grads.evaluation.metrics.registry", "grads.evaluation.metrics.contract"]
 # What metrics declare is read by tables, as what methods declare is read by the workflow: no stage stands behind it.
-DECLARED = {("grads.tables.measures", "grads.evaluate.metrics.registry")}
+DECLARED = {("grads.report.metrics", "grads.evaluation.metrics.registry")}
 
 
 def imports(path):
@@ -86,7 +89,7 @@ def test_planning_loads_nothing_heavy():
 
 def test_selecting_from_signals_loads_no_model_library():
     """Most of a selection's time would be spent on it."""
-    code = "import sys, grads.methods.stage, grads.probe.store\n"
+    code = "import sys, grads.selection.run, grads.signals.store\n"
     code += "print(sorted({'torch', 'transformers', 'peft', 'lm_eval'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from grads.data.layouts import each_once
+from grads.config.domains import Domain
+from grads.config.general import Instructions
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.prepare import domain_records
-from grads.data.records import Record, load_records, write_records
+from grads.data.records.layouts import each_once
+from grads.data.records.record import Record, load_records, write_records
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, write_json
 from grads.runtime.progress import say
-from grads.study.config import Domain
-from grads.study.general import Instructions
 
 
 def prepare_instructions(

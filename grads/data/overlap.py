@@ -13,8 +13,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from grads.data.general import item_texts
-from grads.data.records import Record
+from grads.data.benchmark_items import item_texts
+from grads.data.records.record import Record
 from grads.data.words import HALF, ONE_WORD, WORDS_IN_A_ROW
 from grads.runtime.files import read_jsonl, reading
 

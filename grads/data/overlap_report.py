@@ -13,10 +13,10 @@ from grads.data.overlap import (
     general_collections,
     record_item,
 )
-from grads.data.records import load_records
+from grads.data.records.record import load_records
 from grads.runtime.files import write_json, write_text
+from grads.runtime.markdown import plain
 from grads.runtime.progress import say
-from grads.study.markdown import plain
 
 
 def report_overlap(

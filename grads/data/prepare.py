@@ -6,23 +6,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from grads.data.archives import open_member
-from grads.data.general import choice_items, sample_rows, text_passages
-from grads.data.glossary import glossary_records
-from grads.data.harness import load_harness, sample_harness, temporary_cache
-from grads.data.layouts import collect_records
+from grads.config.domains import Domain, Splits
+from grads.config.general import General, HarnessData
+from grads.config.sources import FileSource, GlossarySource, HubDataSource
+from grads.config.task_file import DATA_TOKEN, FUNCTION, check_items, module_files, read_task_keys
+from grads.data.benchmark_items import choice_items, sample_rows, text_passages
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
-from grads.data.records import Record, write_records
-from grads.data.rows import parse_rows, read_rows
+from grads.data.records.layouts import collect_records
+from grads.data.records.record import Record, write_records
+from grads.data.records.rows import parse_rows, read_rows
+from grads.data.sources.archives import open_member
+from grads.data.sources.glossary import glossary_records
+from grads.data.sources.named_tasks import load_harness, sample_harness, temporary_cache
+from grads.data.sources.wordnet import install_wordnet, open_wordnet
 from grads.data.splits import split
-from grads.data.wordnet import install_wordnet, open_wordnet
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, sha256_file, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
-from grads.study.config import Domain, FileSource, General, GlossarySource, HubDataSource, Splits
-from grads.study.general import HarnessData
 from grads.study.paths import hub_path
-from grads.study.task_file import DATA_TOKEN, FUNCTION, check_items, module_files, read_task_keys
 
 
 def prepare_domains(

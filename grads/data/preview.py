@@ -6,17 +6,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from grads.data.general import check_passages, first_items
-from grads.data.layouts import to_record
-from grads.data.rows import read_rows
-from grads.data.verdicts import parse_verdict
+from grads.config.evaluation import Verdicts
+from grads.config.general import HarnessData, Task
+from grads.config.sources import FileSource
+from grads.config.study import Study
+from grads.config.task_file import check_items, check_metric, read_task_file
+from grads.data.benchmark_items import check_passages, first_items
+from grads.data.judgements import parse_verdict
+from grads.data.records.layouts import to_record
+from grads.data.records.rows import read_rows
 from grads.runtime.errors import GradsError, check_all
-from grads.study.config import Study, Verdicts
 from grads.study.data_files import format_of
-from grads.study.general import HarnessData, Task
 from grads.study.paths import archive_path
-from grads.study.sources import FileSource
-from grads.study.task_file import check_items, check_metric, read_task_file
 
 ROWS = 8
 """Rows of each file that are read."""

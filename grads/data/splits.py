@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, replace
 
-from grads.data.records import Record
+from grads.data.records.record import Record
 from grads.data.words import WORDS_IN_A_ROW, word_count
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from grads.config.training import Adapter
 from grads.models.checkpoint import ADAPTER, FLOATS, Stored, listed, read_header, reason_of, refuse_nonfinite, sized
 from grads.runtime.errors import GradsError
-from grads.study.config import Adapter
 
 WEIGHTS = "adapter_model.safetensors"
 AGAIN = "run its training again"

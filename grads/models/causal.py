@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grads.data.formatting import Example
-from grads.models.products import head_output
+from grads.data.records.formatting import Example
+from grads.models.cpu.products import head_output
 from grads.runtime.errors import GradsError
 
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 import torch
 
+from grads.config.section import Precision
 from grads.runtime.processor import computes_in_bf16
-from grads.study.section import Precision
 
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 

@@ -7,20 +7,12 @@ from typing import Any, Literal
 
 import torch
 
+from grads.config.section import Precision
 from grads.models.adapter import TrainedAdapter, check_fit, put_on, read_adapter
 from grads.models.causal import check_logits
-from grads.models.checkpoint import (
-    ADAPTER,
-    check_checkpoint,
-    listed,
-    quiet,
-    reason_of,
-    refuse_nonfinite,
-    shapes_of,
-)
+from grads.models.checkpoint import ADAPTER, check_checkpoint, listed, quiet, reason_of, refuse_nonfinite, shapes_of
 from grads.models.device import device, dtype
 from grads.runtime.errors import GradsError
-from grads.study.section import Precision
 
 # The day that chat templates are told: the one that Llama's own falls back on.
 TODAY = date(2024, 7, 26)

@@ -18,7 +18,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from grads.data.archives import open_member
+from grads.config.sources import TEXTS, ArchiveSource, FileSource, HubSource, TinySource
+from grads.data.sources.archives import open_member
 from grads.models.checkpoint import (
     INDEX,
     SINGLE,
@@ -35,8 +36,6 @@ from grads.models.checkpoint import (
 from grads.models.load import load_tokenizer, read_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, link_or_copy, read_json
-from grads.study.config import ArchiveSource, FileSource, HubSource, TinySource
-from grads.study.sources import TEXTS
 
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 CHATML = (

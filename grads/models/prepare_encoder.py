@@ -3,12 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from grads.data.archives import read_folder
+from grads.config.sources import KEPT, ArchiveSource, FileSource
+from grads.data.sources.archives import read_folder
 from grads.models.prepare import place_checkpoint
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
-from grads.study.config import ArchiveSource, FileSource
-from grads.study.sources import KEPT
 
 
 def prepare_encoder(source: FileSource | ArchiveSource, archive_path: Path | str | None, out: Path | str) -> None:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from grads.config.models import Model
+from grads.config.probe import Probe
+from grads.config.sources import HubSource, TinySource
+from grads.config.study import Study
+from grads.config.training import Training
 from grads.runtime.errors import GradsError, nearest
-from grads.study.config import HubSource, Model, Probe, Study, TinySource, Training
 from grads.study.paths import hub_path
 
 LONGEST_HEADER = 100_000_000

@@ -1,1 +1,1 @@
-"""What is asked: the config model, the grid of cells, their paths and code versions. Imports nothing heavy."""
+"""What follows from a config: the grid of cells, their paths, seeds and claims, code versions. All of it is light."""

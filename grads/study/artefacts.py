@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from grads.config.general import HarnessData
+from grads.config.sources import FileSource, HubSource
+from grads.config.study import Study
 from grads.runtime.errors import GradsError
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints
 from grads.runtime.manifest import Damage, artefact_damage, damage_below
-from grads.study.config import FileSource, HubSource, Study
 from grads.study.contents import own_files
-from grads.study.general import HarnessData
 from grads.study.paths import WORDNET, Paths, archive_path, hub_path
 
 # Folders of a study in which jobs read what other jobs have made; what is only looked at lies in LOOKED_AT.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # They carry a run, they do not shape its result.
-EXEMPT = ("grads.runtime", "grads.cli", "grads.commands")
+EXEMPT = ("grads.runtime", "grads.cli")
 
 
 def code_version(*modules: str, script: Path | str | None = None) -> str:

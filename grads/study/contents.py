@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from grads.config.sources import KEPT, Archive
+from grads.config.task_file import module_files
 from grads.runtime.fingerprints import Fingerprints
 from grads.study.data_files import data_files
-from grads.study.sources import KEPT, Archive
-from grads.study.task_file import module_files
 
 
 def contents(paths: Iterable[Path | str], fingerprints: Fingerprints) -> dict[str, str]:

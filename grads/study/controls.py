@@ -1,6 +1,6 @@
 """Controls: the methods whose arms others are compared with, and the arm that each control is the control of."""
 
-from grads.study.config import Study
+from grads.config.study import Study
 
 CONTROLS = ("full", "random", "random_length", "full_steps")
 """Full data, a random subset of equal size, one of equal lengths, and fresh random records for as many steps."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from grads.study.config import Study
+from grads.config.study import Study
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from grads.config.mistakes import sentences
+from grads.config.study import Study
+from grads.config.yaml_file import check_content, read_yaml
 from grads.runtime.errors import GradsError
-from grads.study.config import Study
-from grads.study.mistakes import sentences
 from grads.study.names import check_names
-from grads.study.yaml_file import check_content, read_yaml
 
 
 def read_study(path: Path | str) -> Study:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from grads.config.study import Study
 from grads.runtime.errors import GradsError, nearest, quoted
-from grads.study.claims import DRIFT
-from grads.study.config import Study
+from grads.study.claim_sentences import DRIFT
 from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 from grads.study.paths import BY_SEED
 

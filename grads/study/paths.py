@@ -4,11 +4,11 @@ import importlib.metadata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from grads.config.general import HarnessData
+from grads.config.sources import HubDataSource, HubSource
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
-from grads.study.general import HarnessData
 from grads.study.grid import Cell
-from grads.study.sources import HubDataSource, HubSource
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
+from grads.config.claims import Publication
+from grads.config.study import Study
 from grads.runtime.errors import GradsError, check_all, nearest
-from grads.study.claims import GENERAL, run_titles
-from grads.study.config import Study
-from grads.study.publication import Publication
+from grads.study.claim_sentences import GENERAL, run_titles
 
 
 class Place(NamedTuple):

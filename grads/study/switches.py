@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from grads.study.config import Study
+from grads.config.study import Study
 from grads.study.controls import CONTROLS, reference
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.examples import Item, layouts, made_up, medquad, read_items, write_items
-from grads.data.records import make_record
+from grads.data.records.record import make_record
 from grads.models.prepare import byte_tokenizer
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, write_jsonl

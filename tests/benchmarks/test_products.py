@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import products
-from grads.models.products import gram
+from grads.models.cpu.products import gram
 
 
 def test_the_sides_differ_in_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ from benchmarks.select_cases import GROUPS, Group, chooses, comparisons, groups
 from benchmarks.select_losses import coverage, kernel_density_errors, matching
 from benchmarks.select_report import markdown
 from benchmarks.select_worker import Case, measure
-from grads.data.records import load_records
-from grads.methods.contract import Needs
-from grads.methods.registry import methods
+from grads.data.records.record import load_records
 from grads.runtime.errors import GradsError
+from grads.selection.contract import Needs
+from grads.selection.registry import methods
 
 
 def test_every_method_that_chooses_is_in_one_group() -> None:

@@ -8,9 +8,9 @@ from benchmarks.statistics import Cell, grid, measure
 from benchmarks.statistics_cases import CASES, Squares, corpus_bleu, from_tables, half_widths, simulate
 from benchmarks.statistics_report import holds, markdown
 from benchmarks.statistics_verdicts import _mean, estimate, sample
+from grads.report.statistics import samples
+from grads.report.statistics.bootstrap import bleu
 from grads.runtime.files import read_json
-from grads.tables import samples
-from grads.tables.statistics import bleu
 
 
 @pytest.mark.parametrize("share", [False, True])

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from grads.config.general import Instructions
+from grads.config.sources import FileSource
 from grads.data.instructions import prepare_instructions
-from grads.data.records import load_records, make_record, write_records
+from grads.data.records.record import load_records, make_record, write_records
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_jsonl
-from grads.study.config import FileSource
-from grads.study.general import Instructions
 
 # Eight words in a row that stand in a test record too, the question of one, and a passage of the general text.
 ROW = "one two three four five six seven eight"

@@ -14,7 +14,7 @@ from grads.data.overlap import (
     record_item,
     text_item,
 )
-from grads.data.records import Turn, make_record
+from grads.data.records.record import Turn, make_record
 
 LONG = "one two three four five six seven eight nine"
 

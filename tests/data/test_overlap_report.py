@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from grads.config.domains import Domain, Splits
+from grads.config.sources import FileSource
 from grads.data.overlap_report import report_overlap
 from grads.data.prepare import prepare_domains
-from grads.data.records import load_records, make_record, write_records
+from grads.data.records.record import load_records, make_record, write_records
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_jsonl
-from grads.study.config import Domain, FileSource, Splits
 
 SPLITS = Splits(validation=4, test=6)
 PARTS = ("train", "validation", "test")

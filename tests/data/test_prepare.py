@@ -10,21 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from grads.config.domains import Domain, Splits
+from grads.config.general import General, GeneralText, Task, TextFile
+from grads.config.sources import ArchiveSource, FileSource, GlossarySource, HubDataSource
 from grads.data.prepare import domain_records, prepare_domains, prepare_general
-from grads.data.records import load_records
-from grads.evaluate.general import TaskSpec, load_tasks
+from grads.data.records.record import load_records
+from grads.evaluation.benchmarks import TaskSpec, load_tasks
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, read_jsonl
-from grads.study.config import (
-    ArchiveSource,
-    Domain,
-    FileSource,
-    General,
-    GlossarySource,
-    HubDataSource,
-    Splits,
-)
-from grads.study.general import GeneralText, Task, TextFile
 from grads.study.paths import hub_path
 
 

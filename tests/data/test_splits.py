@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grads.data.records import Record, Turn, make_record
+from grads.data.records.record import Record, Turn, make_record
 from grads.data.splits import assign_shared, connected_groups, split
 from grads.runtime.errors import GradsError
 

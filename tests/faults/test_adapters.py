@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from grads.cli import app
+from grads.cli.main import app
+from grads.config.sources import TinySource
+from grads.config.training import Adapter
 from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.load import load_model
 from grads.models.moments import check_moments, initial_moments, load_moments, write_moments
 from grads.models.prepare import prepare_model
 from grads.runtime.errors import GradsError
-from grads.study.config import Adapter, TinySource
 
 WEIGHTS, CONFIG, MODEL = "adapter_model.safetensors", "adapter_config.json", "model.safetensors"
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"

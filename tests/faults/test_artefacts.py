@@ -12,26 +12,26 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from grads.data.formatting import Example
 from grads.data.overlap import general_collections
-from grads.data.records import load_records, make_record, write_records
+from grads.data.records.formatting import Example
+from grads.data.records.record import load_records, make_record, write_records
 from grads.data.selections import read_counts, read_selection
-from grads.data.wordnet import CORPUS, NEEDED, open_wordnet
-from grads.evaluate.metrics.compute import compute_metrics
+from grads.data.sources.wordnet import CORPUS, NEEDED, open_wordnet
+from grads.evaluation.metrics.compute import compute_metrics
 from grads.models.moments import load_moments
-from grads.probe.rows import example_frame
-from grads.probe.shards import join_shards
-from grads.probe.store import read_store, write_store
+from grads.probing.shards import join_shards
+from grads.report.figures.curves import read_curve
+from grads.report.files import CellFiles
+from grads.report.measurements import COLUMNS, read_measurements, write_measurements
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_object, write_json, write_jsonl
 from grads.runtime.fingerprints import Fingerprints
 from grads.runtime.journal import Journal
 from grads.runtime.manifest import artefact_damage, damage_below, read_inputs, verified, write_manifests
+from grads.signals.rows import example_frame
+from grads.signals.store import read_store, write_store
 from grads.study.grid import Cell
-from grads.tables.figures.curves import read_curve
-from grads.tables.files import CellFiles
-from grads.tables.measurements import COLUMNS, read_measurements, write_measurements
-from grads.train.resume import last_checkpoint, record_checkpoint
+from grads.training.checkpoints import last_checkpoint, record_checkpoint
 
 RUN = "results/s/runs/m/d/a/0.5/0"
 CELL = Cell("m", "d", "a", "0.5", 0)

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from grads.cli import app
-from grads.plan import checked_study
+from grads.cli.main import app
+from grads.graph.needs import checked_study
 from grads.runtime.errors import GradsError
 
 ROOT = Path(__file__).parents[2]
@@ -323,7 +323,7 @@ def test_the_task_files_that_come_with_grads_are_fine(folder: Path) -> None:
 
 
 def test_a_broken_file_of_methods_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from grads.study.declared import Registry
+    from grads.study.registry import Registry
 
     package = folder / "lent"
     package.mkdir()

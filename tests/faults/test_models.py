@@ -19,14 +19,15 @@ from transformers import (
     MixtralForCausalLM,
 )
 
-from grads.cli import app
-from grads.data.formatting import Formatter
+from grads.cli.main import app
+from grads.config.models import Format
+from grads.config.sources import FileSource, HubSource
+from grads.data.records.formatting import Formatter
 from grads.models.checkpoint import INDEX, SINGLE
 from grads.models.load import load_encoder, load_model, load_tokenizer
 from grads.models.prepare import prepare_model
 from grads.models.prepare_encoder import prepare_encoder
 from grads.runtime.errors import GradsError
-from grads.study.config import FileSource, Format, HubSource
 
 NORM, UP = "model.norm.weight", "model.layers.1.mlp.up_proj.weight"
 IDS = torch.tensor([[40, 41, 42, 43]])

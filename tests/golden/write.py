@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from grads.evaluate.metrics.compute import compute_metrics
-from grads.evaluate.metrics.contract import LANGUAGES, Setting
-from grads.evaluate.metrics.registry import computed, metrics
+from grads.evaluation.metrics.compute import compute_metrics
+from grads.evaluation.metrics.contract import LANGUAGES, Setting
+from grads.evaluation.metrics.registry import computed, metrics
 from grads.study.grid import cells
 from grads.study.load import read_study
 from grads.study.paths import WORDNET

@@ -10,13 +10,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from grads.data.records import make_record, write_records
+from grads.config.models import Format
+from grads.config.probe import Probe
+from grads.config.training import Adapter, Training
+from grads.data.records.record import make_record, write_records
 from grads.models.device import device
-from grads.probe.shards import join_shards
-from grads.probe.stage import Task, probe_model
+from grads.probing.run import Task, probe_model
+from grads.probing.shards import join_shards
 from grads.runtime.libraries import settle_libraries
-from grads.study.config import Adapter, Format, Probe, Training
-from grads.train.stage import TrainingCell, train_cells
+from grads.training.run import TrainingCell, train_cells
 
 RECORDS = [make_record(f"Define the term {i}.", "", f"meaning number {i} " * (1 + i % 3)) for i in range(16)]
 SIGNALS = [

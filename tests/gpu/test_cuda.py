@@ -15,14 +15,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from grads.data.formatting import Example
+from grads.data.records.formatting import Example
 from grads.models.load import load_model
 from grads.models.memory import free_memory, out_of_memory, watch_memory
-from grads.probe.invariance import relative_errors
-from grads.probe.measured import Measured
-from grads.probe.passes import Pass
-from grads.probe.store import Store, read_store
-from grads.probe.tolerances import EXACT, ROUGH
+from grads.probing.gradients.passes import Pass
+from grads.probing.invariance import relative_errors
+from grads.probing.tolerances import EXACT, ROUGH
+from grads.signals.measured import Measured
+from grads.signals.store import Store, read_store
 
 SCRIPT = Path(__file__).with_name("measure.py")
 TOLERANCE = {"float32": 1e-3, "bf16": 0.1}

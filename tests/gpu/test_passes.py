@@ -5,16 +5,16 @@ import copy
 import pytest
 import torch
 
-from grads.data.formatting import Example
+from grads.config.features import Features
+from grads.config.training import Adapter
+from grads.data.records.formatting import Example
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
 from grads.models.moments import initial_moments
-from grads.probe.budget import Budget
-from grads.probe.invariance import relative_errors
-from grads.probe.measure import measure
-from grads.probe.tolerances import EXACT
-from grads.study.config import Adapter
-from grads.study.features import Features
+from grads.probing.budget import Budget
+from grads.probing.invariance import relative_errors
+from grads.probing.measure import measure
+from grads.probing.tolerances import EXACT
 
 pytestmark = pytest.mark.gpu
 EXAMPLES = [Example(f"record{n}", [5 + (n + 7 * k) % 50 for k in range(8 + n % 5 * 9)], 3) for n in range(24)]

@@ -5,11 +5,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from grads.config.training import Adapter
 from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.device import device
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
-from grads.study.config import Adapter
 
 IDS = torch.tensor([[40, 41, 42, 43, 44]])
 

@@ -5,9 +5,9 @@ from typing import get_args
 import pytest
 import torch
 
+from grads.config.section import Precision
 from grads.models import device as module
 from grads.models.device import DTYPES, chosen_precision, device, dtype
-from grads.study.config import Precision
 
 
 @pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])

@@ -3,9 +3,9 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from grads.config.training import Adapter
 from grads.models.adapter import fresh_adapter
 from grads.models.flops import probe_flops, stored_parameters, training_flops
-from grads.study.config import Adapter
 
 
 def test_a_training_pass_takes_six_operations_a_parameter_and_token():

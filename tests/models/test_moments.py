@@ -1,11 +1,11 @@
 import pytest
 import torch
 
+from grads.config.training import Adapter
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
 from grads.models.moments import initial_moments, load_moments, write_moments
 from grads.runtime.errors import GradsError
-from grads.study.config import Adapter
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from grads.data.formatting import Formatter
-from grads.data.records import make_record
+from grads.config.models import Format
+from grads.config.sources import ArchiveSource, FileSource, TinySource
+from grads.data.records.formatting import Formatter
+from grads.data.records.record import make_record
 from grads.models.load import load_model, load_tokenizer
 from grads.models.prepare import CHATML, byte_tokenizer, prepare_model
 from grads.runtime.errors import GradsError
-from grads.study.config import ArchiveSource, FileSource, Format, TinySource
 
 RECORD = make_record('In law, what does "Maß" mean?', "", "a measure; <|im_end|> 100 % ☂")
 

@@ -6,9 +6,9 @@ import zipfile
 import pytest
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from grads.config.sources import ArchiveSource, FileSource
 from grads.models.prepare_encoder import prepare_encoder
 from grads.runtime.errors import GradsError
-from grads.study.config import ArchiveSource, FileSource
 
 NEEDED = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 BESIDE = {"modeling_own.py": "1 / 0", "pytorch_model.bin": "pickle", "README.md": "text", "model.onnx": "graph"}

@@ -51,14 +51,16 @@ def test_the_runtime_does_not_count(package):
 
 def test_the_real_probe_does_not_depend_on_training_or_tables():
     reached = set()
-    waiting = ["grads.probe.stage"]
+    waiting = ["grads.probing.run"]
     while waiting:
         module = waiting.pop()
         if module not in reached:
             reached.add(module)
             waiting.extend(code._read(module)[1])
-    assert "grads.data.formatting" in reached
-    assert not [module for module in reached if module.startswith(("grads.train", "grads.tables", "grads.evaluate"))]
+    assert "grads.data.records.formatting" in reached
+    assert not [
+        module for module in reached if module.startswith(("grads.training", "grads.report", "grads.evaluation"))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_a_circle_of_imports_ends_and_counts_whole(package):
 
 
 def test_the_command_line_does_not_count(package):
-    stage = "from grads.helper import f\nfrom grads.cli import main\nfrom grads.commands.own import select\n"
+    stage = "from grads.helper import f\nfrom grads.cli.main import main\nfrom grads.cli.files import select\n"
     before = package(stage=stage, cli="def main():\n    pass\n", commands__own="def select():\n    pass\n")
     assert package(cli="def main():\n    return 1\n", commands__own="def select():\n    return 1\n") == before
 

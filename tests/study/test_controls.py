@@ -1,6 +1,6 @@
 """Controls, and the arms that they refer to."""
 
-from grads.methods.registry import find_method, methods
+from grads.selection.registry import find_method, methods
 from grads.study.controls import CONTROLS, REFERENCE, reference
 from grads.study.load import read_study
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from grads.data.layouts import read_records
-from grads.data.rows import read_rows
+from grads.data.records.layouts import read_records
+from grads.data.records.rows import read_rows
 from grads.runtime.errors import GradsError
 from grads.study.data_files import data_files, format_of
 

@@ -65,7 +65,7 @@ def test_the_untuned_model_is_seed_0_of_every_domain(seeds):
 
 
 def test_ratios_that_belong_to_a_method_are_those_of_its_declaration():
-    from grads.methods.registry import methods
+    from grads.selection.registry import methods
 
     declared = {name: method.fixed_ratio for name, method in methods().items() if method.fixed_ratio is not None}
     assert declared == FIXED_RATIOS

@@ -6,13 +6,14 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from grads.methods.plan import check_arms
+from grads.config.domains import Domain
+from grads.config.features import Features
+from grads.config.probe import Probe
+from grads.config.yaml_file import read_yaml
 from grads.runtime.errors import GradsError
-from grads.study.config import Domain, Probe
-from grads.study.features import Features
+from grads.selection.needs import check_arms
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_study
-from grads.study.yaml_file import read_yaml
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 HUB = {"kind": "hub", "id": "a/b", "revision": "main"}

@@ -71,7 +71,7 @@ def test_a_damaged_artefact_is_named_and_not_passed_over(finished, name):
     assert f"results/damage/{name}" in printed
     assert f"results/damage/{ARTEFACTS[name]} and run again" in printed
     assert "Traceback" not in printed
-    status = [sys.executable, "-m", "grads.cli", "status", "mine.yaml"]
+    status = [sys.executable, "-m", "grads.cli.main", "status", "mine.yaml"]
     run = subprocess.run(status, cwd=finished.folder, env=finished.environment, capture_output=True, text=True)
     assert f"damaged: results/damage/{name}" in run.stdout
     path.write_bytes(content)

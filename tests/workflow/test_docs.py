@@ -24,10 +24,10 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from grads.methods.registry import find_method, methods, parse_parameters
-from grads.study.config import Study
-from grads.study.task_file import TaskFile
-from grads.train.strategies.registry import find_strategy
+from grads.config.study import Study
+from grads.config.task_file import TaskFile
+from grads.selection.registry import find_method, methods, parse_parameters
+from grads.training.strategies.registry import find_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
 README, PARTS = ROOT / "README.md", ROOT / "docs/running-a-part.md"
@@ -259,7 +259,7 @@ def test_every_message_of_the_troubleshooting_page_is_one_of_ours(message):
 def test_the_example_method_works_as_it_is_written(workspace):
     (_, source), *_ = blocks(ROOT / "docs/adding-a-method.md", "python")
     assert EXAMPLE not in methods()
-    (workspace.folder / f"grads/methods/{EXAMPLE}.py").write_text(source, encoding="utf-8")
+    (workspace.folder / f"grads/selection/methods/{EXAMPLE}.py").write_text(source, encoding="utf-8")
     study = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text(encoding="utf-8"))
     (_, arms), *_ = blocks(ROOT / "docs/adding-a-method.md", "yaml")
     study["arms"] = {"untuned": {"method": "untuned"}} | yaml.safe_load(arms)["arms"]
@@ -267,7 +267,7 @@ def test_the_example_method_works_as_it_is_written(workspace):
     try:
         planned = workspace.planned("--configfile", "example.yaml")
         code = (
-            "import pandas as pd; from grads.methods.contract import Inputs; from grads.methods.registry import *\n"
+            "import pandas as pd; from grads.selection.contract import Inputs; from grads.selection.registry import *\n"
             "pool = pd.DataFrame({'id': list('abcd'), 'response_tokens': [9, 2, 4, 5]})\n"
             f"method = find_method('{EXAMPLE}')\n"
             "choice = method.select(Inputs({'tokens': pool}, {}, {}, 2, 0), method.parameters(least_tokens=3))\n"
@@ -281,10 +281,10 @@ def test_the_example_method_works_as_it_is_written(workspace):
                 capture_output=True,
                 text=True,
             )
-            for command in (["-c", code], ["-m", "grads.cli", "list", "methods"])
+            for command in (["-c", code], ["-m", "grads.cli.main", "list", "methods"])
         )
     finally:
-        (workspace.folder / f"grads/methods/{EXAMPLE}.py").unlink()
+        (workspace.folder / f"grads/selection/methods/{EXAMPLE}.py").unlink()
     # Two ratios on two domains; the method needs no probe and no preliminary epoch.
     assert planned["train"] == 4
     assert not {"probe_base", "probe_warm", "train_warm"} & set(planned)

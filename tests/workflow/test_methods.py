@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from grads.methods.registry import methods
+from grads.selection.registry import methods
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import pytest
 from grads.models.moments import load_moments
 
 METHOD = '''"""A method that asks for what Adam remembers."""
-from grads.methods.contract import Choice, Method, Needs
+from grads.selection.contract import Choice, Method, Needs
 
 NEEDS = Needs({"warm": frozenset({"adam_features"})})
 METHOD = Method("asking", "Asking", "a test", lambda given, _: Choice(given.count), needs=lambda _: NEEDS)
@@ -21,7 +21,7 @@ def workspace(make_workspace):
 
 def ask(workspace, more=""):
     """Return the arguments for the smoke study with a method that asks for Adam features, and more in its config."""
-    (workspace.folder / "grads/methods/asking.py").write_text(METHOD)
+    (workspace.folder / "grads/selection/methods/asking.py").write_text(METHOD)
     (workspace.folder / "asking.yaml").write_text(f"arms: {{asking: {{method: asking, ratios: [0.5]}}}}\n{more}")
     return *SMOKE, "asking.yaml"
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from grads.probe.store import read_store
+from grads.signals.store import read_store
 
 pytestmark = pytest.mark.slow
 
 METHOD = '''"""A method that reads all there is, and ranks by a field of the records."""
 
-from grads.methods.contract import Choice, Method, Needs
+from grads.selection.contract import Choice, Method, Needs
 
 LOSSES = frozenset({"losses"})
 NEEDS = Needs(
@@ -43,7 +43,7 @@ METHOD = Method("reader", "Reader", "a test", select, needs=lambda _: NEEDS, use
 @pytest.fixture(scope="module")
 def finished(make_workspace):
     workspace = make_workspace()
-    (workspace.folder / "grads/methods/reader.py").write_text(METHOD)
+    (workspace.folder / "grads/selection/methods/reader.py").write_text(METHOD)
     config = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text())
     lines = (workspace.folder / "config/smoke/sums.jsonl").read_text().splitlines()
     rows = [json.loads(line) | {"grade": number} for number, line in enumerate(lines)]

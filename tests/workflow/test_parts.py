@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grads.commands.status import steps
+from grads.cli.status import steps
 from grads.study.grid import cells
 from grads.study.load import parse_study
 
@@ -35,7 +35,7 @@ def machines(make_workspace):
 
 def command(workspace, *arguments, status=0):
     """Run `grads` in a workspace and return what it printed."""
-    call = [sys.executable, "-m", "grads.cli", *map(str, arguments)]
+    call = [sys.executable, "-m", "grads.cli.main", *map(str, arguments)]
     result = subprocess.run(call, cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True)
     assert result.returncode == status, result.stdout + result.stderr
     return result.stdout + result.stderr

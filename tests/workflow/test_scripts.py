@@ -50,14 +50,14 @@ def test_counting_tokens_takes_no_gpu(script, tmp_path, monkeypatch, point, wait
     # As monkeypatch would not undo what was taken.
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     preparation = f"""
-from grads.probe import stage
+from grads.probing import run as module
 from grads.runtime import locks
 locks.local_devices, locks.tempfile.gettempdir = lambda: 1, lambda: {str(tmp_path)!r}
 def wait(seconds):
     print("waits for a GPU")
     raise SystemExit(0)
 locks.time.sleep = wait
-stage.probe_tokens = stage.probe_model = lambda task: print("probes", task.point, task.adapter_seed)
+module.probe_tokens = module.probe_model = lambda task: print("probes", task.point, task.adapter_seed)
 """
     parameters = {"point": point, "format": {}, "limits": {}, "adapter_seed": None}
     files = {"model": "model", "records": "records"}
@@ -83,7 +83,7 @@ prepare.prepare_general = lambda general, archives, out: print("allowed", genera
 
 def test_a_benchmark_is_fetched_as_the_config_allows(script, tmp_path):
     preparation = """
-import grads.data.harness as harness
+import grads.data.sources.named_tasks as harness
 harness.fetch_task = lambda source, allow_code, out: print("fetches", source.name, allow_code)
 """
     config = SMOKE | {"general": SMOKE["general"] | {"allow_code": True}}

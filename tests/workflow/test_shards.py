@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from grads.probe.store import read_store
+from grads.signals.store import read_store
 
 METHOD = '''"""A method that prefers training gradients that point where those of the validation records do."""
-from grads.methods.contract import Choice, Method, Needs
+from grads.selection.contract import Choice, Method, Needs
 
 HELD = frozenset({"sgd_features", "losses"})
 NEEDS = Needs({"warm": HELD, "warm-validation": HELD, "base-validation": frozenset({"embeddings"})})
@@ -33,7 +33,7 @@ SELECTION = "selections/tiny/sums/aligned/0.5/0.parquet"
 @pytest.fixture(scope="module")
 def workspace(make_workspace):
     made = make_workspace()
-    (made.folder / "grads/methods/aligned.py").write_text(METHOD)
+    (made.folder / "grads/selection/methods/aligned.py").write_text(METHOD)
     config = yaml.safe_load((made.folder / "config/smoke.yaml").read_text())
     del config["domains"]["plurals"]
     for name, shards in (("whole", 1), ("parts", 3)):

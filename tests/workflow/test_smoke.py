@@ -104,7 +104,7 @@ def test_a_second_run_has_nothing_to_do(finished):
 
 
 def test_a_comment_in_the_probe_re_runs_nothing(finished):
-    path = finished.folder / "grads/probe/passes.py"
+    path = finished.folder / "grads/probing/gradients/passes.py"
     original = path.read_text()
     path.write_text(original.replace("\ndef ", "\n# a comment\ndef ", 1) + "\n# the end\n")
     assert finished.planned(*CONFIG) == {}
@@ -124,7 +124,7 @@ def test_a_comment_in_a_script_re_runs_nothing_and_a_statement_does(finished):
 
 
 def test_code_of_the_probe_re_runs_the_probe_and_what_follows(finished):
-    path = finished.folder / "grads/probe/passes.py"
+    path = finished.folder / "grads/probing/gradients/passes.py"
     original = path.read_text()
     path.write_text(original + "\nADDED = 1\n")
     planned = finished.planned(*CONFIG)

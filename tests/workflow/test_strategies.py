@@ -120,7 +120,7 @@ def test_a_second_run_has_nothing_to_do_and_a_parameter_re_runs_its_arm_only(fin
 
 
 def test_code_of_a_strategy_re_runs_its_arms_only(finished):
-    path = finished.folder / "grads/train/strategies/replay.py"
+    path = finished.folder / "grads/training/strategies/replay.py"
     original = path.read_text()
     path.write_text(original + "\nADDED = 1\n")
     planned = finished.planned(*CONFIG)

@@ -9,8 +9,8 @@ import torch
 import yaml
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from grads.methods.stage import select_records
-from grads.probe.store import read_store
+from grads.selection.run import select_records
+from grads.signals.store import read_store
 from grads.study.load import read_study
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,9 @@
 import sys
 from dataclasses import replace
 
-from grads.methods.plan import arm_method, arm_needs, needs_moments, references, scorer_of
-from grads.methods.registry import module_of
-from grads.plan import arm_stores, check_study, measures
+from grads.selection.needs import arm_method, arm_needs, needs_moments, references, scorer_of
+from grads.selection.registry import module_of
+from grads.graph.needs import arm_stores, check_study, measures
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.runtime.progress import say_error
@@ -13,10 +13,10 @@ from grads.study.artefacts import refuse_damaged
 from grads.study.code import code_version
 from grads.study.grid import Cell, cells, cross_domains
 from grads.study.load import parse_study
-from grads.study.measures import FEATURES
+from grads.signals.names import FEATURES
 from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
 from grads.study.seeds import derive_seed
-from grads.study.yaml_file import read_yaml
+from grads.config.yaml_file import read_yaml
 
 # Jobs end when the process that starts them does, which is this one.
 name_runner()
@@ -95,7 +95,7 @@ def token_budget(wildcards, attempt):
 def micro_batch(wildcards, attempt):
     """Return the most records of one pass; each retry halves them, and the global batch stays as it is.
 
-    A run that has a checkpoint goes on with its own, see `grads.train.resume`.
+    A run that has a checkpoint goes on with its own, see `grads.training.checkpoints`.
     """
     return max(1, 8 // 2 ** (attempt - 1))
 

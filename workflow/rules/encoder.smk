@@ -42,4 +42,4 @@ use rule probe_tokens as probe_encoder with:
         point="encoder",
         label=lambda wildcards: f"probe {wildcards.encoder} {wildcards.model}/{wildcards.domain}",
         probe=settings(STUDY.probe, "precision"),
-        code=version_of("probe", "grads.probe.encoder"),
+        code=version_of("probe", "grads.probing.encoder"),

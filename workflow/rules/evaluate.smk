@@ -1,6 +1,6 @@
 # Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
-from grads.evaluate.metrics.registry import computed
-from grads.evaluate.metrics.registry import module_of as metric_module
+from grads.evaluation.metrics.registry import computed
+from grads.evaluation.metrics.registry import module_of as metric_module
 from grads.study.paths import documents_path
 
 EVALUATION = {
@@ -9,7 +9,7 @@ EVALUATION = {
     "tasks": {name: task_settings(task) for name, task in STUDY.general.tasks.items()},
     "text_tokens": STUDY.general.text.max_tokens,
     "max_length": STUDY.training.max_length,
-    "code": version_of("evaluate", "grads.evaluate.stage"),
+    "code": version_of("evaluate", "grads.evaluation.run"),
 }
 GENERAL_FILES = {
     "samples": [PATHS.general(f"{task}.jsonl") for task in STUDY.general.tasks],
@@ -98,7 +98,7 @@ ruleorder: evaluate_untuned > evaluate
 
 
 COMPUTED = computed(STUDY.evaluation.metrics)
-METRICS_CODE = version_of("metrics", "grads.evaluate.metrics.compute", *map(metric_module, COMPUTED))
+METRICS_CODE = version_of("metrics", "grads.evaluation.metrics.compute", *map(metric_module, COMPUTED))
 
 
 rule metrics:
@@ -156,6 +156,6 @@ rule verdicts:
         cells=[str(cell) for cell in CELLS],
         verdicts=settings(STUDY.evaluation.judged) if STUDY.evaluation.judged else {},
         contents=contents_of(files=verdict_paths()),
-        code=version_of("verdicts", "grads.evaluate.verdicts"),
+        code=version_of("verdicts", "grads.evaluation.judgements"),
     script:
         "../scripts/verdicts.py"

@@ -3,10 +3,10 @@ import json
 
 from snakemake.io import get_wildcard_names
 
-from grads.evaluate.metrics.registry import find_metric
+from grads.evaluation.metrics.registry import find_metric
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints
 from grads.study.contents import archive_contents, contents, own_files, task_files
-from grads.train.plan import strategy_needs
+from grads.training.needs import strategy_needs
 
 FINGERPRINTS = Fingerprints(OUTSIDE)
 

@@ -27,6 +27,6 @@ rule selection_tables:
     params:
         study=serialised(config),
         reads=READS,
-        code=version_of("selection_tables", "grads.tables.selections"),
+        code=version_of("selection_tables", "grads.report.selections"),
     script:
         "../scripts/selection_tables.py"

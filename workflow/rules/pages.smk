@@ -1,5 +1,5 @@
 # The pages of the report: one a domain, with answers side by side, and one that says how the study was made.
-from grads.tables.files import answer_files
+from grads.report.files import answer_files
 
 
 rule pages:
@@ -23,6 +23,6 @@ rule pages:
     params:
         study=serialised(config),
         contents=contents_of(files=claim_paths()),
-        code=version_of("pages", "grads.tables.pages"),
+        code=version_of("pages", "grads.report.pages"),
     script:
         "../scripts/pages.py"

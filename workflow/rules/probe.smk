@@ -26,7 +26,7 @@ rule probe_tokens:
         label=lambda wildcards: f"{wildcards.model}/{wildcards.domain}",
         format=model_format,
         limits=RECORD_LIMITS,
-        code=version_of("probe", "grads.probe.stage"),
+        code=version_of("probe", "grads.probing.run"),
     script:
         "../scripts/probe.py"
 
@@ -61,7 +61,7 @@ use rule probe_tokens as probe_base with:
         probe=lambda wildcards: probe_settings(f"base{wildcards.other}", wildcards.model),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"base{{other}}{SHARD}"),
-        code=version_of("probe", "grads.probe.stage"),
+        code=version_of("probe", "grads.probing.run"),
 
 
 use rule probe_base as probe_warm with:
@@ -88,7 +88,7 @@ use rule probe_base as probe_warm with:
         probe=lambda wildcards: probe_settings(f"warm{wildcards.other}", wildcards.model),
         shards=SHARDS,
         scratch=str(PATHS.scratch("probe") / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}"),
-        code=version_of("probe", "grads.probe.stage"),
+        code=version_of("probe", "grads.probing.run"),
 
 
 if SHARDS > 1:

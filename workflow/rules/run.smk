@@ -16,7 +16,7 @@ def start_run():
 
 def finish_run():
     """Print the main table and where everything lies."""
-    from grads.tables.terminal import summary
+    from grads.report.rendering.terminal import summary
 
     measurements = PATHS.root / "measurements.parquet"
     if measurements.is_file():

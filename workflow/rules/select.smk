@@ -26,7 +26,7 @@ rule select:
         texts=lambda wildcards: {f"texts_{split}": split for split in sorted(arm_needs(STUDY, wildcards.arm).texts)},
         contents=lambda wildcards: contents_of(files=arm_files(wildcards)),
         code=lambda wildcards: version_of(
-            "select", "grads.methods.stage", "grads.probe.store", module_of(STUDY.arms[wildcards.arm].method)
+            "select", "grads.selection.run", "grads.signals.store", module_of(STUDY.arms[wildcards.arm].method)
         ),
     script:
         "../scripts/select.py"

@@ -16,6 +16,6 @@ rule probe_shards:
         mem_mb=4000,
         runtime=60,
     params:
-        code=version_of("probe_shards", "grads.probe.shards"),
+        code=version_of("probe_shards", "grads.probing.shards"),
     script:
         "../scripts/probe_shards.py"

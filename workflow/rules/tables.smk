@@ -1,7 +1,7 @@
 # The long table of measurements, and the tables and figures made from it.
-from grads.probe.measures import columns
-from grads.tables.files import SELECTION_TABLES, cell_files, figure_names, listed
-from grads.tables.files import selection_figures, selection_files, table_names
+from grads.signals.columns import columns
+from grads.report.files import SELECTION_TABLES, cell_files, figure_names, listed
+from grads.report.files import selection_figures, selection_files, table_names
 
 TABLES, FIGURES = table_names(STUDY), figure_names(STUDY)
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
@@ -27,7 +27,7 @@ rule measurements:
     params:
         study=serialised(config),
         stores=STORES,
-        code=version_of("measurements", "grads.tables.stage"),
+        code=version_of("measurements", "grads.report.run"),
     script:
         "../scripts/measurements.py"
 
@@ -51,7 +51,7 @@ rule tables:
     params:
         study=serialised(config),
         contents=contents_of(files=claim_paths()),
-        code=version_of("tables", "grads.tables.stage"),
+        code=version_of("tables", "grads.report.run"),
     script:
         "../scripts/tables.py"
 
@@ -72,7 +72,7 @@ rule curves:
     params:
         study=serialised(config),
         stores=STORES,
-        code=version_of("curves", "grads.tables.figures.curves"),
+        code=version_of("curves", "grads.report.figures.curves"),
     script:
         "../scripts/curves.py"
 

@@ -1,5 +1,5 @@
 # Training: the preliminary epoch that all arms share, and every arm.
-from grads.train.strategies.registry import module_of as strategy_module
+from grads.training.strategies.registry import module_of as strategy_module
 
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
@@ -46,7 +46,7 @@ rule train:
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
         code=lambda wildcards: version_of(
-            "train", "grads.train.stage", strategy_module(STUDY.arms[wildcards.arm].strategy)
+            "train", "grads.training.run", strategy_module(STUDY.arms[wildcards.arm].strategy)
         ),
     script:
         "../scripts/train.py"
@@ -78,7 +78,7 @@ use rule train as train_warm with:
         equal_steps=False,
         initialisation_seed=seed_for("initialisation"),
         order_seed=seed_for("order"),
-        code=version_of("train", "grads.train.stage"),
+        code=version_of("train", "grads.training.run"),
 
 
 # The preliminary epoch once more, with the gradients of each record taken before the step that it leads to.
@@ -109,7 +109,7 @@ use rule train_warm as train_during with:
         order_seed=seed_for("order"),
         probe=lambda wildcards: probe_settings("during", wildcards.model),
         measures=lambda wildcards: measures(STUDY, "during", wildcards.model),
-        code=version_of("train", "grads.train.stage", "grads.probe.during"),
+        code=version_of("train", "grads.training.run", "grads.probing.during"),
 
 
 # A run over all records, with the losses of all of them taken at its checkpoints.
@@ -134,4 +134,4 @@ use rule train_during as train_trajectory with:
         order_seed=seed_for("order"),
         probe=settings(STUDY.probe, "trajectory", "nonfinite"),
         measures=[],
-        code=version_of("train", "grads.train.stage", "grads.probe.trajectory"),
+        code=version_of("train", "grads.training.run", "grads.probing.trajectory"),

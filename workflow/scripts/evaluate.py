@@ -5,9 +5,10 @@ from grads.runtime.process import job
 
 with job(snakemake):
     take_device_slot()
-    from grads.evaluate.general import TaskSpec
-    from grads.evaluate.stage import EvaluationCell, EvaluationSettings, evaluate_cells
-    from grads.study.config import Evaluation, Format, Generation
+    from grads.config.evaluation import Evaluation, Generation
+    from grads.config.models import Format
+    from grads.evaluation.benchmarks import TaskSpec
+    from grads.evaluation.run import EvaluationCell, EvaluationSettings, evaluate_cells
 
     given, made, parameters = snakemake.input, snakemake.output, snakemake.params
     tests, answers = (([x] if isinstance(x, str) else list(x)) for x in (given.records, made.get("predictions", [])))

@@ -1,4 +1,4 @@
-from grads.data.wordnet import install_wordnet
+from grads.data.sources.wordnet import install_wordnet
 from grads.runtime.process import job
 
 with job(snakemake):

@@ -5,11 +5,11 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
+    from grads.report.files import cell_files, selection_files
+    from grads.report.partial import make_partial
+    from grads.report.selections import make_partial_selections
     from grads.runtime.manifest import content_sha256, write_manifests
     from grads.study.load import parse_study
-    from grads.tables.files import cell_files, selection_files
-    from grads.tables.partial import make_partial
-    from grads.tables.selections import make_partial_selections
 
     started, parameters = time.time(), snakemake.params
     config = json.loads(parameters.study)

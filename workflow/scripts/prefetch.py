@@ -1,13 +1,13 @@
 from grads.runtime.process import job
 
 with job(snakemake, hub=True):
-    from grads.data.hub import fetch_data, fetch_model
-    from grads.study.config import HubDataSource, HubSource
-    from grads.study.general import HarnessData
+    from grads.config.general import HarnessData
+    from grads.config.sources import HubDataSource, HubSource
+    from grads.data.sources.hub import fetch_data, fetch_model
 
     source = snakemake.params.source
     if source["kind"] == "harness":
-        from grads.data.harness import fetch_task
+        from grads.data.sources.named_tasks import fetch_task
         from grads.study.load import parse_study
 
         allow_code = parse_study(snakemake.config).general.allow_code

@@ -3,8 +3,8 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
+    from grads.config.domains import Domain, Splits
     from grads.data.prepare import prepare_domains
-    from grads.study.config import Domain, Splits
 
     prepare_domains(
         {name: Domain(**{"title": name} | domain) for name, domain in snakemake.params.domains.items()},

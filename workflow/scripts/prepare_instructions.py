@@ -3,8 +3,8 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
+    from grads.config.general import Instructions
     from grads.data.instructions import prepare_instructions
-    from grads.study.general import Instructions
 
     given, parameters = snakemake.input, snakemake.params
     prepare_instructions(

@@ -1,8 +1,8 @@
 from grads.runtime.process import job
 
 with job(snakemake):
+    from grads.config.models import Model
     from grads.models.prepare import prepare_model
-    from grads.study.config import Model
 
     source = Model(title="", source=snakemake.params.source).source
     fetched = snakemake.input.files if source.kind == "hub" else snakemake.input.archives

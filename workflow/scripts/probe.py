@@ -6,8 +6,11 @@ from grads.runtime.process import job
 with job(snakemake):
     if snakemake.params.point != "tokens":
         take_device_slot()
-    from grads.probe import encoder, stage
-    from grads.study.config import Format, Probe, Training
+    from grads.config.models import Format
+    from grads.config.probe import Probe
+    from grads.config.training import Training
+    from grads.probing import encoder
+    from grads.probing import run as stage
     from grads.study.load import parse_study
 
     given, parameters = snakemake.input, dict(snakemake.params.items())

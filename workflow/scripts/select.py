@@ -3,8 +3,8 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
-    from grads.methods.stage import select_records
-    from grads.probe.store import read_store
+    from grads.selection.run import select_records
+    from grads.signals.store import read_store
 
     parameters, given = snakemake.params, dict(snakemake.input.items())
     given.pop("files")  # The method reads them by name.

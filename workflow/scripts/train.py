@@ -6,19 +6,21 @@ from grads.runtime.process import job
 
 with job(snakemake):
     take_device_slot()
+    from grads.config.models import Format
+    from grads.config.probe import Probe
+    from grads.config.training import Training
     from grads.data.selections import read_counts
-    from grads.probe.store import read_store
-    from grads.study.config import Format, Probe, Training
-    from grads.train.cell import Base, TrainingCell
-    from grads.train.stage import train_cells
+    from grads.signals.store import read_store
+    from grads.training.cell import Base, TrainingCell
+    from grads.training.run import train_cells
 
     given, made, parameters = snakemake.input, snakemake.output, snakemake.params
     read = {name: Path(given[name]) for name in ("records", "start", "replay") if given.get(name)}
     written = {name: Path(made[name]) for name in ("trained", "summary", "moments") if made.get(name)}
     kept, observer = given.get("selection") and Path(given.selection), None
     if made.get("signals"):
-        from grads.probe.during import During
-        from grads.probe.trajectory import TrajectoryLosses
+        from grads.probing.during import During
+        from grads.probing.trajectory import TrajectoryLosses
 
         watched = (Path(made.signals), Probe(**parameters.probe, token_budget=snakemake.resources.token_budget))
         observer = During(*watched, parameters.measures) if parameters.measures else TrajectoryLosses(*watched)
@@ -30,8 +32,8 @@ with job(snakemake):
     cell = TrainingCell(**read, **written, **asked | more)
     form, training = Format(**parameters.format), Training(**parameters.training)
     if snakemake.rule == "train_warm":  # What could not be measured afterwards is refused now; it shapes no weights.
-        from grads import plan
-        from grads.probe.stage import Task, check_probe
+        from grads.graph import needs as plan
+        from grads.probing.run import Task, check_probe
         from grads.study.load import parse_study
 
         study = parse_study(snakemake.config)

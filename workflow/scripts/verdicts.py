@@ -3,8 +3,8 @@ from pathlib import Path
 from grads.runtime.process import job
 
 with job(snakemake):
-    from grads.evaluate.verdicts import write_verdicts
-    from grads.study.config import Verdicts
+    from grads.config.evaluation import Verdicts
+    from grads.evaluation.judgements import write_verdicts
 
     parameters = snakemake.params
     predictions = dict(zip(parameters.cells, map(Path, snakemake.input.predictions), strict=True))

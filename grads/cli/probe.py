@@ -1,0 +1,135 @@
+"""`grads probe`: the signals of one's own records, and what they took."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grads.cli.options import check_absent, check_choice
+from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench
+from grads.runtime.errors import GradsError, nearest
+from grads.runtime.progress import say
+from grads.signals.names import ADAM_FEATURES, FEATURES, MEASURES
+
+if TYPE_CHECKING:
+    from grads.config.training import Training
+
+# What is measured at each point if nothing is said: what the method `grads` reads there.
+READ_BY_GRADS = {"tokens": (), "base": ("hidden",), "warm": ("gradients",), "during": ("gradients",)}
+SIGNALS_HELP = (
+    f"What to measure: {', '.join(sorted(MEASURES))}. Commas between several, or repeat; docs/probe.md says what each "
+    "is. If not given, what the method `grads` reads at the point."
+)
+
+
+@on_own_files("seed", "encoder", "probe", "dtype", "token_budget", "micro_batch")
+def probe(
+    given: Own,
+    out: Annotated[Path, typer.Option(help="Folder to write: signals.parquet, vectors, meta.json.")],
+    signals: Annotated[list[str] | None, typer.Option(metavar="NAME,...", help=SIGNALS_HELP)] = None,
+    point: Annotated[
+        str,
+        typer.Option(
+            help="`tokens`; `base`: untrained; `warm`: after one epoch; `during`: before each step of it; or "
+            "`encoder-NAME`: sentences by `--encoder NAME=FOLDER`."
+        ),
+    ] = "warm",
+    keep_examples: Annotated[
+        bool,
+        typer.Option("--keep-examples", help="Also write examples.parquet, by which the signals can be checked."),
+    ] = False,
+) -> None:
+    """Measure the signals of your records that methods select by.
+
+    Prints what it took at the end: records and tokens a second, and the most memory.
+
+    \b
+    Examples:
+      grads probe --model ./my-model --data train.jsonl --out signals
+      grads probe --model ./my-model --data train.jsonl --point base \\
+                  --signals gradients,el2n --dtype float32 \\
+                  --keep-examples --out exact
+      grads probe --model ./my-model --data train.jsonl --out features \\
+                  --signals sgd_features --probe features.size=8
+    """
+    encoders = [f"encoder-{name}" for name in encoders_of(given)]
+    check_choice(point, (*READ_BY_GRADS, *encoders), "--point")
+    asked = _asked(signals, point)
+    check_absent(out)
+    bench = open_workbench(given, out)
+    _check_signals(asked, point, bench.settings.training)
+    _copy_store(bench.store(point, asked), out, bench.examples() if keep_examples else None)
+    _print_spent(out, bench.store("tokens"), bench.counts())
+
+
+def _asked(signals: list[str] | None, point: str) -> list[str]:
+    """Return the names of the signals, each of which there is, at a point that has some."""
+    if signals is None:
+        return list(READ_BY_GRADS.get(point, ()))
+    if not READ_BY_GRADS.get(point):
+        raise GradsError(f"--signals: at the point '{point}' there is nothing to choose: remove it")
+    names = [name.strip() for text in signals for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in MEASURES:
+            raise GradsError(f"--signals {name}: {nearest(name, MEASURES)}")
+    if not names:
+        raise GradsError("--signals: it names none: name some, or remove it for those that `grads` reads")
+    if "mean_abs" in names and not {"gradients", "adapter"} & set(names):
+        raise GradsError("--signals mean_abs: it is one more statistic of others: add gradients or adapter")
+    return names
+
+
+def _check_signals(asked: list[str], point: str, training: "Training") -> None:
+    """Refuse, before any work, what could not be measured at the point."""
+    if ADAM_FEATURES in asked and (point != "warm" or training.weights != "lora"):
+        raise GradsError(
+            f"--signals {ADAM_FEATURES}: only after the preliminary epoch of an adapter are there moments of Adam: set "
+            "--point warm and --training weights=lora, or take sgd_features"
+        )
+    adapted = point != "base" or {"adapter", *FEATURES} & set(asked)
+    if "weights" in asked and training.weights == "lora" and adapted:
+        raise GradsError(
+            "--signals weights: it is of all weights, and there is an adapter here: set --training weights=full"
+        )
+
+
+def _copy_store(store: Path, out: Path, examples: Any) -> None:
+    import shutil
+
+    from grads.runtime.files import atomic_path
+    from grads.signals.store import write_examples
+
+    with atomic_path(out) as temporary:
+        shutil.copytree(store, temporary)
+        if examples is not None:
+            write_examples(temporary, examples)
+
+
+def _print_spent(out: Path, tokens_store: Path, counts: dict[str, int]) -> None:
+    """Print what the probe took, whenever it ran; a rate is that of measuring, without the loading of the model.
+
+    Args:
+        out: the store.
+        tokens_store: the store `tokens` of the same records.
+        counts: of the records that were read, and of those that are empty or duplicates.
+    """
+    from grads.signals.store import read_meta
+
+    meta, eligible = read_meta(out), read_meta(tokens_store)
+    tokens = eligible["tokens"]
+    seconds = meta.get("seconds_measuring", meta["seconds"])
+    records, left_out = meta["records"], len(meta.get("left_out", ()))
+    rate = f"{records / seconds:,.1f} records/s, {tokens / seconds:,.0f} tokens/s" if seconds else "too fast to tell"
+    memory = [f"{size / 1e9:.2f} GB {kind}" for kind, size in meta["peak_memory"].items()]
+    out_of = {name: counts[name] for name in ("empty", "duplicate")}
+    out_of |= {"too long": eligible["over_length"], "without finite signals": left_out}
+    missing = ", ".join(f"{count} {name}" for name, count in out_of.items() if count)
+    lines = {
+        "records": f"{records:,} of {counts['read']:,}" + (f" ({missing})" if missing else ""),
+        "tokens": f"{tokens:,}",
+        "throughput": f"{rate} ({seconds:.1f} s; with all around it {meta['seconds']:.1f} s)",
+        "peak memory": ", ".join(memory) or "not known on this system",
+    }
+    for name, text in lines.items():
+        typer.echo(f"{name:12} {text}")
+    say(f"signals: {out}")

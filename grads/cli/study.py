@@ -1,0 +1,297 @@
+"""Commands about a study as a whole: check, list, run, clean."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grads.runtime.errors import GradsError, nearest, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import BaseModel
+    from rich.table import Table
+
+    from grads.config.arms import Arm
+    from grads.config.study import Study
+    from grads.study.grid import Cell
+
+DEMO = Path("config/demo.yaml")
+Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
+Only = list[str] | None
+
+
+def checked_study(config: Path) -> "Study":
+    """Read a study and check all that can be known before any work.
+
+    Raises:
+        GradsError: all that is wrong.
+    """
+    from grads.graph import needs as plan
+
+    return plan.checked_study(config)
+
+
+def check(config: Config) -> None:
+    """Check a study's config and show what it asks for, in one screen.
+
+    \b
+    Example:
+      grads check config/demo.yaml
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from grads.study.claim_sentences import in_study, read_claims
+    from grads.study.grid import cells
+
+    study, console = checked_study(config), Console()
+    console.print(f"[bold]{study.study}[/bold]: {escape(study.label)}", highlight=False)
+    console.print(_grid(study))
+    for name, entries in (("models", study.models), ("domains", study.domains), ("tasks", study.general.tasks)):
+        console.print(f"{name:8} {', '.join(entries)}", highlight=False, soft_wrap=True)
+    if claims := read_claims(study):
+        known = sum(in_study(study, claim) for claim in claims)
+        console.print(f"{'claims':8} {len(claims)}, of which {known} are about this study", highlight=False)
+    console.print(f"{'seeds':8} {', '.join(map(str, study.seeds))}", highlight=False, soft_wrap=True)
+    for line in lengths(study):
+        console.print(f"{'lengths':8} {line}", highlight=False, soft_wrap=True, markup=False)
+    grid = cells(study)
+    trained = sum(cell.trained for cell in grid)
+    console.print(f"{'cells':8} {len(grid)}, of which {trained} are trained; the config is valid", highlight=False)
+
+
+def lengths(study: "Study") -> list[str]:
+    """Return a line for each model and domain with records that are too long; and for those not looked at yet."""
+    from grads.runtime.files import read_json
+    from grads.study.lengths import length_sentence
+    from grads.study.paths import Paths
+
+    lines = []
+    unknown = 0
+    for model in study.used_models:
+        for domain in study.domains:
+            meta = Paths(study.study).store(model, domain, "tokens") / "meta.json"
+            if not meta.is_file():
+                unknown += 1
+            elif sentence := length_sentence(read_json(meta).get("lengths", {}), study.training.max_length):
+                lines.append(f"{model}/{domain}: {sentence}")
+    if unknown:
+        lines.append("not known before data and models are prepared: `grads plan` does that, and says")
+    return lines
+
+
+def _grid(study: "Study") -> "Table":
+    from grads.graph.needs import arm_stores
+    from grads.selection.needs import arm_method
+    from grads.study.grid import arm_ratios, cells
+
+    table, grid = _plain_table(["arm", "method", "ratios", "signals", "parameters", "training", "cells"]), cells(study)
+    for arm, declared in study.arms.items():
+        parameters = ", ".join(f"{key}={value}" for key, value in declared.parameters.items())
+        count = str(sum(cell.arm == arm for cell in grid))
+        ratios = " ".join(arm_ratios(study, arm))
+        row = [arm, arm_method(study, arm).name, ratios, " ".join(arm_stores(study, arm)), parameters]
+        _add_row(table, *row, _training(declared), count)
+    return table
+
+
+def _training(arm: "Arm") -> str:
+    """Return how an arm departs from plain training; empty where it does not."""
+    given = dict(arm.strategy_parameters) | ({"match": arm.match} if arm.match != "epochs" else {})
+    strategy = [arm.strategy] if arm.strategy != "sft" else []
+    return " ".join([*strategy, *(f"{key}={value}" for key, value in given.items())])
+
+
+def _plain_table(columns: list[str]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="")
+    for place, column in enumerate(columns):
+        # Names and parameters are never broken: they are what is copied into a config.
+        table.add_column(column, overflow="fold", no_wrap=place == 0 or column == "parameters")
+    return table
+
+
+def _add_row(table: "Table", *cells: str) -> None:
+    """Add a row of plain texts: a bracket in one is no markup, and what no screen shows is escaped."""
+    from rich.markup import escape
+
+    table.add_row(*(escape("\n".join(map(printable, text.split("\n")))) for text in cells))
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, strategies, metrics, models, domains or tasks.")],
+    config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
+) -> None:
+    """List selection methods, training strategies, domain metrics, or a study's models, domains or tasks.
+
+    \b
+    Examples:
+      grads list methods
+      grads list domains --config mine.yaml
+    """
+    from rich.console import Console
+
+    ours = {"methods": _methods, "strategies": _strategies, "metrics": _metrics}
+    studys = {"models": _models, "domains": _domains, "tasks": _tasks}
+    if what not in (*ours, *studys):
+        raise GradsError(f"there is no list of '{what}': {nearest(what, [*ours, *studys])}")
+    Console().print(ours[what]() if what in ours else studys[what](checked_study(config)))
+
+
+def _metrics() -> "Table":
+    from grads.evaluation.metrics.registry import metrics
+
+    table = _plain_table(["metric", "title", "better", "source"])
+    for name, metric in metrics().items():
+        _add_row(table, name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
+    return table
+
+
+def _methods() -> "Table":
+    from grads.selection.registry import methods
+
+    table = _plain_table(["method", "title", "reads", "parameters", "source"])
+    for name, method in methods().items():
+        defaults = method.shown
+        needs = method.needs(defaults)
+        reads = [*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)]
+        reads += [*(f"texts:{split}" for split in sorted(needs.texts)), *["file"] * bool(needs.files)]
+        _add_row(table, name, method.title, "\n".join(reads), _shown(defaults), method.source)
+    return table
+
+
+def _strategies() -> "Table":
+    from grads.training.strategies.registry import strategies
+
+    table = _plain_table(["strategy", "title", "parameters", "source"])
+    for name, strategy in strategies().items():
+        _add_row(table, name, strategy.title, _shown(strategy.parameters()), strategy.source)
+    return table
+
+
+def _shown(parameters: "BaseModel") -> str:
+    """Return parameters one a line, as YAML has their values."""
+    pairs = parameters.model_dump().items()
+    return "\n".join(f"{key}={json.dumps(value)}".replace('"', "") for key, value in pairs)
+
+
+def _models(study: "Study") -> "Table":
+    return _entries(["model", "title", "source", "prompts"], study.every_model, lambda model: model.format.template)
+
+
+def _domains(study: "Study") -> "Table":
+    return _entries(["domain", "title", "source"], study.domains)
+
+
+def _tasks(study: "Study") -> "Table":
+    table = _plain_table(["task", "title", "metric", "form", "items", "chance", "file"])
+    for name, task in study.general.tasks.items():
+        place = task.yaml or f"lm-eval {getattr(task.data, 'name', '')}"
+        _add_row(table, name, task.title, task.metric, task.form, str(task.sample or "all"), str(task.chance), place)
+    return table
+
+
+def _entries(columns: list[str], entries: Any, last: Any = None) -> "Table":
+    table = _plain_table(columns)
+    for name, entry in entries.items():
+        source = entry.source.model_dump(exclude={"kind"}, exclude_defaults=True)
+        place = next((str(source[key]) for key in ("path", "member", "id") if key in source), "")
+        _add_row(table, name, entry.title, f"{entry.source.kind} {place}".strip(), *([last(entry)] if last else []))
+    return table
+
+
+def run(
+    context: typer.Context,
+    config: Config,
+    arm: Annotated[Only, typer.Option(help="Only this arm; repeat for several.")] = None,
+    domain: Annotated[Only, typer.Option(help="Only this domain.")] = None,
+    model: Annotated[Only, typer.Option(help="Only this model.")] = None,
+    ratio: Annotated[Only, typer.Option(help="Only this keep ratio.")] = None,
+    seed: Annotated[Only, typer.Option(help="Only this seed.")] = None,
+) -> None:
+    """Run a part of a study with Snakemake: the cells that fit, to their metrics.
+
+    What follows `--` goes to Snakemake. Tables come from the whole study, or from `snakemake partial`.
+
+    \b
+    Examples:
+      grads run mine.yaml --arm grads --domain law
+      grads run mine.yaml --arm grads --arm random --ratio 0.05 -- --dry-run
+    """
+    from grads.study.grid import cross_domains
+    from grads.study.paths import Paths
+
+    study = checked_study(config)
+    asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
+    paths, chosen = Paths(study.study), chosen_cells(study, asked)
+    files = [paths.run(cell) / "metrics.json" for cell in chosen]
+    files += [paths.cross(cell, other) for cell in chosen for other in cross_domains(study, cell.domain)]
+    targets = list(dict.fromkeys(map(str, files)))
+    if not Path("Snakefile").is_file():
+        raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
+    # Targets come first: --configfile would take them for config files.
+    command = [sys.executable, "-m", "snakemake", *targets, "--configfile", str(config), *context.args]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def chosen_cells(study: "Study", asked: "dict[str, list[str] | None]") -> "list[Cell]":
+    """Return the cells that have one of the asked values in every field that is asked for.
+
+    Raises:
+        GradsError: no cell has such a value, or none fits all of them.
+    """
+    from grads.study.grid import cells
+
+    found: Iterable[Cell] = cells(study)
+    for name, values in asked.items():
+        if not values:
+            continue
+        valid = {str(getattr(cell, name)) for cell in cells(study)}
+        for value in values:
+            if value not in valid:
+                raise GradsError(f"--{name} {value}: study '{study.study}' has no such {name}: {nearest(value, valid)}")
+        found = [cell for cell in found if str(getattr(cell, name)) in values]
+    chosen = list(found)
+    if not chosen:
+        wanted = " ".join(f"--{name} {value}" for name, values in asked.items() for value in values or [])
+        raise GradsError(f"no cell of study '{study.study}' fits {wanted}: `grads check` shows what there is")
+    return chosen
+
+
+def clean(
+    config: Config,
+    everything: Annotated[bool, typer.Option("--all", help="Everything of the study: results/<study>.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove what a study leaves behind: checkpoints of stopped jobs, or with --all everything of it.
+
+    \b
+    Examples:
+      grads clean mine.yaml
+      grads clean mine.yaml --all --yes
+    """
+    from grads.runtime.files import remove
+    from grads.runtime.locks import study_holder
+    from grads.study.load import read_study
+    from grads.study.paths import Paths
+
+    paths = Paths(read_study(config).study)
+    folder = paths.root if everything else paths.root / "scratch"
+    if not folder.is_dir():
+        typer.echo(f"{folder} is not there: nothing to remove")
+        return
+    if holder := study_holder(paths.root):
+        raise GradsError(f"{paths.root}: a run ({holder}) works on this study: wait for it, or stop it")
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    if not yes:
+        typer.confirm(f"Remove {folder} ({size / 1e6:.1f} MB)?", abort=True)
+    remove(folder)
+    typer.echo(f"removed {folder} ({size / 1e6:.1f} MB)")

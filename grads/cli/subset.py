@@ -1,0 +1,79 @@
+"""What `grads select` writes: the chosen records as they were, all scores, and a manifest."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from grads.cli.workbench import Workbench
+from grads.data.records.layouts import rows_by_id
+from grads.data.selections import read_counts, read_selection
+from grads.data.spreadsheet import csv_text
+from grads.runtime.errors import GradsError
+from grads.runtime.files import write_text
+from grads.runtime.manifest import write_manifests
+from grads.runtime.progress import say
+
+
+def write_subset(
+    bench: Workbench, method: str, parameters: Mapping[str, Any], ratio: str, out: Path, started: float
+) -> None:
+    """Select, and write `out`, `<stem>.scores.csv` and `<stem>.manifest.json`.
+
+    The scores have a row for each eligible record, in the order of the data: its number there (from 1), id, what the
+    data call it (`own_id`, where they give ids), score (the higher the better), rank (1 is the first chosen), whether
+    it was kept, and its weight in training.
+
+    Raises:
+        GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
+    """
+    # Before the work, so that a row that cannot be written is not found after it.
+    how = (bench.settings.fields, bench.settings.metadata, bench.settings.leave)
+    lines = rows_by_id(bench.data, *how, lambda number, row: _line(row, f"{bench.data}, record {number}"))
+    made_from = bench.inputs(model=bench.read_model(method, parameters, ratio))
+    selection = bench.selection(method, parameters, ratio)
+    meta = read_counts(selection)
+    table = read_selection(selection)
+    table.insert(0, "record", [lines[id_][0] for id_ in table["id"]])
+    table = table.sort_values("record")
+    scores = out.with_suffix(".scores.csv")
+    write_text(out, "".join(lines[id_][1] for id_ in table.loc[table["kept"], "id"]))
+    write_text(scores, csv_text(table))
+    settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
+    write_manifests([out, scores], made_from, settings, started)
+    counts = bench.counts()
+    over_length = counts["read"] - counts["empty"] - counts["duplicate"] - meta["eligible"]
+    left_out = f"{counts['empty']} empty, {counts['duplicate']} duplicate, {over_length} too long"
+    short = f" instead of {meta['requested']}" * bool(meta["shortfall"])
+    kept = f"kept {meta['actual']}{short} of {meta['eligible']} eligible records"
+    say(f"{kept} ({counts['read']} read, {left_out}): {out}")
+    say(f"scores: {scores}")
+
+
+def _line(row: Mapping[str, Any], place: str) -> str:
+    """Return a row as a line of JSON; what is no UTF-8 (half of a surrogate pair) is escaped."""
+    plain = _plain(row)
+    try:
+        line = json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(plain) + "\n"
+    except TypeError as error:
+        raise GradsError(f"{place}: this row cannot be written as JSON ({error}): leave the column out") from None
+    return line
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a row with dates as ISO 8601, decimals as text, and null for numbers that JSON has not."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,54 @@
+"""The parts of the config that say what is learnt and tested: `domains` and `splits`."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from grads.config.section import LEAVE, LossTurns, RecordField, Section, Shown
+from grads.config.sources import ArchiveSource, FileSource, GlossarySource, HubDataSource
+
+# What every record has as a column of its own in a table of texts, before its metadata.
+TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
+
+
+class Domain(Section):
+    """A domain of the study: fine-tuning data to learn from and to test on."""
+
+    title: Shown = Field(description="How tables call the domain.")
+    source: FileSource | ArchiveSource | HubDataSource | GlossarySource = Field(
+        discriminator="kind", description="Where its records come from."
+    )
+    fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
+    leave: list[str] = Field([], description=LEAVE)
+    loss_turns: LossTurns = Field("last", description="Of conversations: whether the last answer carries loss, or all.")
+    language: Literal["en", "zh", "other"] = Field(
+        "en",
+        description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
+        "other, whose words stand apart.",
+    )
+    metadata: list[str] = Field([], description="Further fields of the data, numbers or texts, that methods may read.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_are_further_fields(cls, metadata: list[str]) -> list[str]:
+        for name in metadata:
+            if name in TEXT_COLUMNS:
+                raise ValueError(f"every record has a field '{name}' of its own; take it away")
+        if len(set(metadata)) < len(metadata):
+            raise ValueError("a field is listed twice")
+        return metadata
+
+    @model_validator(mode="after")
+    def _glossary_has_its_own_fields(self) -> "Domain":
+        if self.source.kind == "glossary" and (self.fields or self.metadata or self.leave):
+            raise ValueError("a glossary's records are made by code; take 'fields', 'metadata' and 'leave' away")
+        return self
+
+
+class Splits(Section):
+    """How many records of each domain go where; splits are made over all domains by connected groups."""
+
+    train: int | None = Field(None, ge=1, description="Training records; all that remain when not given.")
+    validation: int = Field(ge=0, description="Validation records; methods may read them.")
+    test: int = Field(ge=1, description="Test records; they decide how narrow the intervals of the tables are.")
+    seed: int = Field(0, description="Draws the splits; one seed for the whole study, whatever `seeds` lists.")

@@ -1,0 +1,66 @@
+"""The parts of the config that say how answers are generated and measured: `generation` and `evaluation`."""
+
+from pydantic import Field, model_validator
+
+from grads.config.section import Precision, Section, Shown
+from grads.config.sources import ArchiveSource
+
+
+class Generation(Section):
+    """Greedy generation of the domain answers."""
+
+    max_new_tokens: int = Field(
+        64, ge=1, le=1_000_000, description="Longest answer in tokens; the share cut off is reported."
+    )
+
+
+class Verdicts(Section):
+    """Verdicts of others, people or another model, on the answers, as the metric `verdict`.
+
+    Tables show verdicts as shares of the way from the worst (0) to the best (1).
+    """
+
+    path: str = Field(
+        description="JSON lines, CSV or Parquet with a row for each test answer of every run: `cell` (its folder below "
+        "`runs`), `id` and `prediction` as in its predictions.jsonl, and a number as `verdict`."
+    )
+    worst: float = Field(0.0, description="The worst verdict that there is; it may be the greater number.")
+    best: float = Field(1.0, description="The best verdict that there is.")
+    by: Shown = Field("", description="Who judged, and how; part of the metric's signature below the tables.")
+
+    @model_validator(mode="after")
+    def _the_best_is_not_the_worst(self) -> "Verdicts":
+        if self.best == self.worst:
+            raise ValueError(f"'worst' and 'best' are both {self.best:g}; write the two ends of the scale")
+        return self
+
+
+class Evaluation(Section):
+    """Domain metrics and how the model is run for them."""
+
+    metrics: list[str] = Field(
+        ["bleu", "meteor", "chrf", "response_nll"],
+        min_length=1,
+        description="Domain metrics of the tables, in their order; docs/metrics.md describes them all.",
+    )
+    wordnet: ArchiveSource | None = Field(
+        None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
+    )
+    verdicts: Verdicts | str | None = Field(
+        None,
+        description="Verdicts on the answers, for the metric `verdict`: a path alone, of numbers from 0 to 1, or these "
+        "keys; docs/metrics.md has an example.",
+    )
+    cross_domain: bool = Field(
+        False, description="Test every model on the other domains too: what tuning on one does to another."
+    )
+    precision: Precision = Field(
+        "auto", description="Type of the frozen weights, as in `training`; adapters stay in float32."
+    )
+    token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
+    task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
+
+    @property
+    def judged(self) -> Verdicts | None:
+        """Where verdicts on the answers are, and what they mean; none where there are none."""
+        return Verdicts(path=self.verdicts) if isinstance(self.verdicts, str) else self.verdicts

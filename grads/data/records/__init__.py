@@ -1,0 +1,1 @@
+"""Records: read from rows in the layouts of the ecosystem, and formatted as a model sees them."""

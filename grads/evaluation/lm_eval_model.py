@@ -1,0 +1,100 @@
+"""lm-eval's model around one in memory: float32 log-probabilities, greedy answers, our progress lines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import Collator
+from transformers import GenerationConfig
+
+from grads.data.records.formatting import Formatter
+from grads.models.causal import pad_right
+from grads.runtime.errors import GradsError
+from grads.runtime.progress import Progress
+
+
+class BenchmarkModel(HFLM):
+    """lm-eval's model, with float32 log-probabilities taken at the continuations' positions only.
+
+    Batches and forward passes are lm-eval's own, so with the same threads the numbers are too, to the last bit. (Its
+    command line batches the requests of all its tasks together: to compare, give it one task at a time.) Left out is
+    the softmax over the vocabulary at the positions of prompts and padding, which costs up to as much as the rest.
+    """
+
+    progress: Progress
+    # Of tasks in chat form: prompts are those that the domain's questions have.
+    formatter: Formatter | None = None
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Return the prompt of messages; one that a task begins the answer of is lm-eval's own."""
+        if self.formatter is None or not add_generation_prompt:
+            return super().apply_chat_template(chat_history, add_generation_prompt)
+        return self.formatter.chat_prompt(chat_history)
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        """Return log-probability and greediness of each request's continuation, reporting to `progress`."""
+        return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _loglikelihood_tokens(
+        self, requests: list[Any], disable_tqdm: bool = True, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        collator = Collator(
+            requests,
+            sort_fn=lambda request: (-len(request[1] + request[2]), tuple(request[1] + request[2])),
+            group_by="contexts",
+            group_fn=lambda request: request[1] + request[2][:-1],
+        )
+        answers: list[tuple[float, bool]] = []
+        for chunk in collator.get_batched(n=self.batch_size):
+            self._check_room(max(len(continuation) for _, _, continuation in chunk))
+            inputs = [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in chunk]
+            logits = self._model_call(pad_right(inputs, 0).to(self.device))
+            for (text, context, continuation), row, ids in zip(chunk, logits, inputs, strict=True):
+                rows = row[len(ids) - len(continuation) : len(ids)].log_softmax(-1, dtype=torch.float32)
+                # Continuations of one token after one context share a row: the collator hands them out together.
+                for _, tokens, found in collator.get_cache(text, context, continuation, rows.unsqueeze(0)):
+                    answers.append(score(found[0, -len(tokens) :], tokens))
+                    self.progress.advance()
+        return collator.get_original(answers)
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+        """Return the greedy answer to each request, cut at its stop texts, reporting to `progress`."""
+        with _plain_generation(self.model):
+            return super().generate_until(requests, disable_tqdm=True)
+
+    def _model_generate(self, context: torch.Tensor, *arguments: Any, **keywords: Any) -> torch.Tensor:
+        found = super()._model_generate(context, *arguments, **keywords)
+        self.progress.advance(len(context))
+        return found
+
+    def _check_room(self, longest: int) -> None:
+        # A context is cut on the left to make room; a choice has to be whole.
+        if longest > self.max_length:
+            raise GradsError(
+                f"{self.progress.label}: a choice has {longest} tokens, but the model has room for {self.max_length}: "
+                "leave such items out of the task's data"
+            )
+
+
+@contextmanager
+def _plain_generation(model: Any) -> Iterator[None]:
+    """Leave out, inside the block, the sampling and penalties that a model's makers stored with it."""
+    stored = model.generation_config
+    ids = {name: getattr(stored, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**ids)
+    try:
+        yield
+    finally:
+        model.generation_config = stored
+
+
+def score(log_probabilities: torch.Tensor, tokens: list[int]) -> tuple[float, bool]:
+    """Return the log-probability of a continuation, and whether each token is the likeliest.
+
+    `log_probabilities` are tokens x vocabulary.
+    """
+    wanted = torch.tensor(tokens, device=log_probabilities.device)
+    total = log_probabilities.gather(1, wanted.unsqueeze(1)).sum().item()
+    return total, bool((log_probabilities.argmax(-1) == wanted).all())

@@ -1,0 +1,1 @@
+"""Which jobs a study, a cell or a command has."""

@@ -1,0 +1,1 @@
+"""What makes a model quick, and safe, on a CPU: attention, compiled layers, and products over long dimensions."""

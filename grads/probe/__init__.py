@@ -1,1 +1,0 @@
-"""Signals: what a forward or backward pass measures of each training record."""

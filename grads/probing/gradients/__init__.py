@@ -1,0 +1,1 @@
+"""Gradients of single records, from one forward and one backward pass over a batch."""

@@ -1,0 +1,1 @@
+"""From finished cells to the long table, tables, figures and pages."""

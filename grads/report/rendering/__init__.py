@@ -1,0 +1,1 @@
+"""How a table becomes CSV, Markdown, LaTeX, HTML or lines in a terminal."""

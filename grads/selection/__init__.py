@@ -1,0 +1,1 @@
+"""Selection: what a method is, which methods there are, and how one is run on stored signals."""

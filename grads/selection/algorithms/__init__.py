@@ -1,0 +1,1 @@
+"""Algorithms that several methods are made of; they know no method."""

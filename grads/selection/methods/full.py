@@ -1,0 +1,13 @@
+"""`full`: training on all eligible records."""
+
+from grads.selection.contract import Choice, Inputs, Method, Parameters
+
+
+def select(inputs: Inputs, _parameters: Parameters) -> Choice:
+    """Choose everything; no record scores above another."""
+    import numpy as np
+
+    return Choice(np.zeros(len(inputs.pool)))
+
+
+METHOD = Method("full", "Full data", "control", select, fixed_ratio="1")

@@ -1,0 +1,69 @@
+"""`metadata`: records ranked by a number that they bring along, such as somebody's quality score.
+
+The field must be among the domain's `metadata`, so that it is read with the records. A record without a number there is
+an error, or with `missing: last` comes after all others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from grads.runtime.errors import GradsError, nearest
+from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class Metadata(Parameters):
+    """Parameters of `metadata`."""
+
+    field: str = Field(min_length=1, description="Field of the records, one of the domain's `metadata`.")
+    order: Literal["highest", "lowest"] = Field("highest", description="Which are kept.")
+    missing: Literal["refuse", "last"] = Field("refuse", description="What becomes of records without a number.")
+
+
+def needs(_parameters: Metadata) -> Needs:
+    """Return the need of the records."""
+    return Needs(texts=frozenset({"train"}))
+
+
+def select(inputs: Inputs, parameters: Metadata) -> Choice:
+    """Choose by the number, or by minus it.
+
+    Raises:
+        GradsError: no record has the field, or one has no number there and that is refused.
+    """
+    import numpy as np
+
+    from grads.selection.gradient_signals import below
+
+    values = _numbers(inputs.texts["train"], parameters.field)
+    absent = np.isnan(values)
+    if absent.any() and parameters.missing == "refuse":
+        raise GradsError(
+            f"{int(absent.sum())} of {len(values)} records have no number in '{parameters.field}' (first: "
+            f"{inputs.pool['id'][int(absent.argmax())]}): add it, or set the parameter missing to last"
+        )
+    least = values[~absent].min() if not absent.all() else 0.0
+    score = np.where(absent, least, values) * (1 if parameters.order == "highest" else -1)
+    return Choice(below(score, absent), notes={"without_a_number": int(absent.sum())})
+
+
+def _numbers(records: pd.DataFrame, field: str) -> np.ndarray:
+    import numpy as np
+    import pandas as pd
+
+    if field not in records:
+        raise GradsError(
+            f"no record has a field '{field}': name it in the domain's metadata (or by --metadata); "
+            f"{nearest(field, records.columns)}"
+        )
+    numbers = pd.to_numeric(records[field], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+METHOD = Method("metadata", "Field of the record", "control", select, Metadata, needs, example={"field": "quality"})

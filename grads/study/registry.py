@@ -1,0 +1,160 @@
+"""What files of a package declare, found by their being there, and the parameters that it takes."""
+
+import importlib
+import json
+import pkgutil
+import traceback
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from grads.config.mistakes import Phrases, sentences
+from grads.runtime.errors import GradsError, nearest
+from grads.runtime.markdown import cell
+
+Declared = TypeVar("Declared", bound="Named")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Named(Protocol):
+    """What a file declares: its name, as the config calls it, and where it comes from."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
+
+
+class Registry(Generic[Declared]):
+    """What the files of a package declare, each in a constant of the same name; nobody edits a list of them.
+
+    Args:
+        package: its name.
+        attribute: the constant.
+        kind: what the constant is.
+        missing: how the error begins that none has a name, in full, so that it is found where it is made.
+        helpers: modules of the package that declare nothing. Named, so that a file that forgets its constant is
+            noticed, and so that nothing heavy is imported: the workflow reads registries each time it is planned.
+    """
+
+    def __init__(
+        self, package: str, attribute: str, kind: type[Declared], missing: str, helpers: Collection[str] = ()
+    ) -> None:
+        self.package, self.attribute, self.kind = package, attribute, kind
+        self.missing, self.helpers = missing, helpers
+
+    @cached_property
+    def found(self) -> dict[str, tuple[Declared, str]]:
+        """All that is declared, each with its module, by name in alphabetical order."""
+        names = [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
+        return self.collect(f"{self.package}.{name}" for name in names if name not in self.helpers)
+
+    def all(self) -> dict[str, Declared]:
+        """Return all that is declared, by name in alphabetical order."""
+        return {name: one for name, (one, _module) in self.found.items()}
+
+    def find(self, name: str) -> Declared:
+        """Return what is declared by a name.
+
+        Raises:
+            GradsError: there is none of that name.
+        """
+        return self._entry(name)[0]
+
+    def module_of(self, name: str) -> str:
+        """Return the module that declares a name, for its code version.
+
+        Raises:
+            GradsError: there is none of that name.
+        """
+        return self._entry(name)[1]
+
+    def _entry(self, name: str) -> tuple[Declared, str]:
+        if name not in self.found:
+            raise GradsError(f"{self.missing} '{name}': {nearest(name, self.found)}")
+        return self.found[name]
+
+    def collect(self, modules: Iterable[str]) -> dict[str, tuple[Declared, str]]:
+        """Return what the modules of the given whole names declare, each with its module, sorted by name.
+
+        Raises:
+            GradsError: a module cannot be imported, declares nothing, or something of a name that another has.
+        """
+        found: dict[str, tuple[Declared, str]] = {}
+        for module in modules:
+            declared = getattr(_imported(module), self.attribute, None)
+            if not isinstance(declared, self.kind):
+                raise GradsError(
+                    f"{module_file(module)} declares no {self.attribute}: add it, or name the module in "
+                    f"{self.package}.registry.HELPERS"
+                )
+            if declared.name in found:
+                raise GradsError(
+                    f"{module_file(found[declared.name][1])} and {module_file(module)} both declare the "
+                    f"{self.attribute.lower()} '{declared.name}': rename one"
+                )
+            found[declared.name] = (declared, module)
+        return dict(sorted(found.items()))
+
+    def section(self, name: str, parameters: type[BaseModel]) -> str:
+        """Return the part of a Markdown page on one of them: its module's docstring, its source, its parameters."""
+        one, path = self.find(name), module_file(self.module_of(name))
+        text = (importlib.import_module(self.module_of(name)).__doc__ or "").strip()
+        head = f"\n## {name}\n\n{text}\n\nSource: {one.source}. Code: [{path}](../{path}).\n"
+        return head + parameters_table(parameters)
+
+
+def module_file(module: str) -> str:
+    """Return the file of a module of this package, as seen from the repository."""
+    return module.replace(".", "/") + ".py"
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a file that somebody added.
+
+    Raises:
+        GradsError: Python cannot read or run it. Whatever it raises, it is one file that is to be mended.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+        line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if len(frames) > 1 else None
+        reason = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
+        raise GradsError(
+            f"{module_file(module)}{f':{line}' if line else ''} cannot be imported ({reason}): mend it"
+        ) from error
+
+
+def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) -> Model:
+    """Return parameters, with the defaults of those not given; `what` is how errors call that which takes them.
+
+    Raises:
+        GradsError: some are unknown, or their values are not allowed.
+    """
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        phrases = Phrases(
+            unknown=f"{what} has no parameter '{{key}}': {{write}}",
+            missing=f"{what} needs the parameter '{{key}}', which is not given: give it{{write}}",
+            wrong=f"parameter '{{key}}' of {what} is {{found}}: {{write}}",
+            text=f"parameter '{{key}}' of {what} is {{found}}: it is text, not a number: {{write}}",
+        )
+        raise GradsError(*sentences(error, model, dict(given), None, phrases)) from None
+
+
+def parameters_table(model: type[BaseModel]) -> str:
+    """Return a Markdown table of a model's fields with a blank line before it; nothing where there are none."""
+    if not model.model_fields:
+        return ""
+    lines = ["", "| parameter | default | |", "| :-- | :-- | :-- |"]
+    for key, field in model.model_fields.items():
+        default = "required"
+        if not field.is_required():
+            default = f"`{json.dumps(field.get_default(call_default_factory=True))}`"
+        lines.append(f"| `{key}` | {cell(default)} | {cell(field.description or '')} |")
+    return "\n".join(lines) + "\n"

@@ -1,1 +1,0 @@
-"""The long table of measurements, and the tables, figures and report made from it."""

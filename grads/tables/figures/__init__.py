@@ -1,1 +1,0 @@
-"""The figures of a study, one file each; `drawing` has what they share."""

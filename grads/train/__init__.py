@@ -1,1 +1,0 @@
-"""Fine-tuning: the loss, the trainer, checkpoints."""

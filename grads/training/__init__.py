@@ -1,0 +1,1 @@
+"""Fine-tuning: what a run trains on, the loss, the trainer, checkpoints."""

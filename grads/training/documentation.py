@@ -1,0 +1,75 @@
+"""The page docs/strategies.md, made from what the strategies declare: `python -m grads.training.documentation`."""
+
+from pathlib import Path
+
+from grads.runtime.files import write_text
+from grads.training.strategies.contract import Strategy
+from grads.training.strategies.registry import REGISTRY, strategies
+
+PAGE = Path("docs/strategies.md")
+HEAD = """\
+# Training strategies
+
+How the records that an arm keeps are trained on. Every strategy goes with every selection method:
+
+```yaml
+arms:
+  grads_stm: {method: grads, ratios: [0.05], strategy: stm}
+  grads_low: {method: grads, ratios: [0.05], strategy: low_lr, strategy_parameters: {factor: 0.05}}
+  grads_long: {method: grads, ratios: [0.05], match: steps}
+```
+
+All else is the study's `training`, the same for every arm. Where tokens or records count differently, a step's loss is
+the weighted sum of their negative log-likelihoods over the sum of the weights of the whole global batch, so that it
+does not depend on the micro-batch; what has no weight has no gradient.
+
+`match` says what an arm has in common with the plain run on all records of the domain, and goes with every strategy:
+
+- `epochs` (the default): each record is visited `training.epochs` times, so a smaller subset takes fewer steps.
+- `steps`: what is kept is repeated, in the same seeded order with more epochs, to as many visits and optimiser steps
+  as the plain run has.
+- `tokens`: it is repeated until its prompts and responses have as many tokens as the plain run reads, to the end of
+  that step.
+
+The schedule spans the whole run either way. `full_steps` is the converse, full data for as many optimiser
+steps as a subset takes, and has no `match`; under a strategy that adds or drops records its steps grow or shrink as its
+own records do. `training.json` beside each run says which strategy it had, what the strategy counted, and how often
+records were visited.
+
+This page is made from the strategies' own files by `make docs`. A strategy is one file in `grads/training/strategies/`
+that declares a `STRATEGY`, as its [contract](../grads/training/strategies/contract.py) says; nothing else is edited.
+
+| strategy | title | source | reads |
+| :-- | :-- | :-- | :-- |
+"""
+
+
+def strategies_page() -> str:
+    """Return the Markdown page of all strategies: what they declare, their module's docstring and their parameters."""
+    rows = [
+        f"| [`{name}`](#{name}) | {strategy.title} | {strategy.source} | {_reads(strategy)} |"
+        for name, strategy in strategies().items()
+    ]
+    return (
+        HEAD
+        + "\n".join(rows)
+        + "\n"
+        + "".join(REGISTRY.section(name, one.parameters) for name, one in strategies().items())
+    )
+
+
+def _reads(strategy: Strategy) -> str:
+    """Return what the strategy needs with its default parameters, beside the kept records."""
+    needs = strategy.needs(strategy.parameters())
+    names = [f"signals `{store}`" for store in sorted(needs.stores)]
+    names += ["general records"] * bool(needs.replay) + ["the selection's weights"] * needs.weights
+    return ", ".join(names) or "-"
+
+
+def main() -> None:
+    """Write the page below the working directory, which is the repository's root."""
+    write_text(PAGE, strategies_page())
+
+
+if __name__ == "__main__":
+    main()

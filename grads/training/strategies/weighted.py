@@ -1,0 +1,56 @@
+"""`weighted`: each record counts in the loss as much as the selection method says.
+
+GRAD-MATCH (arXiv 2103.00123) and CRAIG (arXiv 1906.01827) choose records together with weights under which their
+gradients stand for those of the whole pool. The selection stores them with a mean of 1 over the kept records; every
+response token of a record has its record's weight, and a step's loss is the weighted mean over its tokens. What is
+ours: the mean is taken over each step by itself, so that weights set the records of a step against each other and do
+not change how much a step counts; with one record a step they would do nothing, which is refused. A record of weight 0
+is left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from grads.config.training import Training
+from grads.runtime.errors import GradsError
+from grads.training.strategies.contract import Inputs, Needs, Parameters, Prepared, Strategy
+
+if TYPE_CHECKING:
+    from grads.data.records.formatting import Example
+
+
+def needs(_parameters: Parameters) -> Needs:
+    """Return the need of the selection's weights."""
+    return Needs(weights=True)
+
+
+def settings(training: Training, _parameters: Parameters) -> Training:
+    """Return the settings as they are.
+
+    Raises:
+        GradsError: every step has one record, whose weight would do nothing.
+    """
+    if training.global_batch == 1:
+        raise GradsError("strategy 'weighted' weighs records within a step, and training.global_batch is 1: raise it")
+    return training
+
+
+def prepare(examples: Mapping[str, Example], inputs: Inputs, _parameters: Parameters) -> Prepared:
+    """Give every token its record's weight."""
+    kept = {id_: example for id_, example in examples.items() if inputs.weights[id_] > 0}
+    weights = {id_: [inputs.weights[id_]] * example.response_tokens for id_, example in kept.items()}
+    used = [inputs.weights[id_] for id_ in kept]
+    notes = {"records_of_weight_0": len(examples) - len(kept), "distinct_weights": len(set(used))}
+    return Prepared(kept, weights, notes | ({"least_weight": min(used), "largest_weight": max(used)} if used else {}))
+
+
+STRATEGY = Strategy(
+    "weighted",
+    "Weighted records",
+    "arXiv 2103.00123 (GRAD-MATCH), arXiv 1906.01827 (CRAIG)",
+    needs=needs,
+    settings=settings,
+    prepare=prepare,
+)

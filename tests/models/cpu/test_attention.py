@@ -1,0 +1,178 @@
+"""Attention on the CPU against the products written out, forward and backward."""
+
+import copy
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, MistralConfig
+
+from grads.models.cpu import attention
+from grads.models.cpu.attention import (
+    BLOCK,
+    NAME,
+    attention_and_weights,
+    causal_attention,
+    causal_attention_backward,
+    quick_attention,
+)
+
+SIZES = {
+    "vocab_size": 61, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "initializer_range": 0.3,
+}  # fmt: skip
+
+
+def plain(query, key, value, scale):
+    """Return softmax(s Q K^T + mask) V, every head with keys and values of its own."""
+    key, value = (tensor.repeat_interleave(query.shape[1] // tensor.shape[1], dim=1) for tensor in (key, value))
+    scores = scale * query @ key.mT
+    masked = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -torch.inf)
+    return masked.softmax(dim=-1) @ value
+
+
+def both_ways(make, *inputs):
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+    output = make(*leaves)
+    weight = torch.randn(output.shape, generator=torch.Generator().manual_seed(9))
+    return output.detach(), torch.autograd.grad((output.float() * weight).sum(), leaves)
+
+
+def random_heads(tokens, groups, width=8):
+    generator = torch.Generator().manual_seed(tokens)
+    return [2 * torch.randn(2, heads, tokens, width, generator=generator) for heads in (4, groups, groups)]
+
+
+@pytest.mark.parametrize("groups", [4, 2, 1])
+@pytest.mark.parametrize("tokens", [1, 2, 50, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3])
+def test_output_and_gradients_are_those_of_the_plain_products(tokens, groups):
+    inputs = random_heads(tokens, groups)
+    expected, wanted = both_ways(lambda q, k, v: plain(q, k, v, 0.3), *inputs)
+    found, gradients = both_ways(lambda q, k, v: causal_attention(q, k, v, 0.3), *inputs)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for gradient, other in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_pass_the_numerical_check(monkeypatch):
+    monkeypatch.setattr(attention, "BLOCK", 3)
+    inputs = [tensor[:1].double().requires_grad_() for tensor in random_heads(7, 2, width=3)]
+    assert torch.autograd.gradcheck(lambda q, k, v: causal_attention(q, k, v, 0.5), inputs)
+
+
+def test_values_may_be_of_another_width_and_inputs_not_contiguous():
+    query, key, _ = random_heads(BLOCK + 5, 2)
+    value = torch.randn(2, BLOCK + 5, 2, 5).transpose(1, 2)
+    query = query.transpose(1, 2).contiguous().transpose(1, 2)
+    expected, wanted = both_ways(lambda q, k, v: plain(q, k, v, 0.3), query, key, value)
+    found, gradients = both_ways(lambda q, k, v: causal_attention(q, k, v, 0.3), query, key, value)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    for gradient, other in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [20, BLOCK + 3])
+def test_a_compiler_is_told_the_right_shapes(tokens):
+    query, key, value = random_heads(tokens, 2)
+    value = value[..., :5]
+    checks = ("test_schema", "test_faketensor")
+    torch.library.opcheck(attention_and_weights, (query, key, value, 0.3), test_utils=checks)
+    result, first = attention_and_weights(query, key, value, 0.3)
+    given = (torch.randn_like(result), query, key, value, first, 0.3)
+    torch.library.opcheck(causal_attention_backward, given, test_utils=checks)
+
+
+def test_bf16_is_as_near_as_torchs_own():
+    inputs = [tensor.bfloat16() for tensor in random_heads(70, 2)]
+    _, wanted = both_ways(lambda q, k, v: plain(q, k, v, 0.3), *(tensor.float() for tensor in inputs))
+    _, own = both_ways(
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=0.3, enable_gqa=True
+        ),
+        *inputs,
+    )
+    _, gradients = both_ways(lambda q, k, v: causal_attention(q, k, v, 0.3), *inputs)
+    for gradient, other, exact in zip(gradients, own, wanted, strict=True):
+        assert gradient.dtype == torch.bfloat16
+        error, allowed = ((tensor.float() - exact).norm() / exact.norm() for tensor in (gradient, other))
+        assert error <= max(2 * allowed, 0.01)
+
+
+def gradient_of(model, ids):
+    """Return logits, and the gradient of their weighted sum at the looked-up embeddings."""
+    embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
+    logits = model(inputs_embeds=embedded, use_cache=False).logits
+    weight = torch.randn(logits.shape, generator=torch.Generator().manual_seed(3))
+    return logits.detach(), torch.autograd.grad((logits * weight).sum(), embedded)[0]
+
+
+@pytest.mark.parametrize("tokens", [1, 20, BLOCK + 2])
+@pytest.mark.parametrize("kind", ["llama", "window"])
+def test_a_model_is_the_same_as_with_eager_attention(kind, tokens, monkeypatch):
+    torch.manual_seed(0)
+    config = LlamaConfig(**SIZES) if kind == "llama" else MistralConfig(**SIZES, head_dim=4, sliding_window=16)
+    eager = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().requires_grad_(False)
+    quick = copy.deepcopy(eager)
+    quick.set_attn_implementation("sdpa")
+    used = []
+    monkeypatch.setattr(attention, "causal_attention", lambda *inputs: used.append(1) or causal_attention(*inputs))
+    ids = torch.randint(61, (2, tokens), generator=torch.Generator().manual_seed(1))
+    expected, wanted = gradient_of(eager, ids)
+    with quick_attention(quick):
+        assert quick.config._attn_implementation == NAME
+        found, gradient = gradient_of(quick, ids)
+    # A record longer than the window needs a mask, which torch's attention takes.
+    assert len(used) == (0 if kind == "window" and tokens > 16 else 2)
+    assert quick.config._attn_implementation == "sdpa"
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mask_of_padding_is_minded(monkeypatch):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**SIZES), attn_implementation="sdpa").eval()
+    ids = torch.randint(61, (2, 9), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    mask[0, :4] = 0
+    monkeypatch.setattr(attention, "causal_attention", lambda *_inputs: 1 / 0)
+    with torch.no_grad(), quick_attention(model):
+        found = model(input_ids=ids, attention_mask=mask).logits
+        with pytest.raises(ZeroDivisionError):
+            model(input_ids=ids)
+    with torch.no_grad():
+        torch.testing.assert_close(found, model(input_ids=ids, attention_mask=mask).logits)
+
+
+def test_other_implementations_stay():
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**SIZES), attn_implementation="eager")
+    with quick_attention(model):
+        assert model.config._attn_implementation == "eager"
+
+
+def test_transformers_takes_eager_attention_for_soft_capped_scores():
+    config = Gemma2Config(**SIZES, head_dim=4, attn_logit_softcapping=2.0)
+    model = AutoModelForCausalLM.from_config(config)
+    with quick_attention(model):
+        assert model.config._attn_implementation == "eager"
+
+
+def test_implementation_is_put_back_after_an_error():
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**SIZES), attn_implementation="sdpa")
+    with pytest.raises(ZeroDivisionError), quick_attention(model):
+        1 / 0  # noqa: B018
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_long_records_go_through_torchs_own_backward_pass(monkeypatch):
+    calls = []
+    monkeypatch.setattr(attention, "causal_attention", lambda *inputs: calls.append(1) or causal_attention(*inputs))
+    monkeypatch.setattr(attention, "LONGEST", 20)
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**SIZES), attn_implementation="sdpa").eval()
+    for tokens, expected in ((20, 2), (21, 2)):
+        ids = torch.arange(tokens).unsqueeze(0)
+        with torch.no_grad():
+            wanted = model(input_ids=ids).logits
+            with quick_attention(model):
+                found = model(input_ids=ids).logits
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+        assert len(calls) == expected

@@ -1,0 +1,54 @@
+"""Runs on a tiny model, as several tests make them."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from grads.config.models import Format
+from grads.config.training import Adapter, Training
+from grads.data.records.record import make_record, write_records
+from grads.training.run import TrainingCell, train_cells
+
+TRAINING = Training(
+    epochs=2,
+    global_batch=4,
+    learning_rate=1.0e-2,
+    max_length=256,
+    precision="float32",
+    adapter=Adapter(rank=2, dropout=0.1),
+)
+
+
+@pytest.fixture
+def records(tmp_path):
+    path = tmp_path / "train.parquet"
+    write_records(path, [make_record(f"Define the term {i}.", "", f"meaning number {i}") for i in range(50)])
+    return path
+
+
+def cell(tmp_path, records, name="a", **changes):
+    return TrainingCell(
+        **{
+            "label": name,
+            "records": records,
+            "kept": None,
+            "trained": tmp_path / name / "adapter",
+            "summary": tmp_path / name / "training.json",
+            "scratch": tmp_path / "scratch" / name,
+            "initialisation_seed": 1,
+            "order_seed": 2,
+        }
+        | changes
+    )
+
+
+def train(model, *cells, training=TRAINING, micro_batch=4):
+    train_cells(cells, model, Format(), training, micro_batch)
+
+
+def weights(cell):
+    return load_file(next(cell.trained.glob("*.safetensors")))
+
+
+def same(one, other):
+    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())

@@ -1,0 +1,190 @@
+"""Runs that were stopped: what they go on from, and that they end as if they had not been."""
+
+import pytest
+import torch
+
+from grads.data.records.record import Turn, make_record, write_records
+from grads.models.moments import load_moments
+from grads.runtime.errors import GradsError
+from grads.runtime.files import read_json
+from grads.training import run as module
+from grads.training.checkpoints import NOTE, last_checkpoint, note_shortage, resume
+
+from .conftest import cell, same, train
+
+STEP = module.ResponseTrainer.training_step
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Train a cell until a step, where it is interrupted or fails."""
+
+    def until(step, model, run, error=KeyboardInterrupt, expected=KeyboardInterrupt, **options):
+        def once(self, *arguments):
+            if self.state.global_step == step:
+                raise error
+            return STEP(self, *arguments)
+
+        monkeypatch.setattr(module.ResponseTrainer, "training_step", once)
+        with pytest.raises(expected) as caught:
+            train(model, run, **options)
+        monkeypatch.setattr(module.ResponseTrainer, "training_step", STEP)
+        assert not run.trained.exists()
+        return caught.value
+
+    return until
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that are taken, one for each micro-batch."""
+    taken = []
+
+    def step(self, *arguments):
+        taken.append(self.state.global_step)
+        return STEP(self, *arguments)
+
+    def noted():
+        monkeypatch.setattr(module.ResponseTrainer, "training_step", step)
+        return taken
+
+    return noted
+
+
+def scratch_of(tmp_path, name):
+    (state,) = (tmp_path / "scratch" / name).iterdir()
+    return state
+
+
+def test_a_killed_run_resumes_to_the_same(tmp_path, records, tiny_model_folder, stopped, steps):
+    clean, killed = (
+        cell(tmp_path, records, name, moments=tmp_path / name / "moments.safetensors") for name in ("clean", "killed")
+    )
+    train(tiny_model_folder, clean)
+    stopped(22, tiny_model_folder, killed)
+    state = scratch_of(tmp_path, "killed")
+    assert [path.name for path in state.glob("checkpoint-*")] == ["checkpoint-20"]
+    # A checkpoint that the kill left half written is not used.
+    (state / "checkpoint-21").mkdir()
+    taken = steps()
+    train(tiny_model_folder, killed)
+    assert taken[0] == 20
+    assert same(clean, killed)
+    curves = [[(e["step"], e["loss"]) for e in read_json(run.summary)["curve"]] for run in (clean, killed)]
+    assert curves[0] == curves[1]
+    moments = [load_moments(run.moments) for run in (clean, killed)]
+    assert moments[0].steps == moments[1].steps == 25
+    for kind in ("average", "average_squared"):
+        found, again = (getattr(each, kind) for each in moments)
+        assert found.keys() == again.keys()
+        assert all(torch.equal(found[name], again[name]) for name in found)
+
+
+def test_another_mask_of_the_same_records_begins_anew(tmp_path, tiny_model_folder, stopped):
+    """Which earlier answers carry loss is in no id."""
+    files = {}
+    for loss in (False, True):
+        turns = [(Turn("user", f"First {i}?"), Turn("assistant", f"so {i}", loss)) for i in range(50)]
+        files[loss] = tmp_path / f"{loss}.parquet"
+        write_records(files[loss], [make_record(f"And {i}?", "", f"so be {i}", turns=t) for i, t in enumerate(turns)])
+    clean, killed = cell(tmp_path, files[True], "clean"), cell(tmp_path, files[False], "killed")
+    train(tiny_model_folder, clean)
+    stopped(22, tiny_model_folder, killed)
+    again = cell(tmp_path, files[True], "killed")
+    train(tiny_model_folder, again)
+    assert same(clean, again)
+    assert read_json(clean.summary)["curve"] == read_json(again.summary)["curve"]
+
+
+def test_a_retry_goes_on_in_the_micro_batches_that_it_began_with(tmp_path, records, tiny_model_folder, stopped, steps):
+    clean, killed = cell(tmp_path, records, "clean"), cell(tmp_path, records, "killed")
+    train(tiny_model_folder, clean, micro_batch=4)
+    stopped(22, tiny_model_folder, killed, micro_batch=4)
+    taken = steps()
+    train(tiny_model_folder, killed, micro_batch=2)
+    assert taken == [20, 21, 22, 23, 24]
+    assert read_json(killed.summary)["micro_batch"] == 4
+    assert same(clean, killed)
+
+
+def test_a_run_without_a_checkpoint_begins_with_the_micro_batch_that_is_asked_for(
+    tmp_path, records, tiny_model_folder, stopped
+):
+    clean, killed = cell(tmp_path, records, "clean"), cell(tmp_path, records, "killed")
+    train(tiny_model_folder, clean, micro_batch=2)
+    stopped(12, tiny_model_folder, killed, micro_batch=4)
+    train(tiny_model_folder, killed, micro_batch=2)
+    assert read_json(killed.summary)["micro_batch"] == 2
+    assert same(clean, killed)
+
+
+def test_memory_that_runs_out_is_a_sentence_and_the_smaller_micro_batch_begins_anew(
+    tmp_path, records, tiny_model_folder, stopped
+):
+    run, scarce = cell(tmp_path, records), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    said = str(stopped(22, tiny_model_folder, run, scarce, GradsError, micro_batch=4))
+    assert said.startswith("a: memory ran out in training on 4 records at a time: take fewer")
+    assert "--set-resources train:micro_batch=2" in said
+    assert "--micro-batch 2" in said
+    # Asked for what did not suffice, it goes on: another job may have had the memory.
+    alone = str(stopped(22, tiny_model_folder, run, MemoryError(), GradsError, micro_batch=4))
+    assert alone == said
+    train(tiny_model_folder, run, micro_batch=2)
+    assert read_json(run.summary)["micro_batch"] == 2
+    other = cell(tmp_path, records, "other")
+    last = str(stopped(0, tiny_model_folder, other, MemoryError(), GradsError, micro_batch=1))
+    assert "on 1 records at a time: lower training.max_length" in last
+    bug = stopped(0, tiny_model_folder, other, RuntimeError("a bug"), RuntimeError)
+    assert not isinstance(bug, GradsError)
+
+
+def checkpoint(folder, step, content="{}"):
+    (folder / f"checkpoint-{step}").mkdir()
+    if content is not None:
+        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
+
+
+def test_a_run_that_gets_no_further_begins_anew_with_less(tmp_path):
+    assert resume(tmp_path, 8) == (8, None)
+    checkpoint(tmp_path, 20)
+    (tmp_path / "trajectory").touch()
+    first = (8, tmp_path / "checkpoint-20")
+    assert resume(tmp_path, 4) == first
+    # Killed again, before the next checkpoint: the same is tried once more only if that is asked for.
+    assert resume(tmp_path, 8) == first
+    checkpoint(tmp_path, 40)
+    assert resume(tmp_path, 4) == (8, tmp_path / "checkpoint-40")
+    assert resume(tmp_path, 2) == (2, None)
+    assert [path.name for path in tmp_path.iterdir()] == [NOTE]
+
+
+def test_a_shortage_is_noted_at_the_last_checkpoint(tmp_path):
+    assert resume(tmp_path, 8) == (8, None)
+    note_shortage(tmp_path)
+    (tmp_path / "seen").touch()
+    assert resume(tmp_path, 8) == (8, None)
+    assert (tmp_path / "seen").exists()
+    checkpoint(tmp_path, 20)
+    note_shortage(tmp_path)
+    assert resume(tmp_path, 8) == (8, tmp_path / "checkpoint-20")
+    assert resume(tmp_path, 4) == (4, None)
+    assert not (tmp_path / "seen").exists()
+
+
+def test_the_newest_checkpoint_is_that_of_the_highest_step(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    for step in (20, 100, 40):
+        checkpoint(tmp_path, step)
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-100"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("content", [None, "", '{"global_step": 6'])
+def test_checkpoints_that_are_not_whole_are_removed_and_the_one_before_is_taken(tmp_path, content):
+    checkpoint(tmp_path, 20)
+    checkpoint(tmp_path, 40, content)
+    checkpoint(tmp_path, 60, content)
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-20"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-20"]
+    (tmp_path / "checkpoint-20" / "trainer_state.json").unlink()
+    assert last_checkpoint(tmp_path) is None
