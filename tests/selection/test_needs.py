@@ -10,7 +10,7 @@ import yaml
 
 from grads.config.study import Study
 from grads.runtime.errors import GradsError
-from grads.selection import needs
+from grads.selection import needs as module
 from grads.selection.contract import Choice, Method, Needs
 from grads.selection.needs import arm_method, arm_needs, arm_stores, check_arms, measures, model_stores, needs_moments
 from grads.study.load import parse_study
@@ -121,7 +121,7 @@ def study_of_features(monkeypatch: pytest.MonkeyPatch, store: str, *held: str, w
     """Return a study whose one arm asks a store for features."""
     needs = Needs({store: frozenset(held)})
     method = Method("vectors", "Vectors", "a test", lambda given, _: Choice(given.count), needs=lambda _: needs)
-    monkeypatch.setattr(needs, "find_method", lambda name: method)
+    monkeypatch.setattr(module, "find_method", lambda name: method)
     made = study(mine={"method": "vectors", "ratios": ["0.5"]})
     return made.model_copy(update={"training": made.training.model_copy(update={"weights": weights})})
 
@@ -174,7 +174,7 @@ def test_signals_that_nobody_could_measure_are_refused(
 def test_a_method_that_says_so_may_read_validation_records(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = study_of_features(monkeypatch, "warm-validation", "adam_features")
     monkeypatch.setattr(
-        needs, "find_method", lambda name, real=needs.find_method: replace(real(name), uses_target=True)
+        needs, "find_method", lambda name, real=module.find_method: replace(real(name), uses_target=True)
     )
     check_arms(asked)
     assert needs_moments(asked)
@@ -192,7 +192,7 @@ def test_texts_that_a_method_may_not_read_are_refused(
 ) -> None:
     asked = study_of_features(monkeypatch, "warm", "gradients")
     change = {"needs": lambda _: Needs(texts=frozenset({split}))}
-    monkeypatch.setattr(needs, "find_method", lambda name, real=needs.find_method: replace(real(name), **change))
+    monkeypatch.setattr(module, "find_method", lambda name, real=module.find_method: replace(real(name), **change))
     with pytest.raises(GradsError, match=sentence):
         check_arms(asked)
 
