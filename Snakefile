@@ -18,18 +18,14 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
 include: "workflow/rules/run.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/probe.smk"
-include: "workflow/rules/encoder.smk"
-include: "workflow/rules/select.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/looked.smk"
-include: "workflow/rules/pages.smk"
+include: "workflow/rules/signals.smk"
+include: "workflow/rules/selection.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:

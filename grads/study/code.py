@@ -3,6 +3,8 @@
 import ast
 import functools
 import hashlib
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -10,11 +12,11 @@ PACKAGE = Path(__file__).resolve().parent.parent
 EXEMPT = ("grads.runtime", "grads.cli")
 
 
-def code_version(*modules: str, script: Path | str | None = None) -> str:
+def code_version(*modules: str, classes: Iterable[str] = ()) -> str:
     """Return 12 hexadecimal digits that name the code of the given modules and of all `grads` modules they import.
 
-    Comments, docstrings and layout do not count. `grads.runtime` and the command line are left out. A script counts by
-    itself: what it imports does only as far as the modules say.
+    Comments, docstrings and layout do not count. `grads.runtime` and the command line are left out. Of modules that
+    hold more than counts, the source of some `classes` is given instead: what they import does not count.
     """
     reached: set[str] = set()
     waiting = list(modules)
@@ -25,8 +27,7 @@ def code_version(*modules: str, script: Path | str | None = None) -> str:
         reached.add(module)
         waiting.extend(_read(module)[1])
     versions = [f"{module} {_read(module)[0]}" for module in sorted(reached)]
-    if script is not None:
-        versions.append(_script(Path(script)))
+    versions += [_class(source) for source in classes]
     return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
 
 
@@ -46,8 +47,8 @@ def _read(module: str) -> tuple[str, frozenset[str]]:
 
 
 @functools.cache
-def _script(path: Path) -> str:
-    return _statements(ast.parse(path.read_text(encoding="utf-8")))
+def _class(source: str) -> str:
+    return _statements(ast.parse(textwrap.dedent(source)))
 
 
 def _statements(tree: ast.Module) -> str:

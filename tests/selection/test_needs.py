@@ -174,7 +174,7 @@ def test_signals_that_nobody_could_measure_are_refused(
 def test_a_method_that_says_so_may_read_validation_records(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = study_of_features(monkeypatch, "warm-validation", "adam_features")
     monkeypatch.setattr(
-        needs, "find_method", lambda name, real=module.find_method: replace(real(name), uses_target=True)
+        module, "find_method", lambda name, real=module.find_method: replace(real(name), uses_target=True)
     )
     check_arms(asked)
     assert needs_moments(asked)

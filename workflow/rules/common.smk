@@ -1,22 +1,17 @@
-# What all rules share: the study, its paths and cells, and the names that wildcards may take.
+# What all rules share: the study, its graph of jobs, and the names that wildcards may take.
 import sys
-from dataclasses import replace
 
-from grads.selection.needs import arm_method, arm_needs, needs_moments, references, scorer_of
-from grads.selection.registry import module_of
-from grads.graph.needs import arm_stores, check_study, measures
+from grads.graph.needs import check_study
+from grads.graph.study import StudyGraph
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.runtime.progress import say_error
 from grads.runtime.supervisor import name_runner
 from grads.study.artefacts import refuse_damaged
-from grads.study.code import code_version
-from grads.study.grid import Cell, cells, cross_domains
+from grads.study.grid import Cell
 from grads.study.load import parse_study
-from grads.signals.names import FEATURES
-from grads.study.paths import ANCHOR, OTHERS, WORDNET, Paths, archive_path, hub_path, store_folder, warm_cell
-from grads.study.seeds import derive_seed
 from grads.config.yaml_file import read_yaml
+from grads.study.paths import OTHERS, WORDNET, Paths, archive_path, documents_path, warm_cell
 
 # Jobs end when the process that starts them does, which is this one.
 name_runner()
@@ -39,8 +34,13 @@ try:
 except GradsError as error:
     refuse(error)
 
-CELLS = cells(STUDY)
+# Which jobs there are, what each reads and what shapes it: a rule is called as a method of the graph, with the names
+# of the rule's wildcards.
+GRAPH = StudyGraph(STUDY, config)
+CELLS = GRAPH.cells
 PATHS = Paths(STUDY.study)
+LOGS = PATHS.root / "logs"
+BENCHMARKS = PATHS.root / "benchmarks"
 # The pattern of any cell, for rules with wildcards.
 CELL = Cell("{model}", "{domain}", "{arm}", "{ratio}", "{seed}")
 # Jobs ask for one device where there are some; the profile says how many jobs may hold one at a time.
@@ -55,36 +55,39 @@ wildcard_constraints:
     arm="|".join(STUDY.arms),
     ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
     seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
-    task="|".join(STUDY.general.tasks) or "none",
-    split="train|validation|test",
     encoder="|".join(STUDY.encoders) or "none",
     # Follows a store's name: nothing for training records.
     other="|".join(["", *OTHERS]),
     shard=r"\d+",
+    target="|".join(STUDY.domains),
 
 
-def cell_of(wildcards):
-    return Cell(wildcards.model, wildcards.domain, wildcards.arm, wildcards.ratio, int(wildcards.seed))
+def job_of(rule, wildcards):
+    """Return the job that a rule and its wildcards stand for."""
+    try:
+        return GRAPH.job(rule, dict(wildcards.items()))
+    except GradsError as error:
+        refuse(error)
 
 
-def version_of(script, *modules):
-    """Return the version of a rule's script and of the modules that shape what it makes: another re-runs the rule."""
-    return code_version(*modules, script=workflow.source_path(f"../scripts/{script}.py"))
+def inputs_of(rule):
+    """Return, as a function of the wildcards, what a rule's job reads.
+
+    What comes from outside the study is known by its content, which is a part of `params.job`: its date means nothing.
+    Another file runs again what read the old one, whenever it was written, and `touch` runs nothing again.
+    """
+
+    def inputs(wildcards):
+        job = job_of(rule, wildcards)
+        given = {name: [ancient(str(path)) for path in paths] for name, paths in job.given.items()}
+        return given | {name: [str(path) for path in paths] for name, paths in job.read.items()}
+
+    return inputs
 
 
-def seed_for(purpose):
-    return lambda wildcards: derive_seed(int(wildcards.seed), wildcards.model, wildcards.domain, purpose)
-
-
-def settings(section, *keys):
-    """Return a part of the config as plain data, for `params`: what changes it re-runs the rule."""
-    return section.model_dump(include=set(keys) if keys else None)
-
-
-def probe_settings(store, model):
-    """Return the probe's settings, those of features only where an arm asks the store for some, the machine's never."""
-    unread = set() if FEATURES & set(measures(STUDY, store, model)) else {"features"}
-    return STUDY.probe.model_dump(exclude=unread | {"token_budget", "shards", "trajectory"})
+def settings_of(rule):
+    """Return, as a function of the wildcards, all that shapes what a rule's job makes: what changes runs it again."""
+    return lambda wildcards: job_of(rule, wildcards).settings
 
 
 def token_budget(wildcards, attempt):
@@ -100,17 +103,10 @@ def micro_batch(wildcards, attempt):
     return max(1, 8 // 2 ** (attempt - 1))
 
 
-def probed(store):
-    """Return a probe's output: the store, or one of its shards, which goes when they are joined."""
-    if SHARDS == 1:
-        return directory(PATHS.store("{model}", "{domain}", store))
-    return temp(directory(PATHS.shard("{model}", "{domain}", store, "{shard}")))
-
-
-def moments(cell):
-    """Return the file of what Adam remembers at the end of a preliminary epoch; none where no arm measures by it."""
-    return PATHS.run(cell) / "moments.safetensors" if needs_moments(STUDY) else []
-
-
-def model_format(wildcards):
-    return settings(STUDY.every_model[wildcards.model].format)
+def shown(paths, category, label, caption=None):
+    """Return files of the study as items of the report; their caption is that of their own name if none is given."""
+    items = []
+    for path in paths:
+        text = f"../report/{caption or path.stem}.rst"
+        items.append(report(path, caption=text, category=category, labels={"show": label(path)}))
+    return items

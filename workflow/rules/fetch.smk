@@ -2,6 +2,8 @@
 
 
 rule fetch_archive:
+    input:
+        unpack(inputs_of("fetch_archive")),
     output:
         archive_path("{file}"),
     log:
@@ -13,14 +15,14 @@ rule fetch_archive:
     conda:
         "../../envs/grads.yaml"
     params:
-        archive=lambda wildcards: next(
-            settings(archive) for archive in STUDY.archives.values() if archive.file == wildcards.file
-        ),
+        job=settings_of("fetch_archive"),
     script:
-        "../scripts/fetch_archive.py"
+        "../scripts/run.py"
 
 
 rule prefetch_model:
+    input:
+        unpack(inputs_of("prefetch_model")),
     output:
         directory("resources/hub/models/{repository}"),
     log:
@@ -31,12 +33,14 @@ rule prefetch_model:
     conda:
         "../../envs/grads.yaml"
     params:
-        source=lambda wildcards, output: hub_source(output[0]),
+        job=settings_of("prefetch_model"),
     script:
-        "../scripts/prefetch.py"
+        "../scripts/run.py"
 
 
 rule prefetch_data:
+    input:
+        unpack(inputs_of("prefetch_data")),
     output:
         records="resources/hub/datasets/{repository}.parquet",
         commit="resources/hub/datasets/{repository}.json",
@@ -48,12 +52,14 @@ rule prefetch_data:
     conda:
         "../../envs/grads.yaml"
     params:
-        source=lambda wildcards, output: hub_source(output.records),
+        job=settings_of("prefetch_data"),
     script:
-        "../scripts/prefetch.py"
+        "../scripts/run.py"
 
 
 rule prefetch_task:
+    input:
+        unpack(inputs_of("prefetch_task")),
     output:
         directory("resources/hub/tasks/{benchmark}"),
     log:
@@ -64,15 +70,14 @@ rule prefetch_task:
     conda:
         "../../envs/grads.yaml"
     params:
-        # Whether code may run shapes no data, so it is no parameter; the script reads it in the config.
-        source=lambda wildcards, output: task_source(output[0]),
+        job=settings_of("prefetch_task"),
     script:
-        "../scripts/prefetch.py"
+        "../scripts/run.py"
 
 
 rule install_wordnet:
     input:
-        archives_of(STUDY.evaluation.wordnet),
+        unpack(inputs_of("install_wordnet")),
     output:
         directory(WORDNET),
     log:
@@ -81,7 +86,6 @@ rule install_wordnet:
     conda:
         "../../envs/grads.yaml"
     params:
-        contents=contents_of(*filter(None, [STUDY.evaluation.wordnet])),
-        member=STUDY.evaluation.wordnet.member if STUDY.evaluation.wordnet else "",
+        job=settings_of("install_wordnet"),
     script:
-        "../scripts/install_wordnet.py"
+        "../scripts/run.py"

@@ -3,11 +3,11 @@
 
 rule probe_shards:
     input:
-        expand(PATHS.shard("{{model}}", "{{domain}}", "{{store}}", "{shard}"), shard=range(SHARDS)),
+        unpack(inputs_of("probe_shards")),
     output:
         directory(PATHS.store("{model}", "{domain}", "{store}")),
     log:
-        PATHS.root / "logs" / "probe_shards" / "{model}" / "{domain}" / "{store}.log",
+        LOGS / "probe_shards" / "{model}" / "{domain}" / "{store}.log",
     wildcard_constraints:
         store=rf"(base|warm-\d+)({'|'.join(OTHERS)})?",
     conda:
@@ -16,6 +16,6 @@ rule probe_shards:
         mem_mb=4000,
         runtime=60,
     params:
-        code=version_of("probe_shards", "grads.probing.shards"),
+        job=settings_of("probe_shards"),
     script:
-        "../scripts/probe_shards.py"
+        "../scripts/run.py"

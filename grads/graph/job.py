@@ -1,0 +1,97 @@
+"""Training runs of the probe: the preliminary epoch, and runs whose records are measured meanwhile.
+
+They belong to training and to the probe alike, which do not know each other.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grads.config.probe import Probe
+from grads.config.training import Training
+from grads.runtime.runner import Machine
+from grads.study.job import Aside, Made
+from grads.training.job import Train
+
+if TYPE_CHECKING:
+    from grads.training.trainer import Observer
+
+
+class PreliminaryEpoch(Train):
+    """One epoch on all records, which all arms of a model, domain and seed share.
+
+    Attributes:
+        measures: what is measured of its weights afterwards; tried before anything is trained.
+        probe: the config's section.
+    """
+
+    rule = "train_warm"
+
+    measures: Aside[list[str]] = []
+    probe: Aside[Probe] = Probe()
+
+    def run(self, machine: Machine) -> None:
+        """Train it, unless what is to be measured afterwards cannot be."""
+        if self.measures:
+            from grads.probing.run import Task, check_probe
+
+            training = Training.model_validate(self.training)
+            task = Task(self.model, self.records, self.form, training, Path(), "warm", self.measures, self.probe)
+            check_probe(task)
+        super().run(machine)
+
+
+class GradientsDuring(Train):
+    """The preliminary epoch once more, with each record's gradient taken before the step that it leads to.
+
+    Attributes:
+        measures: see `grads.signals.names`.
+        probe: the keys of the config's `probe` that shape the signals.
+        store: the signal store.
+    """
+
+    rule = "train_during"
+    takes = ("micro_batch", "token_budget")
+
+    measures: list[str]
+    probe: dict[str, Any]
+    store: Made[Path]
+
+    @property
+    def more_modules(self) -> Iterable[str]:
+        """The observer's."""
+        return [*super().more_modules, "grads.probing.during"]
+
+    def observer(self, machine: Machine) -> "Observer":
+        """Return what takes the gradients."""
+        from grads.probing.during import During
+
+        probe = Probe.model_validate({**self.probe, "token_budget": machine.token_budget})
+        return During(self.store, probe, self.measures)
+
+
+class Trajectory(Train):
+    """A run on all records, with the losses of all of them taken at its checkpoints.
+
+    Attributes:
+        probe: the keys of the config's `probe` that shape the losses.
+        store: the signal store.
+    """
+
+    rule = "train_trajectory"
+    takes = ("micro_batch", "token_budget")
+
+    probe: dict[str, Any]
+    store: Made[Path]
+
+    @property
+    def more_modules(self) -> Iterable[str]:
+        """The observer's."""
+        return [*super().more_modules, "grads.probing.trajectory"]
+
+    def observer(self, machine: Machine) -> "Observer":
+        """Return what takes the losses."""
+        from grads.probing.trajectory import TrajectoryLosses
+
+        probe = Probe.model_validate({**self.probe, "token_budget": machine.token_budget})
+        return TrajectoryLosses(self.store, probe)

@@ -1,0 +1,46 @@
+"""Running the job of a rule, in the process that Snakemake has started for it."""
+
+from pathlib import Path
+from typing import Any
+
+from grads.runtime.process import job_process
+from grads.runtime.runner import Machine, perform
+
+FETCHES = "prefetch_"
+"""How the rules are called that fetch from the Hugging Face hub."""
+
+
+def run_rule(snakemake: Any) -> None:
+    """Run the job that a rule and its wildcards stand for, as it was planned.
+
+    Args:
+        snakemake: what Snakemake tells a script.
+
+    Raises:
+        RuntimeError: the job that the rule's files and parameters are of is another one.
+    """
+    inputs = [Path(path) for path in snakemake.input]
+    outputs = [Path(path) for path in snakemake.output]
+    fetches = snakemake.rule.startswith(FETCHES)
+    with job_process(snakemake.rule, Path(snakemake.log[0]), inputs, outputs, snakemake.threads, fetches):
+        from grads.graph.study import StudyGraph
+        from grads.runtime.locks import take_device_slot
+        from grads.study.load import parse_study
+
+        planned = snakemake.params.job
+        graph = StudyGraph(parse_study(snakemake.config), snakemake.config)
+        job = graph.job(snakemake.rule, dict(snakemake.wildcards.items()))
+        # Files from outside are to be those of the plan.
+        job = job.model_copy(update={"contents": planned["contents"]})
+        if job.settings != planned:
+            different = [
+                key for key in planned.keys() | job.settings.keys() if planned.get(key) != job.settings.get(key)
+            ]
+            raise RuntimeError(f"{snakemake.rule}: the job was planned with other settings: {', '.join(different)}")
+        for what, rule_files, job_files in (("reads", inputs, job.inputs), ("makes", outputs, job.outputs)):
+            if set(rule_files) != set(job_files):
+                raise RuntimeError(f"rule {snakemake.rule} {what} {rule_files}, and its job {job_files}")
+        if job.device:
+            take_device_slot()
+        asked = {name: snakemake.resources[name] for name in job.takes}
+        perform(job, Machine(**asked))

@@ -1,0 +1,197 @@
+"""The jobs that make tables, figures and pages of what a study has measured."""
+
+from pathlib import Path
+from typing import Any
+
+from grads.runtime.runner import Machine
+from grads.study.job import Given, Job, Made, Read
+
+
+class ReportJob(Job):
+    """What these jobs have in common.
+
+    Attributes:
+        study: the config.
+    """
+
+    study: dict[str, Any]
+
+
+class Measurements(ReportJob):
+    """Collects the long table, from the files of all cells.
+
+    Attributes:
+        files: what the cells left.
+        stores: of each arm, the signal stores that its selection and training needed.
+        table: Parquet file of the long table.
+    """
+
+    rule = "measurements"
+    modules = ("grads.report.run",)
+
+    files: Read[list[Path]]
+    stores: dict[str, list[str]]
+    table: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Collect it."""
+        from grads.report.files import cell_files
+        from grads.report.run import make_measurements
+        from grads.study.load import parse_study
+
+        study = parse_study(self.study)
+        make_measurements(study, cell_files(study, self.stores), self.table)
+
+
+class Tables(ReportJob):
+    """Makes the tables and figures of the long table.
+
+    Attributes:
+        measurements: the long table.
+        claims: the user's file of claims.
+        tables: files of the tables.
+        pages: tables as pages of the report.
+        figures: the figures.
+        prints: the same as PDF.
+    """
+
+    rule = "tables"
+    modules = ("grads.report.run",)
+
+    measurements: Read[Path]
+    claims: Given[list[Path]]
+    tables: Made[list[Path]]
+    pages: Made[list[Path]]
+    figures: Made[list[Path]]
+    prints: Made[list[Path]]
+
+    def run(self, machine: Machine) -> None:
+        """Make them."""
+        from grads.report.run import make_tables
+        from grads.study.load import parse_study
+
+        make_tables(parse_study(self.study), self.measurements, self.tables[0].parent, self.figures[0].parent)
+
+
+class Curves(ReportJob):
+    """Draws the losses of all runs.
+
+    Attributes:
+        summaries: those of the runs.
+        stores: see `Measurements`.
+        figure: SVG; `printed` is the same as PDF.
+    """
+
+    rule = "curves"
+    modules = ("grads.report.figures.curves",)
+
+    summaries: Read[list[Path]]
+    stores: dict[str, list[str]]
+    figure: Made[Path]
+    printed: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Draw them."""
+        from grads.report.files import cell_files
+        from grads.report.run import make_curves
+        from grads.study.load import parse_study
+
+        study = parse_study(self.study)
+        make_curves(study, cell_files(study, self.stores), self.figure.parent)
+
+
+class SelectionTables(ReportJob):
+    """Makes the tables and figures of what was selected.
+
+    Attributes:
+        files: selections, signals and records.
+        reads: of each arm, the signal stores that its method itself reads, and which columns of them.
+        tables: files of the tables.
+        extremes: those of the table of extremes.
+        pages: tables as pages of the report.
+        figures: the figures.
+        prints: the same as PDF.
+    """
+
+    rule = "selection_tables"
+    modules = ("grads.report.selections",)
+
+    files: Read[list[Path]]
+    reads: dict[str, dict[str, list[str]]]
+    tables: Made[list[Path]]
+    extremes: Made[list[Path]]
+    pages: Made[list[Path]]
+    figures: Made[list[Path]]
+    prints: Made[list[Path]]
+
+    def run(self, machine: Machine) -> None:
+        """Make them."""
+        from grads.report.files import selection_files
+        from grads.report.selections import make_selection_tables
+        from grads.study.load import parse_study
+
+        study = parse_study(self.study)
+        files = selection_files(study, self.reads)
+        make_selection_tables(study, files, self.tables[0].parent, self.figures[0].parent)
+
+
+class Pages(ReportJob):
+    """Writes the pages of the report: one a domain, and one that says how the study was made.
+
+    Attributes:
+        measurements: the long table.
+        files: records and answers.
+        claims: the user's file of claims.
+        pages: one a domain.
+        provenance: how the study was made.
+    """
+
+    rule = "pages"
+    modules = ("grads.report.pages",)
+
+    measurements: Read[Path]
+    files: Read[list[Path]]
+    claims: Given[list[Path]]
+    pages: Made[list[Path]]
+    provenance: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Write them."""
+        from grads.report.pages import make_pages
+        from grads.study.load import parse_study
+
+        make_pages(parse_study(self.study), self.measurements, self.provenance.parent)
+
+
+class Partial(ReportJob):
+    """Makes tables and figures over what a study has so far, which nothing waits for.
+
+    Attributes:
+        stores: see `Measurements`.
+        reads: see `SelectionTables`.
+        folder: where they go.
+    """
+
+    rule = "partial"
+    modules = ()
+
+    stores: dict[str, list[str]]
+    reads: dict[str, dict[str, list[str]]]
+    folder: Path
+
+    def run(self, machine: Machine) -> None:
+        """Make them, with a manifest of their own."""
+        import time
+
+        from grads.report.files import cell_files, selection_files
+        from grads.report.partial import make_partial
+        from grads.report.selections import make_partial_selections
+        from grads.runtime.manifest import content_sha256, write_manifests
+        from grads.study.load import parse_study
+
+        started = time.time()
+        study = parse_study(self.study)
+        made = make_partial(study, cell_files(study, self.stores), self.folder)
+        made += make_partial_selections(study, selection_files(study, self.reads), self.folder)
+        measured = {str(made[0]): content_sha256(made[0])}
+        write_manifests(made, measured, {"rule": self.rule, "study": self.study}, started)

@@ -1,0 +1,132 @@
+# Evaluation: one job per trained model for domain answers, general tasks and drift; metrics from stored answers.
+UNTUNED_RUNS = [PATHS.run(Cell("{model}", domain, "untuned", "0", 0)) for domain in STUDY.domains]
+
+
+rule evaluate:
+    input:
+        unpack(inputs_of("evaluate")),
+    output:
+        predictions=PATHS.run(CELL) / "predictions.jsonl",
+        general=PATHS.run(CELL) / "general.json",
+        documents=documents_path(PATHS.run(CELL) / "general.json"),
+    log:
+        LOGS / "evaluate" / f"{CELL}.log",
+    benchmark:
+        BENCHMARKS / "evaluate" / f"{CELL}.tsv"
+    conda:
+        "../../envs/grads.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        job=settings_of("evaluate"),
+    script:
+        "../scripts/run.py"
+
+
+# What the model answers to the tests of other domains, where the study asks for that.
+rule evaluate_cross:
+    input:
+        unpack(inputs_of("evaluate_cross")),
+    output:
+        cross=directory(PATHS.cross_predictions(CELL)),
+    log:
+        LOGS / "evaluate_cross" / f"{CELL}.log",
+    benchmark:
+        BENCHMARKS / "evaluate_cross" / f"{CELL}.tsv"
+    conda:
+        "../../envs/grads.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        job=settings_of("evaluate_cross"),
+    script:
+        "../scripts/run.py"
+
+
+# The untuned model answers all domains in one job, and its general part is measured once.
+rule evaluate_untuned:
+    input:
+        unpack(inputs_of("evaluate_untuned")),
+    output:
+        predictions=[run / "predictions.jsonl" for run in UNTUNED_RUNS],
+        general=PATHS.untuned_general("{model}"),
+        documents=documents_path(PATHS.untuned_general("{model}")),
+    log:
+        LOGS / "evaluate" / "{model}-untuned.log",
+    benchmark:
+        BENCHMARKS / "evaluate" / "{model}-untuned.tsv"
+    conda:
+        "../../envs/grads.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        job=settings_of("evaluate_untuned"),
+    script:
+        "../scripts/run.py"
+
+
+ruleorder: evaluate_untuned > evaluate
+
+
+rule metrics:
+    input:
+        unpack(inputs_of("metrics")),
+    output:
+        PATHS.run(CELL) / "metrics.json",
+    log:
+        LOGS / "metrics" / f"{CELL}.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        job=settings_of("metrics"),
+    script:
+        "../scripts/run.py"
+
+
+rule metrics_cross:
+    input:
+        unpack(inputs_of("metrics_cross")),
+    output:
+        PATHS.cross(CELL, "{target}"),
+    log:
+        LOGS / "metrics_cross" / f"{CELL}-{{target}}.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        job=settings_of("metrics_cross"),
+    script:
+        "../scripts/run.py"
+
+
+# What others say of the answers, where the study names a file of it: checked as a whole, in one job for all runs.
+rule verdicts:
+    input:
+        unpack(inputs_of("verdicts")),
+    output:
+        directory(PATHS.verdicts),
+    log:
+        LOGS / "verdicts.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        job=settings_of("verdicts"),
+    script:
+        "../scripts/run.py"

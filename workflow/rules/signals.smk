@@ -1,0 +1,100 @@
+# Signals: what a forward or backward pass measures of each record. One pass serves all arms of the study.
+# What a shard's files have after their name.
+SHARD = "" if SHARDS == 1 else ".{shard}"
+
+
+def probed(store):
+    """Return a probe's output: the store, or one of its shards, which goes when they are joined."""
+    if SHARDS == 1:
+        return directory(PATHS.store("{model}", "{domain}", store))
+    return temp(directory(PATHS.shard("{model}", "{domain}", store, "{shard}")))
+
+
+rule probe_tokens:
+    input:
+        unpack(inputs_of("probe_tokens")),
+    output:
+        directory(PATHS.store("{model}", "{domain}", "tokens")),
+    log:
+        LOGS / "probe_tokens" / "{model}" / "{domain}.log",
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        job=settings_of("probe_tokens"),
+    script:
+        "../scripts/run.py"
+
+
+rule probe_base:
+    input:
+        unpack(inputs_of("probe_base")),
+    output:
+        probed("base{other}"),
+    log:
+        LOGS / "probe_base" / "{model}" / "{domain}" / f"base{{other}}{SHARD}.log",
+    benchmark:
+        BENCHMARKS / "probe_base" / "{model}" / "{domain}" / f"base{{other}}{SHARD}.tsv"
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+        token_budget=token_budget,
+    params:
+        job=settings_of("probe_base"),
+    script:
+        "../scripts/run.py"
+
+
+rule probe_warm:
+    input:
+        unpack(inputs_of("probe_warm")),
+    output:
+        probed("warm-{seed}{other}"),
+    log:
+        LOGS / "probe_warm" / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}.log",
+    benchmark:
+        BENCHMARKS / "probe_warm" / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}.tsv"
+    priority: 10
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+        token_budget=token_budget,
+    params:
+        job=settings_of("probe_warm"),
+    script:
+        "../scripts/run.py"
+
+
+rule probe_encoder:
+    input:
+        unpack(inputs_of("probe_encoder")),
+    output:
+        directory(PATHS.store("{model}", "{domain}", "encoder-{encoder}")),
+    log:
+        LOGS / "probe_encoder" / "{model}" / "{domain}" / "encoder-{encoder}.log",
+    benchmark:
+        BENCHMARKS / "probe_encoder" / "{model}" / "{domain}" / "encoder-{encoder}.tsv"
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=240,
+        token_budget=token_budget,
+    params:
+        job=settings_of("probe_encoder"),
+    script:
+        "../scripts/run.py"
+
+
+if SHARDS > 1:
+
+    include: "shards.smk"
