@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grads.cli.workbench import Workbench
 from grads.config.evaluation import Evaluation, Generation
-from grads.evaluation.run import EvaluationCell, EvaluationSettings, evaluate_cells
+from grads.evaluation.job import Evaluate
 from grads.models.load import check_trained
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
@@ -30,11 +30,20 @@ def write_predictions(
     if trained is not None:
         check_trained(bench.model, trained)
     made_from = bench.inputs(trained)
-    limits = (0, bench.settings.training.max_length)
     # Without a general part there are neither tasks nor texts.
-    settings = EvaluationSettings(bench.form, generation, evaluation, {}, Path(), *limits)
-    cell = EvaluationCell("evaluate", trained, bench.records, out, None)
-    evaluate_cells(bench.model, [cell], settings)
+    job = Evaluate(
+        model=bench.model,
+        trained=trained,
+        tests=[bench.records],
+        text_tokens=0,
+        max_length=bench.request.training.max_length,
+        form=bench.form,
+        generation=generation,
+        evaluation=evaluation.model_dump(mode="json"),
+        label="evaluate",
+        predictions=[out],
+    )
+    job.run(bench.machine)
     shaped_by = {"generation": generation.model_dump(), "evaluation": evaluation.model_dump(), "command": "evaluate"}
     record = partial(write_manifests, inputs=made_from, settings=bench.described() | shaped_by, started=started)
     # Before they are measured, so that a command that is stopped then may be given again.

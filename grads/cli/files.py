@@ -109,14 +109,14 @@ def train(
     stores = check_strategy(strategy, parameters)
     bench = open_workbench(given, out)
     from grads.runtime.manifest import write_manifests
-    from grads.signals.store import read_store
 
     started = time.time()
     made_from = bench.inputs()
-    read = {name: read_store(bench.store(name, measures)) for name, measures in stores.items()}
-    chosen: dict[str, Any] = {"strategy": strategy, "strategy_parameters": parameters}
-    bench.train("training", out, summary, **chosen, stores=read)
-    settings = bench.described() | chosen | {"command": "train"}
+    job = bench.graph.train(out, summary, strategy, parameters, stores)
+    for earlier in bench.graph.before(job)[:-1]:
+        bench.make(earlier)
+    job.run(bench.machine)
+    settings = bench.described() | {"strategy": strategy, "strategy_parameters": parameters, "command": "train"}
     write_manifests([out, summary], made_from, settings, started)
     say(f"trained: {out}")
 

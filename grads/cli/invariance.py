@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from grads.cli.examples import eligible_examples
 from grads.cli.shared import Own, open_workbench
 from grads.config.section import Precision
 from grads.config.training import Adapter
@@ -75,7 +76,7 @@ def _opened(
     bench = open_workbench(Own(model=model, data=data, work=folder / "work"), folder / "out")
     loaded, padding = load_model(bench.model, precision), load_tokenizer(bench.model).pad_token_id
     most = context_length(loaded.config) or float("inf")
-    if examples := [example for example in bench.examples() if len(example.input_ids) <= most][:RECORDS]:
+    if examples := [example for example in eligible_examples(bench) if len(example.input_ids) <= most][:RECORDS]:
         return loaded, examples, padding
     raise GradsError(f"--data {data}: no record fits into the model's context of {most} tokens: give shorter ones")
 

@@ -57,9 +57,12 @@ def probe(
     asked = _asked(signals, point)
     check_absent(out)
     bench = open_workbench(given, out)
-    _check_signals(asked, point, bench.settings.training)
-    _copy_store(bench.store(point, asked), out, bench.examples() if keep_examples else None)
-    _print_spent(out, bench.store("tokens"), bench.counts())
+    from grads.cli.examples import eligible_examples
+
+    _check_signals(asked, point, bench.request.training)
+    store = bench.store(point, asked)
+    _copy_store(store, out, eligible_examples(bench) if keep_examples else None)
+    _print_spent(out, bench.store("tokens"), bench.counts)
 
 
 def _asked(signals: list[str] | None, point: str) -> list[str]:

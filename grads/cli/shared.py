@@ -168,10 +168,8 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     Raises:
         GradsError: an option is wrong, a folder cannot be written to, or the hub does not give the model.
     """
-    from grads.cli.parts import Parts, fetched_model
     from grads.config.domains import TEXT_COLUMNS
     from grads.config.section import LossTurns, RecordField
-    from grads.config.sources import HubSource
     from grads.config.training import Training
     from grads.models.shape import check_shape
     from grads.runtime.libraries import settle_libraries
@@ -191,20 +189,30 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     source = model_source(given.model)
     check_data(given.data)
     check_folder(out.parent, f"--out {out}")
-    parts = Parts(given.work or out.parent / "grads-work")
-    check_folder(parts.folder, f"--work {parts.folder}")
+    work = given.work or out.parent / "grads-work"
+    check_folder(work, f"--work {work}")
     loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
     # What is wrong with model or data is said now: importing what is heavy takes longer than reading them.
     check_shape(Path(given.model), training, probe)
     read_own_records(given.data, names, loss_turns, given.metadata or [], given.leave or [])
-    fetched = fetched_model(parts, source) if isinstance(source, HubSource) else None
     settle_libraries()
     take_device_slot()
-    from grads.cli.workbench import Settings, Workbench
+    from grads.cli.workbench import Workbench
+    from grads.graph.files import Request
 
-    how = (training, given.template, names, given.leave or [], loss_turns, given.metadata or [], encoders)
-    settings = Settings(*how, given.seed, probe, given.micro_batch)
-    return Workbench(parts, source, fetched, given.data, settings)
+    request = Request(
+        source=source,
+        data=given.data,
+        training=training,
+        probe=probe,
+        fields=names,
+        leave=given.leave or [],
+        loss_turns=loss_turns,
+        metadata=given.metadata or [],
+        encoders=encoders,
+        seed=given.seed,
+    )
+    return Workbench(work, request, given.template, given.micro_batch)
 
 
 def _probe(given: Own, training: "Training") -> "Probe":

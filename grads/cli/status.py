@@ -1,8 +1,8 @@
 """`grads status`: which cells are done, and why the others are not."""
 
 import platform
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from grads.cli.study import Config
 from grads.runtime.supervisor import ENDED, STARTED
 
 if TYPE_CHECKING:
-    from grads.config.study import Study
     from grads.study.grid import Cell
+    from grads.study.job import Job
 
 TAIL = 6
 """Lines of a failed job's log that are shown."""
@@ -25,129 +25,40 @@ KINDS = ("done", "running", "waiting", "failed", "stopped", "damaged")
 
 
 @dataclass(frozen=True)
-class Step:
-    """A job on the way to a cell: its rule, one of its outputs, and its log."""
-
-    rule: str
-    output: Path
-    log: Path
-
-
-@dataclass(frozen=True)
 class State:
-    """How far a cell is, one of KINDS, and the step at which it is so.
+    """How far a cell is, one of KINDS, and the job at which it is so.
 
     A cell is damaged where what it was made of, or what it left, is no longer what jobs wrote.
     """
 
     kind: str
-    step: Step | None = None
+    job: "Job | None" = None
 
 
-def steps(study: "Study", cell: "Cell") -> list[Step]:
-    """Return the jobs on the way to a cell, in the order in which they run."""
-    from grads.selection.needs import references
-    from grads.study.grid import cross_domains
-    from grads.study.paths import Paths
-
-    paths = Paths(study.study)
-    logs, run, model = paths.root / "logs", paths.run(cell), cell.model
-    found = [
-        Step("prepare_domains", paths.records(cell.domain, "train"), logs / "prepare_domains.log"),
-        Step("prepare_general", paths.general("text.jsonl"), logs / "prepare_general.log"),
-        Step("prepare_model", paths.model(model), logs / "prepare_model" / f"{model}.log"),
-    ]
-    if not cell.trained:
-        log = logs / "evaluate" / f"{model}-untuned.log"
-        found.append(Step("evaluate", run / "predictions.jsonl", log))
-    else:
-        found += _signal_steps(study, cell)
-        for other in references(study, cell.arm, cell.ratio):
-            found += _selection_steps(study, type(cell)(cell.model, cell.domain, other, cell.ratio, cell.seed))
-        found += _selection_steps(study, cell)
-        found.append(Step("train", run / "training.json", logs / "train" / f"{cell}.log"))
-        found.append(Step("evaluate", run / "predictions.jsonl", logs / "evaluate" / f"{cell}.log"))
-    found.append(Step("metrics", run / "metrics.json", logs / "metrics" / f"{cell}.log"))
-    for other in cross_domains(study, cell.domain) if cell.trained else []:
-        found.append(Step("evaluate_cross", paths.cross_predictions(cell), logs / "evaluate_cross" / f"{cell}.log"))
-        found.append(Step("metrics_cross", paths.cross(cell, other), logs / "metrics_cross" / f"{cell}-{other}.log"))
-    return found
+def is_made(job: "Job", joined: Collection[Path] = ()) -> bool:
+    """Return whether all that a job makes is there, or was there: shards are gone once they are `joined`."""
+    return all(path.exists() or path in joined for path in job.outputs)
 
 
-def _signal_steps(study: "Study", cell: "Cell") -> list[Step]:
-    from grads.graph.needs import arm_stores
-    from grads.study.paths import ANCHOR, Paths, split_label, store_point, warm_cell
-    from grads.training.needs import strategy_needs
-
-    paths = Paths(study.study)
-    logs = paths.root / "logs"
-    labels = [split_label(label) for label in arm_stores(study, cell.arm)]
-    found = []
-    if strategy_needs(study, cell.arm).replay or any(store_point(store)[2] == ANCHOR for _model, store in labels):
-        found.append(Step("prepare_instructions", paths.general("anchor.parquet"), logs / "prepare_instructions.log"))
-    scorers = sorted({model for model, _store in labels if model} - {cell.model})
-    found += [Step("prepare_model", paths.model(name), logs / "prepare_model" / f"{name}.log") for name in scorers]
-    for model in (cell.model, *scorers):
-        log = logs / "probe_tokens" / model / f"{cell.domain}.log"
-        found.append(Step("probe_tokens", paths.store(model, cell.domain, "tokens"), log))
-    for scorer, store in labels:
-        found += _store_steps(study, warm_cell(scorer or cell.model, cell.domain, cell.seed), store)
-    if study.arms[cell.arm].start == "warm":
-        found.append(_warm_step(study, warm_cell(cell.model, cell.domain, cell.seed)))
-    return list(dict.fromkeys(found))
-
-
-def _store_steps(study: "Study", warm: "Cell", store: str) -> list[Step]:
-    """Return the jobs that make a signal store of the model, domain and seed of a preliminary epoch."""
-    from grads.study.paths import DURING, TRAJECTORY, WARM, Paths, store_folder, store_point
-
-    paths, point, folder = Paths(study.study), store_point(store)[0], store_folder(store, warm.seed)
-    made, logs = paths.store(warm.model, warm.domain, folder), paths.root / "logs"
-    if point in (DURING, TRAJECTORY):
-        return [Step(f"train_{point}", made, logs / "train" / f"{replace(warm, arm=point)}.log")]
-    found = [_warm_step(study, warm)] if point == WARM else []
-    rule, log = f"probe_{point}", logs / f"probe_{point}" / warm.model / warm.domain / f"{folder}.log"
-    if study.probe.shards == 1:
-        return [*found, Step(rule, made, log)]
-    # Shards are gone once they are joined.
-    for shard in () if made.exists() else map(str, range(study.probe.shards)):
-        part = paths.shard(warm.model, warm.domain, folder, shard)
-        found.append(Step(rule, part, log.with_suffix(f".{shard}.log")))
-    return [*found, Step("probe_shards", made, logs / "probe_shards" / warm.model / warm.domain / f"{folder}.log")]
-
-
-def _warm_step(study: "Study", warm: "Cell") -> Step:
-    from grads.study.paths import Paths
-
-    paths = Paths(study.study)
-    return Step("train_warm", paths.run(warm) / "training.json", paths.root / "logs" / "train" / f"{warm}.log")
-
-
-def _selection_steps(study: "Study", cell: "Cell") -> list[Step]:
-    from grads.study.paths import Paths
-
-    paths = Paths(study.study)
-    return [Step("select", paths.selection(cell), paths.root / "logs" / "select" / f"{cell}.log")]
-
-
-def state_of(found: list[Step], running: bool, damaged: Collection[Path] = ()) -> State:
+def state_of(jobs: "Sequence[Job]", running: bool, damaged: Collection[Path] = ()) -> State:
     """Return how far a cell is, given its jobs, whether a run holds the study, and which artefacts are damaged.
 
     A job whose output is missing and whose log is there has failed if the log says so; otherwise it runs, or was
     stopped before it could say anything: killed with the process that watches it.
     """
-    for step in found:
-        if step.output in damaged:
-            return State("damaged", step)
-    missing = [step for step in found if not step.output.exists()]
+    for job in jobs:
+        if not set(job.outputs).isdisjoint(damaged):
+            return State("damaged", job)
+    joined = {path for job in jobs if job.rule == "probe_shards" and is_made(job) for path in job.inputs}
+    missing = [job for job in jobs if not is_made(job, joined)]
     # Only the last output says that a cell is done: what came before may have been removed since.
-    if not missing or found[-1] not in missing:
+    if not missing or jobs[-1] not in missing:
         return State("done")
-    for step in missing:
-        if step.log.is_file():
-            if failure(step.log):
-                return State("failed", step)
-            return State("running" if running and not process_is_gone(step.log) else "stopped", step)
+    for job in missing:
+        if job.log.is_file():
+            if failure(job.log):
+                return State("failed", job)
+            return State("running" if running and not process_is_gone(job.log) else "stopped", job)
     return State("waiting", missing[0])
 
 
@@ -166,6 +77,26 @@ def process_is_gone(log: Path) -> bool:
     return started is not None and started["host"] == platform.node() and not Path("/proc", started["pid"]).exists()
 
 
+def seconds_left(jobs: "Iterable[Job]") -> tuple[float, float]:
+    """Return how long one worker would still take for jobs, and how long it took for those that are done, in seconds.
+
+    A job that is to be done is taken to be as long as those of its rule were; of rules none of whose jobs is done
+    nothing is known, and nothing counted.
+    """
+    from grads.runtime.manifest import manifest_of
+
+    spent: dict[str, list[float]] = {}
+    left: dict[str, int] = {}
+    for job in jobs:
+        manifest = manifest_of(job.outputs[0]) if job.outputs and is_made(job) else None
+        if manifest is None:
+            left[job.rule] = left.get(job.rule, 0) + 1
+        else:
+            spent.setdefault(job.rule, []).append(float(manifest.content["seconds"]))
+    known = {rule: sum(seconds) / len(seconds) for rule, seconds in spent.items()}
+    return sum(known.get(rule, 0.0) * count for rule, count in left.items()), sum(map(sum, spent.values()))
+
+
 def status(config: Config) -> None:
     """Show which cells of a study are done, missing or failed, and why.
 
@@ -175,35 +106,48 @@ def status(config: Config) -> None:
     """
     from collections import Counter
 
+    from grads.graph.study import StudyGraph
     from grads.runtime.locks import study_holder
     from grads.study.artefacts import damaged
-    from grads.study.grid import cells
     from grads.study.load import read_study
-    from grads.study.paths import Paths
 
     study = read_study(config)
-    holder = study_holder(Paths(study.study).root)
+    graph = StudyGraph(study, reading=False)
+    holder = study_holder(graph.paths.root)
     broken = damaged(study)
     artefacts = {damage.artefact for damage in broken}
-    states = {cell: state_of(steps(study, cell), holder is not None, artefacts) for cell in cells(study)}
+    states = {cell: state_of(graph.on_the_way(cell), holder is not None, artefacts) for cell in graph.cells}
     counts = Counter(state.kind for state in states.values())
     parts = [f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]]
     typer.echo(f"{study.study}: {', '.join(parts)} of {len(states)} cells" + (f"; {holder} runs" if holder else ""))
+    if not broken:
+        _say_progress(list(graph.jobs()))
     for cell, state in states.items():
-        if state.step is not None:
-            typer.echo(f"{state.kind:8} {cell}  at {state.step.rule}")
+        if state.job is not None:
+            typer.echo(f"{state.kind:8} {cell}  at {state.job.rule}")
     for damage in broken:
         typer.echo(f"\ndamaged: {damage}")
     _explain_failures(states)
 
 
+def _say_progress(jobs: "Sequence[Job]") -> None:
+    """Print how many jobs are done, and how long the others will take by what their like took."""
+    from grads.runtime.progress import duration
+
+    done = sum(is_made(job) for job in jobs)
+    left, spent = seconds_left(jobs)
+    if 0 < done < len(jobs):
+        share = f", {spent / (spent + left):.0%} by time" if left else ""
+        typer.echo(f"{done} of {len(jobs)} jobs are done{share}; about {duration(left)} of one worker are left")
+
+
 def _explain_failures(states: "dict[Cell, State]") -> None:
     """Print the end of each failed or stopped job's log once, however many cells wait for it."""
-    blocked: dict[Path, list[Step]] = {}
+    blocked: dict[Path, list[str]] = {}
     for state in states.values():
-        if state.kind in ("failed", "stopped") and state.step:
-            blocked.setdefault(state.step.log, []).append(state.step)
+        if state.kind in ("failed", "stopped") and state.job:
+            blocked.setdefault(state.job.log, []).append(state.job.rule)
     for log, waiting in blocked.items():
-        typer.echo(f"\n{waiting[0].rule} ({len(waiting)} cell{'s' if len(waiting) > 1 else ''}), {log}:")
+        typer.echo(f"\n{waiting[0]} ({len(waiting)} cell{'s' if len(waiting) > 1 else ''}), {log}:")
         lines = failure(log) or [WITHOUT_A_WORD]
         typer.echo("\n".join(f"  {line}" for line in lines))

@@ -16,6 +16,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import write_text
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
+from grads.selection.registry import find_method
 
 
 def write_subset(
@@ -31,10 +32,12 @@ def write_subset(
         GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
     """
     # Before the work, so that a row that cannot be written is not found after it.
-    how = (bench.settings.fields, bench.settings.metadata, bench.settings.leave)
-    lines = rows_by_id(bench.data, *how, lambda number, row: _line(row, f"{bench.data}, record {number}"))
+    asked = bench.request
+    how = (asked.fields, asked.metadata, asked.leave)
+    lines = rows_by_id(asked.data, *how, lambda number, row: _line(row, f"{asked.data}, record {number}"))
     made_from = bench.inputs(model=bench.read_model(method, parameters, ratio))
-    selection = bench.selection(method, parameters, ratio)
+    say(f"select: {find_method(method).title} at {ratio}")
+    selection = bench.make(bench.graph.select(method, parameters, ratio)).selection
     meta = read_counts(selection)
     table = read_selection(selection)
     table.insert(0, "record", [lines[id_][0] for id_ in table["id"]])
@@ -44,7 +47,7 @@ def write_subset(
     write_text(scores, csv_text(table))
     settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
     write_manifests([out, scores], made_from, settings, started)
-    counts = bench.counts()
+    counts = bench.counts
     over_length = counts["read"] - counts["empty"] - counts["duplicate"] - meta["eligible"]
     left_out = f"{counts['empty']} empty, {counts['duplicate']} duplicate, {over_length} too long"
     short = f" instead of {meta['requested']}" * bool(meta["shortfall"])

@@ -55,3 +55,9 @@ class Probe(Section):
     trajectory: Trajectory = Field(
         Trajectory(), description="The training run of which methods read losses, for those that ask for them."
     )
+
+
+MACHINE = {"token_budget", "shards"}
+"""Keys of `probe` that are the machine's: they change no value beyond rounding."""
+UNREAD = MACHINE | {"trajectory"}
+"""Keys that shape no signals of weights that do not change meanwhile."""

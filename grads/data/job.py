@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from grads.config.domains import Domain, Splits
 from grads.config.general import General, HarnessData, Instructions
+from grads.config.section import LossTurns
 from grads.config.sources import Archive, HubDataSource
 from grads.runtime.runner import Machine
 from grads.study.job import Aside, Given, Job, Made, Read
@@ -83,6 +84,49 @@ class InstallWordnet(Job):
         from grads.data.sources.wordnet import install_wordnet
 
         install_wordnet(self.archive, self.member, self.folder)
+
+
+class ReadRecords(Job):
+    """Reads the records of one file or folder, each of them once; they are not split.
+
+    Attributes:
+        files: the file, or the shards of the folder.
+        data: that file or folder.
+        kind: how it is read, which its name says.
+        fields: our names of fields and the data's own, where they differ.
+        loss_turns: of conversations, which answers carry loss.
+        metadata: further fields that methods may read.
+        leave: what is knowingly left out.
+        records: Parquet file of them.
+        counts: how many were read, empty and duplicate.
+    """
+
+    rule = "read_records"
+    modules = ("grads.data.records.layouts", "grads.data.records.record")
+
+    files: Given[list[Path]]
+    data: Aside[Path]
+    kind: str
+    fields: dict[str, str] = {}
+    loss_turns: LossTurns = "last"
+    metadata: list[str] = []
+    leave: list[str] = []
+    records: Made[Path]
+    counts: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Read them.
+
+        Raises:
+            GradsError: a row holds no record, or no row a usable one; it names the place.
+        """
+        from grads.data.records.layouts import read_records
+        from grads.data.records.record import write_records
+        from grads.runtime.files import write_json
+
+        records, counts = read_records(self.data, self.fields, self.loss_turns, self.metadata, self.leave)
+        write_records(self.records, records)
+        write_json(self.counts, counts)
 
 
 class PrepareDomains(Job):

@@ -28,7 +28,7 @@ class Evaluate(Job):
         generation: how answers are generated.
         evaluation: the keys of the config's section that are read here.
         label: what progress lines call it.
-        finished: folder of parts that were measured before.
+        finished: folder of parts that were measured before; none keeps none.
         predictions: answers to each of `tests`, JSON lines.
         general: results of the general part.
         documents: those of each item.
@@ -51,7 +51,7 @@ class Evaluate(Job):
     generation: Generation
     evaluation: dict[str, Any]
     label: Aside[str]
-    finished: Aside[Path]
+    finished: Aside[Path | None] = None
     predictions: Made[list[Path]] = []
     general: Made[Path | None] = None
     documents: Made[Path | None] = None

@@ -37,7 +37,9 @@ def run_rule(snakemake: Any) -> None:
                 key for key in planned.keys() | job.settings.keys() if planned.get(key) != job.settings.get(key)
             ]
             raise RuntimeError(f"{snakemake.rule}: the job was planned with other settings: {', '.join(different)}")
-        for what, rule_files, job_files in (("reads", inputs, job.inputs), ("makes", outputs, job.outputs)):
+        files = [("reads", inputs, job.inputs), ("makes", outputs, job.outputs)]
+        files.append(("writes to", [Path(snakemake.log[0])], [job.log]))
+        for what, rule_files, job_files in files:
             if set(rule_files) != set(job_files):
                 raise RuntimeError(f"rule {snakemake.rule} {what} {rule_files}, and its job {job_files}")
         if job.device:

@@ -9,6 +9,7 @@ from typing import Any
 
 from grads.config.domains import Domain
 from grads.config.general import General, HarnessData, Task
+from grads.config.probe import UNREAD
 from grads.config.sources import ArchiveSource, FileSource, GlossarySource, HubDataSource, HubSource
 from grads.config.study import Study
 from grads.data.job import (
@@ -26,7 +27,7 @@ from grads.evaluation.metrics.registry import computed, find_metric
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.needs import arm_stores, measures, model_stores
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
-from grads.probing.job import MACHINE, JoinShards, ProbeEncoder, ProbeModel, ProbeTokens
+from grads.probing.job import JoinShards, ProbeEncoder, ProbeModel, ProbeTokens
 from grads.report.files import (
     SELECTION_TABLES,
     CellFiles,
@@ -99,12 +100,15 @@ class StudyGraph:
     Args:
         study: a checked config.
         config: as it was written, for what the report's jobs are known by; the study's own content if not given.
+        reading: whether files from outside are read, so that jobs are known by what they hold; what only asks which
+            jobs there are need not.
     """
 
-    def __init__(self, study: Study, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, study: Study, config: Mapping[str, Any] | None = None, reading: bool = True) -> None:
         self.study = study
         self.paths = Paths(study.study)
         self.config: dict[str, Any] = json.loads(json.dumps(config or study.model_dump(mode="json"), default=str))
+        self.reading = reading
         self.fingerprints = Fingerprints(OUTSIDE)
         self.cells = cells(study)
         self._jobs: dict[tuple[str, tuple[str, ...]], Job] = {}
@@ -120,7 +124,7 @@ class StudyGraph:
         archives = sorted({source.archive for source in sources if hasattr(source, "archive")})
         fetched = {name: archive_path(self.study.archives[name].file) for name in archives}
         own = [file for source in sources if isinstance(source, FileSource) for file in own_files(source.path)]
-        known = contents([*own, *files], self.fingerprints)
+        known = contents([*own, *files], self.fingerprints) if self.reading else {}
         known |= archive_contents(fetched, self.study.archives)
         hub = [hub_path(source) for source in sources if isinstance(source, HubSource | HarnessData)]
         return Outside(fetched, [*own, *map(Path, files)], hub, known)
@@ -128,27 +132,37 @@ class StudyGraph:
     def fetch_archive(self, file: str) -> FetchArchive:
         """Return the job that downloads an archive, by its file's name."""
         archive = next(one for one in self.study.archives.values() if one.file == file)
-        return FetchArchive(archive=archive, file=archive_path(file))
+        return FetchArchive(archive=archive, file=archive_path(file), log=Path("logs/fetch_archive") / f"{file}.log")
 
     def prefetch_model(self, repository: str) -> FetchModel:
         """Return the job that fetches a model from the hub, by its folder's name."""
         sources = [model.source for model in self.study.every_model.values()]
         hub = (source for source in sources if isinstance(source, HubSource))
         source = next(source for source in hub if hub_path(source).name == repository)
-        return FetchModel(source=source, folder=hub_path(source))
+        return FetchModel(source=source, folder=hub_path(source), log=_prefetch_log("models", repository))
 
     def prefetch_data(self, repository: str) -> FetchData:
         """Return the job that fetches a data set from the hub, by its file's stem."""
         hub = (source for source in self._record_sources() if isinstance(source, HubDataSource))
         source = next(source for source in hub if hub_path(source).stem == repository)
         path = hub_path(source)
-        return FetchData(source=source, records=path, commit=path.with_suffix(".json"))
+        return FetchData(
+            source=source,
+            records=path,
+            commit=path.with_suffix(".json"),
+            log=_prefetch_log("datasets", repository),
+        )
 
     def prefetch_task(self, benchmark: str) -> FetchTask:
         """Return the job that fetches a benchmark's data from the hub, by its folder's name."""
         sources = [task.data for task in self.study.general.tasks.values()]
         source = next(one for one in sources if isinstance(one, HarnessData) and hub_path(one).name == benchmark)
-        return FetchTask(source=source, allow_code=self.study.general.allow_code, folder=hub_path(source))
+        return FetchTask(
+            source=source,
+            allow_code=self.study.general.allow_code,
+            folder=hub_path(source),
+            log=_prefetch_log("tasks", benchmark),
+        )
 
     def install_wordnet(self) -> InstallWordnet:
         """Return the job that unpacks WordNet."""
@@ -156,7 +170,13 @@ class StudyGraph:
         assert source is not None
         read = self.outside(source)
         (archive,) = read.archives.values()
-        return InstallWordnet(archive=archive, member=source.member, folder=WORDNET, contents=read.contents)
+        return InstallWordnet(
+            archive=archive,
+            member=source.member,
+            folder=WORDNET,
+            contents=read.contents,
+            log=Path("logs/install_wordnet.log"),
+        )
 
     # Data and models.
 
@@ -176,6 +196,7 @@ class StudyGraph:
         study, paths = self.study, self.paths
         read = self.outside(*(domain.source for domain in study.domains.values()))
         return PrepareDomains(
+            log=paths.log("prepare_domains"),
             archives=read.archives,
             files=read.files,
             fetched=read.fetched,
@@ -192,6 +213,7 @@ class StudyGraph:
         """Return the job that says what splits and general items share."""
         paths = self.paths
         return ReportOverlap(
+            log=paths.log("overlap"),
             records={name: {split: paths.records(name, split) for split in SPLITS} for name in self.study.domains},
             general=self.general_items,
             instructions=self.drawn_instructions,
@@ -207,6 +229,7 @@ class StudyGraph:
         named = {file for task in general.tasks.values() if task.yaml for file in task_files(task.yaml)}
         tasks = self.outside(files=sorted(named))
         return PrepareGeneral(
+            log=paths.log("prepare_general"),
             archives=read.archives,
             files=read.files,
             fetched=read.fetched,
@@ -226,6 +249,7 @@ class StudyGraph:
         assert instructions is not None
         read = self.outside(instructions.source)
         return PrepareInstructions(
+            log=self.paths.log("prepare_instructions"),
             archives=read.archives,
             files=read.files,
             fetched=read.fetched,
@@ -243,6 +267,7 @@ class StudyGraph:
         source = self.study.every_model[model].source
         read = self.outside(source)
         return PrepareModel(
+            log=self.paths.log("prepare_model", model),
             source=source,
             archive=next(iter(read.archives.values()), None),
             files=read.files,
@@ -256,6 +281,7 @@ class StudyGraph:
         source = self.study.encoders[encoder].source
         read = self.outside(source)
         return PrepareEncoder(
+            log=self.paths.log("prepare_encoder", encoder),
             source=source,
             archive=next(iter(read.archives.values()), None),
             files=read.files,
@@ -274,6 +300,7 @@ class StudyGraph:
         """Return the job that counts the tokens of a domain's records."""
         paths = self.paths
         return ProbeTokens(
+            log=paths.log("probe_tokens", model, domain),
             model=paths.model(model),
             records=paths.records(domain, "train"),
             held_out={split: paths.records(domain, split) for split in ("validation", "test")},
@@ -325,6 +352,7 @@ class StudyGraph:
         records = self.paths.general("anchor.parquet") if kind == ANCHOR else self.paths.records(domain, kind)
         part = folder if whole else f"{folder}.{shard}"
         return ProbeModel(
+            log=self.paths.log(f"probe_{store_point(store)[0]}", model, domain, part),
             model=self.paths.model(model),
             records=records,
             measures=measures(self.study, store, model),
@@ -343,19 +371,20 @@ class StudyGraph:
 
     def _probe_settings(self, store: str, model: str) -> dict[str, Any]:
         """Return the probe's settings, those of features only where an arm asks the store for some."""
-        unread = MACHINE | {"trajectory"}
-        if not FEATURES & set(measures(self.study, store, model)):
-            unread |= {"features"}
+        featured = FEATURES & set(measures(self.study, store, model))
+        unread = UNREAD if featured else UNREAD | {"features"}
         return self.study.probe.model_dump(mode="json", exclude=unread)
 
     def probe_shards(self, model: str, domain: str, store: str) -> JoinShards:
         """Return the job that joins the shards of a store."""
         shards = [self.paths.shard(model, domain, store, str(shard)) for shard in range(self.study.probe.shards)]
-        return JoinShards(shards=shards, store=self.paths.store(model, domain, store))
+        log = self.paths.log("probe_shards", model, domain, store)
+        return JoinShards(shards=shards, store=self.paths.store(model, domain, store), log=log)
 
     def probe_encoder(self, model: str, domain: str, encoder: str) -> ProbeEncoder:
         """Return the job that embeds a domain's records by a sentence encoder."""
         return ProbeEncoder(
+            log=self.paths.log("probe_encoder", model, domain, f"encoder-{encoder}"),
             encoder=self.paths.encoder(encoder),
             records=self.paths.records(domain, "train"),
             tokens=self.paths.store(model, domain, TOKENS),
@@ -373,6 +402,7 @@ class StudyGraph:
         models = {name: scorer_of(study, arm, name) or model for name in [TOKENS, *sorted(needs.stores)]}
         files = self.outside(files=needs.files)
         return Select(
+            log=paths.log("select", cell),
             method=declared.method,
             parameters=declared.parameters,
             ratio=ratio,
@@ -459,6 +489,7 @@ class StudyGraph:
             "base": self._base(cell.model),
             "initialisation_seed": self._seed(cell, "initialisation"),
             "order_seed": self._seed(cell, "order"),
+            "log": self.paths.log("train", cell),
             "scratch": self.paths.scratch("train") / str(cell),
             "trained": run / "adapter",
             "summary": run / "training.json",
@@ -485,6 +516,7 @@ class StudyGraph:
         run = self.paths.run(cell)
         return Evaluate(
             trained=run / "adapter",
+            log=self.paths.log("evaluate", cell),
             tests=[self.paths.records(domain, "test")],
             label=f"evaluate {cell}",
             finished=self.paths.scratch("evaluate") / str(cell),
@@ -500,6 +532,7 @@ class StudyGraph:
         cell = _cell(model, domain, arm, ratio, seed)
         return Evaluate(
             trained=self.paths.run(cell) / "adapter",
+            log=self.paths.log("evaluate_cross", cell),
             tests=[self.paths.records(other, "test") for other in cross_domains(self.study, domain)],
             label=f"evaluate {cell} on other domains",
             finished=self.paths.scratch("evaluate") / str(cell),
@@ -512,6 +545,7 @@ class StudyGraph:
         runs = [self.paths.run(Cell(model, domain, UNTUNED, "0", 0)) for domain in self.study.domains]
         general = self.paths.untuned_general(model)
         return Evaluate(
+            log=self.paths.log("evaluate", f"{model}-{UNTUNED}"),
             tests=[self.paths.records(domain, "test") for domain in self.study.domains],
             label=f"evaluate {model}/{UNTUNED}",
             finished=self.paths.scratch("evaluate") / f"{model}-{UNTUNED}",
@@ -549,14 +583,25 @@ class StudyGraph:
 
     def metrics(self, model: str, domain: str, arm: str, ratio: str, seed: str) -> Metrics:
         """Return the job that measures a cell's answers."""
-        run = self.paths.run(_cell(model, domain, arm, ratio, seed))
-        return Metrics(predictions=run / "predictions.jsonl", file=run / "metrics.json", **self._measured(domain))
+        cell = _cell(model, domain, arm, ratio, seed)
+        run = self.paths.run(cell)
+        return Metrics(
+            predictions=run / "predictions.jsonl",
+            file=run / "metrics.json",
+            log=self.paths.log("metrics", cell),
+            **self._measured(domain),
+        )
 
     def metrics_cross(self, model: str, domain: str, arm: str, ratio: str, seed: str, target: str) -> Metrics:
         """Return the job that measures a cell's answers to the test of another domain."""
         cell = _cell(model, domain, arm, ratio, seed)
-        predictions, file = self.paths.cross_predictions(cell), self.paths.cross(cell, target)
-        return Metrics(predictions=predictions, target=target, file=file, **self._measured(target))
+        return Metrics(
+            predictions=self.paths.cross_predictions(cell),
+            target=target,
+            file=self.paths.cross(cell, target),
+            log=self.paths.log("metrics_cross", f"{cell}-{target}"),
+            **self._measured(target),
+        )
 
     def _measured(self, domain: str) -> dict[str, Any]:
         names = self.study.evaluation.metrics
@@ -570,6 +615,7 @@ class StudyGraph:
         assert judged is not None
         read = self.outside(files=own_files(judged.path))
         return Judge(
+            log=self.paths.log("verdicts"),
             predictions={str(cell): self.paths.run(cell) / "predictions.jsonl" for cell in self.cells},
             files=read.files,
             verdicts=judged,
@@ -602,6 +648,10 @@ class StudyGraph:
         """Each selection, and what it was made from."""
         return selection_files(self.study, self.reads)
 
+    def _report(self, rule: str) -> dict[str, Any]:
+        """Return what the report's jobs have in common."""
+        return {"study": self.config, "log": self.paths.log(rule)}
+
     def _claims(self) -> Outside:
         return self.outside(files=[self.study.claims] if isinstance(self.study.claims, str) else [])
 
@@ -615,13 +665,13 @@ class StudyGraph:
         """Return the job that collects the long table."""
         files = [path for one in self.cell_files for path in listed(one)]
         table = self.paths.root / "measurements.parquet"
-        return Measurements(study=self.config, files=_once(files), stores=self.stores, table=table)
+        return Measurements(**self._report("measurements"), files=_once(files), stores=self.stores, table=table)
 
     def tables(self) -> Tables:
         """Return the job that makes tables and figures of the long table."""
         names, drawn, claims = table_names(self.study), figure_names(self.study), self._claims()
         return Tables(
-            study=self.config,
+            **self._report("tables"),
             measurements=self.paths.root / "measurements.parquet",
             claims=claims.files,
             tables=self._tables(names, (".csv", ".md", ".tex")),
@@ -635,13 +685,13 @@ class StudyGraph:
         """Return the job that draws the losses of all runs."""
         (figure,), (printed,) = (self._figures(["curves"], suffix) for suffix in (".svg", ".pdf"))
         summaries = [self.paths.run(cell) / "training.json" for cell in self.cells if cell.trained]
-        return Curves(study=self.config, summaries=summaries, stores=self.stores, figure=figure, printed=printed)
+        return Curves(**self._report("curves"), summaries=summaries, stores=self.stores, figure=figure, printed=printed)
 
     def selection_tables(self) -> SelectionTables:
         """Return the job that makes tables and figures of what was selected."""
         drawn = selection_figures(self.selection_files)
         return SelectionTables(
-            study=self.config,
+            **self._report("selection_tables"),
             files=_once(path for files in self.selection_files for path in files.paths),
             reads=self.reads,
             tables=self._tables(SELECTION_TABLES, (".csv", ".md", ".tex")),
@@ -656,7 +706,7 @@ class StudyGraph:
         claims = self._claims()
         folder = self.paths.root / "pages"
         return Pages(
-            study=self.config,
+            **self._report("pages"),
             measurements=self.paths.root / "measurements.parquet",
             files=_once(path for domain in self.study.domains for path in answer_files(self.study, domain).paths),
             claims=claims.files,
@@ -668,7 +718,7 @@ class StudyGraph:
     def partial(self) -> Partial:
         """Return the job that makes tables over what there is so far."""
         folder = self.paths.root / "partial"
-        return Partial(study=self.config, stores=self.stores, reads=self.reads, folder=folder)
+        return Partial(**self._report("partial"), stores=self.stores, reads=self.reads, folder=folder)
 
     # The graph as a whole.
 
@@ -703,6 +753,13 @@ class StudyGraph:
             if maker is not None:
                 self._visit(maker, found, seen)
         found[id(job)] = job
+
+    def on_the_way(self, cell: Cell) -> list[Job]:
+        """Return the jobs on the way to a cell, each after those that it reads from, what it is finished with last."""
+        found: dict[int, Job] = {}
+        for last in self.last(cell):
+            found |= {id(job): job for job in self.before(last)}
+        return list(found.values())
 
     def last(self, cell: Cell) -> list[Job]:
         """Return the jobs that a cell is finished with: its metrics, on its own domain and on others."""
@@ -797,6 +854,10 @@ class StudyGraph:
 
 def _cell(model: str, domain: str, arm: str, ratio: str, seed: str) -> Cell:
     return Cell(model, domain, arm, ratio, int(seed))
+
+
+def _prefetch_log(kind: str, name: str) -> Path:
+    return Path("logs/prefetch") / kind / f"{name}.log"
 
 
 def _harness(task: Task) -> HarnessData:

@@ -9,9 +9,6 @@ from grads.config.training import Training
 from grads.runtime.runner import Machine
 from grads.study.job import Aside, Job, Made, Read
 
-MACHINE = {"token_budget", "shards"}
-"""Keys of the config's `probe` that are the machine's: they change no value beyond rounding."""
-
 
 class ProbeTokens(Job):
     """Counts the tokens of training records, which says which of them are eligible, and looks at the others.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grads.config.models import Format
-from grads.config.probe import Probe
+from grads.config.probe import UNREAD, Probe
 from grads.config.training import Training
 from grads.data.records.formatting import Example, Formatter, Tokenized
 from grads.data.records.record import Record, load_records
@@ -40,11 +40,6 @@ from grads.signals.names import ADAM_FEATURES, FEATURES
 from grads.signals.store import example_frame, write_store
 from grads.study.code import code_version
 from grads.study.lengths import length_sentence
-
-# Keys of `probe` that are the machine's: they change no value beyond rounding.
-MACHINE = {"token_budget", "shards"}
-# Keys that shape no probe of finished weights.
-UNREAD = MACHINE | {"trajectory"}
 
 
 @dataclass(frozen=True)

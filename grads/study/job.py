@@ -49,6 +49,7 @@ class Job(BaseModel, ABC):
         hub: whether it fetches from the Hugging Face hub.
         takes: the fields of `Machine` that it reads.
         contents: the SHA-256 of what comes from outside, by path.
+        log: what a job of the workflow says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +60,7 @@ class Job(BaseModel, ABC):
     takes: ClassVar[tuple[str, ...]] = ()
 
     contents: dict[str, str] = {}
+    log: Aside[Path] = Path()
 
     @abstractmethod
     def run(self, machine: Machine) -> None:
@@ -83,6 +85,11 @@ class Job(BaseModel, ABC):
     def made(self) -> dict[str, list[Path]]:
         """What it makes, by field."""
         return self._paths(Role.MADE)
+
+    @property
+    def read_paths(self) -> list[Path]:
+        """All that it reads that other jobs make."""
+        return [path for paths in self.read.values() for path in paths]
 
     @property
     def inputs(self) -> list[Path]:

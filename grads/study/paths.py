@@ -118,6 +118,12 @@ class Paths:
         """General part of the untuned model, evaluated once per model."""
         return self.root / "models" / f"{model}-untuned.json"
 
+    def log(self, rule: str, *parts: object) -> Path:
+        """What a job of a rule says; the parts are what its wildcards stand for, as they stand in the name."""
+        folder = self.root / "logs"
+        path = folder.joinpath(rule, *map(str, parts))
+        return path.with_name(f"{path.name}.log")
+
     def scratch(self, purpose: str) -> Path:
         """Folder for resumable state, outside every declared output."""
         return self.root / "scratch" / purpose

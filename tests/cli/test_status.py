@@ -2,21 +2,52 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from grads.cli.status import State, Step, failure, state_of, steps
+from grads.cli.status import State, failure, seconds_left, state_of
+from grads.graph.study import StudyGraph
+from grads.runtime.manifest import write_manifests
 from grads.study.grid import Cell
 from grads.study.load import read_study
 
 STUDY = read_study("config/smoke.yaml")
 
 
+@dataclass(frozen=True)
+class Step:
+    """What is asked of a job here."""
+
+    rule: str
+    output: Path
+    log: Path
+
+    @property
+    def outputs(self):
+        return [self.output]
+
+
 @pytest.fixture
 def chain(tmp_path):
     """Three jobs in a row, none of them run."""
     return [Step(name, tmp_path / f"{name}.out", tmp_path / f"{name}.log") for name in ("select", "train", "metrics")]
+
+
+def way(study, cell):
+    return StudyGraph(study, reading=False).on_the_way(cell)
+
+
+def test_what_is_left_takes_as_long_as_its_like_took(tmp_path, monkeypatch):
+    monkeypatch.setattr("grads.runtime.manifest.time.time", lambda: 110.0)
+    done = [Step("train", tmp_path / name, tmp_path / "log") for name in ("a", "b")]
+    for step, began in zip(done, (100.0, 90.0), strict=True):
+        step.output.touch()
+        write_manifests([step.output], {}, {}, began)
+    left = [Step("train", tmp_path / f"left{n}", tmp_path / "log") for n in range(3)]
+    unknown = Step("evaluate", tmp_path / "never", tmp_path / "log")
+    assert seconds_left([*done, *left, unknown]) == (45.0, 30.0)
 
 
 def test_a_cell_goes_from_waiting_to_done(chain):
@@ -69,45 +100,49 @@ def test_the_end_of_a_log_is_shown(tmp_path):
 
 
 def test_the_way_to_a_cell_leads_over_what_its_arm_refers_to():
-    rules = [step.rule for step in steps(STUDY, Cell("tiny", "sums", "random_length", "0.5", 0))]
-    assert rules[3:] == [
-        *("probe_tokens", "probe_base", "train_warm", "probe_warm"),
-        *("select", "select", "train", "evaluate", "metrics"),
-    ]
-    untuned = [step.rule for step in steps(STUDY, Cell("tiny", "sums", "untuned", "0", 0))]
-    assert untuned == ["prepare_domains", "prepare_general", "prepare_model", "evaluate", "metrics"]
+    rules = [job.rule for job in way(STUDY, Cell("tiny", "sums", "random_length", "0.5", 0))]
+    assert sorted(rules) == sorted(
+        [
+            *("prepare_model", "prepare_domains", "prepare_general", "fetch_archive", "install_wordnet"),
+            *("probe_tokens", "probe_base", "train_warm", "probe_warm"),
+            *("select", "select", "train", "evaluate", "metrics"),
+        ]
+    )
+    order = [rules.index(rule) for rule in ("prepare_model", "train_warm", "probe_warm", "select", "train", "evaluate")]
+    assert order == sorted(order)
+    assert rules[-1] == "metrics"
+    untuned = [job.rule for job in way(STUDY, Cell("tiny", "sums", "untuned", "0", 0))]
+    assert {"evaluate_untuned", "metrics"} <= set(untuned)
+    assert not {"train", "select", "evaluate"} & set(untuned)
 
 
 def test_the_way_to_a_cell_leads_over_its_scorer():
     arm = STUDY.arms["grads_density"].model_copy(update={"scorer": "navigator"})
     scorers = {"navigator": STUDY.models["tiny"]}
     study = STUDY.model_copy(update={"arms": STUDY.arms | {"near": arm}, "scorers": scorers})
-    found = steps(study, Cell("tiny", "sums", "near", "0.5", 0))
-    places = [(step.rule, step.output.parts[3]) for step in found[3:]]
-    assert places[:5] == [
-        ("prepare_model", "navigator"),
-        *(("probe_tokens", "tiny"), ("probe_tokens", "navigator"), ("train_warm", "navigator")),
-        ("probe_warm", "navigator"),
-    ]
-    assert [rule for rule, _model in places[5:]] == ["select", "train", "evaluate", "metrics"]
+    found = way(study, Cell("tiny", "sums", "near", "0.5", 0))
+    of_scorer = {job.rule for job in found if "navigator" in str(job.outputs[0])}
+    assert of_scorer == {"prepare_model", "probe_tokens", "train_warm", "probe_warm"}
+    of_trained = {job.rule for job in found if "/tiny" in str(job.outputs[0])}
+    assert {"prepare_model", "probe_tokens", "select", "train", "evaluate", "metrics"} == of_trained
 
 
-def test_shards_are_steps_until_they_are_joined(tmp_path, monkeypatch):
+def test_shards_are_done_when_they_are_joined(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = STUDY.model_copy(update={"probe": STUDY.probe.model_copy(update={"shards": 2})})
-    cell = Cell("tiny", "sums", "grads", "0.5", 0)
-    found = {step.log.name: step for step in steps(study, cell) if "probe_warm" in step.rule}
-    assert list(found) == ["warm-0.0.log", "warm-0.1.log"]
-    second = found["warm-0.1.log"]
+    found = [job for job in way(study, Cell("tiny", "sums", "grads", "0.5", 0)) if "warm" in job.rule + job.log.name]
+    assert [job.rule for job in found] == ["train_warm", "probe_warm", "probe_warm", "probe_shards"]
+    assert [job.log.name for job in found[1:]] == ["warm-0.0.log", "warm-0.1.log", "warm-0.log"]
+    epoch, first, second, joined = found
     second.log.parent.mkdir(parents=True)
     second.log.write_text("error: record 3 has no number\n")
-    (store,) = (step for step in steps(study, cell) if step.rule == "probe_shards" and "warm-0" in step.output.name)
-    before = [step for step in steps(study, cell) if step.rule in ("train_warm", "probe_warm")]
-    for step in before[:2]:
-        step.output.mkdir(parents=True)
-    assert state_of([*before, store], running=False) == State("failed", second)
-    store.output.mkdir(parents=True)
-    assert not any(step.rule == "probe_warm" for step in steps(study, cell))
+    for path in (*epoch.outputs, *first.outputs):
+        path.mkdir(parents=True)
+    assert state_of(found, running=False) == State("failed", second)
+    joined.outputs[0].mkdir(parents=True)
+    first.outputs[0].rmdir()
+    assert state_of(found, running=False) == State("done")
+    assert state_of([*found, Step("select", tmp_path / "none", tmp_path / "log")], running=False).kind == "waiting"
 
 
 def test_a_study_that_never_ran_waits(grads, tmp_path, monkeypatch):
@@ -116,7 +151,7 @@ def test_a_study_that_never_ran_waits(grads, tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text(content)
     printed = grads("status", "mine.yaml").stdout
     assert printed.startswith("smoke: 14 waiting of 14 cells\n")
-    assert "tiny/plurals/grads/0.5/0  at prepare_domains" in printed
+    assert "tiny/plurals/grads/0.5/0  at prepare_model" in printed
 
 
 def test_one_failed_job_is_explained_once(grads, tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_a_model_is_known_by_its_content_and_a_damaged_part_is_refused(grads, da
         return grads("select", *files, "--ratio", "0.5", "--method", "random", **keywords)
 
     def prepared():
-        return [path for path in (tmp_path / "grads-work").glob("model-*") if path.is_dir()]
+        return [path for path in (tmp_path / "grads-work").glob("tokenizer-*") if path.is_dir()]
 
     select("a.jsonl")
     (first,) = prepared()
@@ -115,14 +115,14 @@ def test_a_model_is_known_by_its_content_and_a_damaged_part_is_refused(grads, da
     select("c.jsonl")
     assert len(prepared()) == 2
     (second,) = set(prepared()) - {first}
-    (second / "tokenizer.json").write_text("{}")
+    (second / "model" / "tokenizer.json").write_text("{}")
     said = select("d.jsonl", status=2).output
-    assert f"{second}/tokenizer.json has 2 bytes" in said
-    assert f"delete {second} and run again" in said
+    assert f"{second}/model/tokenizer.json has 2 bytes" in said
+    assert f"delete {second}/model and run again" in said
     # What has lost its manifest is made again.
     shutil.rmtree(second)
     select("e.jsonl")
-    second.with_name(f"{second.name}.manifest.json").unlink()
+    (second / "model.manifest.json").unlink()
     assert "it is made again" in select("f.jsonl").output
 
 

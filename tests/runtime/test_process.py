@@ -10,17 +10,21 @@ from grads.runtime.files import read_json
 from grads.runtime.places import mount_of
 
 JOB = """
-from grads.runtime.process import job
-from grads.runtime.errors import GradsError
+import os
+from pathlib import Path
 from types import SimpleNamespace
-snakemake = SimpleNamespace(
-    rule="r", log=[{log!r}], threads=3, params={{"n": 1}}, resources={{}}, input={inputs!r}, output=[{output!r}]
-)
-with job(snakemake, hub={hub}):
-    import os
-    from pathlib import Path
+from grads.runtime.errors import GradsError
+from grads.runtime.process import job_process
+from grads.runtime.runner import Machine, perform
+inputs, output = [Path(path) for path in {inputs!r}], Path({output!r})
+def work(machine):
     print("threads", os.environ["OMP_NUM_THREADS"])
     {body}
+job = SimpleNamespace(
+    rule="r", takes=["micro_batch"], contents={{}}, settings={{"n": 1}}, inputs=inputs, outputs=[output], run=work
+)
+with job_process("r", Path({log!r}), inputs, [output], 3, hub={hub}):
+    perform(job, Machine(micro_batch=4))
 """
 
 
@@ -35,16 +39,14 @@ def run(body, log, hub=False, inputs=(), **environment):
 
 
 def test_output_goes_to_the_terminal_and_to_the_log(tmp_path):
-    result = run(
-        "os.system('echo from a child'); Path(snakemake.output[0]).write_text('x')", tmp_path / "logs" / "x.log"
-    )
+    result = run("os.system('echo from a child'); output.write_text('x')", tmp_path / "logs" / "x.log")
     assert result.returncode == 0
     assert "threads 3" in result.stderr
     log = (tmp_path / "logs" / "x.log").read_text()
     assert "threads 3" in log
     assert "from a child" in log
     manifest = read_json(tmp_path / "logs" / "made.manifest.json")
-    assert manifest["settings"] == {"rule": "r", "n": 1}
+    assert manifest["settings"] == {"rule": "r", "n": 1, "micro_batch": 4}
     assert manifest["machine"]["threads"] == "3"
 
 
@@ -77,7 +79,7 @@ def test_a_user_mistake_is_one_sentence_and_status_2(tmp_path):
         "raise OSError(28, 'No space left on device')",
         "raise RuntimeError('Error while serializing: I/O error: No space left on device (os error 28)')",
         "from grads.runtime.files import write_text; os.fsync = lambda file: open('/dev/full', 'w').write('x' * 9999); "
-        "write_text(Path(snakemake.output[0]).parent / 'other.json', 'x')",
+        "write_text(output.parent / 'other.json', 'x')",
     ],
 )
 def test_a_full_disk_is_one_sentence_that_names_it(tmp_path, body):
@@ -91,12 +93,10 @@ def test_a_full_disk_is_one_sentence_that_names_it(tmp_path, body):
     assert {path.name for path in tmp_path.iterdir()} == {"made.json", "x.log", ".made.json.unfinished"}
 
 
-@pytest.mark.parametrize(
-    "then", ["", "; raise KeyError('x')", "; Path(snakemake.input[0]).read_text()", "; sys.exit(0)"], ids=str
-)
+@pytest.mark.parametrize("then", ["", "; raise KeyError('x')", "; inputs[0].read_text()", "; sys.exit(0)"], ids=str)
 def test_an_input_that_is_removed_during_a_job_is_a_sentence(tmp_path, then):
     (tmp_path / "input.json").touch()
-    body = f"import sys; Path(snakemake.input[0]).unlink(){then}"
+    body = f"import sys; inputs[0].unlink(){then}"
     result = run(body, tmp_path / "x.log", inputs=[str(tmp_path / "input.json")])
     if "exit" in then:
         assert result.returncode == 0

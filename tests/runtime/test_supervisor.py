@@ -15,18 +15,16 @@ from grads.runtime.supervisor import HINTS, RUNNER, STARTED, identity, name_runn
 JOB = """
 import os, signal, sys, time
 from pathlib import Path
-from types import SimpleNamespace
-from grads.runtime.process import job
+from grads.runtime.manifest import begin_artefacts
+from grads.runtime.process import job_process
 folder = Path(sys.argv[1])
-snakemake = SimpleNamespace(
-    rule="r", log=[str(folder / "logs" / "x.log")], threads=1, params={}, resources={}, input=[],
-    output=[str(folder / "out" / "made.json")],
-)
-with job(snakemake):
+output = folder / "out" / "made.json"
+with job_process("r", folder / "logs" / "x.log", [], [output], 1):
     import ctypes
+    begin_artefacts([output])
     (folder / "pid").write_text(str(os.getpid()))
 """
-FINISH = "(folder / 'out').mkdir(exist_ok=True); Path(snakemake.output[0]).write_text('x')"
+FINISH = "(folder / 'out').mkdir(exist_ok=True); output.write_text('x')"
 HANG = "print('at work', flush=True); time.sleep(60)\n    " + FINISH
 
 

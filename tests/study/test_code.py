@@ -121,14 +121,17 @@ def test_a_version_covers_all_modules_named_in_any_order(package):
     assert code.code_version("grads.runtime.files") == code.code_version()
 
 
-def test_a_script_counts_by_itself_and_neither_its_comments_nor_its_imports_do(package, tmp_path):
+def test_a_class_counts_by_itself_and_neither_its_comments_nor_its_imports_do(package):
     package()
-    script, versions = tmp_path / "train.py", []
-    for text in ("from grads import helper\nf(1)\n", "from grads import helper\n# one\nf( 1 )\n", "f(2)\n"):
-        script.write_text(text)
-        code._script.cache_clear()
-        versions.append(code.code_version("grads.runtime.files", script=script))
+    sources = (
+        "class A:\n    def run(self):\n        from grads import helper\n        f(1)\n",
+        'class A:\n    """One."""\n    def run(self):\n        from grads import helper\n        # 1\n        f( 1 )\n',
+        "class A:\n    def run(self):\n        f(2)\n",
+    )
+    versions = [code.code_version("grads.runtime.files", classes=[source]) for source in sources]
     assert versions[0] == versions[1] != versions[2]
     assert code.code_version("grads.runtime.files") not in versions
     package(helper="def f(x):\n    return x + 2\n")
-    assert versions[2] == code.code_version(script=str(script)) != code.code_version("grads.helper", script=script)
+    assert (
+        versions[0] == code.code_version(classes=sources[:1]) != code.code_version("grads.helper", classes=sources[:1])
+    )

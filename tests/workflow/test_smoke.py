@@ -111,12 +111,12 @@ def test_a_comment_in_the_probe_re_runs_nothing(finished):
     path.write_text(original)
 
 
-def test_a_comment_in_a_script_re_runs_nothing_and_a_statement_does(finished):
-    path = finished.folder / "workflow/scripts/train.py"
+def test_a_comment_in_a_job_re_runs_nothing_and_a_statement_does(finished):
+    path = finished.folder / "grads/training/job.py"
     original = path.read_text()
     path.write_text(original + "\n# the end\n")
     assert finished.planned(*CONFIG) == {}
-    path.write_text(original + "\nADDED = 1\n")
+    path.write_text(original.replace("            label=self.label,", "            label=self.label + '',"))
     planned = finished.planned(*CONFIG)
     path.write_text(original)
     assert {"train_warm", "train", "evaluate", "tables"} <= set(planned)

@@ -39,7 +39,6 @@ except GradsError as error:
 GRAPH = StudyGraph(STUDY, config)
 CELLS = GRAPH.cells
 PATHS = Paths(STUDY.study)
-LOGS = PATHS.root / "logs"
 BENCHMARKS = PATHS.root / "benchmarks"
 # The pattern of any cell, for rules with wildcards.
 CELL = Cell("{model}", "{domain}", "{arm}", "{ratio}", "{seed}")

@@ -10,7 +10,7 @@ rule prepare_domains:
         ),
         counts=[PATHS.root / "data" / domain / "counts.json" for domain in STUDY.domains],
     log:
-        LOGS / "prepare_domains.log",
+        PATHS.log("prepare_domains"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -29,7 +29,7 @@ rule overlap:
         PATHS.overlap,
         PATHS.overlap.with_suffix(".md"),
     log:
-        LOGS / "overlap.log",
+        PATHS.log("overlap"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -50,7 +50,7 @@ rule prepare_general:
         text=PATHS.general("text.jsonl"),
         counts=PATHS.general("counts.json"),
     log:
-        LOGS / "prepare_general.log",
+        PATHS.log("prepare_general"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -70,7 +70,7 @@ rule prepare_instructions:
         drawn=[PATHS.general("anchor.parquet"), PATHS.general("replay.parquet")],
         counts=PATHS.general("instructions.json"),
     log:
-        LOGS / "prepare_instructions.log",
+        PATHS.log("prepare_instructions"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -88,7 +88,7 @@ rule prepare_model:
     output:
         directory(PATHS.model("{model}")),
     log:
-        LOGS / "prepare_model" / "{model}.log",
+        PATHS.log("prepare_model", "{model}"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -106,7 +106,7 @@ rule prepare_encoder:
     output:
         directory(PATHS.encoder("{encoder}")),
     log:
-        LOGS / "prepare_encoder" / "{encoder}.log",
+        PATHS.log("prepare_encoder", "{encoder}"),
     conda:
         "../../envs/grads.yaml"
     resources:

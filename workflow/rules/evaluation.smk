@@ -10,7 +10,7 @@ rule evaluate:
         general=PATHS.run(CELL) / "general.json",
         documents=documents_path(PATHS.run(CELL) / "general.json"),
     log:
-        LOGS / "evaluate" / f"{CELL}.log",
+        PATHS.log("evaluate", CELL),
     benchmark:
         BENCHMARKS / "evaluate" / f"{CELL}.tsv"
     conda:
@@ -33,7 +33,7 @@ rule evaluate_cross:
     output:
         cross=directory(PATHS.cross_predictions(CELL)),
     log:
-        LOGS / "evaluate_cross" / f"{CELL}.log",
+        PATHS.log("evaluate_cross", CELL),
     benchmark:
         BENCHMARKS / "evaluate_cross" / f"{CELL}.tsv"
     conda:
@@ -58,7 +58,7 @@ rule evaluate_untuned:
         general=PATHS.untuned_general("{model}"),
         documents=documents_path(PATHS.untuned_general("{model}")),
     log:
-        LOGS / "evaluate" / "{model}-untuned.log",
+        PATHS.log("evaluate", "{model}-untuned"),
     benchmark:
         BENCHMARKS / "evaluate" / "{model}-untuned.tsv"
     conda:
@@ -83,7 +83,7 @@ rule metrics:
     output:
         PATHS.run(CELL) / "metrics.json",
     log:
-        LOGS / "metrics" / f"{CELL}.log",
+        PATHS.log("metrics", CELL),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -101,7 +101,7 @@ rule metrics_cross:
     output:
         PATHS.cross(CELL, "{target}"),
     log:
-        LOGS / "metrics_cross" / f"{CELL}-{{target}}.log",
+        PATHS.log("metrics_cross", f"{CELL}-{{target}}"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -120,7 +120,7 @@ rule verdicts:
     output:
         directory(PATHS.verdicts),
     log:
-        LOGS / "verdicts.log",
+        PATHS.log("verdicts"),
     conda:
         "../../envs/grads.yaml"
     resources:

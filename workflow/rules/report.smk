@@ -19,7 +19,7 @@ rule measurements:
     output:
         PATHS.root / "measurements.parquet",
     log:
-        LOGS / "measurements.log",
+        PATHS.log("measurements"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -40,7 +40,7 @@ rule tables:
         figures=shown(TABLES["figures"], "Figures", name_of),
         prints=TABLES["prints"],
     log:
-        LOGS / "tables.log",
+        PATHS.log("tables"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -59,7 +59,7 @@ rule curves:
         shown(CURVES["figure"], "Figures", name_of),
         CURVES["printed"],
     log:
-        LOGS / "curves.log",
+        PATHS.log("curves"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -82,7 +82,7 @@ rule selection_tables:
         figures=shown(SELECTED["figures"], "Selection", lambda path: f"{name_of(path)} (figure)"),
         prints=SELECTED["prints"],
     log:
-        LOGS / "selection_tables.log",
+        PATHS.log("selection_tables"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -102,7 +102,7 @@ rule pages:
         shown(PAGES["pages"], "Domains", title_of, "page"),
         shown(PAGES["provenance"], "Provenance", lambda path: "Config and manifest"),
     log:
-        LOGS / "pages.log",
+        PATHS.log("pages"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -118,7 +118,7 @@ rule pages:
 # them, and no declared outputs, so that they are made again each time.
 rule partial:
     log:
-        LOGS / "partial.log",
+        PATHS.log("partial"),
     localrule: True
     conda:
         "../../envs/grads.yaml"

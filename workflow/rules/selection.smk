@@ -8,7 +8,7 @@ rule select:
         selection=PATHS.selection(CELL),
         summary=PATHS.selection(CELL).with_suffix(".json"),
     log:
-        LOGS / "select" / f"{CELL}.log",
+        PATHS.log("select", CELL),
     conda:
         "../../envs/grads.yaml"
     resources:

@@ -7,7 +7,7 @@ rule probe_shards:
     output:
         directory(PATHS.store("{model}", "{domain}", "{store}")),
     log:
-        LOGS / "probe_shards" / "{model}" / "{domain}" / "{store}.log",
+        PATHS.log("probe_shards", "{model}", "{domain}", "{store}"),
     wildcard_constraints:
         store=rf"(base|warm-\d+)({'|'.join(OTHERS)})?",
     conda:

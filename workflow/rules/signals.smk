@@ -16,7 +16,7 @@ rule probe_tokens:
     output:
         directory(PATHS.store("{model}", "{domain}", "tokens")),
     log:
-        LOGS / "probe_tokens" / "{model}" / "{domain}.log",
+        PATHS.log("probe_tokens", "{model}", "{domain}"),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -34,7 +34,7 @@ rule probe_base:
     output:
         probed("base{other}"),
     log:
-        LOGS / "probe_base" / "{model}" / "{domain}" / f"base{{other}}{SHARD}.log",
+        PATHS.log("probe_base", "{model}", "{domain}", f"base{{other}}{SHARD}"),
     benchmark:
         BENCHMARKS / "probe_base" / "{model}" / "{domain}" / f"base{{other}}{SHARD}.tsv"
     conda:
@@ -56,7 +56,7 @@ rule probe_warm:
     output:
         probed("warm-{seed}{other}"),
     log:
-        LOGS / "probe_warm" / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}.log",
+        PATHS.log("probe_warm", "{model}", "{domain}", f"warm-{{seed}}{{other}}{SHARD}"),
     benchmark:
         BENCHMARKS / "probe_warm" / "{model}" / "{domain}" / f"warm-{{seed}}{{other}}{SHARD}.tsv"
     priority: 10
@@ -79,7 +79,7 @@ rule probe_encoder:
     output:
         directory(PATHS.store("{model}", "{domain}", "encoder-{encoder}")),
     log:
-        LOGS / "probe_encoder" / "{model}" / "{domain}" / "encoder-{encoder}.log",
+        PATHS.log("probe_encoder", "{model}", "{domain}", "encoder-{encoder}"),
     benchmark:
         BENCHMARKS / "probe_encoder" / "{model}" / "{domain}" / "encoder-{encoder}.tsv"
     conda:

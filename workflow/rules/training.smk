@@ -15,7 +15,7 @@ rule train:
         trained=directory(PATHS.run(CELL) / "adapter"),
         summary=PATHS.run(CELL) / "training.json",
     log:
-        LOGS / "train" / f"{CELL}.log",
+        PATHS.log("train", CELL),
     benchmark:
         BENCHMARKS / "train" / f"{CELL}.tsv"
     conda:
@@ -42,7 +42,7 @@ rule train_warm:
         # What Adam remembers at the end, where an arm measures by it.
         moments=PATHS.run(WARM) / "moments.safetensors" if needs_moments(STUDY) else [],
     log:
-        LOGS / "train" / f"{WARM}.log",
+        PATHS.log("train", WARM),
     benchmark:
         BENCHMARKS / "train" / f"{WARM}.tsv"
     # Everything that selects waits for it.
@@ -70,7 +70,7 @@ rule train_during:
         summary=PATHS.run(DURING) / "training.json",
         store=directory(PATHS.store("{model}", "{domain}", "during-{seed}")),
     log:
-        LOGS / "train" / f"{DURING}.log",
+        PATHS.log("train", DURING),
     benchmark:
         BENCHMARKS / "train" / f"{DURING}.tsv"
     priority: 20
@@ -98,7 +98,7 @@ rule train_trajectory:
         summary=PATHS.run(TRAJECTORY) / "training.json",
         store=directory(PATHS.store("{model}", "{domain}", "trajectory-{seed}")),
     log:
-        LOGS / "train" / f"{TRAJECTORY}.log",
+        PATHS.log("train", TRAJECTORY),
     benchmark:
         BENCHMARKS / "train" / f"{TRAJECTORY}.tsv"
     priority: 20

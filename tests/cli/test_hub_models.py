@@ -22,9 +22,9 @@ def test_a_model_of_the_hub_selects_as_its_folder_does(
     assert manifest["settings"]["model"]["commit"] == commit
     # What is there is not fetched again, and a branch that has moved on does not change it.
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
-    before = sorted(path.name for path in (tmp_path / "hub" / "grads-work").glob("model-*"))
+    before = sorted(path.name for path in (tmp_path / "hub" / "grads-work").glob("tokenizer-*"))
     grads("select", "--model", f"owner/tiny{revision}", *rest, "--seed", "1", "--out", tmp_path / "hub" / "b.jsonl")
-    assert sorted(path.name for path in (tmp_path / "hub" / "grads-work").glob("model-*")) == before
+    assert sorted(path.name for path in (tmp_path / "hub" / "grads-work").glob("tokenizer-*")) == before
 
 
 def test_a_branch_and_its_commit_are_one_model(grads, data, tiny_model_folder, tmp_path, place):
@@ -32,10 +32,10 @@ def test_a_branch_and_its_commit_are_one_model(grads, data, tiny_model_folder, t
     for revision in ("main", commit):
         files = ("--model", f"owner/tiny@{revision}", "--data", data, "--out", tmp_path / f"{revision}.jsonl")
         grads("select", *files, "--ratio", "0.5", "--method", "random")
-    prepared = [path for path in (tmp_path / "grads-work").glob("model-*") if path.is_dir()]
+    prepared = [path for path in (tmp_path / "grads-work").glob("tokenizer-*") if path.is_dir()]
     assert len(prepared) == 1
     # A random choice reads no weights.
-    assert not list(prepared[0].glob("*.safetensors"))
+    assert not list(prepared[0].rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("command", ["select", "probe", "train", "evaluate"])

@@ -1,0 +1,407 @@
+"""The graph of a command on somebody's own model and records: the jobs of a study, placed in a work folder.
+
+Each job has a folder of its own, named after all that shapes what it makes, so that what is there already serves the
+next command as well.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from grads.config.models import Format
+from grads.config.probe import UNREAD, Probe
+from grads.config.ratios import AUTO
+from grads.config.section import LossTurns
+from grads.config.sources import FileSource, HubSource
+from grads.config.training import Training
+from grads.data.job import ReadRecords
+from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
+from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
+from grads.probing.job import ProbeEncoder, ProbeModel, ProbeTokens
+from grads.runtime.errors import GradsError
+from grads.runtime.files import digest, read_object
+from grads.runtime.fingerprints import Fingerprints
+from grads.selection.job import Select
+from grads.selection.registry import find_method, parse_parameters
+from grads.signals.names import ADAM_FEATURES, FEATURES
+from grads.study.contents import contents, model_files, own_files
+from grads.study.data_files import format_of
+from grads.study.job import Job
+from grads.study.paths import DURING, TOKENS, TRAJECTORY, WARM, store_point
+from grads.study.seeds import derive_seed
+from grads.training.job import Train
+
+COMMIT = "commit.json"
+"""In the folder of a model that the hub gave: where it is from."""
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model, a file of records, and what shapes the signals of these; `encoders` are folders by names."""
+
+    source: FileSource | HubSource
+    data: Path
+    training: Training
+    probe: Probe
+    fields: Mapping[str, str]
+    leave: list[str]
+    loss_turns: LossTurns
+    metadata: list[str]
+    encoders: Mapping[str, str]
+    seed: int
+
+
+class FileGraph:
+    """The jobs of a command.
+
+    Args:
+        work: folder for what is made on the way.
+        request: the model, the data and the settings.
+        form: how records become prompts; needed for all that reads records as the model does.
+    """
+
+    def __init__(self, work: Path, request: Request, form: Format | None = None) -> None:
+        self.work = work
+        self.request = request
+        self.form = form
+        self.fingerprints = Fingerprints(work / "fingerprints.json")
+        self._makers: dict[Path, Job] = {}
+
+    def fetch_model(self) -> FetchModel | None:
+        """Return the job that fetches the model, where it is the hub's."""
+        source = self.request.source
+        if isinstance(source, FileSource):
+            return None
+        return self._placed("hub", lambda out: FetchModel(source=source, folder=out / "model"))
+
+    @cached_property
+    def origin(self) -> dict[str, Any]:
+        """Where the model comes from: with the commit, if it is the hub's and fetched already."""
+        fetch = self.fetch_model()
+        return self.request.source.model_dump() if fetch is None else read_object(fetch.folder / COMMIT)
+
+    def prepare_model(self, weights: bool = True) -> PrepareModel:
+        """Return the job that makes the model ready, or only its config and tokenizer."""
+        source, fetch = self.request.source, self.fetch_model()
+        files = model_files(source.path) if isinstance(source, FileSource) else []
+        # A branch and the commit that it was at are one model.
+        known = self._known_by(files) if fetch is None else [self.origin["id"], self.origin["commit"]]
+
+        def made(out: Path) -> PrepareModel:
+            return PrepareModel(
+                source=source,
+                files=files,
+                fetched=fetch and fetch.folder,
+                weights=weights,
+                folder=out / "model",
+                contents=contents(files, self.fingerprints),
+            )
+
+        return self._placed("model" if weights else "tokenizer", made, known, unread={"source"})
+
+    def read_records(self) -> ReadRecords:
+        """Return the job that reads the records."""
+        request, files = self.request, own_files(self.request.data)
+        named = self._known_by(files)
+        # Files of a folder are known by name, too: their order is that of their names.
+        known = named if request.data.is_dir() else [sha256 for _, sha256 in named]
+
+        def made(out: Path) -> ReadRecords:
+            return ReadRecords(
+                files=files,
+                data=request.data,
+                # Equal bytes are not equal rows: the suffix says how they are read.
+                kind=str(format_of(request.data.name)),
+                fields=dict(request.fields),
+                loss_turns=request.loss_turns,
+                metadata=request.metadata,
+                leave=request.leave,
+                records=out / "records.parquet",
+                counts=out / "counts.json",
+                contents=contents(files, self.fingerprints),
+            )
+
+        return self._placed("records", made, known)
+
+    # Signals.
+
+    def store(self, name: str, measures: Collection[str] = ()) -> Job:
+        """Return the job that makes a signal store of a method's needs; its field `store` is where.
+
+        Raises:
+            GradsError: what is asked for cannot be measured here.
+        """
+        held = sorted(measures)
+        if "adapter" in held and self.request.training.weights != "lora":
+            raise GradsError("--training weights: the gradients of an adapter are asked for, which needs lora: set it")
+        point, encoder, _records = store_point(name)
+        if point == DURING and self.request.probe.precision != self.request.training.precision:
+            raise GradsError("--dtype: at 'during' the weights are those in training: set --training precision instead")
+        if encoder is not None:
+            return self._encoder(encoder)
+        if point == TOKENS:
+            return self.tokens()
+        if point == DURING:
+            return self._during(held)
+        if point == TRAJECTORY:
+            return self._trajectory()
+        return self._base(held) if point == "base" else self._warm(held)
+
+    def tokens(self) -> ProbeTokens:
+        """Return the job that counts the tokens of the records."""
+        return self._placed(
+            TOKENS,
+            lambda out: ProbeTokens(
+                model=self.prepare_model(weights=False).folder,
+                records=self.read_records().records,
+                form=self._form,
+                limits=self._limits,
+                label="tokens",
+                store=out / "store",
+            ),
+        )
+
+    def _base(self, held: list[str]) -> ProbeModel:
+        # Only the adapter's gradients depend on the adapter, if there is one: other signals serve all seeds.
+        adapted = bool({"adapter", *FEATURES} & set(held))
+        shape = self.request.training.model_dump(mode="json", include={"weights", "adapter"}) if adapted else {}
+        seed = self._seed("initialisation") if adapted else None
+        more = {"limits": self._limits | shape, "adapter_seed": seed, "label": "probe of the untrained model"}
+        return self._placed("base", lambda out: self._probe(out, "base", held, **more))
+
+    def _warm(self, held: list[str]) -> ProbeModel:
+        epoch = self.preliminary_epoch(held)
+        more = {"limits": self._limits, "trained": epoch.trained, "label": "probe after the preliminary epoch"}
+        if ADAM_FEATURES in held:
+            more["moments"] = epoch.moments
+        return self._placed(WARM, lambda out: self._probe(out, "warm", held, **more))
+
+    def _probe(self, out: Path, point: str, held: list[str], **more: Any) -> ProbeModel:
+        return ProbeModel(
+            model=self.prepare_model().folder,
+            records=self.read_records().records,
+            point=point,
+            measures=held,
+            form=self._form,
+            probe=self._probe_settings,
+            scratch=self.work / "scratch" / f"probe-{point}",
+            store=out / "store",
+            **more,
+        )
+
+    def _encoder(self, name: str) -> ProbeEncoder:
+        source = FileSource(kind="file", path=self.request.encoders[name])
+        files = model_files(source.path)
+        prepared = self._placed(
+            "encoder",
+            lambda out: PrepareEncoder(
+                source=source, files=files, folder=out / "encoder", contents=contents(files, self.fingerprints)
+            ),
+            self._known_by(files),
+            unread={"source"},
+        )
+        return self._placed(
+            "sentences",
+            lambda out: ProbeEncoder(
+                encoder=prepared.folder,
+                records=self.read_records().records,
+                tokens=self.tokens().store,
+                probe=self._probe_settings,
+                label=f"probe by {name}",
+                store=out / "store",
+            ),
+        )
+
+    # Training.
+
+    def preliminary_epoch(self, measures: list[str]) -> PreliminaryEpoch:
+        """Return the job of one epoch on all records, after which something is measured."""
+        keeps = ADAM_FEATURES in measures
+        return self._placed(
+            "preliminary",
+            lambda out: PreliminaryEpoch(
+                measures=measures,
+                probe=self.request.probe,
+                moments=out / "moments.safetensors" if keeps else None,
+                label="preliminary epoch",
+                **self._epoch(out, "preliminary-epoch"),
+            ),
+        )
+
+    def _during(self, held: list[str]) -> GradientsDuring:
+        return self._placed(
+            DURING,
+            lambda out: GradientsDuring(
+                measures=held,
+                probe=self._probe_settings,
+                store=out / "store",
+                label="gradients during the preliminary epoch",
+                **self._epoch(out, "during"),
+            ),
+        )
+
+    def _trajectory(self) -> Trajectory:
+        run = self.request.probe.trajectory
+        return self._placed(
+            TRAJECTORY,
+            lambda out: Trajectory(
+                probe=self.request.probe.model_dump(mode="json", include={"trajectory", "nonfinite"}),
+                store=out / "store",
+                label="trajectory",
+                **self._epoch(out, "trajectory") | {"epochs": run.epochs},
+            ),
+        )
+
+    def _epoch(self, out: Path, name: str) -> dict[str, Any]:
+        training = self.request.training.model_dump(mode="json", exclude={"epochs"})
+        return {"training": training, "epochs": 1, **self._run(out / "adapter", out / "training.json", name)}
+
+    def train(
+        self,
+        trained: Path,
+        summary: Path,
+        strategy: str,
+        parameters: Mapping[str, Any],
+        needs: Mapping[str, Collection[str]],
+    ) -> Train:
+        """Return the job that trains on all records, and writes where somebody asked for it.
+
+        Args:
+            trained: folder of the adapter or weights.
+            summary: JSON file of counts, seconds and the training curve.
+            strategy: name of the training strategy.
+            parameters: those that differ from its defaults.
+            needs: the signal stores that it reads, and what each must hold.
+        """
+        return Train(
+            strategy=strategy,
+            strategy_parameters=dict(parameters),
+            stores={name: _store_of(self.store(name, measures)) for name, measures in needs.items()},
+            training=self.request.training.model_dump(mode="json"),
+            label="training",
+            **self._run(trained, summary, "training"),
+        )
+
+    def _run(self, trained: Path, summary: Path, name: str) -> dict[str, Any]:
+        """Return what all training runs have in common."""
+        return {
+            "model": self.prepare_model().folder,
+            "records": self.read_records().records,
+            "form": self._form,
+            "base": self._base_model,
+            "initialisation_seed": self._seed("initialisation"),
+            "order_seed": self._seed("order"),
+            "scratch": self.work / "scratch" / name,
+            "trained": trained,
+            "summary": summary,
+        }
+
+    @property
+    def _base_model(self) -> dict[str, str]:
+        """What adapters name as their model: the hub's id, or where the files are."""
+        if isinstance(self.request.source, HubSource):
+            return {"name": self.origin["id"], "revision": self.origin["commit"]}
+        return {"name": str(Path(self.request.source.path).absolute())}
+
+    # Selection.
+
+    def reads_weights(self, name: str, parameters: Mapping[str, Any], ratio: str) -> bool:
+        """Return whether a method reads anything that is measured, or only the model's tokenizer."""
+        method = find_method(name)
+        needs = method.needs(parse_parameters(method, parameters))
+        return bool(needs.stores or needs.references(ratio == AUTO))
+
+    def select(self, name: str, parameters: Mapping[str, Any], ratio: str) -> Select:
+        """Return the job of a method's selection; an arm that it refers to is the method of that name, with its
+        defaults.
+        """
+        method = find_method(name)
+        needs = method.needs(parse_parameters(method, parameters))
+        stores = {TOKENS: _store_of(self.tokens())}
+        stores |= {store: _store_of(self.store(store, held)) for store, held in sorted(needs.stores.items())}
+        records = self.read_records().records
+        files = [Path(file) for file in needs.files]
+        references = {other: self.select(other, {}, ratio).selection for other in needs.references(ratio == AUTO)}
+
+        def made(out: Path) -> Select:
+            return Select(
+                method=name,
+                parameters=dict(parameters),
+                ratio=ratio,
+                seed=self._seed("selection"),
+                stores=stores,
+                texts=dict.fromkeys(needs.texts, records),
+                references=references,
+                records=records,
+                files=files,
+                selection=out / "selection.parquet",
+                summary=out / "selection.json",
+                contents=contents(files, self.fingerprints),
+            )
+
+        return self._placed(f"selection-{name}", made)
+
+    # The graph as a whole.
+
+    def before(self, job: Job) -> list[Job]:
+        """Return the jobs on the way to a job, itself the last, each after those that it reads from."""
+        found: dict[int, Job] = {}
+        for path in job.read_paths:
+            if maker := self._makers.get(path):
+                found |= {id(earlier): earlier for earlier in self.before(maker)}
+        return list({**found, id(job): job}.values())
+
+    def _placed(
+        self, name: str, made: Callable[[Path], AnyJob], known: Any = None, unread: Collection[str] = ()
+    ) -> AnyJob:
+        """Return a job in a folder named after all that shapes what it makes.
+
+        Args:
+            name: begins the folder's name.
+            made: makes the job of its folder.
+            known: what is read from outside, in place of where it lies.
+            unread: settings that `known` stands for.
+        """
+        job = made(self.work)
+        asked = {key: value for key, value in job.settings.items() if key not in {*unread, *job.given, *job.made}}
+        asked["contents"] = known if known is not None else asked["contents"]
+        # Wherever the work folder lies.
+        asked |= {key: [str(path.relative_to(self.work)) for path in paths] for key, paths in job.read.items()}
+        job = made(self.work / f"{name}-{digest(asked, 12)}")
+        earlier = self._makers.get(job.outputs[0])
+        if earlier is not None:
+            return earlier  # type: ignore[return-value] # made by the same call
+        self._makers |= dict.fromkeys(job.outputs, job)
+        return job
+
+    def _known_by(self, files: Iterable[Path]) -> list[list[str]]:
+        """Return the names and the SHA-256 of files, wherever they lie."""
+        found = contents(files, self.fingerprints)
+        return [[Path(path).name, sha256] for path, sha256 in found.items()]
+
+    def _seed(self, purpose: str) -> int:
+        """Return the seed of one purpose; names of files play no part in it."""
+        return derive_seed(self.request.seed, "", "", purpose)
+
+    @property
+    def _form(self) -> Format:
+        if self.form is None:
+            raise ValueError("records are read as the model does, and how is not known yet")
+        return self.form
+
+    @cached_property
+    def _limits(self) -> dict[str, Any]:
+        return self.request.training.model_dump(mode="json", include={"max_length", "over_length"})
+
+    @cached_property
+    def _probe_settings(self) -> dict[str, Any]:
+        return self.request.probe.model_dump(mode="json", exclude=UNREAD)
+
+
+def _store_of(job: Job) -> Path:
+    """Return the signal store that a job makes."""
+    (store,) = job.made["store"]
+    return store
