@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from grads.config.section import Precision
 from grads.data.records.formatting import Example
 from grads.models.cpu.products import head_output
+from grads.models.device import chosen_precision, dtype
 from grads.runtime.errors import GradsError
 
 
@@ -29,6 +31,23 @@ def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:
     logits = head_output(core.get_output_embeddings(), hidden).float()
     cap = soft_cap(core)
     return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def predicted_logits(
+    model: nn.Module, input_ids: Tensor, records: Tensor, positions: Tensor, precision: Precision
+) -> Tensor:
+    """Return float32 logits at some positions only, P x vocabulary.
+
+    Args:
+        model: causal language model.
+        input_ids: records x tokens, padded on the right.
+        records: P; rows of `input_ids`.
+        positions: P; a position in each of these rows.
+        precision: of the products; bf16 is by autocast.
+    """
+    with torch.autocast(input_ids.device.type, dtype(precision), enabled=chosen_precision(precision) != "float32"):
+        hidden = hidden_states(model, input_ids=input_ids)
+        return head_logits(model, hidden[records, positions])
 
 
 def soft_cap(core: Any) -> float | None:

@@ -16,16 +16,19 @@ from torch import nn
 FORWARD, ACTIVATIONS, WEIGHTS = 2, 2, 2
 
 
-def training_flops(model: nn.Module, tokens: int) -> float:
+def training_flops(model: nn.Module, tokens: int, base_passes: int = 0) -> float:
     """Return what training takes: about 4 operations a parameter and token with an adapter, 6 with all weights.
 
     Args:
         model: as it is trained; weights that two layers share count once.
         tokens: that the run visited, each as often as it did.
+        base_passes: forward passes of the base model over each of them.
     """
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     per_token = sum((FORWARD + ACTIVATIONS + WEIGHTS * trained) * size for size, trained in sizes)
-    return float(per_token * tokens)
+    # Beside an adapter the base model is what is frozen; else it has the sizes of what is trained.
+    base = sum(size for size, trained in sizes if not trained) or sum(size for size, _ in sizes)
+    return float((per_token + base_passes * FORWARD * base) * tokens)
 
 
 def probe_flops(parameters: int, gradient_passes: int, tokens: int) -> float:

@@ -23,6 +23,13 @@ All else is the study's `training`, the same for every arm. Where tokens or reco
 the weighted sum of their negative log-likelihoods over the sum of the weights of the whole global batch, so that it
 does not depend on the micro-batch; what has no weight has no gradient.
 
+`kl` and `l2_sp` have a loss of their own, a number for each response token; a step minimises its mean over the whole
+global batch in the same way. They read the base model: the untuned one, also where an arm goes on from the preliminary
+epoch. With an adapter that is the model itself with the adapter switched off, which takes no memory but, for `kl`, that
+of a micro-batch's logits. With `training.weights: full` it is a second, frozen copy in float32, 4 bytes a weight more;
+`l2_sp` takes as much again during a pass. The forward pass for the base model's logits is part of a run's seconds and
+operations in the cost table.
+
 `match` says what an arm has in common with the plain run on all records of the domain, and goes with every strategy:
 
 - `epochs` (the default): each record is visited `training.epochs` times, so a smaller subset takes fewer steps.
@@ -37,7 +44,11 @@ own records do. `training.json` beside each run says which strategy it had, what
 records were visited.
 
 This page is made from the strategies' own files by `make docs`. A strategy is one file in `grads/training/strategies/`
-that declares a `STRATEGY`, as its [contract](../grads/training/strategies/contract.py) says; nothing else is edited.
+that declares a `STRATEGY`, as its [contract](../grads/training/strategies/contract.py) says; nothing else is edited. It
+may change the settings, the records and what their tokens count (`prepare`), and the loss of a token (`loss`, of which
+[kl.py](../grads/training/strategies/kl.py) is an example for predictions and
+[l2_sp.py](../grads/training/strategies/l2_sp.py) for weights); it declares what it reads (`needs`), and nothing else is
+computed.
 
 | strategy | title | source | reads |
 | :-- | :-- | :-- | :-- |
@@ -63,6 +74,7 @@ def _reads(strategy: Strategy) -> str:
     needs = strategy.needs(strategy.parameters())
     names = [f"signals `{store}`" for store in sorted(needs.stores)]
     names += ["general records"] * bool(needs.replay) + ["the selection's weights"] * needs.weights
+    names += ["the base model's logits"] * needs.base_logits + ["the base model's weights"] * needs.base_weights
     return ", ".join(names) or "-"
 
 

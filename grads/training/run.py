@@ -29,7 +29,9 @@ from grads.training.checkpoints import note_shortage, resume
 from grads.training.dataset import Material, prepare_material
 from grads.training.effect import check_adapter, check_weights
 from grads.training.order import micro_batch
-from grads.training.strategies.registry import find_strategy, parse_parameters
+from grads.training.reference import BaseModel, OwnLoss
+from grads.training.strategies.contract import Parameters, Strategy
+from grads.training.strategies.registry import find_strategy, module_of, parse_parameters
 from grads.training.trainer import Collator, ProgressLines, ResponseTrainer, Watch, deterministic
 
 
@@ -52,8 +54,8 @@ def train_cells(
     formatter = Formatter(load_tokenizer(model_folder), form)
     for cell in cells:
         settings = training.model_copy(update={"epochs": cell.epochs or training.epochs})
-        strategy = find_strategy(cell.strategy)
-        settings = strategy.settings(settings, parse_parameters(strategy, cell.strategy_parameters))
+        strategy, parameters = _strategy(cell)
+        settings = strategy.settings(settings, parameters)
         _train_cell(cell, model_folder, formatter, settings, micro_batch_limit)
 
 
@@ -75,10 +77,12 @@ def _train_cell(
         if cell.observer is not None:
             cell.observer.open(scratch, padding, visits, digest(key | {"micro_batch": size}))
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
-        trainer = _trainer(model, material, padding, arguments, training.precision, callbacks)
+        own_loss = _own_loss(cell, model, model_folder, training.precision)
+        base_passes = own_loss.base_passes if own_loss else 0
+        trainer = _trainer(model, material, padding, arguments, training.precision, callbacks, own_loss)
         history = _fit(trainer, checkpoint, cell.label)
         summary = _summary(order, visits, history, training, size, clock.seconds) | _plan(cell, material)
-        summary["flops"] = training_flops(model, summary["tokens"])
+        summary["flops"] = training_flops(model, summary["tokens"], base_passes)
         if cell.moments is not None:
             write_moments(cell.moments, model, trainer.optimizer)
         if cell.observer is not None:
@@ -88,10 +92,24 @@ def _train_cell(
             if training.weights == "lora":
                 check_adapter(model, folder, visits[0], cell.label)
             else:
-                # The check loads two models, one after the other: the trained one and its optimiser make room.
-                del model, trainer
+                # The check loads two models, one after the other: the trained one, its optimiser and a copy of the base
+                # model make room.
+                del model, trainer, own_loss
                 check_weights(model_folder, folder, visits[0], training.precision, cell.label)
         write_json(cell.summary, summary)
+
+
+def _strategy(cell: TrainingCell) -> tuple[Strategy, Parameters]:
+    strategy = find_strategy(cell.strategy)
+    return strategy, parse_parameters(strategy, cell.strategy_parameters)
+
+
+def _own_loss(cell: TrainingCell, model: Any, model_folder: Path, precision: Precision) -> OwnLoss | None:
+    """Return the loss that the cell's strategy has of its own, None where it trains with the plain one."""
+    strategy, parameters = _strategy(cell)
+    if strategy.loss is None:
+        return None
+    return OwnLoss(strategy, parameters, BaseModel(model, strategy.needs(parameters), model_folder, precision))
 
 
 def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, material: Material) -> dict[str, Any]:
@@ -100,7 +118,9 @@ def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, mater
     Ids do not say it all: which earlier answers of a conversation carry loss is no part of a record's.
     """
     watching = [type(cell.observer).__module__] if cell.observer else []
+    strategy, parameters = _strategy(cell)
     return {
+        "strategy": [strategy.name, parameters.model_dump(mode="json")],
         "training": training.model_dump() | {"precision": chosen_precision(training.precision)},
         "visits": material.sha256,
         "weights": material.weights,
@@ -108,7 +128,7 @@ def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, mater
         "model": verified(model_folder),
         "start": cell.start and verified(cell.start),
         "observer": cell.observer and cell.observer.key,
-        "code": code_version("grads.training.run", *watching),
+        "code": code_version("grads.training.run", module_of(strategy.name), *watching),
     }
 
 
@@ -125,7 +145,13 @@ def _trainable(model_folder: Path, training: Training, seed: int, start: Path | 
 
 
 def _trainer(
-    model: torch.nn.Module, material: Material, padding: int, arguments: Any, precision: Precision, callbacks: list[Any]
+    model: torch.nn.Module,
+    material: Material,
+    padding: int,
+    arguments: Any,
+    precision: Precision,
+    callbacks: list[Any],
+    own_loss: OwnLoss | None = None,
 ) -> ResponseTrainer:
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -139,6 +165,7 @@ def _trainer(
         train_dataset=material.visits,  # a list is a map-style data set
         data_collator=Collator(padding, material.weights),
         precision=precision,
+        own_loss=own_loss,
         callbacks=callbacks,
     )
     for callback in (PrinterCallback, ProgressCallback):

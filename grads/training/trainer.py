@@ -1,7 +1,7 @@
 """transformers' Trainer with the loss of this project and with divergence as an error."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,12 +14,13 @@ from transformers import Trainer, TrainerCallback
 
 from grads.config.section import Precision
 from grads.data.records.formatting import Example
-from grads.models.causal import head_logits, hidden_states, pad_right
-from grads.models.device import chosen_precision, device, dtype
+from grads.models.causal import pad_right, predicted_logits
+from grads.models.device import chosen_precision, device
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, reading, write_json
 from grads.runtime.progress import Progress
 from grads.training.checkpoints import record_checkpoint
+from grads.training.strategies.contract import Batch
 
 IGNORED = -100
 
@@ -60,18 +61,23 @@ class Collator:
 
 
 class ResponseTrainer(Trainer):
-    """Trains on the mean negative log-likelihood over all response tokens of a global batch, weighted if weights come.
+    """Trains on the mean loss over all response tokens of a global batch, weighted if weights come.
 
-    Logits are made at response positions only, in float32; the mean is over the whole global batch, so it does not
-    depend on the micro-batch. The examples come in the order in which the data set holds them.
+    The loss of a token is its negative log-likelihood, unless another is given. Logits are made at response positions
+    only, in float32; the mean is over the whole global batch, so it does not depend on the micro-batch. The examples
+    come in the order in which the data set holds them.
     """
 
     # The loss below is divided by the tokens of all accumulated micro-batches already.
     loss_is_scaled_for_ga = True
+    own_loss: Callable[[Batch], Tensor] | None = None
 
-    def __init__(self, *args: Any, precision: Precision, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, precision: Precision, own_loss: Callable[[Batch], Tensor] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.precision = chosen_precision(precision)
+        self.own_loss = own_loss
         self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
@@ -81,19 +87,24 @@ class ResponseTrainer(Trainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the summed response NLL of a micro-batch over the response tokens of the global batch.
+        """Return the summed loss of a micro-batch's response tokens over the response tokens of the global batch.
 
         With weights it is the weighted sum over the sum of the global batch's weights.
         """
         labels = inputs["labels"][:, 1:]
         wanted = labels != IGNORED
-        with torch.autocast(labels.device.type, dtype(self.precision), enabled=self.precision != "float32"):
-            hidden = hidden_states(model, input_ids=inputs["input_ids"])[:, :-1]
-            logits = head_logits(model, hidden[wanted])
-        if "weights" not in inputs:
-            return functional.cross_entropy(logits.float(), labels[wanted], reduction="sum") / num_items_in_batch
-        losses = functional.cross_entropy(logits.float(), labels[wanted], reduction="none")
-        return (losses * inputs["weights"][:, 1:][wanted]).sum() / num_items_in_batch
+        labels = labels[wanted]
+        records, positions = wanted.nonzero(as_tuple=True)
+        logits = predicted_logits(model, inputs["input_ids"], records, positions, self.precision)
+        if self.own_loss is None and "weights" not in inputs:
+            return functional.cross_entropy(logits, labels, reduction="sum") / num_items_in_batch
+        ones = torch.ones(labels.shape, device=labels.device)
+        weights = inputs["weights"][:, 1:][wanted] if "weights" in inputs else ones
+        if self.own_loss is None:
+            losses = functional.cross_entropy(logits, labels, reduction="none")
+        else:
+            losses = self.own_loss(Batch(inputs["input_ids"], records, positions, labels, weights, logits))
+        return (losses * weights).sum() / num_items_in_batch
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Any:
         """Return what a global batch's sum is divided by: its response tokens, or their weights together."""

@@ -22,6 +22,8 @@ ARMS = {
     "weighted": HALF | {"strategy": "weighted"},
     "low_lr": HALF | {"strategy": "low_lr"},
     "dropout": HALF | {"strategy": "dropout", "start": "warm"},
+    "kl": HALF | {"strategy": "kl", "strategy_parameters": {"coefficient": 0.5}, "start": "warm"},
+    "l2_sp": HALF | {"strategy": "l2_sp"},
     "steps": HALF | {"match": "steps"},
     "tokens": HALF | {"match": "tokens", "strategy": "replay", "strategy_parameters": {"ratio": "1:1"}},
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from grads.config.section import Section
@@ -15,6 +16,7 @@ from grads.config.training import Training
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from torch import Tensor
 
     from grads.data.records.formatting import Example
 
@@ -41,11 +43,15 @@ class Needs:
         stores: signal stores of the training records and what each must hold, as for selection methods.
         replay: general records for each record of the domain; 0: none.
         weights: whether the selection's weights are read.
+        base_logits: whether its loss reads `Reference.logits`.
+        base_weights: whether its loss reads `Reference.changes`.
     """
 
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     replay: float = 0.0
     weights: bool = False
+    base_logits: bool = False
+    base_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,77 @@ class Prepared:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A micro-batch of R records at its P predictions: the positions whose next token carries loss.
+
+    All predictions of a record are in one micro-batch; which records share one is the machine's choice.
+
+    Args:
+        input_ids: R x tokens, padded on the right.
+        records: P; the row of `input_ids` that a prediction belongs to, in rising order.
+        positions: P; the last position that it sees: it predicts the token at `positions + 1`.
+        labels: P; that token.
+        weights: P, float32, above 0; how much it counts, 1 unless `Prepared.weights` says otherwise.
+        logits: P x vocabulary, float32; the trained model's, with gradient.
+    """
+
+    input_ids: Tensor
+    records: Tensor
+    positions: Tensor
+    labels: Tensor
+    weights: Tensor
+    logits: Tensor
+
+    @cached_property
+    def log_probabilities(self) -> Tensor:
+        """The trained model's log-probabilities in nats, P x vocabulary, with gradient; made once."""
+        return self.logits.log_softmax(dim=-1)
+
+    @property
+    def nll(self) -> Tensor:
+        """The negative log-likelihood of each label in nats, P: the loss of plain training."""
+        return -self.log_probabilities.gather(1, self.labels.unsqueeze(1)).squeeze(1)
+
+
+class Change(Protocol):
+    """What training has made of one weight so far: w - w0, w0 the base model's; gradients reach what is trained.
+
+    For a layer with an adapter it is s B A, what the adapter adds to the layer's weight. A and B themselves have no
+    place to be near to: A starts at random, and many pairs make the same weight.
+    """
+
+    def dense(self) -> Tensor:
+        """Return it in the shape of the weight, float32; of an adapter's it takes the memory of the whole weight."""
+
+    def squared_norm(self) -> Tensor:
+        """Return the sum of its squares, a scalar; of an adapter's it is made from products of rank x rank."""
+
+
+class Reference(Protocol):
+    """The base model: as it was prepared, before any training, also where a run goes on from the preliminary epoch.
+
+    With an adapter it is the same model with the adapter switched off, and takes no memory. Where all weights are
+    trained it is a second, frozen copy in float32: 4 bytes for each weight of the model.
+    """
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return the base model's logits for the same predictions: P x vocabulary, float32, without gradient.
+
+        It is one more forward pass, without dropout, in the precision of training.
+
+        Raises:
+            GradsError: `Needs.base_logits` does not say so.
+        """
+
+    def changes(self) -> Mapping[str, Change]:
+        """Return what training has made of each weight so far, by its name in the base model.
+
+        Raises:
+            GradsError: `Needs.base_weights` does not say so.
+        """
+
+
 def _nothing(_parameters: Any) -> Needs:
     return Needs()
 
@@ -107,6 +184,11 @@ class Strategy:
             a GradsError where strategy and settings do not go together.
         prepare: what is trained on, of the kept records' examples by id. It raises a GradsError where the inputs do
             not suffice.
+        loss: the loss of each prediction, P, with gradient; `Batch.nll`, plain training's, where there is none. What
+            is minimised is the mean over all predictions of the global batch, by their weights: the strategy divides
+            by nothing, and its loss does not depend on the micro-batch as long as that of a record does not depend on
+            the others. A penalty that counts once a step, as one on weights does, is added to each prediction's
+            loss: the mean of a constant is the constant.
     """
 
     name: str
@@ -116,3 +198,4 @@ class Strategy:
     needs: Callable[[Any], Needs] = _nothing
     settings: Callable[[Training, Any], Training] = _unchanged
     prepare: Callable[[Mapping[str, Example], Inputs, Any], Prepared] = _all_alike
+    loss: Callable[[Batch, Reference, Any], Tensor] | None = None
