@@ -77,12 +77,15 @@ def rules_with_devices():
     """Return {rule: whether its resources ask for a GPU}, as the rule files say it."""
     found = {}
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        blocks = re.split(r"^(?=rule |use rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        blocks = re.split(r"^(?=rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for block in blocks[1:]:
-            base, name = re.match(r"(?:use rule (\w+) as|rule) (\w+)", block).groups()
-            inherited = base is not None and "    resources:" not in block and found[base]
-            found[name] = inherited or "gpu=GPU" in block
+            found[re.match(r"rule (\w+)", block)[1]] = "gpu=GPU" in block
     return found
+
+
+def test_no_rule_inherits_from_another():
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        assert "use rule" not in path.read_text(encoding="utf-8"), path.name
 
 
 def test_the_slurm_profile_asks_for_a_device_where_rules_do():

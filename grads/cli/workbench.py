@@ -1,8 +1,9 @@
 """What a command on somebody's own files has made in its work folder: what is there already is not made again."""
 
+import contextlib
 import multiprocessing
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
@@ -58,7 +59,8 @@ class Workbench:
             return job
         for earlier in self.graph.before(job)[:-1]:
             self.make(earlier)
-        perform(job, self.machine, self.work)
+        with _no_empty_folders(job):
+            perform(job, self.machine, self.work)
         self._whole.update(job.outputs)
         return job
 
@@ -86,7 +88,8 @@ class Workbench:
         """Fetch the model as a study fetches it: once, at the commit found then."""
         try:
             if not self._is_whole(fetch):
-                _perform_apart(fetch, self.machine, self.work)
+                with _no_empty_folders(fetch):
+                    _perform_apart(fetch, self.machine, self.work)
         except GradsError as error:
             raise GradsError(f"--model: there is no folder or file {fetch.source.id}, and {error}") from None
         commit = read_object(fetch.folder / COMMIT)["commit"]
@@ -168,6 +171,18 @@ class Workbench:
         model = model or self.model
         found = {str(model): verified(model), **contents(own_files(self.request.data), self.graph.fingerprints)}
         return found if trained is None else found | {str(trained): verified(trained)}
+
+
+@contextlib.contextmanager
+def _no_empty_folders(job: Job) -> Iterator[None]:
+    """Take away the folder of a job that has failed, if nothing is in it."""
+    try:
+        yield
+    except BaseException:
+        for folder in {path.parent for path in job.outputs}:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _perform_apart(job: Job, machine: Machine, work: Path) -> None:

@@ -100,7 +100,7 @@ class FileGraph:
                 contents=contents(files, self.fingerprints),
             )
 
-        return self._placed("model" if weights else "tokenizer", made, known, unread={"source"})
+        return self._placed("model" if weights else "tokenizer", made, known, unread={"source", "fetched"})
 
     def read_records(self) -> ReadRecords:
         """Return the job that reads the records."""
@@ -363,13 +363,14 @@ class FileGraph:
             name: begins the folder's name.
             made: makes the job of its folder.
             known: what is read from outside, in place of where it lies.
-            unread: settings that `known` stands for.
+            unread: fields that `known` stands for.
         """
         job = made(self.work)
         asked = {key: value for key, value in job.settings.items() if key not in {*unread, *job.given, *job.made}}
         asked["contents"] = known if known is not None else asked["contents"]
         # Wherever the work folder lies.
-        asked |= {key: [str(path.relative_to(self.work)) for path in paths] for key, paths in job.read.items()}
+        for field in job.read.keys() - set(unread):
+            asked[field] = [str(path.relative_to(self.work)) for path in job.read[field]]
         job = made(self.work / f"{name}-{digest(asked, 12)}")
         earlier = self._makers.get(job.outputs[0])
         if earlier is not None:

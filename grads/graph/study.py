@@ -754,6 +754,13 @@ class StudyGraph:
                 self._visit(maker, found, seen)
         found[id(job)] = job
 
+    def in_order(self) -> list[Job]:
+        """Return every job of the study, each after those that it reads from."""
+        found: dict[int, Job] = {}
+        for job in self.jobs():
+            found |= {id(earlier): earlier for earlier in self.before(job)}
+        return list(found.values())
+
     def on_the_way(self, cell: Cell) -> list[Job]:
         """Return the jobs on the way to a cell, each after those that it reads from, what it is finished with last."""
         found: dict[int, Job] = {}

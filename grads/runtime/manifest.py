@@ -84,6 +84,13 @@ def begin_artefacts(outputs: Iterable[Path | str]) -> None:
         _mark(path).touch()
 
 
+def abandon_artefacts(outputs: Iterable[Path | str]) -> None:
+    """Take away the marks of artefacts that a job has failed to make, of which nothing is there."""
+    for path in map(Path, outputs):
+        if not path.exists():
+            _mark(path).unlink(missing_ok=True)
+
+
 def _mark(artefact: Path) -> Path:
     return artefact.with_name(f".{artefact.name}.unfinished")
 

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grads.runtime.errors import GradsError
-from grads.runtime.manifest import begin_artefacts, manifest_of, read_inputs, verified, write_manifests
+from grads.runtime.manifest import (
+    abandon_artefacts,
+    begin_artefacts,
+    manifest_of,
+    read_inputs,
+    verified,
+    write_manifests,
+)
 from grads.runtime.progress import say
 
 
@@ -61,7 +68,11 @@ def perform(job: Runnable, machine: Machine, made: Path = RESULTS) -> None:
     started = time.time()
     inputs = read_inputs(job.inputs, job.contents, made)
     begin_artefacts(job.outputs)
-    job.run(machine)
+    try:
+        job.run(machine)
+    except BaseException:
+        abandon_artefacts(job.outputs)
+        raise
     inputs.check_unchanged()
     taken = {name: value for name, value in asdict(machine).items() if name in job.takes}
     write_manifests(job.outputs, inputs.sha256, recorded(job) | taken, started)

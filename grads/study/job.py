@@ -101,13 +101,13 @@ class Job(BaseModel, ABC):
         """All that it makes."""
         return [path for paths in self.made.values() for path in paths]
 
-    @cached_property
+    @property
     def settings(self) -> dict[str, Any]:
         """All that shapes the result, as plain data: another value makes the job run again."""
         aside = {name for name, role in _roles(type(self)).items() if role is Role.ASIDE}
         return {**self.model_dump(mode="json", exclude=aside), "code": self.version}
 
-    @cached_property
+    @property
     def version(self) -> str:
         """The version of the code that shapes what it makes, the job's own `run` included."""
         return _version((*self.modules, *self.more_modules), type(self))
