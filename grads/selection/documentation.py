@@ -6,6 +6,7 @@ from grads.runtime.files import write_text
 from grads.selection.contract import Method, Needs
 from grads.selection.registry import REGISTRY, methods
 from grads.signals.names import GRADIENTS
+from grads.study.registry import section
 
 PAGE = Path("docs/methods.md")
 HEAD = """\
@@ -93,7 +94,7 @@ def methods_page() -> str:
         HEAD
         + "\n".join(rows)
         + "\n"
-        + "".join(REGISTRY.section(name, one.parameters) for name, one in methods().items())
+        + "".join(section(REGISTRY, name, one.parameters) for name, one in methods().items())
     )
 
 

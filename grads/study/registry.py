@@ -16,14 +16,20 @@ from grads.runtime.errors import GradsError, nearest
 from grads.runtime.markdown import cell
 
 Declared = TypeVar("Declared", bound="Named")
+WithSource = TypeVar("WithSource", bound="Sourced")
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Named(Protocol):
-    """What a file declares: its name, as the config calls it, and where it comes from."""
+    """What a file declares has a name, as the config calls it."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
+
+
+class Sourced(Named, Protocol):
+    """It may say where it comes from: a publication, or that it is a control."""
+
     @property
     def source(self) -> str: ...  # noqa: D102
 
@@ -99,12 +105,14 @@ class Registry(Generic[Declared]):
             found[declared.name] = (declared, module)
         return dict(sorted(found.items()))
 
-    def section(self, name: str, parameters: type[BaseModel]) -> str:
-        """Return the part of a Markdown page on one of them: its module's docstring, its source, its parameters."""
-        one, path = self.find(name), module_file(self.module_of(name))
-        text = (importlib.import_module(self.module_of(name)).__doc__ or "").strip()
-        head = f"\n## {name}\n\n{text}\n\nSource: {one.source}. Code: [{path}](../{path}).\n"
-        return head + parameters_table(parameters)
+
+def section(registry: Registry[WithSource], name: str, parameters: type[BaseModel]) -> str:
+    """Return the part of a Markdown page on one of a registry: its module's docstring, its source, its parameters."""
+    module = registry.module_of(name)
+    path = module_file(module)
+    text = (importlib.import_module(module).__doc__ or "").strip()
+    head = f"\n## {name}\n\n{text}\n\nSource: {registry.find(name).source}. Code: [{path}](../{path}).\n"
+    return head + parameters_table(parameters)
 
 
 def module_file(module: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from grads.runtime.files import write_text
+from grads.study.registry import section
 from grads.training.strategies.contract import Strategy
 from grads.training.strategies.registry import REGISTRY, strategies
 
@@ -54,7 +55,7 @@ def strategies_page() -> str:
         HEAD
         + "\n".join(rows)
         + "\n"
-        + "".join(REGISTRY.section(name, one.parameters) for name, one in strategies().items())
+        + "".join(section(REGISTRY, name, one.parameters) for name, one in strategies().items())
     )
 
 

@@ -1,22 +1,16 @@
 # What was selected, looked at: overlaps, subsets and extremes, from selections, signals and records.
 SELECTIONS = selection_files(STUDY, READS)
+LOOKED = selection_figures(SELECTIONS)
 
 
 rule selection_tables:
     input:
         list(dict.fromkeys(path for files in SELECTIONS for path in files.paths)),
     output:
-        tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=SELECTION_TABLES, suffix=[".csv", ".md", ".tex"]),
-        extremes=expand(PATHS.root / "tables" / "extremes{suffix}", suffix=[".csv", ".md"]),
-        pages=[
-            shown(f"tables/{name}.html", "Selection", f"{name.capitalize()} (table)")
-            for name in [*SELECTION_TABLES, "extremes"]
-        ],
-        figures=[
-            shown(f"figures/{name}.svg", "Selection", f"{name.capitalize()} (figure)")
-            for name in selection_figures(SELECTIONS)
-        ],
-        prints=expand(PATHS.root / "figures" / "{name}.pdf", name=selection_figures(SELECTIONS)),
+        tables=tables_of(selection_tables()),
+        pages=[declared(table, f"tables/{table.name}.html") for table in selection_tables()],
+        figures=[declared(figure, f"figures/{figure.name}.svg") for figure in LOOKED],
+        prints=[PATHS.root / "figures" / f"{figure.name}.pdf" for figure in LOOKED],
     log:
         PATHS.root / "logs" / "selection_tables.log",
     conda:
@@ -27,6 +21,6 @@ rule selection_tables:
     params:
         study=serialised(config),
         reads=READS,
-        code=version_of("selection_tables", "grads.report.selections"),
+        code=version_of("selection_tables", "grads.report.selections", *modules_of([*selection_tables(), *LOOKED])),
     script:
         "../scripts/selection_tables.py"

@@ -23,6 +23,6 @@ rule pages:
     params:
         study=serialised(config),
         contents=contents_of(files=claim_paths()),
-        code=version_of("pages", "grads.report.pages"),
+        code=version_of("pages", "grads.report.pages", *modules_of(FIGURES)),
     script:
         "../scripts/pages.py"

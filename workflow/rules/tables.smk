@@ -1,15 +1,33 @@
 # The long table of measurements, and the tables and figures made from it.
 from grads.signals.columns import columns
-from grads.report.files import SELECTION_TABLES, cell_files, figure_names, listed
-from grads.report.files import selection_figures, selection_files, table_names
+from grads.report.captions import caption_file
+from grads.report.files import cell_files, listed, selection_files
+from grads.report.registry import measured_figures, measured_tables, modules_of
+from grads.report.registry import selection_figures, selection_tables, training_figures
 
-TABLES, FIGURES = table_names(STUDY), figure_names(STUDY)
+TABLES = measured_tables(STUDY)
+FIGURES = measured_figures(STUDY)
+CURVES = training_figures()
+CAPTIONS = Path(".snakemake/captions").absolute()
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}
 # The signal stores that each arm's method itself reads, and which columns of them.
 READS = {
     arm: {store: list(columns(held)) for store, held in sorted(arm_needs(STUDY, arm).stores.items())}
     for arm in STUDY.arms
 }
+
+
+def declared(item, path):
+    """Return a file of a table or figure as an item of the report, with what it declares for that."""
+    path = PATHS.root / path
+    caption = str(caption_file(item, CAPTIONS / path.parent.name))
+    return report(path, caption=caption, category=item.category, labels={"show": item.title})
+
+
+def tables_of(tables):
+    """Return the files of tables that the report does not show."""
+    suffixes = {table.name: [".csv", ".md", *([".tex"] if table.latex else [])] for table in tables}
+    return [PATHS.root / "tables" / f"{name}{suffix}" for name, written in suffixes.items() for suffix in written]
 
 
 rule measurements:
@@ -37,10 +55,10 @@ rule tables:
         PATHS.root / "measurements.parquet",
         claims=outside(claim_paths()),
     output:
-        tables=expand(PATHS.root / "tables" / "{name}{suffix}", name=TABLES, suffix=[".csv", ".md", ".tex"]),
-        pages=[shown(f"tables/{name}.html", "Tables", name.capitalize()) for name in TABLES],
-        figures=[shown(f"figures/{name}.svg", "Figures", name.capitalize()) for name in FIGURES],
-        prints=expand(PATHS.root / "figures" / "{name}.pdf", name=FIGURES),
+        tables=tables_of(TABLES),
+        pages=[declared(table, f"tables/{table.name}.html") for table in TABLES],
+        figures=[declared(figure, f"figures/{figure.name}.svg") for figure in FIGURES],
+        prints=[PATHS.root / "figures" / f"{figure.name}.pdf" for figure in FIGURES],
     log:
         PATHS.root / "logs" / "tables.log",
     conda:
@@ -51,7 +69,7 @@ rule tables:
     params:
         study=serialised(config),
         contents=contents_of(files=claim_paths()),
-        code=version_of("tables", "grads.report.run"),
+        code=version_of("tables", "grads.report.run", *modules_of([*TABLES, *FIGURES])),
     script:
         "../scripts/tables.py"
 
@@ -60,8 +78,8 @@ rule curves:
     input:
         [PATHS.run(cell) / "training.json" for cell in CELLS if cell.trained],
     output:
-        shown("figures/curves.svg", "Figures", "Curves"),
-        PATHS.root / "figures" / "curves.pdf",
+        [declared(figure, f"figures/{figure.name}.svg") for figure in CURVES],
+        [PATHS.root / "figures" / f"{figure.name}.pdf" for figure in CURVES],
     log:
         PATHS.root / "logs" / "curves.log",
     conda:
@@ -72,7 +90,7 @@ rule curves:
     params:
         study=serialised(config),
         stores=STORES,
-        code=version_of("curves", "grads.report.figures.curves"),
+        code=version_of("curves", "grads.report.run", *modules_of(CURVES)),
     script:
         "../scripts/curves.py"
 
