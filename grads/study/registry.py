@@ -55,8 +55,15 @@ class Registry(Generic[Declared]):
     @cached_property
     def found(self) -> dict[str, tuple[Declared, str]]:
         """All that is declared, each with its module, by name in alphabetical order."""
+        return self.collect(self._own_modules())
+
+    def _own_modules(self) -> list[str]:
         names = [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
-        return self.collect(f"{self.package}.{name}" for name in names if name not in self.helpers)
+        return [f"{self.package}.{name}" for name in names if name not in self.helpers]
+
+    def own(self) -> dict[str, Declared]:
+        """Return what the files of the package declare, by name in alphabetical order."""
+        return {name: one for name, (one, _module) in self.collect(self._own_modules()).items()}
 
     def all(self) -> dict[str, Declared]:
         """Return all that is declared, by name in alphabetical order."""
