@@ -19,8 +19,8 @@ from grads.report.contract import (
 from grads.report.files import SelectionFiles
 from grads.study.registry import Registry
 
-TABLES = Registry("grads.report.tables", "TABLE", TableItem, "there is no table")
-FIGURES = Registry("grads.report.figures", "FIGURE", FigureItem, "there is no figure")
+TABLES = Registry("grads.report.tables", "TABLE", TableItem, "there is no table", group="grads.tables")
+FIGURES = Registry("grads.report.figures", "FIGURE", FigureItem, "there is no figure", group="grads.figures")
 
 Kind = TypeVar("Kind", bound=Item)
 

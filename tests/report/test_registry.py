@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import grads.report.figures
@@ -24,29 +25,8 @@ from grads.report.selections import make_selection_tables
 from grads.report.statistics.estimates import Estimates
 from grads.study.load import parse_study
 
-OWN_TABLE = '''
-"""How many rows the measurements have."""
-from grads.report.contract import MeasuredTable
-
-
-def build(study, estimates):
-    import pandas as pd
-
-    from grads.report.rendering.layout import Block, Entry, Table
-
-    row = [Entry("rows"), Entry(str(len(estimates.frame)))]
-    tidy = pd.DataFrame({"rows": [len(estimates.frame)]})
-    return Table("rows", study.label, "Rows.", [("", 2)], ["what", "number"], [Block("", [row])], [], tidy)
-
-
-TABLE = MeasuredTable(
-    name="rows",
-    title="Rows",
-    build=build,
-    when=lambda study: len(study.domains) > 1,
-    caption="Benchmarks: {{ tasks }}.",
-)
-'''
+PAGE = (Path(__file__).parents[2] / "docs/adding-a-table.md").read_text(encoding="utf-8")
+OWN_TABLE = PAGE.partition("```python\n")[2].partition("```")[0]
 OWN_FIGURE = '''
 """Which arms agree, again."""
 from grads.report.contract import SelectionFigure
@@ -108,14 +88,13 @@ def own(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("own")
-def test_a_table_is_one_file(study, config, make_cells, tmp_path):
+def test_a_table_is_one_file_as_the_page_on_tables_has_it(study, make_cells, tmp_path):
     estimates = Estimates(collect(study, make_cells(study)))
     write_tables(study, estimates, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").glob("rows.*")} == {"rows.csv", "rows.html", "rows.md", "rows.tex"}
-    assert (tmp_path / "out/rows.csv").read_text() == f"rows\n{len(estimates.frame)}\n"
+    written = pd.read_csv(tmp_path / "out/rows.csv")
+    assert dict(zip(written["arm"], written["rows"], strict=True)) == dict(estimates.frame["arm"].value_counts())
     assert measured_tables(study)[-1].name == "rows"
-    one_domain = parse_study(config | {"domains": {"law": config["domains"]["law"]}})
-    assert "rows" not in [table.name for table in measured_tables(one_domain)]
 
 
 @pytest.mark.usefixtures("own")
@@ -138,7 +117,7 @@ def test_a_figure_is_one_file_and_shares_what_a_table_gathers(study, choose, tmp
 def test_a_caption_is_a_file_for_snakemake_that_is_written_once(tmp_path):
     path = caption_file(TABLES.find("rows"), tmp_path / "captions")
     assert path == Path(tmp_path / "captions/rows.rst")
-    assert path.read_text().endswith("Benchmarks: {{ tasks }}.\n")
+    assert path.read_text().endswith("\n\nHow much was measured of each arm.\n")
     before = path.stat().st_ino
     assert caption_file(TABLES.find("rows"), tmp_path / "captions").stat().st_ino == before
     path.write_text("of an older version")

@@ -5,8 +5,12 @@ from grads.report.files import cell_files, listed, selection_files
 from grads.report.registry import measured_figures, measured_tables, modules_of
 from grads.report.registry import selection_figures, selection_tables, training_figures
 
-TABLES = measured_tables(STUDY)
-FIGURES = measured_figures(STUDY)
+try:
+    TABLES = measured_tables(STUDY)
+    FIGURES = measured_figures(STUDY)
+except GradsError as error:
+    refuse(error)
+
 CURVES = training_figures()
 CAPTIONS = Path(".snakemake/captions").absolute()
 STORES = {arm: arm_stores(STUDY, arm) for arm in STUDY.arms}

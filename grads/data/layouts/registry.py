@@ -6,7 +6,7 @@ from grads.data.layouts.contract import Layout
 from grads.study.registry import Registry
 
 HELPERS = ("contract", "questions", "registry")
-REGISTRY = Registry("grads.data.layouts", "LAYOUT", Layout, "there is no layout", HELPERS)
+REGISTRY = Registry("grads.data.layouts", "LAYOUT", Layout, "there is no layout", HELPERS, "grads.layouts")
 
 
 def layouts() -> list[Layout]:
