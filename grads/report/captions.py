@@ -6,8 +6,9 @@ the general benchmarks, `{{ text(words) }}` for words of the config, of which no
 """
 
 from pathlib import Path
+from typing import Any
 
-from grads.report.contract import Item
+from grads.report.contract import Item, TableItem
 from grads.runtime.files import write_text
 
 # Signs that mean something to reStructuredText, and line breaks.
@@ -32,3 +33,10 @@ def caption_file(item: Item, folder: Path) -> Path:
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
     return path
+
+
+def in_report(item: Item, folder: Path) -> dict[str, Any]:
+    """Return how Snakemake's report shows a file of an item, as arguments of its `report`; captions go to a folder."""
+    kind = "tables" if isinstance(item, TableItem) else "figures"
+    caption = caption_file(item, folder / kind)
+    return {"caption": str(caption), "category": item.category, "labels": {"show": item.title}}

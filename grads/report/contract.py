@@ -61,6 +61,11 @@ class TableItem(Item):
 
     latex: bool = True
 
+    @property
+    def suffixes(self) -> list[str]:
+        """Return those of the files that the report does not show."""
+        return [".csv", ".md", *([".tex"] if self.latex else [])]
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredTable(TableItem):

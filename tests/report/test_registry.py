@@ -7,7 +7,7 @@ import pytest
 
 import grads.report.figures
 import grads.report.tables
-from grads.report.captions import caption_file
+from grads.report.captions import caption_file, in_report
 from grads.report.measurements import collect
 from grads.report.registry import (
     FIGURES,
@@ -122,3 +122,16 @@ def test_a_caption_is_a_file_for_snakemake_that_is_written_once(tmp_path):
     assert caption_file(TABLES.find("rows"), tmp_path / "captions").stat().st_ino == before
     path.write_text("of an older version")
     assert caption_file(TABLES.find("rows"), tmp_path / "captions").read_text() != "of an older version"
+
+
+@pytest.mark.parametrize(("item", "kind"), [(TABLES.find("overlap"), "tables"), (FIGURES.find("overlap"), "figures")])
+def test_a_table_and_a_figure_of_one_name_have_captions_of_their_own(item, kind, tmp_path):
+    shown = in_report(item, tmp_path)
+    assert shown["caption"] == str(tmp_path / kind / "overlap.rst")
+    assert Path(shown["caption"]).is_file()
+    assert (shown["category"], shown["labels"]) == ("Selection", {"show": f"Overlap ({kind[:-1]})"})
+
+
+def test_a_table_of_running_text_is_not_written_as_latex():
+    assert TABLES.find("main").suffixes == [".csv", ".md", ".tex"]
+    assert TABLES.find("extremes").suffixes == [".csv", ".md"]

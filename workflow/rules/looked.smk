@@ -7,10 +7,10 @@ rule selection_tables:
     input:
         list(dict.fromkeys(path for files in SELECTIONS for path in files.paths)),
     output:
-        tables=tables_of(selection_tables()),
-        pages=[declared(table, f"tables/{table.name}.html") for table in selection_tables()],
-        figures=[declared(figure, f"figures/{figure.name}.svg") for figure in LOOKED],
-        prints=[PATHS.root / "figures" / f"{figure.name}.pdf" for figure in LOOKED],
+        tables=[PATHS.root / f"tables/{one.name}{suffix}" for one in selection_tables() for suffix in one.suffixes],
+        pages=[report(PATHS.root / f"tables/{one.name}.html", **in_report(one, CAPTIONS)) for one in selection_tables()],
+        figures=[report(PATHS.root / f"figures/{one.name}.svg", **in_report(one, CAPTIONS)) for one in LOOKED],
+        prints=[PATHS.root / f"figures/{one.name}.pdf" for one in LOOKED],
     log:
         PATHS.root / "logs" / "selection_tables.log",
     conda:

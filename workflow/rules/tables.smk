@@ -1,6 +1,6 @@
 # The long table of measurements, and the tables and figures made from it.
 from grads.signals.columns import columns
-from grads.report.captions import caption_file
+from grads.report.captions import in_report
 from grads.report.files import cell_files, listed, selection_files
 from grads.report.registry import measured_figures, measured_tables, modules_of
 from grads.report.registry import selection_figures, selection_tables, training_figures
@@ -19,19 +19,6 @@ READS = {
     arm: {store: list(columns(held)) for store, held in sorted(arm_needs(STUDY, arm).stores.items())}
     for arm in STUDY.arms
 }
-
-
-def declared(item, path):
-    """Return a file of a table or figure as an item of the report, with what it declares for that."""
-    path = PATHS.root / path
-    caption = str(caption_file(item, CAPTIONS / path.parent.name))
-    return report(path, caption=caption, category=item.category, labels={"show": item.title})
-
-
-def tables_of(tables):
-    """Return the files of tables that the report does not show."""
-    suffixes = {table.name: [".csv", ".md", *([".tex"] if table.latex else [])] for table in tables}
-    return [PATHS.root / "tables" / f"{name}{suffix}" for name, written in suffixes.items() for suffix in written]
 
 
 rule measurements:
@@ -59,10 +46,10 @@ rule tables:
         PATHS.root / "measurements.parquet",
         claims=outside(claim_paths()),
     output:
-        tables=tables_of(TABLES),
-        pages=[declared(table, f"tables/{table.name}.html") for table in TABLES],
-        figures=[declared(figure, f"figures/{figure.name}.svg") for figure in FIGURES],
-        prints=[PATHS.root / "figures" / f"{figure.name}.pdf" for figure in FIGURES],
+        tables=[PATHS.root / f"tables/{one.name}{suffix}" for one in TABLES for suffix in one.suffixes],
+        pages=[report(PATHS.root / f"tables/{one.name}.html", **in_report(one, CAPTIONS)) for one in TABLES],
+        figures=[report(PATHS.root / f"figures/{one.name}.svg", **in_report(one, CAPTIONS)) for one in FIGURES],
+        prints=[PATHS.root / f"figures/{one.name}.pdf" for one in FIGURES],
     log:
         PATHS.root / "logs" / "tables.log",
     conda:
@@ -82,8 +69,8 @@ rule curves:
     input:
         [PATHS.run(cell) / "training.json" for cell in CELLS if cell.trained],
     output:
-        [declared(figure, f"figures/{figure.name}.svg") for figure in CURVES],
-        [PATHS.root / "figures" / f"{figure.name}.pdf" for figure in CURVES],
+        [report(PATHS.root / f"figures/{one.name}.svg", **in_report(one, CAPTIONS)) for one in CURVES],
+        [PATHS.root / f"figures/{one.name}.pdf" for one in CURVES],
     log:
         PATHS.root / "logs" / "curves.log",
     conda:
