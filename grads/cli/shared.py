@@ -20,6 +20,7 @@ from grads.cli.options import (
     section,
     texts,
 )
+from grads.data.layouts.registry import any_of_the_columns, own_layouts
 from grads.runtime.errors import GradsError
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class Own:
         Path,
         typer.Option(
             help="Records: a .jsonl, .json, .csv, .parquet or .arrow file (or .gz, .bz2, .xz, .zst of it), or a folder "
-            "of shards or of `save_to_disk`; with `instruction` and `output` (and `input`), `prompt` and `completion`, "
-            "`messages` or `conversations`."
+            f"of shards or of `save_to_disk`; with {any_of_the_columns(own_layouts(), '`')}."
         ),
     ]
     field: Annotated[

@@ -1,7 +1,7 @@
 """Parquet files of stages, read as frames; what is damaged is one sentence."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,11 @@ def read_frame(
             raise GradsError(f"{path} has no column '{column}', but {', '.join(known) or 'none'}: {AGAIN}")
     with reading(path):
         return pd.read_parquet(path, columns=None if columns is None else list(columns), **options)
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each mapping, with the columns in the order of the first; with these where there is no row."""
+    return pd.DataFrame(rows, columns=None if rows else list(columns))
 
 
 def frame_columns(path: Path | str) -> list[str]:

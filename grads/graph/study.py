@@ -28,19 +28,17 @@ from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.needs import arm_stores, measures, model_stores
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import JoinShards, ProbeEncoder, ProbeModel, ProbeTokens
-from grads.report.files import (
-    SELECTION_TABLES,
-    CellFiles,
-    SelectionFiles,
-    answer_files,
-    cell_files,
-    figure_names,
-    listed,
-    selection_figures,
-    selection_files,
-    table_names,
-)
+from grads.report.contract import Item, TableItem
+from grads.report.files import CellFiles, SelectionFiles, answer_files, cell_files, listed, selection_files
 from grads.report.job import Curves, Measurements, Pages, Partial, SelectionTables, Tables
+from grads.report.registry import (
+    measured_figures,
+    measured_tables,
+    modules_of,
+    selection_figures,
+    selection_tables,
+    training_figures,
+)
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints
 from grads.selection.job import Select
 from grads.selection.needs import arm_method, arm_needs, needs_moments, references, scorer_of
@@ -655,11 +653,14 @@ class StudyGraph:
     def _claims(self) -> Outside:
         return self.outside(files=[self.study.claims] if isinstance(self.study.claims, str) else [])
 
-    def _tables(self, names: Iterable[str], suffixes: Iterable[str]) -> list[Path]:
-        return [self.paths.root / "tables" / f"{name}{suffix}" for name in names for suffix in suffixes]
+    def _tables(self, tables: Iterable[TableItem]) -> list[Path]:
+        return [self.paths.root / "tables" / f"{one.name}{suffix}" for one in tables for suffix in one.suffixes]
 
-    def _figures(self, names: Iterable[str], suffix: str) -> list[Path]:
-        return [self.paths.root / "figures" / f"{name}{suffix}" for name in names]
+    def _pages(self, tables: Iterable[TableItem]) -> list[Path]:
+        return [self.paths.root / "tables" / f"{one.name}.html" for one in tables]
+
+    def _figures(self, figures: Iterable[Item], suffix: str) -> list[Path]:
+        return [self.paths.root / "figures" / f"{one.name}{suffix}" for one in figures]
 
     def measurements(self) -> Measurements:
         """Return the job that collects the long table."""
@@ -669,36 +670,43 @@ class StudyGraph:
 
     def tables(self) -> Tables:
         """Return the job that makes tables and figures of the long table."""
-        names, drawn, claims = table_names(self.study), figure_names(self.study), self._claims()
+        tables, figures, claims = measured_tables(self.study), measured_figures(self.study), self._claims()
         return Tables(
             **self._report("tables"),
             measurements=self.paths.root / "measurements.parquet",
             claims=claims.files,
-            tables=self._tables(names, (".csv", ".md", ".tex")),
-            pages=self._tables(names, [".html"]),
-            figures=self._figures(drawn, ".svg"),
-            prints=self._figures(drawn, ".pdf"),
+            tables=self._tables(tables),
+            pages=self._pages(tables),
+            figures=self._figures(figures, ".svg"),
+            prints=self._figures(figures, ".pdf"),
+            declared=modules_of([*tables, *figures]),
             contents=claims.contents,
         )
 
     def curves(self) -> Curves:
-        """Return the job that draws the losses of all runs."""
-        (figure,), (printed,) = (self._figures(["curves"], suffix) for suffix in (".svg", ".pdf"))
-        summaries = [self.paths.run(cell) / "training.json" for cell in self.cells if cell.trained]
-        return Curves(**self._report("curves"), summaries=summaries, stores=self.stores, figure=figure, printed=printed)
+        """Return the job that draws how training went."""
+        figures = training_figures()
+        return Curves(
+            **self._report("curves"),
+            summaries=[self.paths.run(cell) / "training.json" for cell in self.cells if cell.trained],
+            stores=self.stores,
+            figures=self._figures(figures, ".svg"),
+            prints=self._figures(figures, ".pdf"),
+            declared=modules_of(figures),
+        )
 
     def selection_tables(self) -> SelectionTables:
         """Return the job that makes tables and figures of what was selected."""
-        drawn = selection_figures(self.selection_files)
+        tables, figures = selection_tables(), selection_figures(self.selection_files)
         return SelectionTables(
             **self._report("selection_tables"),
             files=_once(path for files in self.selection_files for path in files.paths),
             reads=self.reads,
-            tables=self._tables(SELECTION_TABLES, (".csv", ".md", ".tex")),
-            extremes=self._tables(["extremes"], (".csv", ".md")),
-            pages=self._tables([*SELECTION_TABLES, "extremes"], [".html"]),
-            figures=self._figures(drawn, ".svg"),
-            prints=self._figures(drawn, ".pdf"),
+            tables=self._tables(tables),
+            pages=self._pages(tables),
+            figures=self._figures(figures, ".svg"),
+            prints=self._figures(figures, ".pdf"),
+            declared=modules_of([*tables, *figures]),
         )
 
     def pages(self) -> Pages:
@@ -712,6 +720,7 @@ class StudyGraph:
             claims=claims.files,
             pages=[folder / f"{name}.html" for name in self.study.domains],
             provenance=folder / "provenance.html",
+            declared=modules_of(measured_figures(self.study)),
             contents=claims.contents,
         )
 

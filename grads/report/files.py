@@ -7,30 +7,9 @@ from pathlib import Path
 from grads.config.study import Study
 from grads.study.grid import Cell, cells, cross_domains
 from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, store_point, warm_cell
-from grads.study.switches import variants
 
-TABLES = ("main", "domain", "forgetting", "cost")
-SELECTION_TABLES = ("overlap", "subsets")
 LEAST_BLOCKS = 8
 """From so many pairs of a model and a domain on, arms are ranked over them."""
-
-
-def figure_names(study: Study) -> list[str]:
-    """Return the figures of a study that are made from its long table."""
-    return ["differences", "ratio", "tradeoff", *(["benchmarks"] if study.general.tasks else []), "efficiency"]
-
-
-def table_names(study: Study) -> list[str]:
-    """Return the tables of a study: those that every study has, and those that it gives reason for."""
-    trains = [arm.method != "untuned" for arm in study.arms.values()]
-    reasons = {
-        "transitions": bool(study.general.tasks) and any(trains) and not all(trains),
-        "cross": study.evaluation.cross_domain and len(study.domains) > 1,
-        "ablation": bool(variants(study)),
-        "claims": bool(study.claims),
-        "ranks": len(study.models) * len(study.domains) >= LEAST_BLOCKS,
-    }
-    return [*TABLES, *(name for name, there in reasons.items() if there)]
 
 
 @dataclass(frozen=True)
@@ -220,8 +199,3 @@ def selection_files(study: Study, reads: Mapping[str, Mapping[str, Sequence[str]
         for cell in cells(study)
         if cell.trained
     ]
-
-
-def selection_figures(files: Sequence[SelectionFiles]) -> list[str]:
-    """Return the figures of a study that are made from its selections; magnitudes where a method reads some."""
-    return ["overlap", *(["magnitudes"] if any(one.magnitudes for one in files) else [])]

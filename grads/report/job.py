@@ -1,10 +1,11 @@
 """The jobs that make tables, figures and pages of what a study has measured."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from grads.runtime.runner import Machine
-from grads.study.job import Given, Job, Made, Read
+from grads.study.job import Aside, Given, Job, Made, Read
 
 
 class ReportJob(Job):
@@ -12,9 +13,16 @@ class ReportJob(Job):
 
     Attributes:
         study: the config.
+        declared: modules that declare what is made, whose code counts.
     """
 
     study: dict[str, Any]
+    declared: Aside[list[str]] = []
+
+    @property
+    def more_modules(self) -> Iterable[str]:
+        """Those of the tables and figures that are made."""
+        return self.declared
 
 
 class Measurements(ReportJob):
@@ -74,21 +82,22 @@ class Tables(ReportJob):
 
 
 class Curves(ReportJob):
-    """Draws the losses of all runs.
+    """Draws how training went.
 
     Attributes:
         summaries: those of the runs.
         stores: see `Measurements`.
-        figure: SVG; `printed` is the same as PDF.
+        figures: the figures.
+        prints: the same as PDF.
     """
 
     rule = "curves"
-    modules = ("grads.report.figures.curves",)
+    modules = ("grads.report.run",)
 
     summaries: Read[list[Path]]
     stores: dict[str, list[str]]
-    figure: Made[Path]
-    printed: Made[Path]
+    figures: Made[list[Path]]
+    prints: Made[list[Path]]
 
     def run(self, machine: Machine) -> None:
         """Draw them."""
@@ -97,7 +106,7 @@ class Curves(ReportJob):
         from grads.study.load import parse_study
 
         study = parse_study(self.study)
-        make_curves(study, cell_files(study, self.stores), self.figure.parent)
+        make_curves(study, cell_files(study, self.stores), self.figures[0].parent)
 
 
 class SelectionTables(ReportJob):
@@ -107,7 +116,6 @@ class SelectionTables(ReportJob):
         files: selections, signals and records.
         reads: of each arm, the signal stores that its method itself reads, and which columns of them.
         tables: files of the tables.
-        extremes: those of the table of extremes.
         pages: tables as pages of the report.
         figures: the figures.
         prints: the same as PDF.
@@ -119,7 +127,6 @@ class SelectionTables(ReportJob):
     files: Read[list[Path]]
     reads: dict[str, dict[str, list[str]]]
     tables: Made[list[Path]]
-    extremes: Made[list[Path]]
     pages: Made[list[Path]]
     figures: Made[list[Path]]
     prints: Made[list[Path]]

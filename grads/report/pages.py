@@ -11,26 +11,16 @@ import yaml
 from grads.config.study import Study
 from grads.data.frames import frame_rows
 from grads.report.answers import SHOWN, answers_section, questions
-from grads.report.figures.differences import difference_figure
-from grads.report.figures.efficiency import efficiency_figure
-from grads.report.figures.ratio import ratio_figure
-from grads.report.figures.tradeoff import tradeoff_figure
+from grads.report.building.domain import domain_table
+from grads.report.building.forgetting import forgetting_table
 from grads.report.files import AnswerFiles, answer_files
 from grads.report.measurements import read_measurements
+from grads.report.registry import measured_figures
 from grads.report.rendering.html import document, picture, table_section
 from grads.report.rendering.layout import Table
 from grads.report.statistics.estimates import Estimates
-from grads.report.tables.domain import domain_table
-from grads.report.tables.forgetting import forgetting_table
 from grads.runtime.files import read_object, write_text
 from grads.runtime.progress import say
-
-_FIGURES = {
-    "differences to full data and to a random subset": difference_figure,
-    "keep ratio against the domain metrics": ratio_figure,
-    "gain on the domain against what is forgotten": tradeoff_figure,
-    "gain on the domain against operations": efficiency_figure,
-}
 
 
 def make_pages(study: Study, measurements: Path, folder: Path) -> None:
@@ -72,7 +62,11 @@ def domain_page(
         f"<h1>{html.escape(title)}</h1>\n<p>Records: {', '.join(counts)}.</p>\n<h2>What was learnt</h2>\n",
         table_section(columns_of(learnt, title)),
         '<div class="pictures">',
-        *(picture(draw(alone, estimates), f"{title}: {what}") for what, draw in _FIGURES.items()),
+        *(
+            picture(figure.draw(alone, estimates), f"{title}: {figure.on_domain_pages}")
+            for figure in measured_figures(alone)
+            if figure.on_domain_pages is not None
+        ),
         "</div>\n",
         "<h2>What was forgotten</h2>\n",
         table_section(

@@ -1,45 +1,21 @@
 """The stage of selections: from what methods chose to the tables and the figure that look at it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from grads.config.study import Study
 from grads.report.drawing.style import write_figure
-from grads.report.figures.heatmap import overlap_figure
-from grads.report.figures.magnitudes import magnitude_figure, magnitudes_of
-from grads.report.files import SelectionFiles, selection_figures
-from grads.report.pool import Pool, pools
-from grads.report.rendering.layout import Table
+from grads.report.files import SelectionFiles
+from grads.report.pool import pools
+from grads.report.registry import selection_figures, selection_tables
 from grads.report.rendering.render import write_table
-from grads.report.tables import extremes, overlap, subsets
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What is found of a pool, the columns that all of it has, and the table of it."""
-
-    find: Callable[[Study, Pool], list[dict[str, Any]]]
-    columns: Sequence[str]
-    table: Callable[[Study, pd.DataFrame], Table]
-
-
-_LOOKS = {
-    "overlap": _Look(overlap.overlap_facts, overlap.COLUMNS, overlap.overlap_table),
-    "subsets": _Look(subsets.subset_facts, subsets.COLUMNS, subsets.subset_table),
-    "extremes": _Look(extremes.extreme_facts, extremes.COLUMNS, extremes.extreme_table),
-}
-
-
 def make_selection_tables(study: Study, files: Sequence[SelectionFiles], tables: Path, figures: Path) -> None:
-    """Write the tables `overlap`, `subsets` and `extremes`, and the figures `overlap` and `magnitudes`.
-
-    The latter only where a method reads norms of gradients.
+    """Write every table of what was selected to `tables`, and every figure of it to `figures`.
 
     Raises:
         GradsError: a file is missing.
@@ -64,17 +40,16 @@ def make_partial_selections(study: Study, files: Sequence[SelectionFiles], out: 
 
 
 def _make(study: Study, files: Sequence[SelectionFiles], tables: Path, figures: Path) -> None:
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in _LOOKS}
-    magnitudes = []
+    shown_tables = selection_tables()
+    shown_figures = selection_figures(files)
+    # A figure may show what a table says: that is gathered once.
+    gathering = [*(table.gather for table in shown_tables), *(figure.gather for figure in shown_figures)]
+    gathered: dict[Any, list[Any]] = {gather: [] for gather in gathering}
     for pool in pools(study, files):
         say(f"selections: {pool.model}/{pool.domain}")
-        for name, look in _LOOKS.items():
-            found[name] += look.find(study, pool)
-        magnitudes += magnitudes_of(study, pool)
-    for name, look in _LOOKS.items():
-        facts = pd.DataFrame(found[name], columns=None if found[name] else list(look.columns))
-        write_table(look.table(study, facts), tables / name)
-        if name == "overlap":
-            write_figure(overlap_figure(study, facts), figures / name)
-    if "magnitudes" in selection_figures(files):
-        write_figure(magnitude_figure(study, magnitudes), figures / "magnitudes")
+        for gather, facts in gathered.items():
+            facts += gather(study, pool)
+    for table in shown_tables:
+        write_table(table.build(study, gathered[table.gather]), tables / table.name)
+    for figure in shown_figures:
+        write_figure(figure.draw(study, gathered[figure.gather]), figures / figure.name)

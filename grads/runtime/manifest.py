@@ -18,6 +18,7 @@ from typing import Any
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, read_object, reading, remove, sha256_file, write_json
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints, Stamp, stamp_of
+from grads.runtime.plugins import plugin_versions
 from grads.runtime.processor import instruction_set
 
 LIBRARIES = (
@@ -451,7 +452,7 @@ def _settled(manifest: Manifest, name: str, fingerprints: Fingerprints) -> Damag
 
 
 def environment() -> dict[str, Any]:
-    """Return the code commit, machine and library versions of this process."""
+    """Return the code commit, the machine, and the versions of libraries and plugins of this process."""
     return {
         "git": _git(),
         "host": platform.node(),
@@ -464,6 +465,7 @@ def environment() -> dict[str, Any]:
             "device": _device(),
         },
         "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
+        "plugins": plugin_versions(),
     }
 
 

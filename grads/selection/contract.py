@@ -129,7 +129,7 @@ def _none(_parameters: Any) -> None:
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """A selection method, declared as `METHOD` in a file of its own in this package.
 

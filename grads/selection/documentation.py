@@ -4,8 +4,9 @@ from pathlib import Path
 
 from grads.runtime.files import write_text
 from grads.selection.contract import Method, Needs
-from grads.selection.registry import REGISTRY, methods
+from grads.selection.registry import REGISTRY
 from grads.signals.names import GRADIENTS
+from grads.study.registry import section
 
 PAGE = Path("docs/methods.md")
 HEAD = """\
@@ -87,13 +88,13 @@ def methods_page() -> str:
     rows = [
         f"| [`{name}`](#{name}){'‡' * method.sees_target(method.shown)} | {method.title} | {method.source} | "
         f"{_reads(method)} | {cost(method.needs(method.shown))} | {_ratio(method)} |"
-        for name, method in methods().items()
+        for name, method in REGISTRY.own().items()
     ]
     return (
         HEAD
         + "\n".join(rows)
         + "\n"
-        + "".join(REGISTRY.section(name, one.parameters) for name, one in methods().items())
+        + "".join(section(REGISTRY, name, one.parameters) for name, one in REGISTRY.own().items())
     )
 
 

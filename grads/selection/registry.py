@@ -6,7 +6,9 @@ from typing import Any
 from grads.selection.contract import Method, Parameters
 from grads.study import registry as declared
 
-REGISTRY = declared.Registry("grads.selection.methods", "METHOD", Method, "there is no selection method")
+REGISTRY = declared.Registry(
+    "grads.selection.methods", "METHOD", Method, "there is no selection method", group="grads.methods"
+)
 methods, find_method, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 
 

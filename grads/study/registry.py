@@ -1,4 +1,4 @@
-"""What files of a package declare, found by their being there, and the parameters that it takes."""
+"""What files of a package and other installed packages declare, and the parameters that it takes."""
 
 import importlib
 import json
@@ -6,7 +6,6 @@ import pkgutil
 import traceback
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from types import ModuleType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,22 +13,31 @@ from pydantic import BaseModel, ValidationError
 from grads.config.mistakes import Phrases, sentences
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.markdown import cell
+from grads.runtime.plugins import Plugin, plugins
 
 Declared = TypeVar("Declared", bound="Named")
+WithSource = TypeVar("WithSource", bound="Sourced")
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Named(Protocol):
-    """What a file declares: its name, as the config calls it, and where it comes from."""
+    """What a file declares has a name, as the config calls it."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
+
+
+class Sourced(Named, Protocol):
+    """It may say where it comes from: a publication, or that it is a control."""
+
     @property
     def source(self) -> str: ...  # noqa: D102
 
 
 class Registry(Generic[Declared]):
     """What the files of a package declare, each in a constant of the same name; nobody edits a list of them.
+
+    Other packages that are installed may declare more, by entry points that name modules of theirs.
 
     Args:
         package: its name.
@@ -38,19 +46,33 @@ class Registry(Generic[Declared]):
         missing: how the error begins that none has a name, in full, so that it is found where it is made.
         helpers: modules of the package that declare nothing. Named, so that a file that forgets its constant is
             noticed, and so that nothing heavy is imported: the workflow reads registries each time it is planned.
+        group: of the entry points by which other packages add to it.
     """
 
     def __init__(
-        self, package: str, attribute: str, kind: type[Declared], missing: str, helpers: Collection[str] = ()
+        self,
+        package: str,
+        attribute: str,
+        kind: type[Declared],
+        missing: str,
+        helpers: Collection[str] = (),
+        group: str | None = None,
     ) -> None:
         self.package, self.attribute, self.kind = package, attribute, kind
-        self.missing, self.helpers = missing, helpers
+        self.missing, self.helpers, self.group = missing, helpers, group
 
     @cached_property
     def found(self) -> dict[str, tuple[Declared, str]]:
         """All that is declared, each with its module, by name in alphabetical order."""
+        return self.collect(self._own_modules(), plugins(self.group) if self.group else ())
+
+    def _own_modules(self) -> list[str]:
         names = [module.name for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__)]
-        return self.collect(f"{self.package}.{name}" for name in names if name not in self.helpers)
+        return [f"{self.package}.{name}" for name in names if name not in self.helpers]
+
+    def own(self) -> dict[str, Declared]:
+        """Return what the files of the package declare, by name in alphabetical order."""
+        return {name: one for name, (one, _module) in self.collect(self._own_modules()).items()}
 
     def all(self) -> dict[str, Declared]:
         """Return all that is declared, by name in alphabetical order."""
@@ -77,34 +99,68 @@ class Registry(Generic[Declared]):
             raise GradsError(f"{self.missing} '{name}': {nearest(name, self.found)}")
         return self.found[name]
 
-    def collect(self, modules: Iterable[str]) -> dict[str, tuple[Declared, str]]:
-        """Return what the modules of the given whole names declare, each with its module, sorted by name.
+    def collect(self, modules: Iterable[str], added: Iterable[Plugin] = ()) -> dict[str, tuple[Declared, str]]:
+        """Return what modules declare, each with its module, sorted by name.
+
+        Args:
+            modules: whole names of modules of this package.
+            added: entry points of others.
 
         Raises:
             GradsError: a module cannot be imported, declares nothing, or something of a name that another has.
         """
+        declared = [(module, module_file(module), self._declared_by(module)) for module in modules]
+        declared += [(plugin.module, str(plugin), self._declared_in(plugin)) for plugin in added]
         found: dict[str, tuple[Declared, str]] = {}
-        for module in modules:
-            declared = getattr(_imported(module), self.attribute, None)
-            if not isinstance(declared, self.kind):
+        places: dict[str, str] = {}
+        for module, place, one in declared:
+            if one.name in places:
                 raise GradsError(
-                    f"{module_file(module)} declares no {self.attribute}: add it, or name the module in "
-                    f"{self.package}.registry.HELPERS"
+                    f"{places[one.name]} and {place} both declare the {self.attribute.lower()} '{one.name}': rename one"
                 )
-            if declared.name in found:
-                raise GradsError(
-                    f"{module_file(found[declared.name][1])} and {module_file(module)} both declare the "
-                    f"{self.attribute.lower()} '{declared.name}': rename one"
-                )
-            found[declared.name] = (declared, module)
+            places[one.name] = place
+            found[one.name] = (one, module)
         return dict(sorted(found.items()))
 
-    def section(self, name: str, parameters: type[BaseModel]) -> str:
-        """Return the part of a Markdown page on one of them: its module's docstring, its source, its parameters."""
-        one, path = self.find(name), module_file(self.module_of(name))
-        text = (importlib.import_module(self.module_of(name)).__doc__ or "").strip()
-        head = f"\n## {name}\n\n{text}\n\nSource: {one.source}. Code: [{path}](../{path}).\n"
-        return head + parameters_table(parameters)
+    def _declared_by(self, module: str) -> Declared:
+        """Return what a module of this package declares."""
+        try:
+            declared = getattr(importlib.import_module(module), self.attribute, None)
+        except Exception as error:
+            line = _line(error)
+            place = f"{module_file(module)}{f':{line}' if line else ''}"
+            raise GradsError(f"{place} cannot be imported ({_reason(error)}): mend it") from error
+        if not isinstance(declared, self.kind):
+            raise GradsError(
+                f"{module_file(module)} declares no {self.attribute}: add it, or name the module in "
+                f"{self.package}.registry.HELPERS"
+            )
+        return declared
+
+    def _declared_in(self, plugin: Plugin) -> Declared:
+        """Return what a module of another package declares."""
+        try:
+            loaded = plugin.entry.load()
+        except Exception as error:
+            raise GradsError(
+                f"{plugin} cannot be loaded ({_reason(error)}): fix '{plugin.entry.value}', or uninstall the package"
+            ) from error
+        declared = loaded if plugin.entry.attr else getattr(loaded, self.attribute, None)
+        if not isinstance(declared, self.kind):
+            raise GradsError(
+                f"{plugin} declares no {self.attribute}: '{plugin.entry.value}' needs a {self.kind.__name__} of that "
+                "name; add it, or uninstall the package"
+            )
+        return declared
+
+
+def section(registry: Registry[WithSource], name: str, parameters: type[BaseModel]) -> str:
+    """Return the part of a Markdown page on one of a registry: its module's docstring, its source, its parameters."""
+    module = registry.module_of(name)
+    path = module_file(module)
+    text = (importlib.import_module(module).__doc__ or "").strip()
+    head = f"\n## {name}\n\n{text}\n\nSource: {registry.find(name).source}. Code: [{path}](../{path}).\n"
+    return head + parameters_table(parameters)
 
 
 def module_file(module: str) -> str:
@@ -112,21 +168,17 @@ def module_file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def _imported(module: str) -> ModuleType:
-    """Import a file that somebody added.
+def _reason(error: Exception) -> str:
+    """Return why a file could not be imported, whatever it raised: it is one file that is to be fixed."""
+    return str(error.msg) if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
 
-    Raises:
-        GradsError: Python cannot read or run it. Whatever it raises, it is one file that is to be mended.
-    """
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-        line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if len(frames) > 1 else None
-        reason = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
-        raise GradsError(
-            f"{module_file(module)}{f':{line}' if line else ''} cannot be imported ({reason}): mend it"
-        ) from error
+
+def _line(error: Exception) -> int | None:
+    """Return the line of the file that could not be imported, where there is one."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    return frames[-1].lineno if len(frames) > 1 else None
 
 
 def parse_parameters(what: str, model: type[Model], given: Mapping[str, Any]) -> Model:

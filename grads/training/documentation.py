@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from grads.runtime.files import write_text
+from grads.study.registry import section
 from grads.training.strategies.contract import Strategy
-from grads.training.strategies.registry import REGISTRY, strategies
+from grads.training.strategies.registry import REGISTRY
 
 PAGE = Path("docs/strategies.md")
 HEAD = """\
@@ -59,13 +60,13 @@ def strategies_page() -> str:
     """Return the Markdown page of all strategies: what they declare, their module's docstring and their parameters."""
     rows = [
         f"| [`{name}`](#{name}) | {strategy.title} | {strategy.source} | {_reads(strategy)} |"
-        for name, strategy in strategies().items()
+        for name, strategy in REGISTRY.own().items()
     ]
     return (
         HEAD
         + "\n".join(rows)
         + "\n"
-        + "".join(REGISTRY.section(name, one.parameters) for name, one in strategies().items())
+        + "".join(section(REGISTRY, name, one.parameters) for name, one in REGISTRY.own().items())
     )
 
 

@@ -19,10 +19,10 @@ from .conftest import rows
 def reading(texts):
     """Return a method that chooses by a field of the records."""
     return Method(
-        "reading",
-        "Reading",
-        "a test",
-        lambda inputs, _: Choice(inputs.texts["train"]["number"].to_numpy()),
+        name="reading",
+        title="Reading",
+        source="a test",
+        select=lambda inputs, _: Choice(inputs.texts["train"]["number"].to_numpy()),
         needs=lambda _: Needs(texts=frozenset(texts)),
     )
 
@@ -68,10 +68,10 @@ def test_a_subset_is_taken_from_a_file_and_anew_when_the_file_changes(on_data, d
 
 def test_a_trajectory_is_made_once_for_its_settings(on_data, registered, tmp_path):
     method = Method(
-        "reading",
-        "Reading",
-        "a test",
-        lambda inputs, _: Choice(np.asarray(inputs.features["trajectory"]["losses"])[:, -1]),
+        name="reading",
+        title="Reading",
+        source="a test",
+        select=lambda inputs, _: Choice(np.asarray(inputs.features["trajectory"]["losses"])[:, -1]),
         needs=lambda _: Needs({"trajectory": frozenset({"losses"})}),
     )
     registered(method)

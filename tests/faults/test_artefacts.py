@@ -20,7 +20,7 @@ from grads.data.sources.wordnet import CORPUS, NEEDED, open_wordnet
 from grads.evaluation.metrics.compute import compute_metrics
 from grads.models.moments import load_moments
 from grads.probing.shards import join_shards
-from grads.report.figures.curves import read_curve
+from grads.report.drawing.curves import read_curve
 from grads.report.files import CellFiles
 from grads.report.measurements import COLUMNS, read_measurements, write_measurements
 from grads.runtime.errors import GradsError

@@ -3,12 +3,12 @@ import pytest
 import yaml
 
 from grads.config.study import Study
+from grads.report.building.domain import domain_table
+from grads.report.building.forgetting import forgetting_table
 from grads.report.files import AnswerFiles, answer_files
 from grads.report.measurements import collect
 from grads.report.pages import columns_of, domain_page, provenance_page
 from grads.report.statistics.estimates import Estimates
-from grads.report.tables.domain import domain_table
-from grads.report.tables.forgetting import forgetting_table
 from grads.runtime.files import write_json
 
 

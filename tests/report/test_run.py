@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from grads.report.files import table_names
 from grads.report.measurements import collect
+from grads.report.registry import table_names
 from grads.report.run import make_measurements, make_tables, write_tables
 from grads.report.statistics.estimates import Estimates
 from grads.study.load import parse_study

@@ -153,7 +153,7 @@ def test_the_seconds_are_those_since_the_start(tmp_path, monkeypatch):
     content = read_json(tmp_path / "run" / "a.manifest.json")
     assert content["seconds"] == 12.346
     made = {"outputs", "folder", "artefacts", "files", "inputs", "settings", "sha256"}
-    assert made | {"seconds", "finished", "git", "host", "machine", "libraries"} == set(content)
+    assert made | {"seconds", "finished", "git", "host", "machine", "libraries", "plugins"} == set(content)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ def test_parameters_take_a_whole_number_for_a_fraction_and_do_not_change() -> No
 
 
 def test_a_method_declared_by_its_name_and_function_needs_nothing() -> None:
-    made = Method("made", "Made", "nowhere", lambda inputs, _: Choice(inputs.pool["id"].to_numpy()))
+    made = Method(
+        name="made", title="Made", source="nowhere", select=lambda inputs, _: Choice(inputs.pool["id"].to_numpy())
+    )
     assert made.needs(made.parameters()) == Needs()
     assert made.automatic_count(made.parameters()) is None
     assert (made.fixed_ratio, made.trains, made.equal_steps, made.uses_target) == (None, True, False, False)
@@ -60,8 +62,14 @@ def test_a_method_declared_by_its_name_and_function_needs_nothing() -> None:
 
 def test_seeing_the_target_may_depend_on_the_parameters() -> None:
     def made(uses_target: bool | Callable[[Made], bool]) -> Method:
-        return Method("made", "Made", "nowhere", lambda inputs, _: Choice(inputs.pool["id"].to_numpy()), Made,
-                      uses_target=uses_target)  # fmt: skip
+        return Method(
+            name="made",
+            title="Made",
+            source="nowhere",
+            select=lambda inputs, _: Choice(inputs.pool["id"].to_numpy()),
+            parameters=Made,
+            uses_target=uses_target,
+        )
 
     assert made(True).sees_target(Made())
     assert not made(False).sees_target(Made())

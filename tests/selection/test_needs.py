@@ -120,7 +120,13 @@ def test_a_file_that_a_method_reads_must_be_there(tmp_path: Path) -> None:
 def study_of_features(monkeypatch: pytest.MonkeyPatch, store: str, *held: str, weights: str = "lora") -> Study:
     """Return a study whose one arm asks a store for features."""
     needs = Needs({store: frozenset(held)})
-    method = Method("vectors", "Vectors", "a test", lambda given, _: Choice(given.count), needs=lambda _: needs)
+    method = Method(
+        name="vectors",
+        title="Vectors",
+        source="a test",
+        select=lambda given, _: Choice(given.count),
+        needs=lambda _: needs,
+    )
     monkeypatch.setattr(module, "find_method", lambda name: method)
     made = study(mine={"method": "vectors", "ratios": ["0.5"]})
     return made.model_copy(update={"training": made.training.model_copy(update={"weights": weights})})

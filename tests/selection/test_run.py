@@ -22,7 +22,7 @@ Stores = Callable[..., Any]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, choose: Callable[..., Choice]) -> None:
-    method = Method("made", "Made", "test", choose)
+    method = Method(name="made", title="Made", source="test", select=choose)
     monkeypatch.setattr(module, "find_method", lambda _name: method)
 
 
@@ -182,7 +182,7 @@ def test_validation_records_have_rows_of_their_own(
         seen.append(inputs)
         return Choice(np.zeros(len(inputs.pool)))
 
-    method = Method("made", "Made", "test", choose, needs=lambda _: needs, uses_target=True)
+    method = Method(name="made", title="Made", source="test", select=choose, needs=lambda _: needs, uses_target=True)
     monkeypatch.setattr(module, "find_method", lambda _name: method)
     select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet")
     given = stores["base-validation"]
@@ -203,7 +203,13 @@ def test_texts_are_those_of_the_pool_in_its_order(
     tokens = stores_of(6)["tokens"].signals.assign(id=[record.id for record in train[2:]])
     seen: list[Inputs] = []
     needs = Needs(texts=frozenset(files))
-    method = Method("made", "Made", "t", lambda i, _: seen.append(i) or Choice(np.zeros(6)), needs=lambda _: needs)
+    method = Method(
+        name="made",
+        title="Made",
+        source="t",
+        select=lambda i, _: seen.append(i) or Choice(np.zeros(6)),
+        needs=lambda _: needs,
+    )
     monkeypatch.setattr(module, "find_method", lambda _name: method)
     stores = {"tokens": replace(stores_of(6)["tokens"], signals=tokens)}
     select_records("made", {}, "0.5", 0, stores, {}, tmp_path / "s.parquet", files)

@@ -191,7 +191,12 @@ def test_where_all_weights_are_trained_each_one_has_its_change(tiny_model_folder
 @pytest.mark.parametrize("wrong", [lambda nll: nll.mean(), lambda nll: nll[:, None], lambda nll: nll[1:]])
 def test_a_loss_of_another_shape_is_refused(wrong):
     """A mean over a micro-batch would depend on how the global batch is cut."""
-    strategy = Strategy("mine", "Mine", "here", loss=lambda batch, reference, parameters: wrong(batch.nll))
+    strategy = Strategy(
+        name="mine",
+        title="Mine",
+        source="here",
+        loss=lambda batch, reference, parameters: wrong(batch.nll),
+    )
     own = OwnLoss(strategy, Parameters(), BaseModel(gpt2(), Needs(), None, "float32"))
     with pytest.raises(GradsError, match=r"loss of strategy 'mine' has the shape \(.*\) for 9 predictions: return one"):
         own(batch_of(torch.zeros(9, 31)))

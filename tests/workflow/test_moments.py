@@ -8,7 +8,13 @@ METHOD = '''"""A method that asks for what Adam remembers."""
 from grads.selection.contract import Choice, Method, Needs
 
 NEEDS = Needs({"warm": frozenset({"adam_features"})})
-METHOD = Method("asking", "Asking", "a test", lambda given, _: Choice(given.count), needs=lambda _: NEEDS)
+METHOD = Method(
+    name="asking",
+    title="Asking",
+    source="a test",
+    select=lambda given, _: Choice(given.count),
+    needs=lambda _: NEEDS,
+)
 '''
 MOMENTS = "results/smoke/runs/tiny/sums/warm/1/0/moments.safetensors"
 SMOKE = ("--configfile", "config/smoke.yaml")

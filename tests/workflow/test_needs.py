@@ -36,7 +36,7 @@ def select(inputs, parameters):
     return Choice(inputs.texts["train"]["grade"].to_numpy(), notes=shapes)
 
 
-METHOD = Method("reader", "Reader", "a test", select, needs=lambda _: NEEDS, uses_target=True)
+METHOD = Method(name="reader", title="Reader", source="a test", select=select, needs=lambda _: NEEDS, uses_target=True)
 '''
 
 

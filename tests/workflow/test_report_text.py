@@ -9,6 +9,9 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment
 
+from grads.report.captions import caption_text
+from grads.report.registry import FIGURES, TABLES
+
 HOSTILE = "a*b* `c <javascript:x>`_ |d| e_ :raw-html:`f`\n\n.. raw:: html\n\n   <script>alert(1)</script> \\ "
 SHOWN = " ".join(HOSTILE.split())
 CONFIG = {
@@ -23,10 +26,15 @@ CONFIG = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(Path("workflow/report").glob("*.rst")), ids=lambda path: path.stem)
-def test_words_of_the_config_are_text_in_every_caption(path):
+CAPTIONS = {path.stem: path.read_text("utf-8") for path in sorted(Path("workflow/report").glob("*.rst"))}
+CAPTIONS |= {f"table {name}": caption_text(table) for name, table in TABLES.all().items()}
+CAPTIONS |= {f"figure {name}": caption_text(figure) for name, figure in FIGURES.all().items()}
+
+
+@pytest.mark.parametrize("name", CAPTIONS)
+def test_words_of_the_config_are_text_in_every_caption(name):
     environment = Environment(trim_blocks=True, lstrip_blocks=True)
-    text = environment.from_string(path.read_text("utf-8")).render(snakemake=SimpleNamespace(config=CONFIG))
+    text = environment.from_string(CAPTIONS[name]).render(snakemake=SimpleNamespace(config=CONFIG))
     body = publish_parts(text, writer_name="html", settings_overrides={"report_level": 5})["body"]
     for element in ("<script", "<a ", "<em>b", "<cite", "system-message", "problematic"):
         assert element not in body

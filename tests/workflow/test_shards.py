@@ -24,7 +24,14 @@ def select(inputs, _):
     return Choice(np.asarray(inputs.features["warm"]["sgd_features"].unit) @ target)
 
 
-METHOD = Method("aligned", "Aligned", "a test", select, needs=lambda _: NEEDS, uses_target=True)
+METHOD = Method(
+    name="aligned",
+    title="Aligned",
+    source="a test",
+    select=select,
+    needs=lambda _: NEEDS,
+    uses_target=True,
+)
 '''
 ARMS = {"untuned": {"method": "untuned"}, "aligned": {"method": "aligned", "ratios": ["0.5"]}}
 SELECTION = "selections/tiny/sums/aligned/0.5/0.parquet"

@@ -100,12 +100,3 @@ def micro_batch(wildcards, attempt):
     A run that has a checkpoint goes on with its own, see `grads.training.checkpoints`.
     """
     return max(1, 8 // 2 ** (attempt - 1))
-
-
-def shown(paths, category, label, caption=None):
-    """Return files of the study as items of the report; their caption is that of their own name if none is given."""
-    items = []
-    for path in paths:
-        text = f"../report/{caption or path.stem}.rst"
-        items.append(report(path, caption=text, category=category, labels={"show": label(path)}))
-    return items

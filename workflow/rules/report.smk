@@ -1,16 +1,33 @@
 # The long table of measurements, and the tables, figures and pages made from it.
-TABLES, CURVES, SELECTED, PAGES = (
-    GRAPH.job(rule, {}).made for rule in ("tables", "curves", "selection_tables", "pages")
-)
+from grads.report.captions import in_report
+from grads.report.registry import TABLES, FIGURES
+
+MADE = {rule: GRAPH.job(rule, {}).made for rule in ("tables", "curves", "selection_tables", "pages")}
+CAPTIONS = Path(".snakemake/captions").absolute()
 
 
-def name_of(path):
-    return path.stem.capitalize()
+def shown(rule, field, registry):
+    """Return tables or figures that a rule makes as items of the report, with what their own files say of them."""
+    items = []
+    for path in MADE[rule][field]:
+        items.append(report(path, **in_report(registry.find(path.stem), CAPTIONS)))
+    return items
 
 
 def title_of(page):
     """Return a domain's title as a label of the report, in whose page nothing may end a script."""
     return STUDY.domains[page.stem].title.replace("<", "\u2039")
+
+
+def page_items():
+    """Return the pages as items of the report."""
+    items = []
+    for path in MADE["pages"]["pages"]:
+        items.append(report(path, caption="../report/page.rst", category="Domains", labels={"show": title_of(path)}))
+    (path,) = MADE["pages"]["provenance"]
+    labels = {"show": "Config and manifest"}
+    items.append(report(path, caption="../report/provenance.rst", category="Provenance", labels=labels))
+    return items
 
 
 rule measurements:
@@ -35,10 +52,10 @@ rule tables:
     input:
         unpack(inputs_of("tables")),
     output:
-        tables=TABLES["tables"],
-        pages=shown(TABLES["pages"], "Tables", name_of),
-        figures=shown(TABLES["figures"], "Figures", name_of),
-        prints=TABLES["prints"],
+        tables=MADE["tables"]["tables"],
+        pages=shown("tables", "pages", TABLES),
+        figures=shown("tables", "figures", FIGURES),
+        prints=MADE["tables"]["prints"],
     log:
         PATHS.log("tables"),
     conda:
@@ -56,8 +73,8 @@ rule curves:
     input:
         unpack(inputs_of("curves")),
     output:
-        shown(CURVES["figure"], "Figures", name_of),
-        CURVES["printed"],
+        figures=shown("curves", "figures", FIGURES),
+        prints=MADE["curves"]["prints"],
     log:
         PATHS.log("curves"),
     conda:
@@ -76,11 +93,10 @@ rule selection_tables:
     input:
         unpack(inputs_of("selection_tables")),
     output:
-        tables=SELECTED["tables"],
-        extremes=SELECTED["extremes"],
-        pages=shown(SELECTED["pages"], "Selection", lambda path: f"{name_of(path)} (table)"),
-        figures=shown(SELECTED["figures"], "Selection", lambda path: f"{name_of(path)} (figure)"),
-        prints=SELECTED["prints"],
+        tables=MADE["selection_tables"]["tables"],
+        pages=shown("selection_tables", "pages", TABLES),
+        figures=shown("selection_tables", "figures", FIGURES),
+        prints=MADE["selection_tables"]["prints"],
     log:
         PATHS.log("selection_tables"),
     conda:
@@ -99,8 +115,7 @@ rule pages:
     input:
         unpack(inputs_of("pages")),
     output:
-        shown(PAGES["pages"], "Domains", title_of, "page"),
-        shown(PAGES["provenance"], "Provenance", lambda path: "Config and manifest"),
+        page_items(),
     log:
         PATHS.log("pages"),
     conda:

@@ -1,22 +1,22 @@
-"""From a row of somebody's data to a record: the layouts that are known, and what is wrong with the others.
+"""From a row of somebody's data to a record: which layout it has, and what is wrong with a row that has none.
 
-`LAYOUTS` is the one list of them: a layout is an object with the columns that it needs and those that it may have, and
-a function from these to a conversation; another one is another object there. All may have `id`, `source` and `group`,
-texts or whole numbers, and `references`, a list of further right answers; what is optional may also be null. A mapping
-gives our names to columns that are called otherwise. Further columns are kept as metadata where they are named.
+Each file of `grads.data.layouts` declares one. All may have `id`, `source` and `group`, texts or whole numbers, and
+`references`, a list of further right answers; what is optional may also be null. A mapping gives our names to columns
+that are called otherwise. Further columns are kept as metadata where they are named.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grads.config.section import LossTurns
+from grads.data.layouts.contract import Given, Layout, without_system
+from grads.data.layouts.registry import any_of_the_columns, layouts
 from grads.data.records.record import SYSTEM_ROLES, Record, make_record
 from grads.data.records.rows import Rows, check_unicode, read_rows
-from grads.data.records.turns import Message, read_messages, to_turns
+from grads.data.records.turns import Message, to_turns
 from grads.data.records.unread import PAIR, check_columns, is_empty
 from grads.runtime.errors import GradsError, nearest
 
@@ -25,196 +25,6 @@ NAMES = ("id", "source", "group")
 COMMON = (*NAMES, "references")
 # What a system prompt is called, where the config does not say.
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
-# Where a pair of answers has what they answer, the first of which counts.
-ASKED = ("prompt", "instruction", "conversations", "messages")
-# What some call the input.
-CONTEXT = "context"
-
-
-@dataclass(frozen=True)
-class Given:
-    """A row to read, with its place for errors, and what the config says of its columns.
-
-    Attributes:
-        row: column to value, without what is to be left out.
-        place: where the row stands.
-        names: our name of a column to the row's, where they differ.
-        metadata: columns that are kept as they are.
-        leave: columns, and keys and roles of turns, that are left out.
-    """
-
-    row: Mapping[str, Any]
-    place: str
-    names: Mapping[str, str]
-    metadata: Sequence[str]
-    leave: Sequence[str]
-
-    def column(self, name: str) -> str:
-        """Return what the row calls a part."""
-        return self.names.get(name, name)
-
-    def value(self, name: str) -> Any:
-        """Return what stands in the column of a part; None where the row has none."""
-        return self.row.get(self.column(name))
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """Return a part that is a text; the default where it is not there.
-
-        Raises:
-            GradsError: it is no text, or not there and has no default.
-        """
-        value = self.value(name)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str):
-            raise self.error(f"'{self.column(name)}' is a {type(value).__name__}: make it a text in double quotes")
-        return value
-
-    def messages(self, name: str, speaker: str | None = None) -> list[Message]:
-        """Return a part that is a list of turns, or where there is a `speaker`, one turn or a text that he speaks.
-
-        Raises:
-            GradsError: it is neither.
-        """
-        value = self.value(name)
-        if speaker and isinstance(value, dict):  # As LLaMA-Factory writes the answers of a pair.
-            value = [value]
-        if speaker is None or isinstance(value, list):
-            return read_messages(value, self.column(name), self.place, self.leave)
-        return [Message(speaker, self.text(name))]
-
-    def error(self, what: str) -> GradsError:
-        """Return an error that names the place of the row."""
-        return GradsError(f"{self.place}: {what}")
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """What a layout reads: turns that end with the answer to learn; `input` stands below the last question."""
-
-    messages: list[Message]
-    input: str = ""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A way to write a conversation as a row.
-
-    Attributes:
-        needed: parts that a row of this layout has; they tell it from the others.
-        read: makes a conversation of a row, without the system prompt.
-        optional: parts that it reads where they are there; a system prompt is read in all layouts.
-        only_named: whether a row has this layout only where the config names one of the parts that it needs.
-    """
-
-    needed: tuple[str, ...]
-    read: Callable[[Given], Conversation]
-    optional: tuple[str, ...] = ()
-    only_named: bool = False
-    parts: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", (*self.needed, *self.optional, "system"))
-
-    def columns(self, given: Given) -> str:
-        """Return what the row calls the parts that are needed, for errors."""
-        return ", ".join(map(given.column, self.needed))
-
-
-def _instruction(given: Given) -> Conversation:
-    last = [Message("user", given.text("instruction")), Message("assistant", given.text("output"))]
-    input = given.text("input", "")
-    if not input:
-        _check_context(given)
-    return Conversation([*_history(given), *last], input)
-
-
-def _prompt(given: Given) -> Conversation:
-    prompt = given.messages("prompt", "user")
-    if isinstance(given.value("prompt"), str):
-        _check_context(given)
-    return Conversation([*_history(given), *prompt, *given.messages("completion", "assistant")])
-
-
-def _messages(given: Given) -> Conversation:
-    return Conversation(given.messages("messages"))
-
-
-def _conversations(given: Given) -> Conversation:
-    return Conversation(given.messages("conversations"))
-
-
-def _preference(given: Given) -> Conversation:
-    """Read the better answer of a pair: an answer to what was asked, or a whole conversation that may repeat that."""
-    chosen = given.messages("chosen", "assistant")
-    part = next((part for part in ASKED if given.value(part) is not None), "prompt")
-    prompt = _asked(given, part)
-    if not prompt.messages and not isinstance(given.value("chosen"), list):
-        column = given.column("prompt")
-        raise given.error(f"'{column}' is missing: give the question that '{given.column('chosen')}' answers")
-    openings = dict.fromkeys(message for message in (*prompt.messages, *chosen) if message.role in SYSTEM_ROLES)
-    asked = _said(prompt.messages)
-    answered = _said(chosen)
-    if answered[: len(asked)] == asked:
-        asked = []
-    elif answered and answered[0].role == "user":
-        raise given.error(
-            f"'{given.column('chosen')}' is a conversation that does not begin with '{given.column(part)}': "
-            f"correct it, or list '{given.column(part)}' in the domain's 'leave' (or by --leave)"
-        )
-    return Conversation([*openings, *asked, *answered], prompt.input)
-
-
-def _asked(given: Given, part: str) -> Conversation:
-    """Return what the answers of a pair answer."""
-    if given.value(part) is None:
-        return Conversation([])
-    if part == "instruction":
-        question = Message("user", given.text("instruction"))
-        return Conversation([*_history(given), question], given.text("input", ""))
-    if part == "prompt":
-        return Conversation([*_history(given), *given.messages("prompt", "user")])
-    return Conversation(given.messages(part))
-
-
-def _said(messages: Sequence[Message]) -> list[Message]:
-    return [message for message in messages if message.role not in SYSTEM_ROLES]
-
-
-def _check_context(given: Given) -> None:
-    """Refuse a context of which the config does not say whether it is the input."""
-    said = {*given.metadata, *given.names.values()}
-    if "input" not in given.names and CONTEXT not in said and not is_empty(given.row.get(CONTEXT)):
-        raise given.error(
-            f"the row has '{CONTEXT}', which may be half of the question and is not read: say that it is, by 'fields' "
-            f"{{input: {CONTEXT}}} (or --field input={CONTEXT}) in rows with 'instruction' and 'output', or list "
-            f"'{CONTEXT}' in the domain's 'leave' (or by --leave) to go on without it"
-        )
-
-
-def _history(given: Given) -> list[Message]:
-    """Return the turns of a list of [question, answer] pairs."""
-    pairs = given.value("history")
-    if is_empty(pairs):
-        return []
-    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
-        raise given.error(
-            f"'{given.column('history')}' is no list of pairs: write what was said before as [[question, answer], ...]"
-        )
-    return [Message(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
-
-
-def _is_pair(pair: object) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
-
-
-LAYOUTS: dict[str, Layout] = {
-    "instruction": Layout(("instruction", "output"), _instruction, ("input", "history")),
-    "prompt": Layout(("prompt", "completion"), _prompt, ("history",)),
-    "messages": Layout(("messages",), _messages),
-    "conversations": Layout(("conversations",), _conversations),
-    "preference": Layout(("chosen",), _preference, (*ASKED, "input", "history", "rejected"), only_named=True),
-}
 
 
 def read_records(
@@ -302,7 +112,7 @@ def holds_record(row: Mapping[str, Any], names: Mapping[str, str]) -> bool:
     """Return whether a row has all that one of the layouts needs."""
     return any(
         all(row.get(names.get(part, part)) is not None for part in layout.needed)
-        for layout in LAYOUTS.values()
+        for layout in layouts()
         if not layout.only_named or names.keys() & set(layout.needed)
     )
 
@@ -347,8 +157,8 @@ def to_record(
 
 
 def _layout(given: Given) -> Layout:
-    mapped = [layout for layout in LAYOUTS.values() if given.names.keys() & set(layout.needed)]
-    wanted = mapped or [layout for layout in LAYOUTS.values() if not layout.only_named]
+    mapped = [layout for layout in layouts() if given.names.keys() & set(layout.needed)]
+    wanted = mapped or [layout for layout in layouts() if not layout.only_named]
     there = {column for column, value in given.row.items() if value is not None}
     whole = [layout for layout in wanted if there.issuperset(map(given.column, layout.needed))]
     if len(whole) > 1:
@@ -363,11 +173,12 @@ def _layout(given: Given) -> Layout:
     best = max(wanted, key=lambda layout: len(there.intersection(map(given.column, layout.needed))))
     columns = [given.column(part) for part in best.needed]
     missing = next(column for column in columns if column not in there)
-    others = [column for column in there.difference(columns) if column.isprintable()]
-    hint = f" ({nearest(missing, others)})" if others else ""
+    unused = [column for column in there.difference(columns) if column.isprintable()]
+    hint = f" ({nearest(missing, unused)})" if unused else ""
+    known = any_of_the_columns(layouts(), "'")
     raise given.error(
-        f"'{missing}' is missing{hint}: give each record 'instruction' and 'output', 'prompt' and 'completion', "
-        "'messages', or 'conversations', or name its columns in the domain's 'fields' (or by --field)"
+        f"'{missing}' is missing{hint}: give each record {known}, or name its columns in "
+        "the domain's 'fields' (or by --field)"
     )
 
 
@@ -401,7 +212,7 @@ def _with_system(given: Given, messages: list[Message]) -> list[Message]:
     if len(texts) > 1:
         places = " and ".join([*(f"'{column}'" for column in found), *(f"a turn '{message.role}'" for message in own)])
         raise given.error(f"there is more than one system prompt, in {places}: list one in 'leave' (or by --leave)")
-    return messages if own else [Message("system", texts.pop()), *_said(messages)]
+    return messages if own else [Message("system", texts.pop()), *without_system(messages)]
 
 
 def _name(given: Given, name: str) -> str:

@@ -38,11 +38,11 @@ def compute(rows: Rows, setting: Setting) -> Result:
 
 
 METRIC = Metric(
-    "bleu",
-    "BLEU",
-    2,
-    True,
-    "Papineni et al. 2002; sacrebleu's defaults (Post 2018, arXiv 1804.08771)",
-    compute,
+    name="bleu",
+    title="BLEU",
+    decimals=2,
+    higher_is_better=True,
+    source="Papineni et al. 2002; sacrebleu's defaults (Post 2018, arXiv 1804.08771)",
+    compute=compute,
     beside=("brevity_penalty", "length_ratio"),
 )

@@ -27,4 +27,11 @@ def compute(rows: Rows, setting: Setting) -> Result:
     }
 
 
-METRIC = Metric("chrf", "chrF", 2, True, "Popović 2015; sacrebleu's defaults", compute)
+METRIC = Metric(
+    name="chrf",
+    title="chrF",
+    decimals=2,
+    higher_is_better=True,
+    source="Popović 2015; sacrebleu's defaults",
+    compute=compute,
+)

@@ -34,7 +34,7 @@ class Setting:
     wordnet: Path | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """A metric's declaration, called `METRIC` in its file.
 

@@ -15,5 +15,10 @@ def compute(rows: Rows, setting: Setting) -> Result:
 
 
 METRIC = Metric(
-    "exact_match", "EM", 3, True, "Rajpurkar et al. 2016 (arXiv 1606.05250), SQuAD's normalisation", compute
+    name="exact_match",
+    title="EM",
+    decimals=3,
+    higher_is_better=True,
+    source="Rajpurkar et al. 2016 (arXiv 1606.05250), SQuAD's normalisation",
+    compute=compute,
 )

@@ -83,4 +83,12 @@ def _matching(setting: Setting) -> tuple[Any, dict[str, Any], str]:
     return english_words, {"wordnet": wordnet}, described
 
 
-METRIC = Metric("meteor", "METEOR", 3, True, "Lavie and Agarwal 2007; NLTK", compute, wordnet=True)
+METRIC = Metric(
+    name="meteor",
+    title="METEOR",
+    decimals=3,
+    higher_is_better=True,
+    source="Lavie and Agarwal 2007; NLTK",
+    compute=compute,
+    wordnet=True,
+)

@@ -9,7 +9,7 @@ from grads.runtime.errors import GradsError, check_all, nearest
 from grads.study.registry import Registry
 
 HELPERS = ("compute", "contract", "registry", "words")
-REGISTRY = Registry("grads.evaluation.metrics", "METRIC", Metric, "there is no metric", HELPERS)
+REGISTRY = Registry("grads.evaluation.metrics", "METRIC", Metric, "there is no metric", HELPERS, "grads.metrics")
 metrics, find_metric, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 
 

@@ -12,11 +12,11 @@ def compute(rows: Rows, setting: Setting) -> Result:
 
 
 METRIC = Metric(
-    "response_nll",
-    "NLL",
-    3,
-    False,
-    "mean negative log-likelihood per token, in nats",
-    compute,
+    name="response_nll",
+    title="NLL",
+    decimals=3,
+    higher_is_better=False,
+    source="mean negative log-likelihood per token, in nats",
+    compute=compute,
     fields=("response_nll",),
 )

@@ -45,4 +45,11 @@ def compute(rows: Rows, setting: Setting) -> Result:
     return mean_result(items, f"nrefs:{number_of_references(rows)}|rouge-score:{version}|tok:{words}|stem:no|f1")
 
 
-METRIC = Metric("rouge_l", "ROUGE-L", 3, True, "Lin 2004; the package rouge-score", compute)
+METRIC = Metric(
+    name="rouge_l",
+    title="ROUGE-L",
+    decimals=3,
+    higher_is_better=True,
+    source="Lin 2004; the package rouge-score",
+    compute=compute,
+)

@@ -27,4 +27,11 @@ def f1(found: list[str], wanted: list[str]) -> float:
     return 2 * common / (len(found) + len(wanted))
 
 
-METRIC = Metric("token_f1", "F1", 3, True, "Rajpurkar et al. 2016 (arXiv 1606.05250), SQuAD's normalisation", compute)
+METRIC = Metric(
+    name="token_f1",
+    title="F1",
+    decimals=3,
+    higher_is_better=True,
+    source="Rajpurkar et al. 2016 (arXiv 1606.05250), SQuAD's normalisation",
+    compute=compute,
+)

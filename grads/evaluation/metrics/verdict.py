@@ -9,12 +9,12 @@ def compute(rows: Rows, setting: Setting) -> Result:
 
 
 METRIC = Metric(
-    "verdict",
-    "Verdict",
-    3,
-    True,
-    "judged by others; 0 the worst, 1 the best",
-    compute,
+    name="verdict",
+    title="Verdict",
+    decimals=3,
+    higher_is_better=True,
+    source="judged by others; 0 the worst, 1 the best",
+    compute=compute,
     fields=("verdict",),
     judged=True,
 )

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from grads.config.study import Study
+from grads.report.building.claims import quantities_of
 from grads.report.metrics import MEASURES
 from grads.report.statistics.estimates import Estimates, Quantity, Run, untuned_run
 from grads.report.statistics.samples import Sample, average, difference, scaled
-from grads.report.tables.claims import quantities_of
 from grads.study.claim_sentences import BEATS, DRIFT, FORGETS, GENERAL, in_study, read_claims
 
 _NATS = "nats per token"

@@ -1,68 +1,35 @@
 """What quality costs: the operations of selecting and training against the gain on the domain."""
 
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from grads.config.study import Study
-from grads.report.drawing.claimed import Axis, gain_axis
-from grads.report.drawing.style import (
-    arm_style,
-    bars,
-    handle,
-    logarithmic,
-    place_panels,
-    places,
-    reference_line,
-    runs_of,
-    size_handles,
-    sizes,
-    trained_arms,
+from grads.report.contract import MeasuredFigure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from grads.report.statistics.estimates import Estimates
+
+
+def draw(study: Study, estimates: Estimates) -> Figure:
+    """Return the figure."""
+    from grads.report.drawing.efficiency import efficiency_figure
+
+    return efficiency_figure(study, estimates)
+
+
+FIGURE = MeasuredFigure(
+    name="efficiency",
+    title="Efficiency",
+    order=50,
+    draw=draw,
+    on_domain_pages="gain on the domain against operations",
+    caption="""
+What quality costs. A marker stands at the floating-point operations that a user of that one run would spend:
+preliminary epoch, gradient probe and other passes over the data, and the training itself. The stroke to its left
+reaches to what the run took here, where the passes were shared. FLOPs are counted from parameters and tokens, the
+same on every machine; the choosing itself is left out. Larger markers keep more records.
+""",
 )
-from grads.report.statistics.estimates import Estimates, Run, estimate, untuned_run
-from grads.report.tables.cost import cost_rows
-
-
-def efficiency_figure(study: Study, estimates: Estimates) -> Figure:
-    """Return gain against floating-point operations: a panel per model and domain, a point per arm and ratio.
-
-    A point stands at what a user of that run alone would spend, on selecting and training; the stroke to its left
-    reaches down to what it took as this study shared its passes. The metric is that of the study's claims (`learnt`).
-    """
-    costs = cost_rows(study, estimates.frame).set_index(["model", "domain", "arm", "ratio"]).sort_index()
-    axis = gain_axis(study)
-    handles = [handle(study, arm, "point") for arm in trained_arms(study)] + size_handles(study)
-    with place_panels(study, (2.6, 2.2), handles) as (figure, shown):
-        for panel, place in zip(shown, places(study), strict=True):
-            _draw(panel, study, estimates, place, axis, costs)
-            panel.set_xlabel("selecting and training, FLOPs (lower is better)")
-            panel.set_ylabel(axis.label)
-    return figure
-
-
-def _draw(
-    panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], axis: Axis, costs: pd.DataFrame
-) -> None:
-    size, spent = sizes(study), []
-    for arm in trained_arms(study):
-        style = arm_style(study, arm)
-        for run in runs_of(study, arm, lambda run: estimates.share(*place, run)):
-            whole, shared = _flops(costs, place, run)
-            one = estimate(axis.sample(estimates, place, run))
-            panel.errorbar(
-                [whole], [one.value], yerr=bars([one]), fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1
-            )
-            panel.plot([shared, whole], [one.value] * 2, color=style["color"], linewidth=1.2)
-            panel.plot(whole, one.value, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
-            # An axis is made for the points that are drawn.
-            spent += [whole + 0 * one.value, shared + 0 * one.value]
-    if untuned_run(study):
-        reference_line(panel, 0, "untuned")
-    logarithmic(panel, spent)
-
-
-def _flops(costs: pd.DataFrame, place: tuple[str, str], run: Run) -> tuple[float, float]:
-    """Return the operations of training with those of selecting, standalone and as run; NaN where one is not known."""
-    row = costs.loc[(*place, run.arm, run.ratio)]
-    training, standalone, as_run = (float(row[f"{name}_flops"]) for name in ("training", "standalone", "as_run"))
-    return training + standalone, training + as_run

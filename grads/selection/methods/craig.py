@@ -197,4 +197,12 @@ class FacilityLocation:
 
 
 # A pool of several parts gives each its share of the number asked for, so that a smaller number begins otherwise.
-METHOD = Method("craig", "CRAIG", "arXiv 1906.01827, algorithm 1", select, Craig, needs, nested=False)
+METHOD = Method(
+    name="craig",
+    title="CRAIG",
+    source="arXiv 1906.01827, algorithm 1",
+    select=select,
+    parameters=Craig,
+    needs=needs,
+    nested=False,
+)

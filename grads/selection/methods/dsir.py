@@ -105,5 +105,12 @@ def log_ratios(target: csr_matrix, pool: csr_matrix, smoothing: float) -> np.nda
 
 
 METHOD = Method(
-    "dsir", "DSIR", "arXiv 2302.03169; code p-lambda/dsir @4802a1c", select, Dsir, needs, uses_target=True, draws=True
+    name="dsir",
+    title="DSIR",
+    source="arXiv 2302.03169; code p-lambda/dsir @4802a1c",
+    select=select,
+    parameters=Dsir,
+    needs=needs,
+    uses_target=True,
+    draws=True,
 )

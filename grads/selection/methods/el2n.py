@@ -31,4 +31,4 @@ def select(inputs: Inputs, parameters: El2n) -> Choice:
     return Choice(inputs.signals[parameters.point]["el2n"].to_numpy(dtype=float))
 
 
-METHOD = Method("el2n", "EL2N", "arXiv 2107.07075", select, El2n, needs)
+METHOD = Method(name="el2n", title="EL2N", source="arXiv 2107.07075", select=select, parameters=El2n, needs=needs)

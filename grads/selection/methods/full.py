@@ -10,4 +10,4 @@ def select(inputs: Inputs, _parameters: Parameters) -> Choice:
     return Choice(np.zeros(len(inputs.pool)))
 
 
-METHOD = Method("full", "Full data", "control", select, fixed_ratio="1")
+METHOD = Method(name="full", title="Full data", source="control", select=select, fixed_ratio="1")

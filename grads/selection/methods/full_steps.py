@@ -32,4 +32,12 @@ def select(inputs: Inputs, _parameters: FullSteps) -> Choice:
     return Choice(np.zeros(len(inputs.pool)))
 
 
-METHOD = Method("full_steps", "Full data, the subset's steps", "control", select, FullSteps, needs, equal_steps=True)
+METHOD = Method(
+    name="full_steps",
+    title="Full data, the subset's steps",
+    source="control",
+    select=select,
+    parameters=FullSteps,
+    needs=needs,
+    equal_steps=True,
+)

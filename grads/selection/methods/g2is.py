@@ -232,12 +232,12 @@ def walk(
 
 
 METHOD = Method(
-    "g2is",
-    "G2IS",
-    "arXiv 2502.11062; code zy125413/G2IS @990409b",
-    select,
-    G2is,
-    needs,
+    name="g2is",
+    title="G2IS",
+    source="arXiv 2502.11062; code zy125413/G2IS @990409b",
+    select=select,
+    parameters=G2is,
+    needs=needs,
     uses_target=True,
     nested=False,
     may_fall_short=True,

@@ -223,12 +223,12 @@ class Pursuit:
 
 
 METHOD = Method(
-    "grad_match",
-    "GRAD-MATCH",
-    "arXiv 2103.00123, algorithms 1 and 2; code decile-team/cords @8d10c7f",
-    select,
-    GradMatch,
-    needs,
+    name="grad_match",
+    title="GRAD-MATCH",
+    source="arXiv 2103.00123, algorithms 1 and 2; code decile-team/cords @8d10c7f",
+    select=select,
+    parameters=GradMatch,
+    needs=needs,
     uses_target=uses_target,
     nested=False,
 )

@@ -185,11 +185,11 @@ def automatic_count(parameters: Grads) -> Callable[[Inputs], int] | None:
 
 
 METHOD = Method(
-    "grads",
-    "GrADS",
-    "arXiv 2511.08620, abstract and digest; formula and switches ours",
-    select,
-    Grads,
-    needs,
+    name="grads",
+    title="GrADS",
+    source="arXiv 2511.08620, abstract and digest; formula and switches ours",
+    select=select,
+    parameters=Grads,
+    needs=needs,
     automatic_count=automatic_count,
 )

@@ -220,11 +220,11 @@ def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:
 
 
 METHOD = Method(
-    "grads_density",
-    "GrADS (density)",
-    "arXiv 2511.08620, as described by third parties; switches ours",
-    select,
-    GradsDensity,
-    needs,
+    name="grads_density",
+    title="GrADS (density)",
+    source="arXiv 2511.08620, as described by third parties; switches ours",
+    select=select,
+    parameters=GradsDensity,
+    needs=needs,
     automatic_count=automatic_count,
 )

@@ -35,4 +35,4 @@ def select(inputs: Inputs, parameters: Grand) -> Choice:
     return Choice(gradient_norm(inputs.signals[parameters.point], parameters.layers))
 
 
-METHOD = Method("grand", "GraNd", "arXiv 2107.07075", select, Grand, needs)
+METHOD = Method(name="grand", title="GraNd", source="arXiv 2107.07075", select=select, parameters=Grand, needs=needs)

@@ -59,11 +59,11 @@ def select(inputs: Inputs, parameters: Ifd) -> Choice:
 
 
 METHOD = Method(
-    "ifd",
-    "IFD",
-    "arXiv 2308.12032, code @ad15ef5; for perplexities arXiv 2402.00530, code @f0764af",
-    select,
-    Ifd,
-    needs,
+    name="ifd",
+    title="IFD",
+    source="arXiv 2308.12032, code @ad15ef5; for perplexities arXiv 2402.00530, code @f0764af",
+    select=select,
+    parameters=Ifd,
+    needs=needs,
     may_fall_short=True,
 )

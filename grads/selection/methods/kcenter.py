@@ -111,4 +111,11 @@ def euclidean_space(vectors: Vectors) -> tuple[Space, float]:
 
 _SPACES = {"cosine": cosine_space, "euclidean": euclidean_space}
 
-METHOD = Method("kcenter", "k-centre", "arXiv 1708.00489, algorithm 1", select, KCenter, needs)
+METHOD = Method(
+    name="kcenter",
+    title="k-centre",
+    source="arXiv 1708.00489, algorithm 1",
+    select=select,
+    parameters=KCenter,
+    needs=needs,
+)

@@ -30,4 +30,4 @@ def select(inputs: Inputs, parameters: Length) -> Choice:
     return Choice(tokens if parameters.order == "longest" else -tokens)
 
 
-METHOD = Method("length", "Length", "arXiv 2402.04833", select, Length)
+METHOD = Method(name="length", title="Length", source="arXiv 2402.04833", select=select, parameters=Length)

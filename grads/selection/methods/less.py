@@ -76,5 +76,11 @@ def directions(inputs: Inputs, parameters: Less) -> tuple[list[str], np.ndarray]
 
 
 METHOD = Method(
-    "less", "LESS", "arXiv 2402.04333; code princeton-nlp/LESS @8abf962", select, Less, needs, uses_target=True
+    name="less",
+    title="LESS",
+    source="arXiv 2402.04333; code princeton-nlp/LESS @8abf962",
+    select=select,
+    parameters=Less,
+    needs=needs,
+    uses_target=True,
 )

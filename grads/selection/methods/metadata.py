@@ -66,4 +66,12 @@ def _numbers(records: pd.DataFrame, field: str) -> np.ndarray:
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-METHOD = Method("metadata", "Field of the record", "control", select, Metadata, needs, example={"field": "quality"})
+METHOD = Method(
+    name="metadata",
+    title="Field of the record",
+    source="control",
+    select=select,
+    parameters=Metadata,
+    needs=needs,
+    example={"field": "quality"},
+)

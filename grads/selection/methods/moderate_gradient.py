@@ -60,11 +60,11 @@ def select(inputs: Inputs, parameters: ModerateGradient) -> Choice:
 
 
 METHOD = Method(
-    "moderate_gradient",
-    "Moderate gradient",
-    "arXiv 2604.17215, Algorithm 1, as read by third parties",
-    select,
-    ModerateGradient,
-    needs,
+    name="moderate_gradient",
+    title="Moderate gradient",
+    source="arXiv 2604.17215, Algorithm 1, as read by third parties",
+    select=select,
+    parameters=ModerateGradient,
+    needs=needs,
     may_fall_short=True,
 )

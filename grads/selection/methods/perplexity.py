@@ -58,5 +58,10 @@ def from_start(losses: np.ndarray) -> np.ndarray:
 
 
 METHOD = Method(
-    "perplexity", "Perplexity", "baselines top-ppl and mid-ppl of arXiv 2503.01807", select, Perplexity, needs
+    name="perplexity",
+    title="Perplexity",
+    source="baselines top-ppl and mid-ppl of arXiv 2503.01807",
+    select=select,
+    parameters=Perplexity,
+    needs=needs,
 )

@@ -25,4 +25,6 @@ def select(inputs: Inputs, _parameters: Random) -> Choice:
     return Choice(1.0 - np.array([place[id_] for id_ in inputs.pool["id"]], dtype=float) / len(place))
 
 
-METHOD = Method("random", "Random", "control", select, Random, needs, draws=True)
+METHOD = Method(
+    name="random", title="Random", source="control", select=select, parameters=Random, needs=needs, draws=True
+)

@@ -173,5 +173,12 @@ def first_of_each(stratum: np.ndarray, place: np.ndarray, wanted: np.ndarray) ->
 
 
 METHOD = Method(
-    "random_length", "Random, length-matched", "control", select, RandomLength, needs, draws=True, nested=False
+    name="random_length",
+    title="Random, length-matched",
+    source="control",
+    select=select,
+    parameters=RandomLength,
+    needs=needs,
+    draws=True,
+    nested=False,
 )

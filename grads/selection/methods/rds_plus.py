@@ -116,11 +116,11 @@ def take_or_pass(lists: np.ndarray, size: int) -> np.ndarray:
 
 
 METHOD = Method(
-    "rds_plus",
-    "RDS+",
-    "arXiv 2503.01807; code hamishivi/automated-instruction-selection @df71a04",
-    select,
-    RdsPlus,
-    needs,
+    name="rds_plus",
+    title="RDS+",
+    source="arXiv 2503.01807; code hamishivi/automated-instruction-selection @df71a04",
+    select=select,
+    parameters=RdsPlus,
+    needs=needs,
     uses_target=True,
 )

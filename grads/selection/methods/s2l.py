@@ -96,11 +96,11 @@ def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 METHOD = Method(
-    "s2l",
-    "S2L",
-    "arXiv 2403.07384, algorithm 1; code BigML-CS-UCLA/S2L @2bc84dd",
-    select,
-    SmallToLarge,
-    needs,
+    name="s2l",
+    title="S2L",
+    source="arXiv 2403.07384, algorithm 1; code BigML-CS-UCLA/S2L @2bc84dd",
+    select=select,
+    parameters=SmallToLarge,
+    needs=needs,
     draws=True,
 )

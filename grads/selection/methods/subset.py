@@ -113,12 +113,12 @@ def _id(row: Mapping[str, Any], place: str, parameters: Subset) -> str:
 
 
 METHOD = Method(
-    "subset",
-    "Given subset",
-    "control: a selection made elsewhere",
-    select,
-    Subset,
-    needs,
+    name="subset",
+    title="Given subset",
+    source="control: a selection made elsewhere",
+    select=select,
+    parameters=Subset,
+    needs=needs,
     automatic_count=automatic_count,
     may_fall_short=True,
     example={"file": "subset.jsonl"},

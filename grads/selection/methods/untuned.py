@@ -10,4 +10,4 @@ def select(inputs: Inputs, _parameters: Parameters) -> Choice:
     return Choice(np.zeros(len(inputs.pool)), order=np.empty(0, dtype=int))
 
 
-METHOD = Method("untuned", "Untuned", "control", select, fixed_ratio="0", trains=False)
+METHOD = Method(name="untuned", title="Untuned", source="control", select=select, fixed_ratio="0", trains=False)

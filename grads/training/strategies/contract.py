@@ -170,7 +170,7 @@ def _all_alike(examples: Mapping[str, Example], _inputs: Inputs, _parameters: An
     return Prepared(examples)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Strategy:
     """A training strategy, declared as `STRATEGY` in a file of its own in this package.
 

@@ -33,4 +33,6 @@ def settings(training: Training, parameters: Dropout) -> Training:
     return training.model_copy(update={"adapter": adapter})
 
 
-STRATEGY = Strategy("dropout", "Adapter dropout", "arXiv 2305.13230, dropout", Dropout, settings=settings)
+STRATEGY = Strategy(
+    name="dropout", title="Adapter dropout", source="arXiv 2305.13230, dropout", parameters=Dropout, settings=settings
+)

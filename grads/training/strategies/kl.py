@@ -48,4 +48,11 @@ def loss(batch: Batch, reference: Reference, parameters: Kl) -> Tensor:
     return batch.nll + parameters.coefficient * penalties
 
 
-STRATEGY = Strategy("kl", "KL penalty to the base model", "arXiv 1606.09282, its direction", Kl, needs, loss=loss)
+STRATEGY = Strategy(
+    name="kl",
+    title="KL penalty to the base model",
+    source="arXiv 1606.09282, its direction",
+    parameters=Kl,
+    needs=needs,
+    loss=loss,
+)

@@ -44,4 +44,11 @@ def loss(batch: Batch, reference: Reference, parameters: L2Sp) -> Tensor:
     return batch.nll + parameters.alpha / 2 * distance
 
 
-STRATEGY = Strategy("l2_sp", "Weights near the base (L2-SP)", "arXiv 1802.01483, L2-SP", L2Sp, needs, loss=loss)
+STRATEGY = Strategy(
+    name="l2_sp",
+    title="Weights near the base (L2-SP)",
+    source="arXiv 1802.01483, L2-SP",
+    parameters=L2Sp,
+    needs=needs,
+    loss=loss,
+)

@@ -22,4 +22,6 @@ def settings(training: Training, parameters: LowRate) -> Training:
     return training.model_copy(update={"learning_rate": training.learning_rate * parameters.factor})
 
 
-STRATEGY = Strategy("low_lr", "Low learning rate", "control; arXiv 2501.14315", LowRate, settings=settings)
+STRATEGY = Strategy(
+    name="low_lr", title="Low learning rate", source="control; arXiv 2501.14315", parameters=LowRate, settings=settings
+)

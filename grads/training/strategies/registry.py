@@ -8,7 +8,7 @@ from grads.training.strategies.contract import Parameters, Strategy
 
 HELPERS = ("contract", "registry")
 REGISTRY = declared.Registry(
-    "grads.training.strategies", "STRATEGY", Strategy, "there is no training strategy", HELPERS
+    "grads.training.strategies", "STRATEGY", Strategy, "there is no training strategy", HELPERS, "grads.strategies"
 )
 strategies, find_strategy, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
 

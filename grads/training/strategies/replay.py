@@ -73,5 +73,10 @@ def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Replay)
 
 
 STRATEGY = Strategy(
-    "replay", "Replay of general records", "arXiv 2312.15696, as reported", Replay, needs, prepare=prepare
+    name="replay",
+    title="Replay of general records",
+    source="arXiv 2312.15696, as reported",
+    parameters=Replay,
+    needs=needs,
+    prepare=prepare,
 )

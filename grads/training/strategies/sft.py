@@ -2,4 +2,4 @@
 
 from grads.training.strategies.contract import Strategy
 
-STRATEGY = Strategy("sft", "Supervised fine-tuning", "control")
+STRATEGY = Strategy(name="sft", title="Supervised fine-tuning", source="control")

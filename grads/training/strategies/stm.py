@@ -75,5 +75,10 @@ def _counts(example: Example, losses: np.ndarray | None, most: float) -> list[fl
 
 
 STRATEGY = Strategy(
-    "stm", "Selective token masking", "arXiv 2501.14315, and its code @5ea67bd", Masking, needs, prepare=prepare
+    name="stm",
+    title="Selective token masking",
+    source="arXiv 2501.14315, and its code @5ea67bd",
+    parameters=Masking,
+    needs=needs,
+    prepare=prepare,
 )

@@ -47,9 +47,9 @@ def prepare(examples: Mapping[str, Example], inputs: Inputs, _parameters: Parame
 
 
 STRATEGY = Strategy(
-    "weighted",
-    "Weighted records",
-    "arXiv 2103.00123 (GRAD-MATCH), arXiv 1906.01827 (CRAIG)",
+    name="weighted",
+    title="Weighted records",
+    source="arXiv 2103.00123 (GRAD-MATCH), arXiv 1906.01827 (CRAIG)",
     needs=needs,
     settings=settings,
     prepare=prepare,

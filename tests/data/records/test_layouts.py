@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grads.config.section import RecordField
-from grads.data.records.layouts import COMMON, LAYOUTS, collect_records, each_once, read_records, rows_by_id, to_record
+from grads.data.layouts.registry import layouts
+from grads.data.records.layouts import COMMON, collect_records, each_once, read_records, rows_by_id, to_record
 from grads.data.records.record import Record, Turn, make_record
 from grads.data.records.rows import parse_rows, read_rows
 from grads.runtime.errors import GradsError
@@ -167,7 +168,7 @@ def test_a_pair_keeps_the_input_of_its_question() -> None:
 
 
 def test_every_part_can_be_mapped() -> None:
-    parts = {part for layout in LAYOUTS.values() for part in layout.parts}
+    parts = {part for layout in layouts() for part in layout.parts}
     # `conversations` is another name of `messages`, which a mapping to `messages` stands for.
     assert set(get_args(RecordField)) == (parts | set(COMMON)) - {"conversations"}
 

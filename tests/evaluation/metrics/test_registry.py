@@ -119,7 +119,14 @@ def test_a_file_without_metric_and_a_name_twice_are_noticed(monkeypatch):
     for name in ("one", "two", "none"):
         module = types.ModuleType(f"made_up_{name}")
         if name != "none":
-            module.METRIC = Metric("same", "Same", 2, True, "", lambda rows, setting: {})
+            module.METRIC = Metric(
+                name="same",
+                title="Same",
+                decimals=2,
+                higher_is_better=True,
+                source="",
+                compute=lambda rows, setting: {},
+            )
         monkeypatch.setitem(sys.modules, module.__name__, module)
     assert set(REGISTRY.collect(["made_up_one"])) == {"same"}
     with pytest.raises(GradsError, match="both declare the metric 'same'"):

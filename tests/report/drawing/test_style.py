@@ -2,12 +2,12 @@ import math
 
 import pytest
 
+from grads.report.drawing.benchmarks import benchmark_figure
+from grads.report.drawing.differences import difference_figure
+from grads.report.drawing.efficiency import efficiency_figure
+from grads.report.drawing.ratio import ratio_figure
 from grads.report.drawing.style import CONTROLS, arm_style, bars, write_figure
-from grads.report.figures.benchmarks import benchmark_figure
-from grads.report.figures.differences import difference_figure
-from grads.report.figures.efficiency import efficiency_figure
-from grads.report.figures.ratio import ratio_figure
-from grads.report.figures.tradeoff import tradeoff_figure
+from grads.report.drawing.tradeoff import tradeoff_figure
 from grads.report.statistics.samples import Estimate
 from grads.study.load import parse_study
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from grads.report.building.claims import judge_claims
 from grads.report.measurements import collect
 from grads.report.statistics.comparisons import holm
 from grads.report.statistics.estimates import Estimates, Quantity, Run, estimate
 from grads.report.statistics.means import compare_means, has_mean, mean_difference, mean_value, places_of
-from grads.report.tables.claims import judge_claims
 from grads.study.claim_sentences import read_claims
 from grads.study.load import parse_study
 

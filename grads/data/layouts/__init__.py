@@ -1,0 +1,1 @@
+"""The layouts of rows that are read, one file each."""
