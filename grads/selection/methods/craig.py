@@ -67,6 +67,11 @@ def needs(parameters: Craig) -> Needs:
     return Needs({parameters.point: frozenset({"sgd_features"})})
 
 
+def in_parts(parameters: Craig) -> bool:
+    """Return whether no part's gradients are larger than `within_memory` allows."""
+    return parameters.partitions == "auto"
+
+
 def select(inputs: Inputs, parameters: Craig) -> Choice:
     """Choose greedily in each part."""
     import numpy as np
@@ -197,4 +202,6 @@ class FacilityLocation:
 
 
 # A pool of several parts gives each its share of the number asked for, so that a smaller number begins otherwise.
-METHOD = Method("craig", "CRAIG", "arXiv 1906.01827, algorithm 1", select, Craig, needs, nested=False)
+METHOD = Method(
+    "craig", "CRAIG", "arXiv 1906.01827, algorithm 1", select, Craig, needs, nested=False, in_parts=in_parts
+)

@@ -76,5 +76,12 @@ def directions(inputs: Inputs, parameters: Less) -> tuple[list[str], np.ndarray]
 
 
 METHOD = Method(
-    "less", "LESS", "arXiv 2402.04333; code princeton-nlp/LESS @8abf962", select, Less, needs, uses_target=True
+    "less",
+    "LESS",
+    "arXiv 2402.04333; code princeton-nlp/LESS @8abf962",
+    select,
+    Less,
+    needs,
+    uses_target=True,
+    in_parts=True,
 )

@@ -61,4 +61,6 @@ def select(inputs: Inputs, parameters: Ogs) -> Choice:
     return Choice(along, highest(along, along >= 0, inputs.count), notes)
 
 
-METHOD = Method("ogs", "OGS (static)", "arXiv 2602.06359, as described by third parties", select, Ogs, needs)
+METHOD = Method(
+    "ogs", "OGS (static)", "arXiv 2602.06359, as described by third parties", select, Ogs, needs, in_parts=True
+)
