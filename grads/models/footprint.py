@@ -289,32 +289,40 @@ def refusal(
     what = "all weights" if training.weights == "full" else "an adapter"
     return (
         f"training {what} of {title} takes {needed}, one record of {tokens} tokens at a time, and {device.name} has "
-        f"{(device.usable or 0) / GB:.1f} GB for them: {_ways_out(size, training, computed, device, needed, tokens)}"
+        f"{(device.usable or 0) / GB:.1f} GB for them: {_ways_out(size, training, computed, device, needed, tokens, checkpointing)}"
     )
 
 
 def _ways_out(
-    size: ModelSize, training: Training, computed: Computed, device: Device, needed: Footprint, tokens: int
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    device: Device,
+    needed: Footprint,
+    tokens: int,
+    checkpointing: bool,
 ) -> str:
     """Return what makes the training fit, as the end of a sentence."""
     ways = []
     if training.weights == "full":
         adapted = training.model_copy(update={"weights": "lora"})
-        if largest_micro_batch(size, adapted, computed, device, 1, length=tokens):
+        if largest_micro_batch(size, adapted, computed, device, 1, length=tokens, checkpointing=checkpointing):
             ways.append("set training.weights to lora")
-    if shorter := _fitting_length(size, training, computed, device, tokens):
+    if shorter := _fitting_length(size, training, computed, device, tokens, checkpointing):
         ways.append(f"lower training.max_length to {shorter}")
     larger = [one.name for one in DEVICES.values() if one.usable is not None and one.usable >= needed.total]
     ways.append(f"take a larger GPU ({', '.join(larger)})" if larger else "no GPU that is known here has room for it")
     return ", or ".join(ways)
 
 
-def _fitting_length(size: ModelSize, training: Training, computed: Computed, device: Device, tokens: int) -> int:
+def _fitting_length(
+    size: ModelSize, training: Training, computed: Computed, device: Device, tokens: int, checkpointing: bool
+) -> int:
     """Return the most tokens, fewer than some that do not fit, of a record that does; 0 where none fits."""
     fits, too_long = 0, tokens
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if largest_micro_batch(size, training, computed, device, 1, length=middle):
+        if largest_micro_batch(size, training, computed, device, 1, length=middle, checkpointing=checkpointing):
             fits = middle
         else:
             too_long = middle
