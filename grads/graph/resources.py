@@ -35,7 +35,7 @@ from grads.models.footprint import (
 from grads.models.hardware import CPU, SOME_GPU, Device, find_device
 from grads.models.shape import PREFIXES
 from grads.models.size import ModelSize, model_size, read_size
-from grads.models.speed import answer_seconds, pass_seconds, start_seconds
+from grads.models.speed import Pass, answer_seconds, pass_seconds, start_seconds
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.selection.needs import arm_method, arm_needs, scorer_of
@@ -245,7 +245,7 @@ def probe(study: Study, model: str, domain: str, store: str, attempt: int = 1, d
         dense=bool(FEATURES & held) and study.probe.features.projection == "dense",
         kind=device.kind,
     )
-    kind = "probe" if gradients else "forward"
+    kind: Pass = "probe" if gradients else "forward"
     seconds = pass_seconds(size, load.tokens, kind, device, budget, computed=computed)
     disk = 2 * load.records * sum(vector_widths(study, size, held)) + 200 * load.records
     return _on_device(size, needed, device, seconds, attempt, records=load.records, disk=disk, computed=computed)

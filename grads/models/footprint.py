@@ -287,9 +287,10 @@ def refusal(
     tokens = _longest(size, training, length)
     needed = training_footprint(size, training, computed, 1, tokens, checkpointing=checkpointing)
     what = "all weights" if training.weights == "full" else "an adapter"
+    ways = _ways_out(size, training, computed, device, needed, tokens, checkpointing)
     return (
         f"training {what} of {title} takes {needed}, one record of {tokens} tokens at a time, and {device.name} has "
-        f"{(device.usable or 0) / GB:.1f} GB for them: {_ways_out(size, training, computed, device, needed, tokens, checkpointing)}"
+        f"{(device.usable or 0) / GB:.1f} GB for them: {ways}"
     )
 
 
