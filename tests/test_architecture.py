@@ -36,6 +36,7 @@ HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "nump
 # What is imported while the workflow is planned, or by `--help`.
 LIGHT = [module for module in MODULES if module.split(".")[1] in {"config", "study", "runtime", "graph"}]
 LIGHT += ["grads.selection.registry", "grads.selection.needs", "grads.selection.contract", "grads.training.needs"]
+LIGHT += [f"grads.models.{name}" for name in ("size", "shape", "flops", "hardware", "footprint", "speed")]
 LIGHT += ["grads.training.strategies.registry", "grads.training.strategies.contract"]
 LIGHT += ["grads.evaluation.metrics.registry", "grads.evaluation.metrics.contract"]
 LIGHT += ["grads.report.registry", "grads.report.contract", "grads.report.captions", "grads.report.files"]

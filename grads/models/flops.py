@@ -6,12 +6,15 @@ for whom all are: 6). Attention's products of queries and keys, the optimiser, p
 left out, and so is the second forward pass, over answers alone, that measures `unconditional`.
 """
 
-from math import prod
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from safetensors import safe_open
-from torch import nn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grads.models.headers import stored_tensors
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FORWARD, ACTIVATIONS, WEIGHTS = 2, 2, 2
 
@@ -24,11 +27,18 @@ def training_flops(model: nn.Module, tokens: int, base_passes: int = 0) -> float
         tokens: that the run visited, each as often as it did.
         base_passes: forward passes of the base model over each of them.
     """
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    per_token = sum((FORWARD + ACTIVATIONS + WEIGHTS * trained) * size for size, trained in sizes)
-    # Beside an adapter the base model is what is frozen; else it has the sizes of what is trained.
-    base = sum(size for size, trained in sizes if not trained) or sum(size for size, _ in sizes)
-    return float((per_token + base_passes * FORWARD * base) * tokens)
+    sizes = {True: 0, False: 0}
+    for parameter in model.parameters():
+        sizes[parameter.requires_grad] += parameter.numel()
+    # Next to an adapter the base model is what is frozen; else it has the sizes of what is trained.
+    base = sizes[False] or sizes[True]
+    return step_flops(sizes[False], sizes[True], tokens) + float(base_passes * FORWARD * base * tokens)
+
+
+def step_flops(frozen: int, trained: int, tokens: int) -> float:
+    """Return what training takes by its weights: 4 operations a frozen one and token, 6 a trained one and token."""
+    per_token = (FORWARD + ACTIVATIONS) * frozen + (FORWARD + ACTIVATIONS + WEIGHTS) * trained
+    return float(per_token * tokens)
 
 
 def probe_flops(parameters: int, gradient_passes: int, tokens: int) -> float:
@@ -52,9 +62,4 @@ def multiplied(model: Any) -> int:
 
 def stored_parameters(folder: Path) -> int:
     """Return how many parameters a prepared model or encoder has, from the headers of its files alone."""
-    return sum(_entries(path) for path in sorted(folder.glob("*.safetensors")))
-
-
-def _entries(path: Path) -> int:
-    with safe_open(path, framework="numpy") as weights:
-        return sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return sum(tensor.entries for tensor in stored_tensors(folder).values())

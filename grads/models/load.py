@@ -143,7 +143,11 @@ def _loaded(folder: Path, kind: Literal["model", "encoder"], precision: Precisio
 
     check_checkpoint(folder, kind)
     auto: Any = AutoModelForCausalLM if kind == "model" else AutoModel
-    options = {"local_files_only": True, "use_safetensors": True}
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+    if device().type == "cuda":
+        # Tensor by tensor from the file to the device, converted there: the host never holds the whole model. By its
+        # number, because the Trainer takes a model on a device of another name for one that is on several.
+        options["device_map"] = {"": torch.cuda.current_device()}
     with quiet():
         model = auto.from_pretrained(str(folder), dtype=dtype(precision), **options).to(device()).eval()
     refuse_nonfinite(folder, model.named_parameters())

@@ -122,7 +122,9 @@ def probe_tokens(task: Task) -> None:
         lengths[split] = _lengths(len(records), held_out)
     if sentence := length_sentence(lengths, task.training.max_length):
         say(f"{task.label}: {sentence}")
-    meta |= {"point": "tokens", "lengths": lengths, **spent(started, device())}
+    # Jobs ask for memory by the longest record.
+    longest = max(len(example.input_ids) for example in tokenized.examples)
+    meta |= {"point": "tokens", "lengths": lengths, "longest": longest, **spent(started, device())}
     write_store(task.out, example_frame(tokenized.examples), meta=meta)
 
 

@@ -22,6 +22,11 @@ from grads.runtime.progress import say
 SWITCH = "GRADS_LOCKS"
 """Variable that switches locks in results off, for file systems that have none."""
 HELD = {errno.EAGAIN, errno.EWOULDBLOCK}
+# Where drivers show their GPUs.
+NVIDIA = Path("/proc/driver/nvidia/gpus")
+KFD, KFD_NODES = Path("/dev/kfd"), Path("/sys/class/kfd/kfd/topology/nodes")
+DXG, WSL_CUDA = Path("/dev/dxg"), Path("/usr/lib/wsl/lib/libcuda.so.1")
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 _held: list[IO[str]] = []
 
@@ -194,16 +199,18 @@ def _scratch_lock(folder: Path) -> contextlib.AbstractContextManager[object]:
 
 
 def take_device_slot() -> None:
-    """Keep one CUDA device for this process until it ends, and make it the only visible one.
+    """Keep one GPU for this process until it ends, and make it the only visible one.
 
-    It is one of those that CUDA_VISIBLE_DEVICES names, if that is set. Nothing happens without a device, or where the
-    variable leaves no choice: a scheduler has chosen. `GRADS_LOCKS` does not change it: the locks are in the folder for
-    temporary files, on a disk of this machine.
+    It is one of those that a variable such as CUDA_VISIBLE_DEVICES names, if one is set. Nothing happens without a
+    device, or where the variable leaves no choice: a scheduler has chosen. `GRADS_LOCKS` does not change it: the locks
+    are in the folder for temporary files, on a disk of this machine.
 
     Raises:
         GradsError: that folder cannot be written to, or has no locks.
     """
-    count, given = local_devices(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = local_devices()
+    variable = next((name for name in _visible_variables() if name in os.environ), VISIBLE[0])
+    given = os.environ.get(variable)
     names = [str(index) for index in range(count)] if given is None else [name.strip() for name in given.split(",")]
     if count == 0 or (given is not None and len(names) == 1):
         return
@@ -214,7 +221,7 @@ def take_device_slot() -> None:
             handle = _try_lock(folder / f"{name.replace('/', '-')}.lock", remedy)
             if handle is not None:
                 _held.append(handle)
-                os.environ["CUDA_VISIBLE_DEVICES"] = name
+                os.environ[variable] = name
                 return
         if attempt == 0:
             say("waiting for a GPU: other jobs hold all that are visible")
@@ -222,5 +229,29 @@ def take_device_slot() -> None:
 
 
 def local_devices() -> int:
-    """Return the number of NVIDIA devices of this machine, without importing torch."""
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    """Return the number of GPUs of this machine, without importing torch: NVIDIA's, else AMD's, else WSL2's.
+
+    Under WSL2 the driver does not say how many there are; the first one is counted, which is the one that is taken.
+    """
+    nvidia = len(list(NVIDIA.glob("*")))
+    return nvidia or amd_devices() or int(DXG.exists() and WSL_CUDA.exists())
+
+
+def amd_devices() -> int:
+    """Return the number of AMD GPUs that ROCm's driver shows to this process."""
+    return sum(map(_is_gpu, KFD_NODES.glob("*/properties"))) if KFD.exists() else 0
+
+
+def _is_gpu(properties: Path) -> bool:
+    """Return whether a node of ROCm's driver computes; processors are nodes, too, without such units."""
+    try:
+        lines = properties.read_text().splitlines()
+    except OSError:
+        # Of a container's other GPUs.
+        return False
+    return any(line.startswith("simd_count ") and line.split()[1:] != ["0"] for line in lines)
+
+
+def _visible_variables() -> tuple[str, ...]:
+    """Return the variables that say which GPUs a process sees; ROCm has two more, of which SLURM sets the last."""
+    return VISIBLE if amd_devices() else VISIBLE[:1]

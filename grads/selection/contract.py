@@ -154,6 +154,8 @@ class Method:
         nested: whether, by default, a smaller selection is the beginning of every larger one.
         may_fall_short: whether, by default, it may choose fewer records than it is asked for; tables mark what does,
             whatever is declared.
+        in_parts: whether it reads vectors some at a time and never holds all of them, so that its job asks for less
+            memory; a function of the parameters where it depends on them.
     """
 
     name: str
@@ -171,6 +173,7 @@ class Method:
     draws: bool = False
     nested: bool = True
     may_fall_short: bool = False
+    in_parts: bool | Callable[[Any], bool] = False
 
     @property
     def shown(self) -> Parameters:
@@ -180,3 +183,7 @@ class Method:
     def sees_target(self, parameters: Any) -> bool:
         """Return whether the method, with these parameters, sees examples of the target task."""
         return self.uses_target if isinstance(self.uses_target, bool) else self.uses_target(parameters)
+
+    def reads_in_parts(self, parameters: Any) -> bool:
+        """Return whether the method, with these parameters, never holds all vectors."""
+        return self.in_parts if isinstance(self.in_parts, bool) else self.in_parts(parameters)

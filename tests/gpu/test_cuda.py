@@ -178,3 +178,16 @@ def test_memory_of_the_device_is_known():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2 * free, dtype=torch.uint8, device=device)
     assert out_of_memory(caught.value)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_model_is_loaded_onto_the_device_itself(precision, tiny_model_folder):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    model = load_model(tiny_model_folder, precision)
+    tensors = [*model.parameters(), *model.buffers()]
+    assert {tensor.device for tensor in tensors} == {torch.device("cuda", torch.cuda.current_device())}
+    stored = load_file(tiny_model_folder / "model.safetensors")
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter.cpu(), stored[name].to(parameter.dtype)), name

@@ -225,3 +225,70 @@ def test_the_note_names_the_machine_too(tmp_path):
         assert study_holder(tmp_path) == Holder(4711, "node07")
         with pytest.raises(GradsError, match="process 4711 on node07"):
             lock_study(tmp_path)
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A machine whose drivers show nothing, until their folders are made."""
+    for name in ("NVIDIA", "KFD", "KFD_NODES", "DXG", "WSL_CUDA"):
+        monkeypatch.setattr(locks, name, tmp_path / name)
+    return tmp_path
+
+
+def rocm(folder, units):
+    """Show nodes of ROCm's driver with so many units each."""
+    (folder / "KFD").touch()
+    for number, count in enumerate(units):
+        node = folder / "KFD_NODES" / str(number)
+        node.mkdir(parents=True)
+        (node / "properties").write_text(f"cpu_cores_count 0\nsimd_count {count}\nsimd_per_cu 4\n")
+
+
+def test_gpus_are_counted_by_what_their_drivers_show(machine):
+    assert locks.local_devices() == 0
+    # A library without a device, and a device without its library, as with another maker's GPU.
+    (machine / "WSL_CUDA").touch()
+    assert locks.local_devices() == 0
+    (machine / "DXG").touch()
+    assert locks.local_devices() == 1
+    (machine / "WSL_CUDA").unlink()
+    assert locks.local_devices() == 0
+    for number in range(4):
+        (machine / "NVIDIA" / f"0000:0{number}:00.0").mkdir(parents=True)
+    assert locks.local_devices() == 4
+
+
+def test_processors_are_no_gpus_of_rocm(machine):
+    rocm(machine, [0, 0, 880, 1216])
+    assert locks.local_devices() == 2
+    # A container is shown some of them only.
+    (machine / "KFD_NODES" / "3" / "properties").unlink()
+    (machine / "KFD_NODES" / "3" / "properties").mkdir()
+    assert locks.local_devices() == 1
+    (machine / "KFD").unlink()
+    assert locks.local_devices() == 0
+
+
+@pytest.mark.parametrize("variable", ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"])
+def test_of_the_gpus_that_a_scheduler_left_visible_one_is_taken(variable, machine, monkeypatch):
+    rocm(machine, [0, 880, 880, 880])
+    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(machine))
+    for name in locks.VISIBLE:
+        monkeypatch.delenv(name, raising=False)
+    for name in ("1", "2"):
+        monkeypatch.setenv(variable, "1,2")
+        locks.take_device_slot()
+        assert {one: os.environ[one] for one in locks.VISIBLE if one in os.environ} == {variable: name}
+    for _ in range(2):
+        locks._held.pop().close()
+
+
+def test_without_an_amd_gpu_its_variables_say_nothing(machine, monkeypatch):
+    (machine / "NVIDIA" / "0000:01:00.0").mkdir(parents=True)
+    monkeypatch.setattr(locks.tempfile, "gettempdir", lambda: str(machine))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "3,4")
+    locks.take_device_slot()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    assert os.environ["HIP_VISIBLE_DEVICES"] == "3,4"
+    locks._held.pop().close()

@@ -67,6 +67,11 @@ def needs(parameters: Craig) -> Needs:
     return Needs({parameters.point: frozenset({"sgd_features"})})
 
 
+def in_parts(parameters: Craig) -> bool:
+    """Return whether no part's gradients are larger than `within_memory` allows."""
+    return parameters.partitions == "auto"
+
+
 def select(inputs: Inputs, parameters: Craig) -> Choice:
     """Choose greedily in each part."""
     import numpy as np
@@ -205,4 +210,5 @@ METHOD = Method(
     parameters=Craig,
     needs=needs,
     nested=False,
+    in_parts=in_parts,
 )

@@ -73,6 +73,11 @@ def uses_target(parameters: GradMatch) -> bool:
     return parameters.target == "validation"
 
 
+def in_parts(parameters: GradMatch) -> bool:
+    """Return whether no part's gradients are larger than `within_memory` allows."""
+    return parameters.partitions == "auto"
+
+
 def select(inputs: Inputs, parameters: GradMatch) -> Choice:
     """Match in each part, then fill."""
     import numpy as np
@@ -231,4 +236,5 @@ METHOD = Method(
     needs=needs,
     uses_target=uses_target,
     nested=False,
+    in_parts=in_parts,
 )

@@ -83,4 +83,5 @@ METHOD = Method(
     parameters=Less,
     needs=needs,
     uses_target=True,
+    in_parts=True,
 )

@@ -68,4 +68,5 @@ METHOD = Method(
     select=select,
     parameters=Ogs,
     needs=needs,
+    in_parts=True,
 )

@@ -1,0 +1,335 @@
+"""How much memory a piece of work takes on its device, by arithmetic: bytes of each part, before anything is loaded.
+
+Written for P weights, of which T are trained, of a decoder of L layers of width H, with F inside its perceptron and K
+of its keys (heads x width), over N tokens of which R carry loss, a vocabulary of V, and b bytes a number: 2 in bf16, 4
+in float32.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from grads.config.training import Training
+from grads.models.hardware import DEVICES, GB, Device, Kind
+from grads.models.size import ModelSize
+
+Computed = Literal["bf16", "float32"]
+BYTES: Mapping[Computed, int] = {"bf16": 2, "float32": 4}
+# A trained weight in float32 with its gradient; AdamW remembers two numbers of it, and takes one more for its step.
+MASTER, GRADIENT, MOMENTS, STEP = 4, 4, 8, 4
+# Bytes that a token leaves in a layer for the backward pass, as multiples of H, F and K: summed over the tensors that
+# autograd saves of a llama's layer (SDPA without a mask), each once, in training as it is here. PEFT's paths hold
+# their inputs in float32; what is trained whole has its residual stream in float32.
+SAVED: Mapping[tuple[str, Computed], tuple[int, int, int]] = {
+    ("lora", "bf16"): (24, 8, 4),
+    ("lora", "float32"): (24, 16, 8),
+    ("full", "bf16"): (30, 8, 4),
+    ("full", "float32"): (32, 16, 8),
+}
+# What dropout in an adapter adds, of H and F: masks, which are float32 on a CPU and bytes on a GPU, and each path's
+# input of its own.
+DROPPED: Mapping[tuple[Kind, Computed], tuple[int, int]] = {
+    ("cpu", "bf16"): (24, 4),
+    ("cpu", "float32"): (40, 4),
+    ("cuda", "bf16"): (6, 1),
+    ("cuda", "float32"): (22, 1),
+}
+# A processor's allocator keeps what a pass frees on its way, in pieces between what it still holds: 0.94 GB a thousand
+# tokens beside 1.24 GB of activations (SmolLM2-135M, LoRA, float32).
+KEPT = 0.75
+# Bytes a logit: as float32, as logarithms of probabilities, and as a gradient.
+LOGIT = 12
+# Of those that are only read: as they are made, and in float32.
+READ_LOGIT = 8
+# Bytes that a dense projection keeps: a block, and those that are kept for the next call.
+DENSE_KEPT = 2**26 + 2**28
+# Bytes of a forward pass alone in the layer that is at work, as multiples of b H and b F.
+PASSING = (8, 4)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of each part of what a piece of work holds at its peak, by the part's name."""
+
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All of them together."""
+        return sum(self.parts.values())
+
+    def __str__(self) -> str:
+        """Return the sum as it is added up, in GB: `weights 15.2 + adapter 0.2 = 15.4 GB`."""
+        shown = [f"{name} {size / GB:.1f}" for name, size in self.parts.items() if size >= 0.05 * GB]
+        return f"{' + '.join(shown)} = {self.total / GB:.1f} GB" if len(shown) > 1 else f"{self.total / GB:.1f} GB"
+
+
+def training_footprint(
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    records: int,
+    length: int,
+    response: int | None = None,
+    *,
+    kind: Kind = "cuda",
+    checkpointing: bool = False,
+) -> Footprint:
+    """Return what a training step holds at its peak.
+
+    With LoRA: weights b P, and of T adapter weights 4 T in float32, 4 T gradients, 8 T moments of AdamW. With all
+    weights: 4 P, 4 P, 8 P, and in bf16 the copies 2 P that autocast keeps during a pass. Then activations: N tokens x
+    (L + 1) layers x SAVED bytes, the one more for what the backward pass makes, and on a processor KEPT of it more; or
+    with checkpointing, of each layer its input alone, and two layers whole. Logits: R V x 12. AdamW's step takes 4 T
+    for itself, when activations and logits are gone: the larger of the two counts.
+
+    Args:
+        size: the model.
+        training: says what is trained.
+        computed: what autocast computes in.
+        records: of a micro-batch.
+        length: tokens of each, padding included.
+        response: tokens of each that carry loss; all of them if not given.
+        kind: of the device.
+        checkpointing: whether a layer's activations are computed again in the backward pass.
+    """
+    tokens, answers = records * length, records * min(length, response or length)
+    trained = trained_parameters(size, training)
+    lora = training.weights == "lora"
+    layer = _saved(size, training, computed, kind)
+    activations = tokens * (size.layers + 1) * layer
+    if checkpointing:
+        residual = size.hidden * (BYTES[computed] if lora else MASTER)
+        activations = tokens * (size.layers * residual + 2 * layer)
+    passing = _passing_parts(activations, answers * size.vocabulary * LOGIT, kind)
+    if not lora and computed == "bf16":
+        passing["copies in bf16"] = 2 * size.parameters
+    if sum(passing.values()) < STEP * trained:
+        passing = {"the optimiser's step": STEP * trained}
+    weights = {"weights": BYTES[computed] * size.parameters} if lora else {}
+    own = {"adapter" if lora else "weights in float32": MASTER * trained}
+    states = {"gradients": GRADIENT * trained, "optimiser states": MOMENTS * trained}
+    return Footprint(weights | own | states | passing)
+
+
+def _passing_parts(activations: int, logits: int, kind: Kind) -> dict[str, int]:
+    """Return what a forward and a backward pass hold."""
+    kept = {"freed and kept": int(KEPT * activations)} if kind == "cpu" else {}
+    return {"activations": activations} | kept | {"logits": logits}
+
+
+def trained_parameters(size: ModelSize, training: Training) -> int:
+    """Return how many weights training changes: the adapter's, or all."""
+    if training.weights == "full":
+        return size.parameters
+    return size.adapter_parameters(training.adapter.rank, training.adapter.targets)
+
+
+def probe_footprint(
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    tokens: int,
+    *,
+    gradients: bool,
+    losses: bool = True,
+    dense: bool = False,
+    kind: Kind = "cuda",
+) -> Footprint:
+    """Return what a batch of the probe holds at its peak.
+
+    Weights b P, and the adapter's 4 T in float32 where there is one. With gradients, which are taken from frozen
+    weights, what training leaves of a token without dropout; without them, one layer at work: b (8 H + 4 F) a token.
+    Logits where losses are measured, of all tokens at most: 12 V a token with gradients and 8 V without.
+
+    Args:
+        size: the model.
+        training: says whether there is an adapter.
+        computed: type of the weights.
+        tokens: of a batch, padding included.
+        gradients: whether a backward pass is made.
+        losses: whether the LM head is needed.
+        dense: whether gradients are projected by one matrix, of which 320 MiB are kept.
+        kind: of the device.
+    """
+    undropped = training.model_copy(update={"adapter": training.adapter.model_copy(update={"dropout": 0.0})})
+    frozen = _frozen(size, training, computed) | ({"projection": DENSE_KEPT} if dense else {})
+    if gradients:
+        activations = tokens * (size.layers + 1) * _saved(size, undropped, computed, kind)
+        return Footprint(frozen | _passing_parts(activations, tokens * size.vocabulary * LOGIT, kind))
+    logits = {"logits": tokens * size.vocabulary * READ_LOGIT} if losses else {}
+    return Footprint(frozen | {"activations": tokens * _passing(size, computed)} | logits)
+
+
+def generation_footprint(size: ModelSize, training: Training, computed: Computed, tokens: int, rows: int) -> Footprint:
+    """Return what generating answers holds at its peak.
+
+    Weights b P and the adapter's 4 T; of full training, the untuned weights and the tuned ones. Of every token of
+    prompts and answers, keys and values of all layers: 2 L K b bytes. One layer at work, and of each row one position's
+    logits, 8 V.
+
+    Args:
+        size: the model.
+        training: says what was trained.
+        computed: type of the weights.
+        tokens: of prompts and answers in a batch, padding included.
+        rows: answers in a batch.
+    """
+    cache = tokens * cached_bytes(size, computed)
+    work = {"key-value cache": cache, "activations": tokens * _passing(size, computed)}
+    logits = {"logits": rows * size.vocabulary * READ_LOGIT}
+    return Footprint(_frozen(size, training, computed, tuned=True) | work | logits)
+
+
+def scoring_footprint(
+    size: ModelSize, training: Training, computed: Computed, rows: int, length: int, *, cached: bool = True
+) -> Footprint:
+    """Return what a batch of lm-eval's choices holds at its peak: logits at all positions, b V a token, and the cache.
+
+    Args:
+        size: the model.
+        training: says what was trained.
+        computed: type of the weights.
+        rows: choices in a batch.
+        length: tokens of each, padding included.
+        cached: whether the pass fills a key-value cache, too.
+    """
+    tokens = rows * length
+    parts = {"activations": tokens * _passing(size, computed), "logits": tokens * size.vocabulary * BYTES[computed]}
+    if cached:
+        parts["key-value cache"] = tokens * cached_bytes(size, computed)
+    return Footprint(_frozen(size, training, computed, tuned=True) | parts)
+
+
+def cached_bytes(size: ModelSize, computed: Computed) -> int:
+    """Return the bytes of a token's keys and values in all layers: 2 L K b."""
+    return 2 * size.layers * size.kv_heads * size.head_width * BYTES[computed]
+
+
+def _frozen(size: ModelSize, training: Training, computed: Computed, tuned: bool = False) -> dict[str, int]:
+    weights = {"weights": BYTES[computed] * size.parameters}
+    if training.weights == "lora":
+        return weights | {"adapter": MASTER * trained_parameters(size, training)}
+    return weights | ({"tuned weights": weights["weights"]} if tuned else {})
+
+
+def _passing(size: ModelSize, computed: Computed) -> int:
+    """Return the bytes of a token in the layer that is at work in a forward pass."""
+    hidden, inner = PASSING
+    return BYTES[computed] * (hidden * size.hidden + inner * size.intermediate)
+
+
+def _saved(size: ModelSize, training: Training, computed: Computed, kind: Kind) -> int:
+    """Return the bytes that a token leaves in one layer."""
+    hidden, inner, keys = SAVED[training.weights, computed]
+    found = hidden * size.hidden + inner * size.intermediate + keys * size.kv_heads * size.head_width
+    if training.weights == "lora" and training.adapter.dropout > 0:
+        hidden, inner = DROPPED[kind, computed]
+        found += hidden * size.hidden + inner * size.intermediate
+    return found
+
+
+def largest_micro_batch(
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    device: Device,
+    most: int,
+    *,
+    length: int | None = None,
+    checkpointing: bool = False,
+) -> int | None:
+    """Return the most records of a micro-batch that fit on a device, by halving `most`; None where not even one does.
+
+    Args:
+        size: the model.
+        training: says what is trained, and how long records are.
+        computed: what autocast computes in.
+        device: where; on one that has the machine's memory, `most` is taken to fit.
+        most: records that are wanted.
+        length: tokens of the longest record; `training.max_length` if not given.
+        checkpointing: see `training_footprint`.
+    """
+    if device.usable is None:
+        return most
+    tokens = _longest(size, training, length)
+    while most >= 1:
+        found = training_footprint(size, training, computed, most, tokens, checkpointing=checkpointing)
+        if found.total <= device.usable:
+            return most
+        most //= 2
+    return None
+
+
+def refusal(
+    title: str,
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    device: Device,
+    *,
+    length: int | None = None,
+    checkpointing: bool = False,
+) -> str | None:
+    """Return the sentence for training that does not fit on a device one record at a time; None where it does.
+
+    Args:
+        title: what the sentence calls the model.
+        size: the model.
+        training: says what is trained, and how long records are.
+        computed: what autocast computes in.
+        device: where.
+        length: tokens of the longest record; `training.max_length` if not given.
+        checkpointing: see `training_footprint`.
+    """
+    if largest_micro_batch(size, training, computed, device, 1, length=length, checkpointing=checkpointing):
+        return None
+    tokens = _longest(size, training, length)
+    needed = training_footprint(size, training, computed, 1, tokens, checkpointing=checkpointing)
+    what = "all weights" if training.weights == "full" else "an adapter"
+    ways = _ways_out(size, training, computed, device, needed, tokens, checkpointing)
+    return (
+        f"training {what} of {title} takes {needed}, one record of {tokens} tokens at a time, and {device.name} has "
+        f"{(device.usable or 0) / GB:.1f} GB for them: {ways}"
+    )
+
+
+def _ways_out(
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    device: Device,
+    needed: Footprint,
+    tokens: int,
+    checkpointing: bool,
+) -> str:
+    """Return what makes the training fit, as the end of a sentence."""
+    ways = []
+    if training.weights == "full":
+        adapted = training.model_copy(update={"weights": "lora"})
+        if largest_micro_batch(size, adapted, computed, device, 1, length=tokens, checkpointing=checkpointing):
+            ways.append("set training.weights to lora")
+    if shorter := _fitting_length(size, training, computed, device, tokens, checkpointing):
+        ways.append(f"lower training.max_length to {shorter}")
+    larger = [one.name for one in DEVICES.values() if one.usable is not None and one.usable >= needed.total]
+    ways.append(f"take a larger GPU ({', '.join(larger)})" if larger else "no GPU that is known here has room for it")
+    return ", or ".join(ways)
+
+
+def _fitting_length(
+    size: ModelSize, training: Training, computed: Computed, device: Device, tokens: int, checkpointing: bool
+) -> int:
+    """Return the most tokens, fewer than some that do not fit, of a record that does; 0 where none fits."""
+    fits, too_long = 0, tokens
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if largest_micro_batch(size, training, computed, device, 1, length=middle, checkpointing=checkpointing):
+            fits = middle
+        else:
+            too_long = middle
+    return fits
+
+
+def _longest(size: ModelSize, training: Training, length: int | None) -> int:
+    """Return the tokens of the longest record: none is longer than the model's positions."""
+    return min(length or training.max_length, size.positions or training.max_length)

@@ -1,0 +1,212 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from grads.graph import resources
+from grads.graph.resources import Load, check_fits, load_of, micro_batch, planned_device, size_of
+from grads.models.hardware import CPU, SOME_GPU, find_device
+from grads.models.size import size_of_config
+from grads.runtime.errors import GradsError
+from grads.study.grid import Cell, cells
+from grads.study.load import read_study
+from grads.study.paths import Paths, warm_cell
+
+ROOT = Path(__file__).parents[2]
+SMOLLM = {
+    "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "max_position_embeddings": 8192,
+    "tie_word_embeddings": True, "torch_dtype": "float32",
+}  # fmt: skip
+QWEN_7B = {
+    "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+    "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064, "max_position_embeddings": 32768,
+    "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+}  # fmt: skip
+H100 = find_device("h100-80gb")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """A folder without results, in which the studies of this repository are read."""
+    monkeypatch.chdir(tmp_path)
+
+
+def known(monkeypatch, config):
+    monkeypatch.setattr(resources, "size_of", lambda _study, _model: size_of_config(config))
+
+
+@pytest.fixture
+def demo(monkeypatch):
+    known(monkeypatch, SMOLLM)
+    return read_study(ROOT / "config" / "demo.yaml")
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    known(monkeypatch, QWEN_7B)
+    return read_study(ROOT / "config" / "paper_grads.yaml")
+
+
+def counted(study, model, domain, records, tokens, longest):
+    """Count the tokens of a domain's records as its job would."""
+    path = Paths(study.study).store(model, domain, "tokens") / "meta.json"
+    path.parent.mkdir(parents=True)
+    meta = {"records": records, "tokens": tokens, "longest": longest, "max_length": study.training.max_length}
+    path.write_text(json.dumps(meta))
+
+
+def run_of(study, arm, ratio=None):
+    return next(cell for cell in cells(study) if cell.arm == arm and ratio in (None, cell.ratio))
+
+
+def test_what_was_measured_is_asked_for_and_not_twice_as_much(demo):
+    """Peaks of SmolLM2-135M in float32 on a processor: 3.77 GB in training 8 records of 128 tokens, 4.15 GB in a probe
+    with gradients in batches of 2,048 tokens.
+    """
+    counted(demo, "smollm2", "medicine", 300, 300 * 60, 128)
+    cell = run_of(demo, "grads", "0.5")
+    assert 3770 < resources.train(demo, cell).memory_mb < 2 * 3770
+    assert 4150 < resources.probe(demo, "smollm2", "medicine", "warm").memory_mb < 2 * 4150
+
+
+def test_the_demonstration_asks_for_no_more_than_a_usual_machine_has(demo):
+    cell = run_of(demo, "full")
+    asked = [resources.train(demo, cell), resources.evaluate_cell(demo, cell), resources.select(demo, cell)]
+    asked += [resources.evaluate_untuned(demo, "smollm2"), resources.prepare_model(demo, "smollm2")]
+    asked += [resources.prepare_data(demo), resources.metrics(demo), resources.report(demo)]
+    asked += [resources.probe(demo, "smollm2", "law", store) for store in ("base", "warm")]
+    asked += [resources.probe_tokens(demo, "smollm2", "law"), resources.train(demo, warm_cell("smollm2", "law", 0))]
+    assert all(500 <= one.memory_mb <= 9000 and one.gpus == one.gpu_memory_mb == 0 for one in asked)
+    assert all(0 < one.minutes <= 480 and one.threads == 1 for one in asked)
+
+
+def test_a_tiny_model_asks_for_a_process():
+    smoke = read_study(ROOT / "config" / "smoke.yaml")
+    assert size_of(smoke, "tiny").layers == 2
+    assert resources.train(smoke, run_of(smoke, "full")).memory_mb <= 1500
+
+
+def test_a_7b_adapter_asks_for_what_it_needs(paper):
+    asked = resources.train(paper, run_of(paper, "full"), 1, H100)
+    # Its weights as they are read, and a process with a GPU.
+    assert 19_000 <= asked.memory_mb <= 25_000
+    assert asked.gpus == 1
+    assert 15_000 + 30_000 <= asked.gpu_memory_mb <= 75_200
+    assert micro_batch(paper, run_of(paper, "full"), 1, H100) == 4
+    assert micro_batch(paper, run_of(paper, "full"), 1, SOME_GPU) == 8
+    check_fits(paper, H100)
+
+
+def test_full_training_of_7b_is_refused_before_any_work(paper):
+    full = paper.model_copy(update={"training": paper.training.model_copy(update={"weights": "full"})})
+    with pytest.raises(GradsError, match=r"'llama2-7b' takes .* GB, one record .* h100-80gb has .*weights to lora"):
+        check_fits(full, H100)
+    with pytest.raises(GradsError, match="one record"):
+        micro_batch(full, run_of(full, "full"), 1, H100)
+    with pytest.raises(GradsError, match="one record"):
+        resources.train(full, run_of(full, "full"), 1, H100)
+
+
+def test_a_model_that_is_not_fetched_is_given_the_usual():
+    paper = read_study(ROOT / "config" / "paper_grads.yaml")
+    assert size_of(paper, "qwen2-5-7b") is None
+    cell = run_of(paper, "full")
+    for job in (resources.train, resources.evaluate_cell):
+        first, second = (job(paper, cell, attempt, H100) for attempt in (1, 2))
+        assert first.memory_mb == 8000
+        assert second.memory_mb == 12_000
+        assert first.gpus == 1
+    assert resources.prepare_model(paper, "qwen2-5-7b").memory_mb == 8000
+    check_fits(paper, H100)
+
+
+@pytest.mark.parametrize("device", [CPU, H100], ids=["cpu", "h100"])
+def test_each_try_asks_for_more(device, paper):
+    cell, model, domain = run_of(paper, "grads", "0.5"), "qwen2-5-7b", "law"
+    jobs = [
+        lambda attempt: resources.train(paper, cell, attempt, device),
+        lambda attempt: resources.evaluate_cell(paper, cell, attempt, device),
+        lambda attempt: resources.probe(paper, model, domain, "warm", attempt, device),
+        lambda attempt: resources.select(paper, cell, attempt),
+        lambda attempt: resources.prepare_model(paper, model, attempt),
+        lambda attempt: resources.probe_tokens(paper, model, domain, attempt),
+        lambda attempt: resources.report(paper, attempt),
+    ]
+    for job in jobs:
+        tries = [job(attempt) for attempt in (1, 2, 3)]
+        assert tries[0].memory_mb < tries[1].memory_mb < tries[2].memory_mb
+        assert tries[0].minutes < tries[1].minutes < tries[2].minutes
+    sizes = [micro_batch(paper, cell, attempt, device) for attempt in (1, 2, 3, 4, 9)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 1
+
+
+def test_more_data_takes_more(demo):
+    cell, domain = run_of(demo, "full"), "medicine"
+    counted(demo, "smollm2", domain, 1000, 100_000, 100)
+    small = [resources.train(demo, replace(cell, domain=domain)), resources.probe(demo, "smollm2", domain, "warm")]
+    path = Paths(demo.study).store("smollm2", domain, "tokens") / "meta.json"
+    path.write_text(path.read_text().replace("100000", "900000").replace('"longest": 100', '"longest": 500'))
+    large = [resources.train(demo, replace(cell, domain=domain)), resources.probe(demo, "smollm2", domain, "warm")]
+    assert large[0].memory_mb > small[0].memory_mb
+    assert all(after.minutes > before.minutes for before, after in zip(small, large, strict=True))
+
+
+def test_a_share_of_the_data_takes_a_share_of_the_time(paper):
+    minutes = [resources.train(paper, run_of(paper, "grads", ratio), 1, H100).minutes for ratio in ("0.05", "0.5")]
+    assert minutes[0] < minutes[1] < resources.train(paper, run_of(paper, "full"), 1, H100).minutes
+    whole = resources.trained_share(paper, run_of(paper, "full"))
+    assert whole == paper.training.epochs == 3
+    assert resources.trained_share(paper, run_of(paper, "random", "0.05")) == pytest.approx(0.15)
+    assert resources.trained_share(paper, warm_cell("qwen2-5-7b", "law", 0)) == 1
+
+
+def test_data_is_counted_once_it_is_prepared(demo):
+    assert load_of(demo, "smollm2", "law") == Load(300, 300 * 256, 512)
+    counted(demo, "smollm2", "law", 290, 14_500, 97)
+    assert load_of(demo, "smollm2", "law") == Load(290, 14_500, 97, counted=True)
+    assert load_of(demo, "smollm2", "law", "test") == Load(48, 48 * 50, 512)
+    longer = demo.model_copy(update={"training": demo.training.model_copy(update={"max_length": 1024})})
+    assert load_of(longer, "smollm2", "law") == Load(300, 300 * 512, 1024)
+
+
+def test_vectors_of_an_adapter_are_as_long_as_its_projection_makes_them(paper):
+    size = size_of_config(QWEN_7B)
+    # Seven layers with an adapter in each of 28, of A and of B 16 x 16 each.
+    assert resources.feature_width(paper, size) == 7 * 28 * 2 * 256
+    features = paper.probe.features.model_copy(update={"modules": ["*.q_proj"], "size": 8})
+    chosen = paper.model_copy(update={"probe": paper.probe.model_copy(update={"features": features})})
+    assert resources.feature_width(chosen, size) == 28 * 2 * 64
+
+
+def test_a_method_that_reads_part_by_part_asks_for_less(monkeypatch):
+    known(monkeypatch, QWEN_7B)
+    study = read_study(ROOT / "config" / "methods.yaml")
+    splits = study.splits.model_copy(update={"train": 100_000})
+    study = study.model_copy(update={"splits": splits})
+    asked = {study.arms[cell.arm].method: resources.select(study, cell).memory_mb for cell in cells(study)}
+    less, g2is = asked["less"], asked["g2is"]
+    # 100,000 x 100,352 numbers in float32 are 40 GB.
+    assert g2is > 40_000
+    assert less < 12_000
+    assert asked["random"] < less
+
+
+def test_the_device_is_what_is_named_or_what_is_here(monkeypatch):
+    monkeypatch.setattr(resources, "local_devices", lambda: 0)
+    assert planned_device() == CPU
+    monkeypatch.setattr(resources, "local_devices", lambda: 2)
+    assert planned_device() == SOME_GPU
+    monkeypatch.setenv("GRADS_DEVICE", "h100-80gb")
+    assert planned_device() == H100
+    monkeypatch.setenv("GRADS_DEVICE", "h100")
+    with pytest.raises(GradsError, match=r"GRADS_DEVICE: .*'h100'"):
+        planned_device()
+
+
+def test_a_cell_of_no_arm_is_known(demo):
+    cell = Cell("smollm2", "law", "trajectory", "1", 0)
+    assert resources.trained_share(demo, cell) == demo.probe.trajectory.epochs
+    assert resources.train(demo, cell).minutes >= resources.train(demo, replace(cell, arm="warm")).minutes
