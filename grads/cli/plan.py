@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,8 @@ from grads.runtime.errors import GradsError
 if TYPE_CHECKING:
     from grads.cli.calibration import Calibration
     from grads.config.study import Study
+    from grads.graph.resources import Resources
+    from grads.models.hardware import Device
 
 CHARACTERS_PER_TOKEN = 4
 """Of general benchmarks, whose items are not tokenised before they are evaluated."""
@@ -118,16 +120,101 @@ def evaluation_work(study: "Study", tests: int, general_tokens: int) -> Work:
     return Work(forward=runs * general_tokens, answers=runs * tests, jobs=runs)
 
 
-def plan(config: Config) -> None:
+OnDevice = Annotated[
+    str | None,
+    typer.Option(help="Plan for a device by its data sheet, such as h100-80gb, without running anything here."),
+]
+
+
+def plan(config: Config, device: OnDevice = None) -> None:
     """Show what a study takes before it runs: cells, jobs, passes, hours on this device, disk.
 
     Prepares its data and models where they are not there or not this config's, and measures a few passes of each model
-    once.
+    once. With `--device` nothing is prepared or measured: hours and memory follow from the models' sizes, the config's
+    limits and the device's numbers.
 
     \b
-    Example:
+    Examples:
       grads plan mine.yaml
+      grads plan mine.yaml --device h100-80gb
     """
+    if device is not None:
+        _print_for_device(config, device)
+        return
+    _print_for_here(config)
+
+
+def _print_for_device(config: Path, name: str) -> None:
+    """Print what the jobs of each rule take on a device.
+
+    Raises:
+        GradsError: there is no such device, or a model cannot be trained on it.
+    """
+    from grads.graph.resources import check_fits, size_of
+    from grads.models.hardware import find_device
+    from grads.runtime.progress import duration
+
+    study, device = checked_study(config), find_device(name)
+    check_fits(study, device)
+    rows = device_rows(study, device)
+    typer.echo(f"{study.study} on {device.name} ({device.source})")
+    typer.echo(
+        f"{'rule':20} {'jobs':>6} {'each at most':>14} {'together':>14} {'host GB':>8} {'GPU GB':>7} {'disk GB':>8}"
+    )
+    for row in rows:
+        memory = f"{row.memory_mb / 1e3:8.1f} {row.gpu_memory_mb / 1e3:7.1f} {row.disk_mb / 1e3:8.1f}"
+        longest = duration(row.longest) if row.longest else "-"
+        together = duration(row.seconds) if row.seconds else "-"
+        typer.echo(f"{row.rule:20} {row.jobs:6} {longest:>14} {together:>14} {memory}")
+    total = duration(sum(row.seconds for row in rows))
+    typer.echo(f"{'total':20} {sum(row.jobs for row in rows):6} {'':14} {total:>14} of one device")
+    typer.echo("Jobs without a time take seconds to minutes on a processor. Records count by the config's limits.")
+    if unknown := [model for model in study.used_models if size_of(study, model) is None]:
+        typer.echo(
+            f"Not counted: {', '.join(unknown)}, which are not there yet, so that nothing is known of their sizes; "
+            "`snakemake` with the config fetches them first"
+        )
+
+
+@dataclass(frozen=True)
+class DeviceRow:
+    """What the jobs of a rule take: seconds of the longest and of all, memory of the largest, disk of all."""
+
+    rule: str
+    jobs: int
+    longest: float
+    seconds: float
+    memory_mb: int
+    gpu_memory_mb: int
+    disk_mb: int
+
+
+def device_rows(study: "Study", device: "Device") -> "list[DeviceRow]":
+    """Return what the jobs of each rule take on a device, in the order in which rules come first."""
+    from grads.graph.resources import resources_of
+    from grads.graph.study import StudyGraph
+
+    asked: dict[str, list[Resources]] = {}
+    graph = StudyGraph(study, reading=False)
+    for rule, wildcards in graph.calls():
+        if not rule.startswith(("fetch_", "prefetch_", "install_")):
+            asked.setdefault(rule, []).append(resources_of(study, rule, wildcards, 1, device))
+    return [
+        DeviceRow(
+            rule,
+            len(needed),
+            max(one.seconds for one in needed),
+            sum(one.seconds for one in needed),
+            max(one.memory_mb for one in needed),
+            max(one.gpu_memory_mb for one in needed),
+            sum(one.disk_mb for one in needed),
+        )
+        for rule, needed in asked.items()
+    ]
+
+
+def _print_for_here(config: Path) -> None:
+    """Print what a study takes on this machine, by a few passes of each model."""
     from grads.runtime.progress import duration
     from grads.study.grid import cells
 

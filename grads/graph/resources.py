@@ -43,7 +43,18 @@ from grads.selection.registry import parse_parameters
 from grads.signals.columns import needs_gradients, needs_losses
 from grads.signals.names import FEATURES, MEANS, SENTENCES
 from grads.study.grid import Cell, cells, cross_domains
-from grads.study.paths import ANCHOR, DURING, TOKENS, TRAIN, TRAJECTORY, VALIDATION, Paths, store_point
+from grads.study.paths import (
+    ANCHOR,
+    BY_SEED,
+    DURING,
+    TOKENS,
+    TRAIN,
+    TRAJECTORY,
+    VALIDATION,
+    Paths,
+    store_point,
+    warm_cell,
+)
 from grads.training.needs import arm_strategy, strategy_needs
 
 MB = 10**6
@@ -89,6 +100,7 @@ class Resources:
         memory_mb: of the host, in MB.
         gpu_memory_mb: of the GPU, in MB; 0 without one.
         minutes: until it is done, with room.
+        seconds: that it is expected to take; 0 where that is not counted.
         disk_mb: what it writes, checkpoints included, in MB.
         threads: of the processor.
         gpus: devices.
@@ -97,6 +109,7 @@ class Resources:
     memory_mb: int
     gpu_memory_mb: int = 0
     minutes: int = SMALL
+    seconds: float = 0.0
     disk_mb: int = 100
     threads: int = 1
     gpus: int = 0
@@ -558,10 +571,10 @@ def _on_device(
     host = PROCESS[device.kind] + records * RECORD
     if device.kind == "cuda":
         host += size.stored_bytes
-        return _job(host, gpu=needed.total, gpus=1, minutes=minutes, disk=disk, attempt=attempt)
+        return _job(host, gpu=needed.total, gpus=1, minutes=minutes, seconds=seconds, disk=disk, attempt=attempt)
     stored = {"bf16": "BF16", "float32": "F32"}[computed]
     host += needed.total + (0 if size.dtype == stored else size.stored_bytes)
-    return _job(SLACK * host, minutes=minutes, disk=disk, attempt=attempt)
+    return _job(SLACK * host, minutes=minutes, seconds=seconds, disk=disk, attempt=attempt)
 
 
 def _unknown(device: Device, attempt: int) -> Resources:
@@ -580,6 +593,7 @@ def _job(
     gpu: float = 0,
     gpus: int = 0,
     minutes: float = SMALL,
+    seconds: float = 0.0,
     disk: float = 100 * MB,
 ) -> Resources:
     """Return what a job asks for by its bytes and minutes, and the number of its try; rounded up."""
@@ -588,7 +602,72 @@ def _job(
         memory_mb=100 * math.ceil(grown / (100 * MB)),
         gpu_memory_mb=100 * math.ceil(gpu / (100 * MB)),
         minutes=10 * math.ceil(minutes * attempt / 10),
+        seconds=seconds,
         disk_mb=math.ceil(disk / MB),
         threads=1,
         gpus=gpus,
     )
+
+
+# What the workflow asks.
+
+
+def resources_of(study: Study, rule: str, wildcards: Mapping[str, str], attempt: int, device: Device) -> Resources:
+    """Return what a rule's job needs.
+
+    Args:
+        study: the study.
+        rule: name of the rule.
+        wildcards: what its wildcards stand for.
+        attempt: number of the try, from 1.
+        device: where jobs run that use one.
+
+    Raises:
+        GradsError: the job cannot fit on the device.
+    """
+    named = dict(wildcards)
+    model, domain = named.get("model", ""), named.get("domain", "")
+    if rule in ("prepare_domains", "prepare_general", "prepare_instructions", "overlap"):
+        return prepare_data(study, attempt)
+    if rule == "prepare_model":
+        return prepare_model(study, model, attempt)
+    if rule == "prepare_encoder":
+        return prepare_encoder(study, named["encoder"], attempt)
+    if rule == "probe_tokens":
+        return probe_tokens(study, model, domain, attempt)
+    if rule in ("probe_base", "probe_warm"):
+        store = rule.removeprefix("probe_") + named.get("other", "")
+        return probe(study, model, domain, store, attempt, device)
+    if rule == "probe_encoder":
+        return probe_encoder(study, named["encoder"], model, domain, attempt, device)
+    if rule == "probe_shards":
+        return join_shards(study, model, domain, without_seed(named["store"]), attempt)
+    if rule.startswith("train_"):
+        cell = replace(warm_cell(model, domain, int(named["seed"])), arm=rule.removeprefix("train_"))
+        return train(study, cell, attempt, device)
+    if rule == "evaluate_untuned":
+        return evaluate_untuned(study, model, attempt, device)
+    if rule in ("metrics", "metrics_cross"):
+        return metrics(study, attempt)
+    if rule in ("select", "train", "evaluate", "evaluate_cross"):
+        return _cell_resources(study, rule, named, attempt, device)
+    return report(study, attempt)
+
+
+def _cell_resources(study: Study, rule: str, named: Mapping[str, str], attempt: int, device: Device) -> Resources:
+    cell = Cell(named["model"], named["domain"], named["arm"], named["ratio"], int(named["seed"]))
+    if rule == "select":
+        return select(study, cell, attempt)
+    if rule == "train":
+        return train(study, cell, attempt, device)
+    cross = rule == "evaluate_cross"
+    return evaluate_cross(study, cell, attempt, device) if cross else evaluate_cell(study, cell, attempt, device)
+
+
+def without_seed(folder: str) -> str:
+    """Return the name of a signal store from that of its folder, which has the seed of a training run in it."""
+    point, dash, rest = folder.partition("-")
+    if point not in BY_SEED:
+        return folder
+    _seed, dash, kind = rest.partition("-")
+    return f"{point}{dash}{kind}"

@@ -109,7 +109,7 @@ class StudyGraph:
         self.reading = reading
         self.fingerprints = Fingerprints(OUTSIDE)
         self.cells = cells(study)
-        self._jobs: dict[tuple[str, tuple[str, ...]], Job] = {}
+        self._jobs: dict[tuple[str, tuple[tuple[str, str], ...]], Job] = {}
 
     # What comes from outside.
 
@@ -733,11 +733,17 @@ class StudyGraph:
 
     def job(self, rule: str, wildcards: Mapping[str, str]) -> Job:
         """Return the job of a rule and its wildcards; it is made once."""
-        key = (rule, tuple(wildcards.values()))
+        key = (rule, tuple(sorted(wildcards.items())))
         if key not in self._jobs:
             make: Callable[..., Job] = getattr(self, rule)
             self._jobs[key] = make(**wildcards)
         return self._jobs[key]
+
+    def calls(self) -> list[tuple[str, dict[str, str]]]:
+        """Return every job of the study as its rule and what the rule's wildcards stand for."""
+        of_study = {id(job): None for job in self.jobs()}
+        made = {id(job): key for key, job in self._jobs.items()}
+        return [(made[number][0], dict(made[number][1])) for number in of_study]
 
     def maker_of(self, path: Path) -> Job | None:
         """Return the job that makes a file or folder; none where it comes from outside."""

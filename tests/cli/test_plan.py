@@ -5,9 +5,12 @@ import yaml
 
 from grads.cli import plan
 from grads.cli.plan import Work, evaluation_work, selection_work, training_work
+from grads.graph.study import StudyGraph
+from grads.models.hardware import find_device
 from grads.study.load import parse_study, read_study
 
 SMOKE = read_study("config/smoke.yaml")
+RULES = {rule for rule, _wildcards in StudyGraph(SMOKE, reading=False).calls()}
 
 
 def test_work_adds_up():
@@ -157,3 +160,32 @@ def test_what_is_there_is_not_taken_for_this_configs(tmp_path, monkeypatch):
 )
 def test_of_a_failed_preparation_the_one_sentence_is_said(printed, sentence):
     assert plan._said(printed) == sentence
+
+
+def test_a_named_device_is_planned_for_without_any_work(grads, tmp_path):
+    printed = grads("plan", "config/smoke.yaml", "--device", "h100-80gb").stdout
+    rows = {line.split()[0]: line.split() for line in printed.splitlines() if line}
+    assert int(rows["train"][1]) == 12
+    assert rows["select"][2] == "-"
+    # 12 runs of a tiny model cost a GPU little but their start.
+    assert "h100-80gb" in printed
+    assert float(rows["train"][-2]) > 0
+    assert rows["total"][1] == str(sum(int(row[1]) for rule, row in rows.items() if rule in RULES))
+    assert "Not counted" not in printed
+    said = grads("plan", "config/smoke.yaml", "--device", "h100", status=2).output
+    assert "there is no device 'h100'" in said
+
+
+def test_models_that_are_not_there_are_named(grads):
+    printed = " ".join(grads("plan", "config/paper_grads.yaml", "--device", "h100-80gb").stdout.split())
+    assert "Not counted: " in printed
+
+
+def test_longer_records_and_more_cells_take_longer():
+    def seconds(study):
+        return sum(row.seconds for row in plan.device_rows(study, find_device("h100-80gb")) if row.rule == "train")
+
+    content = yaml.safe_load(Path("config/smoke.yaml").read_text())
+    once = seconds(parse_study(content))
+    assert seconds(parse_study(content | {"seeds": [0, 1, 2]})) == pytest.approx(3 * once)
+    assert once > 0

@@ -1,6 +1,7 @@
 # What all rules share: the study, its graph of jobs, and the names that wildcards may take.
 import sys
 
+from grads.graph import resources
 from grads.graph.needs import check_study
 from grads.graph.study import StudyGraph
 from grads.runtime.errors import GradsError
@@ -28,6 +29,9 @@ try:
         read_yaml(file)
     STUDY = parse_study(config)
     check_study(STUDY)
+    # Jobs ask for what they need there: this machine, or what GRADS_DEVICE names.
+    DEVICE = resources.planned_device()
+    resources.check_fits(STUDY, DEVICE)
     # Jobs, whose processes read these files as well, check what each of them reads.
     if workflow.is_main_process:
         refuse_damaged(STUDY)
@@ -89,9 +93,29 @@ def settings_of(rule):
     return lambda wildcards: job_of(rule, wildcards).settings
 
 
+def asks(rule, what):
+    """Return, as a function of the wildcards and the attempt, what a rule's job asks for: see `grads.graph.resources`."""
+
+    def asked(wildcards, attempt):
+        try:
+            return getattr(resources.resources_of(STUDY, rule, dict(wildcards.items()), attempt, DEVICE), what)
+        except GradsError as error:
+            refuse(error)
+
+    return asked
+
+
+def memory(rule):
+    return asks(rule, "memory_mb")
+
+
+def minutes(rule):
+    return asks(rule, "minutes")
+
+
 def token_budget(wildcards, attempt):
     """Return the most tokens of a batch; each retry halves them, in case the job was killed for its memory."""
-    return max(1, STUDY.probe.token_budget // 2 ** (attempt - 1))
+    return resources.token_budget(STUDY, attempt)
 
 
 def micro_batch(wildcards, attempt):
@@ -99,4 +123,9 @@ def micro_batch(wildcards, attempt):
 
     A run that has a checkpoint goes on with its own, see `grads.training.checkpoints`.
     """
-    return max(1, 8 // 2 ** (attempt - 1))
+    arm = wildcards.get("arm", "warm")
+    cell = Cell(wildcards.model, wildcards.domain, arm, wildcards.get("ratio", "1"), int(wildcards.seed))
+    try:
+        return resources.micro_batch(STUDY, cell, attempt, DEVICE)
+    except GradsError as error:
+        refuse(error)

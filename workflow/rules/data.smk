@@ -14,8 +14,8 @@ rule prepare_domains:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("prepare_domains"),
+        runtime=minutes("prepare_domains"),
     params:
         job=settings_of("prepare_domains"),
     script:
@@ -33,8 +33,8 @@ rule overlap:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("overlap"),
+        runtime=minutes("overlap"),
     params:
         job=settings_of("overlap"),
     script:
@@ -54,8 +54,8 @@ rule prepare_general:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("prepare_general"),
+        runtime=minutes("prepare_general"),
     params:
         job=settings_of("prepare_general"),
     script:
@@ -74,8 +74,8 @@ rule prepare_instructions:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("prepare_instructions"),
+        runtime=minutes("prepare_instructions"),
     params:
         job=settings_of("prepare_instructions"),
     script:
@@ -92,8 +92,8 @@ rule prepare_model:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory("prepare_model"),
+        runtime=minutes("prepare_model"),
     params:
         job=settings_of("prepare_model"),
     script:
@@ -110,8 +110,8 @@ rule prepare_encoder:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("prepare_encoder"),
+        runtime=minutes("prepare_encoder"),
     params:
         job=settings_of("prepare_encoder"),
     script:

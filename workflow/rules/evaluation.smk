@@ -18,8 +18,8 @@ rule evaluate:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=memory("evaluate"),
+        runtime=minutes("evaluate"),
     params:
         job=settings_of("evaluate"),
     script:
@@ -41,8 +41,8 @@ rule evaluate_cross:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=memory("evaluate_cross"),
+        runtime=minutes("evaluate_cross"),
     params:
         job=settings_of("evaluate_cross"),
     script:
@@ -66,8 +66,8 @@ rule evaluate_untuned:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=memory("evaluate_untuned"),
+        runtime=minutes("evaluate_untuned"),
     params:
         job=settings_of("evaluate_untuned"),
     script:
@@ -87,8 +87,8 @@ rule metrics:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("metrics"),
+        runtime=minutes("metrics"),
     params:
         job=settings_of("metrics"),
     script:
@@ -105,8 +105,8 @@ rule metrics_cross:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("metrics_cross"),
+        runtime=minutes("metrics_cross"),
     params:
         job=settings_of("metrics_cross"),
     script:
@@ -124,8 +124,8 @@ rule verdicts:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("verdicts"),
+        runtime=minutes("verdicts"),
     params:
         job=settings_of("verdicts"),
     script:

@@ -40,8 +40,8 @@ rule measurements:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("measurements"),
+        runtime=minutes("measurements"),
     params:
         job=settings_of("measurements"),
     script:
@@ -61,8 +61,8 @@ rule tables:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("tables"),
+        runtime=minutes("tables"),
     params:
         job=settings_of("tables"),
     script:
@@ -80,8 +80,8 @@ rule curves:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("curves"),
+        runtime=minutes("curves"),
     params:
         job=settings_of("curves"),
     script:
@@ -102,8 +102,8 @@ rule selection_tables:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("selection_tables"),
+        runtime=minutes("selection_tables"),
     params:
         job=settings_of("selection_tables"),
     script:
@@ -121,8 +121,8 @@ rule pages:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("pages"),
+        runtime=minutes("pages"),
     params:
         job=settings_of("pages"),
     script:

@@ -12,8 +12,8 @@ rule select:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("select"),
+        runtime=minutes("select"),
     params:
         job=settings_of("select"),
     script:

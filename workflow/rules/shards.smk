@@ -13,8 +13,8 @@ rule probe_shards:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("probe_shards"),
+        runtime=minutes("probe_shards"),
     params:
         job=settings_of("probe_shards"),
     script:

@@ -20,8 +20,8 @@ rule probe_tokens:
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("probe_tokens"),
+        runtime=minutes("probe_tokens"),
     params:
         job=settings_of("probe_tokens"),
     script:
@@ -41,8 +41,8 @@ rule probe_base:
         "../../envs/grads.yaml"
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory("probe_base"),
+        runtime=minutes("probe_base"),
         token_budget=token_budget,
     params:
         job=settings_of("probe_base"),
@@ -64,8 +64,8 @@ rule probe_warm:
         "../../envs/grads.yaml"
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory("probe_warm"),
+        runtime=minutes("probe_warm"),
         token_budget=token_budget,
     params:
         job=settings_of("probe_warm"),
@@ -86,8 +86,8 @@ rule probe_encoder:
         "../../envs/grads.yaml"
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory("probe_encoder"),
+        runtime=minutes("probe_encoder"),
         token_budget=token_budget,
     params:
         job=settings_of("probe_encoder"),

@@ -24,8 +24,8 @@ rule train:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory("train"),
+        runtime=minutes("train"),
         micro_batch=micro_batch,
     params:
         job=settings_of("train"),
@@ -52,8 +52,8 @@ rule train_warm:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory("train_warm"),
+        runtime=minutes("train_warm"),
         micro_batch=micro_batch,
     params:
         job=settings_of("train_warm"),
@@ -79,8 +79,8 @@ rule train_during:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory("train_during"),
+        runtime=minutes("train_during"),
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
@@ -107,8 +107,8 @@ rule train_trajectory:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=memory("train_trajectory"),
+        runtime=minutes("train_trajectory"),
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
