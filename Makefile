@@ -1,6 +1,7 @@
 # make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
-# make docs    write config/README.md, docs/methods.md, docs/strategies.md and the JSON schema anew from the code
+# make docs    write config/README.md, docs/methods.md, docs/strategies.md, the picture in docs/architecture.md and the JSON
+#              schema again from the code
 # make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
 #              that does nothing else
@@ -81,6 +82,7 @@ docs: setup
 	python -m grads.config.schema
 	python -m grads.selection.documentation
 	python -m grads.training.documentation
+	python -m tests.architecture
 
 format: setup
 	ruff check --fix

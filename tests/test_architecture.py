@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture import PAGE, page
+
 ROOT = Path(__file__).parents[1]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
@@ -108,3 +110,7 @@ def test_every_module_and_public_function_says_what_it_is():
         for node in tree.body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"
+
+
+def test_the_picture_of_packages_is_that_of_the_code():
+    assert PAGE.read_text(encoding="utf-8") == page(), "run `make docs`"
