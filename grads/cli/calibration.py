@@ -67,7 +67,8 @@ def _measure(study: Study, model: str, domain: str) -> Calibration:
     started = time.monotonic()
     loaded = load_model(folder, study.evaluation.precision)
     load = time.monotonic() - started
-    progress, limit = Progress("plan, answers", 4), study.generation.max_new_tokens
+    progress = Progress("plan, answers", 4)
+    limit = study.generation.max_new_tokens
     budget = study.evaluation.token_budget
     answer = _seconds(lambda: generate(loaded, formatter, records[:4], limit, budget, progress)) / len(records[:4])
     # Training all weights loads a model three times: once to train, twice to check.
@@ -80,7 +81,8 @@ def _measure(study: Study, model: str, domain: str) -> Calibration:
 def _passes(study: Study, folder: Path, examples: list[Example], formatter: Formatter) -> tuple[float, float]:
     """Return the seconds of a forward pass and of a gradient probe over the examples."""
     model = load_model(folder, study.probe.precision)
-    budget, padding = study.probe.token_budget, formatter.tokenizer.pad_token_id
+    budget = study.probe.token_budget
+    padding = formatter.tokenizer.pad_token_id
 
     def seconds(name: str, measures: str) -> float:
         progress = Progress(f"plan, {name}", len(examples))

@@ -84,7 +84,8 @@ def _show_machine() -> None:
     import torch  # before the environment, which then knows the device
 
     found = environment()
-    machine, disk = found["machine"], shutil.disk_usage(results_folder())
+    machine = found["machine"]
+    disk = shutil.disk_usage(results_folder())
     threads = os.environ.get("OMP_NUM_THREADS", "not set (jobs of the workflow set their own)")
     lines = {
         "python": f"{machine['python']} ({sys.executable})",

@@ -70,7 +70,9 @@ def select(
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
                    --training learning_rate=1e-4 --out slower.jsonl
     """
-    started, ratio, parameters = time.time(), ratio_of(ratio), assignments(parameter or [], "--parameter")
+    started = time.time()
+    ratio = ratio_of(ratio)
+    parameters = assignments(parameter or [], "--parameter")
     check_out(out, ".jsonl", given.data)
     files = check_method(method, parameters, ratio, encoders_of(given))
     made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
@@ -212,13 +214,15 @@ def _kept_metrics(predictions: Path, out: Path, force: bool) -> dict[str, Any]:
     """
     from grads.runtime.files import read_json, sha256_file
 
-    evaluated, measured = made_by("evaluate", manifest_of(predictions)), made_by("metrics", manifest_of(out))
+    evaluated = made_by("evaluate", manifest_of(predictions))
+    measured = made_by("metrics", manifest_of(out))
     if not force:
         if out.name not in (evaluated | measured):
             refuse_others("metrics", out)
         if not measured:
             refuse_others("metrics", manifest_of(out))
-    now, then = sha256_file(predictions), []
+    now = sha256_file(predictions)
+    then = []
     if out.name in evaluated:
         then.append(evaluated.get(predictions.name))
     if out.name in measured:

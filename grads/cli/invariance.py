@@ -56,7 +56,8 @@ def model_errors(
     tokens = sum(len(example.input_ids) for example in examples)
     choice: Literal["always", "never"] = "always" if compiled else "never"
     compiled = worth_compiling(loaded, tokens, choice)
-    errors, refused = batch_errors(loaded, examples, PLAIN, padding, compiled), dict[str, str]()
+    errors = batch_errors(loaded, examples, PLAIN, padding, compiled)
+    refused = dict[str, str]()
     others = {"all weights": (lambda: loaded, ["weights"]), "an adapter": (lambda: _adapted(loaded), ADAPTED)}
     for whose, (made, measures) in others.items():
         try:
@@ -74,7 +75,8 @@ def _opened(
         data = folder / "records.jsonl"
         write_jsonl(data, BUILT_IN)
     bench = open_workbench(Own(model=model, data=data, work=folder / "work"), folder / "out")
-    loaded, padding = load_model(bench.model, precision), load_tokenizer(bench.model).pad_token_id
+    loaded = load_model(bench.model, precision)
+    padding = load_tokenizer(bench.model).pad_token_id
     most = context_length(loaded.config) or float("inf")
     if examples := [example for example in eligible_examples(bench) if len(example.input_ids) <= most][:RECORDS]:
         return loaded, examples, padding

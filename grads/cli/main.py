@@ -67,7 +67,9 @@ def grads(
     """
 
 
-OWN, STUDY, MACHINE = "On your own files", "A study", "This machine"
+OWN = "On your own files"
+STUDY = "A study"
+MACHINE = "This machine"
 for panel, command, function in (
     (OWN, "select", own.select),
     (OWN, "probe", probe.probe),

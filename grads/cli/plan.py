@@ -154,7 +154,8 @@ def _print_for_device(config: Path, name: str) -> None:
     from grads.models.hardware import find_device
     from grads.runtime.progress import duration
 
-    study, device = checked_study(config), find_device(name)
+    study = checked_study(config)
+    device = find_device(name)
     check_fits(study, device)
     rows = device_rows(study, device)
     typer.echo(f"{study.study} on {device.name} ({device.source})")
@@ -232,7 +233,8 @@ def _print_for_here(config: Path) -> None:
     for name, (work, seconds) in parts.items():
         amounts = f"{work.forward:,.0f} forward, {work.probe:,.0f} probe, {work.train:,.0f} training tokens"
         typer.echo(f"{name:12} {duration(seconds)}: {amounts}, {work.answers:,} answers, {work.jobs} jobs")
-    total, workers = sum(seconds for _work, seconds in parts.values()), _workers()
+    total = sum(seconds for _work, seconds in parts.values())
+    workers = _workers()
     typer.echo(f"{'total':12} {duration(total)} of one worker; {duration(total / workers)} with {workers} side by side")
     free = shutil.disk_usage(Path()).free
     typer.echo(f"{'disk':12} about {disk / 1e9:.2f} GB for adapters, signals and models; {free / 1e9:.0f} GB are free")
@@ -292,7 +294,9 @@ def _estimates(study: "Study") -> tuple[dict[str, tuple[Work, float]], float]:
     # As in the workflow's jobs.
     torch.set_num_threads(1)
     parts = {name: (Work(), 0.0) for name in ("selection", "training", "evaluation")}
-    paths, general, disk = Paths(study.study), _general_tokens(study), 0.0
+    paths = Paths(study.study)
+    general = _general_tokens(study)
+    disk = 0.0
     for model in study.used_models:
         speed = calibrate(study, model, next(iter(study.domains)))
         disk += sum(file.stat().st_size for file in paths.model(model).iterdir())
@@ -307,7 +311,10 @@ def _works(study: "Study", model: str, general: int) -> dict[str, Work]:
     from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
-    paths, selection, training, evaluation = Paths(study.study), Work(), Work(), Work()
+    paths = Paths(study.study)
+    selection = Work()
+    training = Work()
+    evaluation = Work()
     anchor = study.general.instructions.anchor if study.general.instructions else 0
     tests = {domain: _rows(paths.records(domain, "test")) for domain in study.domains}
     for domain in study.domains:

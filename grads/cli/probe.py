@@ -118,10 +118,12 @@ def _print_spent(out: Path, tokens_store: Path, counts: dict[str, int]) -> None:
     """
     from grads.signals.store import read_meta
 
-    meta, eligible = read_meta(out), read_meta(tokens_store)
+    meta = read_meta(out)
+    eligible = read_meta(tokens_store)
     tokens = eligible["tokens"]
     seconds = meta.get("seconds_measuring", meta["seconds"])
-    records, left_out = meta["records"], len(meta.get("left_out", ()))
+    records = meta["records"]
+    left_out = len(meta.get("left_out", ()))
     rate = f"{records / seconds:,.1f} records/s, {tokens / seconds:,.0f} tokens/s" if seconds else "too fast to tell"
     memory = [f"{size / 1e9:.2f} GB {kind}" for kind, size in meta["peak_memory"].items()]
     out_of = {name: counts[name] for name in ("empty", "duplicate")}

@@ -135,7 +135,8 @@ def on_own_files(*also: str) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 def _parameters() -> list[inspect.Parameter]:
-    hints, kind = get_type_hints(Own, include_extras=True), inspect.Parameter.KEYWORD_ONLY
+    hints = get_type_hints(Own, include_extras=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
     defaults = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(Own)}
     return [inspect.Parameter(name, kind, default=defaults[name], annotation=hints[name]) for name in defaults]
 
@@ -178,7 +179,8 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     if given.template is not None:
         check_choice(given.template, ("chat", "plain"), "--template")
     check_choice(given.loss_turns, ("last", "all"), "--loss-turns")
-    names, encoders = texts(given.field or [], "--field", "OURS=YOURS"), encoders_of(given)
+    names = texts(given.field or [], "--field", "OURS=YOURS")
+    encoders = encoders_of(given)
     for name in names:
         check_choice(name, get_args(RecordField), "--field")
     for name in given.metadata or []:

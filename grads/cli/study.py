@@ -49,7 +49,8 @@ def check(config: Config) -> None:
     from grads.study.claim_sentences import in_study, read_claims
     from grads.study.grid import cells
 
-    study, console = checked_study(config), Console()
+    study = checked_study(config)
+    console = Console()
     console.print(f"[bold]{study.study}[/bold]: {escape(study.label)}", highlight=False)
     console.print(_grid(study))
     for name, entries in (("models", study.models), ("domains", study.domains), ("tasks", study.general.tasks)):
@@ -90,7 +91,8 @@ def _grid(study: "Study") -> "Table":
     from grads.selection.needs import arm_method
     from grads.study.grid import arm_ratios, cells
 
-    table, grid = _plain_table(["arm", "method", "ratios", "signals", "parameters", "training", "cells"]), cells(study)
+    table = _plain_table(["arm", "method", "ratios", "signals", "parameters", "training", "cells"])
+    grid = cells(study)
     for arm, declared in study.arms.items():
         parameters = ", ".join(f"{key}={value}" for key, value in declared.parameters.items())
         count = str(sum(cell.arm == arm for cell in grid))
@@ -230,7 +232,8 @@ def run(
 
     study = checked_study(config)
     asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
-    paths, chosen = Paths(study.study), chosen_cells(study, asked)
+    paths = Paths(study.study)
+    chosen = chosen_cells(study, asked)
     files = [paths.run(cell) / "metrics.json" for cell in chosen]
     files += [paths.cross(cell, other) for cell in chosen for other in cross_domains(study, cell.domain)]
     targets = list(dict.fromkeys(map(str, files)))

@@ -48,7 +48,8 @@ class Templates:
     """
 
     def __init__(self, fields: Sequence[str]) -> None:
-        self.fields, self.environment = fields, Sandbox()
+        self.fields = fields
+        self.environment = Sandbox()
 
     def problem(self, template: str) -> str | None:
         """Return why a text cannot be read as a template, None if it can."""

@@ -119,7 +119,9 @@ def valid_keys(section: Any, location: Sequence[Any]) -> list[str]:
 
 def _mistake(error: Any, content: Any) -> Mistake:
     """Return an error with the keys of the file alone, without the marks that Pydantic puts among them."""
-    value, location, branch = content, [], ""
+    value = content
+    location = []
+    branch = ""
     for number, part in enumerate(error["loc"], start=1):
         ends = number == len(error["loc"])
         if isinstance(value, Mapping) and (part in value or (ends and error["type"] == "missing")):
@@ -154,7 +156,9 @@ def _by_value(found: Sequence[Mistake]) -> Iterator[list[Mistake]]:
 
 def _wrong_value(mistakes: Sequence[Mistake], section: Any, phrases: Phrases) -> str:
     one = mistakes[0]
-    key, found, wording = one.key, one.found, phrases.wrong
+    key = one.key
+    found = one.found
+    wording = phrases.wrong
     if one.kind == "value_error":
         write = str(one.context.get("error", one.message))
     elif one.kind in NUMBERS and isinstance(found, str) and _is_number(found):
@@ -191,7 +195,8 @@ def _tags(one: Mistake, section: Any) -> str:
 
 def _instead(one: Mistake, section: Any, place: Sequence[str] | None) -> str:
     """Return what an unknown key should be: the name that others give it, a key of this section, or of another."""
-    valid, name = valid_keys(section, one.location[:-1]), str(one.location[-1])
+    valid = valid_keys(section, one.location[:-1])
+    name = str(one.location[-1])
     if place is None or difflib.get_close_matches(name[:LONGEST], valid, n=1, cutoff=0.8):
         return nearest(name, valid)
     return known_as(name, valid, [*place, *map(str, one.location[:-1])]) or nearest(name, valid)

@@ -122,7 +122,8 @@ def _type(annotation: Any) -> str:
     """Return how a type is called on the page."""
     if annotation is Ratio:
         return "ratio"
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    origin = get_origin(annotation)
+    arguments = get_args(annotation)
     if origin is Annotated:
         bounds = "".join(_bounds(extra) for extra in arguments[1:] if isinstance(extra, FieldInfo))
         return _type(arguments[0]) + bounds

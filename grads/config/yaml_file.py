@@ -72,7 +72,8 @@ def check_content(content: Any) -> None:
             pair or a control character.
     """
     try:
-        size, texts = _size(content, {}, set()), list(_texts(content, "", set()))
+        size = _size(content, {}, set())
+        texts = list(_texts(content, "", set()))
     except RecursionError:
         raise GradsError("brackets or lists are nested too deep to be read: close them") from None
     if size > LARGEST_CONTENT:

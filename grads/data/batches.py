@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 # A batch of so many tokens keeps a device busy: from here on one is closed early where its padding would become more
 # than this share of it.
-ENOUGH, MOST_PADDING = 512, 1 / 32
+ENOUGH = 512
+MOST_PADDING = 1 / 32
 
 
 def longest_first(lengths: Sequence[int]) -> list[int]:

@@ -50,7 +50,8 @@ def prepare_domains(
     Raises:
         GradsError: a source cannot be read, has too few records, or overlap is found and refused, or leaves nothing.
     """
-    records, read_counts = {}, {}
+    records = {}
+    read_counts = {}
     with tempfile.TemporaryDirectory(prefix="grads-wordnet-") as scratch:
         for name, domain in domains.items():
             records[name], read_counts[name] = domain_records(domain, archives, Path(scratch))

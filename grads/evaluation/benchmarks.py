@@ -166,7 +166,8 @@ def run_tasks(
 
 
 def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> dict[str, Any]:
-    spec, definitions = task.spec, task.loaded["tasks"]
+    spec = task.spec
+    definitions = task.loaded["tasks"]
     for definition in definitions.values():
         _settle(benchmark, spec, definition)
     if spec.form == "chat" and not benchmark.tokenizer.chat_template:
@@ -181,7 +182,8 @@ def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> 
 
 
 def _evaluated(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> dict[str, Any]:
-    spec, definitions = task.spec, task.loaded["tasks"]
+    spec = task.spec
+    definitions = task.loaded["tasks"]
     requests = sum(_requests(definition, (task.chosen or {}).get(key)) for key, definition in definitions.items())
     benchmark.progress = Progress(label, requests, "requests")
     results = evaluate(
@@ -226,10 +228,12 @@ def _requests(definition: Any, chosen: list[int] | None) -> int:
 def _summary(
     place: Place, spec: TaskSpec, definitions: Mapping[str, Any], results: Mapping[str, Any]
 ) -> dict[str, Any]:
-    items, hashes = [], ""
+    items = []
+    hashes = ""
     for task, definition in definitions.items():
         found, hashed = find_items(place, definition, results["samples"][task])
-        mean, stated = sum(item["correct"] for item in found) / len(found), results["results"][task].get(place.key)
+        mean = sum(item["correct"] for item in found) / len(found)
+        stated = results["results"][task].get(place.key)
         if stated is None or not math.isclose(mean, stated, rel_tol=1e-9, abs_tol=1e-12):
             raise GradsError(
                 f"general.tasks.{place.name}.metric is '{spec.metric}', which is no mean over items of '{task}' "

@@ -83,7 +83,8 @@ def _choices(place: Place, definition: Any, sample: dict[str, Any], metric: str)
     That is `gold` (number of the right one), `gold_logprob`, `choice_logprobs` in nats, and what the metric compares
     them by besides: `choice_lengths`, or `choice_unconditional`, their log-probabilities without the question.
     """
-    choices, gold = definition.doc_to_choice(sample["doc"]), _gold(place, definition, sample)
+    choices = definition.doc_to_choice(sample["doc"])
+    gold = _gold(place, definition, sample)
     if not 0 <= gold < len(choices):
         raise GradsError(
             f"{place.file}: doc_to_target gives {gold} for item {sample['doc_id']}, which has {len(choices)} choices: "
@@ -91,7 +92,8 @@ def _choices(place: Place, definition: Any, sample: dict[str, Any], metric: str)
         )
     log_probabilities = [response[0] for response in sample["filtered_resps"]]
     # Where a task file lists that metric, those without the question stand behind the others.
-    asked, unconditional = log_probabilities[: len(choices)], log_probabilities[len(choices) :]
+    asked = log_probabilities[: len(choices)]
+    unconditional = log_probabilities[len(choices) :]
     found = {"gold": gold, "gold_logprob": asked[gold], "choice_logprobs": asked}
     if metric in LENGTHS:
         found["choice_lengths"] = [LENGTHS[metric](choice) for choice in choices]

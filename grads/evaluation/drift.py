@@ -69,7 +69,8 @@ def predicted_bytes(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> li
             f"the tokenizer ({type(tokenizer).__name__}) does not say where its tokens stand in a text, which bits per "
             "byte are counted by: save_pretrained a fast one (tokenizer.json)"
         )
-    beginning, sizes = len(beginning_ids(tokenizer)), []
+    beginning = len(beginning_ids(tokenizer))
+    sizes = []
     for text in texts:
         spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         kept = max_tokens - beginning
@@ -128,7 +129,8 @@ def compare(reference: Any, reference_states: Tensor, model: Any, states: Tensor
     nll = kl = 0.0
     parts = (tensor.split(POSITIONS_AT_ONCE) for tensor in (reference_states, states, targets))
     for reference_rows, rows, wanted in zip(*parts, strict=True):
-        expected, found = head_logits(reference, reference_rows), head_logits(model, rows)
+        expected = head_logits(reference, reference_rows)
+        found = head_logits(model, rows)
         expected -= expected.logsumexp(-1, keepdim=True)
         found -= found.logsumexp(-1, keepdim=True)
         nll -= found.gather(1, wanted.unsqueeze(1)).sum().item()

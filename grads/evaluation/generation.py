@@ -82,7 +82,8 @@ def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, e
     A loop of its own, because transformers' `generate` mixes in the sampling and penalties that a model's makers stored
     with it, and because its LM head on a slice of a batch copies the head's weights for every row of it.
     """
-    core, end = unwrap(model), ends[0]
+    core = unwrap(model)
+    end = ends[0]
     longest = max(map(len, prompts))
     ids = torch.tensor([[end] * (longest - len(p)) + p for p in prompts], device=core.device)
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=core.device)
@@ -98,7 +99,8 @@ def _complete(model: nn.Module, prompts: list[list[int]], max_new_tokens: int, e
         chosen = head_logits(model, states[:, -1]).argmax(-1).masked_fill(finished, end)
         steps.append(chosen)
         finished |= torch.isin(chosen, stops)
-        ids, positions = chosen.unsqueeze(1), positions[:, -1:] + 1
+        ids = chosen.unsqueeze(1)
+        positions = positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
     return torch.stack(steps, dim=1).tolist()
 

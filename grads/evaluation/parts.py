@@ -58,7 +58,8 @@ class Parts:
             found = read_object(self._path(name))
             sha256 = found.pop("sha256", None)
         except GradsError:
-            found, sha256 = {}, None
+            found = {}
+            sha256 = None
         if sha256 is None or sha256 != digest(found):
             say(f"{self._path(name)} is damaged: it is measured again")
             remove(self._path(name))

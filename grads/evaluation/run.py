@@ -111,12 +111,15 @@ class _Evaluator:
     """Holds what cells share: base model, tokenizer, tasks, and the untuned model's states on the general text."""
 
     def __init__(self, folder: Path, settings: EvaluationSettings, tasks: Mapping[str, LoadedTask]) -> None:
-        self.folder, self.settings, self.tasks = folder, settings, tasks
+        self.folder = folder
+        self.settings = settings
+        self.tasks = tasks
         self.tokenizer = load_tokenizer(folder)
         self.formatter = Formatter(self.tokenizer, settings.form)
         self.parts = Parts(settings.finished)
         self.base = load_model(folder, settings.evaluation.precision)
-        self.budget, self.padding = settings.evaluation.token_budget, self.tokenizer.pad_token_id
+        self.budget = settings.evaluation.token_budget
+        self.padding = self.tokenizer.pad_token_id
 
     @cached_property
     def passages(self) -> list[str]:

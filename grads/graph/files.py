@@ -85,7 +85,8 @@ class FileGraph:
 
     def prepare_model(self, weights: bool = True) -> PrepareModel:
         """Return the job that makes the model ready, or only its config and tokenizer."""
-        source, fetch = self.request.source, self.fetch_model()
+        source = self.request.source
+        fetch = self.fetch_model()
         files = model_files(source.path) if isinstance(source, FileSource) else []
         # A branch and the commit that it was at are one model.
         known = self._known_by(files) if fetch is None else [self.origin["id"], self.origin["commit"]]
@@ -104,7 +105,8 @@ class FileGraph:
 
     def read_records(self) -> ReadRecords:
         """Return the job that reads the records."""
-        request, files = self.request, own_files(self.request.data)
+        request = self.request
+        files = own_files(self.request.data)
         named = self._known_by(files)
         # Files of a folder are known by name, too: their order is that of their names.
         known = named if request.data.is_dir() else [sha256 for _, sha256 in named]

@@ -11,9 +11,10 @@ A job that failed asks for half more memory with each try, half a micro-batch or
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from grads.config.ratios import AUTO
@@ -51,6 +52,7 @@ from grads.study.paths import (
     TRAIN,
     TRAJECTORY,
     VALIDATION,
+    WARM,
     Paths,
     store_point,
     warm_cell,
@@ -71,7 +73,8 @@ PROCESS = {"cpu": 900 * MB, "cuda": 4000 * MB}
 # What an allocator holds beyond what is in use, and what arithmetic leaves out.
 SLACK = 1.1
 # A process with pandas and numpy, and one that tokenises or reads records.
-TABLES, RECORDS = 1000 * MB, 1500 * MB
+TABLES = 1000 * MB
+RECORDS = 1500 * MB
 RECORD = 20_000
 """Bytes of a record as Python holds it, with its tokens."""
 UNKNOWN_MODEL = 8000 * MB
@@ -85,10 +88,15 @@ SENTENCE_WIDTH = 1024
 # Most memory that a method takes which reads vectors part by part.
 PART = 3000 * MB
 # Tokens of a benchmark's longest item, of one in a file of one's own, and of each example in front of it.
-ITEM, OWN_ITEM, SHOT = 1536, 512, 128
-CHOICES, ITEMS, ANSWER = 4, 1000, 256
+ITEM = 1536
+OWN_ITEM = 512
+SHOT = 128
+CHOICES = 4
+ITEMS = 1000
+ANSWER = 256
 # Times the seconds that are counted, and minutes on top: what waits in a queue is worth some room.
-PATIENCE, SHORTEST = 3.0, 20
+PATIENCE = 3.0
+SHORTEST = 20
 SMALL = 60
 
 
@@ -245,7 +253,8 @@ def probe(study: Study, model: str, domain: str, store: str, attempt: int = 1, d
     load = load_of(study, model, domain, records).share(1 / study.probe.shards)
     if size is None:
         return _unknown(device, attempt)
-    computed, budget = precision(study.probe.precision, device), study.probe.token_budget
+    computed = precision(study.probe.precision, device)
+    budget = study.probe.token_budget
     gradients = needs_gradients(held)
     tokens = min(max(budget, load.longest), max(load.longest, load.tokens))
     needed = probe_footprint(
@@ -289,7 +298,8 @@ def select(study: Study, cell: Cell, attempt: int = 1) -> Resources:
 
     A method that reads its vectors part by part holds no more than PART of them.
     """
-    method, needs = arm_method(study, cell.arm), arm_needs(study, cell.arm)
+    method = arm_method(study, cell.arm)
+    needs = arm_needs(study, cell.arm)
     memory = TABLES + 2 * load_of(study, cell.model, cell.domain).records * (2000 + RECORD * bool(needs.texts))
     vectors = 0
     for store, held in needs.stores.items():
@@ -353,7 +363,8 @@ def evaluate(
     size = size_of(study, model)
     if size is None:
         return _unknown(device, attempt)
-    evaluation, limit = study.evaluation, study.generation.max_new_tokens
+    evaluation = study.evaluation
+    limit = study.generation.max_new_tokens
     computed = precision(evaluation.precision, device)
     loads = [load_of(study, model, domain, TEST) for domain in domains]
     prompt = max((load.mean for load in loads), default=1)
@@ -467,7 +478,8 @@ def feature_width(study: Study, size: ModelSize) -> int:
     `kronecker`: of each module min(rank, s) x min(inputs, s) + min(outputs, s) x min(rank, s), s being the size; s x s
     where they are pooled.
     """
-    features, adapter = study.probe.features, study.training.adapter
+    features = study.probe.features
+    adapter = study.training.adapter
     if features.projection == "dense":
         return features.dimension
     side = features.size
@@ -625,43 +637,42 @@ def resources_of(study: Study, rule: str, wildcards: Mapping[str, str], attempt:
     Raises:
         GradsError: the job cannot fit on the device.
     """
-    named = dict(wildcards)
-    model, domain = named.get("model", ""), named.get("domain", "")
-    if rule in ("prepare_domains", "prepare_general", "prepare_instructions", "overlap"):
-        return prepare_data(study, attempt)
-    if rule == "prepare_model":
-        return prepare_model(study, model, attempt)
-    if rule == "prepare_encoder":
-        return prepare_encoder(study, named["encoder"], attempt)
-    if rule == "probe_tokens":
-        return probe_tokens(study, model, domain, attempt)
-    if rule in ("probe_base", "probe_warm"):
-        store = rule.removeprefix("probe_") + named.get("other", "")
-        return probe(study, model, domain, store, attempt, device)
-    if rule == "probe_encoder":
-        return probe_encoder(study, named["encoder"], model, domain, attempt, device)
-    if rule == "probe_shards":
-        return join_shards(study, model, domain, without_seed(named["store"]), attempt)
-    if rule.startswith("train_"):
-        cell = replace(warm_cell(model, domain, int(named["seed"])), arm=rule.removeprefix("train_"))
-        return train(study, cell, attempt, device)
-    if rule == "evaluate_untuned":
-        return evaluate_untuned(study, model, attempt, device)
-    if rule in ("metrics", "metrics_cross"):
-        return metrics(study, attempt)
-    if rule in ("select", "train", "evaluate", "evaluate_cross"):
-        return _cell_resources(study, rule, named, attempt, device)
-    return report(study, attempt)
+    model = wildcards.get("model", "")
+    domain = wildcards.get("domain", "")
+    of_data = partial(prepare_data, study, attempt)
+    of_report = partial(report, study, attempt)
+    asked: dict[str, Callable[[], Resources]] = {
+        **dict.fromkeys(("prepare_domains", "prepare_general", "prepare_instructions", "overlap"), of_data),
+        **dict.fromkeys(("metrics", "metrics_cross"), partial(metrics, study, attempt)),
+        "prepare_model": partial(prepare_model, study, model, attempt),
+        "prepare_encoder": lambda: prepare_encoder(study, wildcards["encoder"], attempt),
+        "probe_tokens": partial(probe_tokens, study, model, domain, attempt),
+        "probe_encoder": lambda: probe_encoder(study, wildcards["encoder"], model, domain, attempt, device),
+        "probe_shards": lambda: join_shards(study, model, domain, without_seed(wildcards["store"]), attempt),
+        "evaluate_untuned": partial(evaluate_untuned, study, model, attempt, device),
+        "evaluate_cross": lambda: evaluate_cross(study, _cell(wildcards), attempt, device),
+        "evaluate": lambda: evaluate_cell(study, _cell(wildcards), attempt, device),
+        "select": lambda: select(study, _cell(wildcards), attempt),
+        "train": lambda: train(study, _cell(wildcards), attempt, device),
+    }
+    for point in ("base", WARM):
+        store = point + wildcards.get("other", "")
+        asked[f"probe_{point}"] = partial(probe, study, model, domain, store, attempt, device)
+    for point in BY_SEED:
+        asked[f"train_{point}"] = partial(_train_at, study, wildcards, point, attempt, device)
+    return asked.get(rule, of_report)()
 
 
-def _cell_resources(study: Study, rule: str, named: Mapping[str, str], attempt: int, device: Device) -> Resources:
-    cell = Cell(named["model"], named["domain"], named["arm"], named["ratio"], int(named["seed"]))
-    if rule == "select":
-        return select(study, cell, attempt)
-    if rule == "train":
-        return train(study, cell, attempt, device)
-    cross = rule == "evaluate_cross"
-    return evaluate_cross(study, cell, attempt, device) if cross else evaluate_cell(study, cell, attempt, device)
+def _cell(wildcards: Mapping[str, str]) -> Cell:
+    model = wildcards["model"]
+    domain = wildcards["domain"]
+    return Cell(model, domain, wildcards["arm"], wildcards["ratio"], int(wildcards["seed"]))
+
+
+def _train_at(study: Study, wildcards: Mapping[str, str], point: str, attempt: int, device: Device) -> Resources:
+    """Return what the training run of a point takes, which is no arm's."""
+    cell = warm_cell(wildcards["model"], wildcards["domain"], int(wildcards["seed"]))
+    return train(study, replace(cell, arm=point), attempt, device)
 
 
 def without_seed(folder: str) -> str:

@@ -191,7 +191,8 @@ class StudyGraph:
 
     def prepare_domains(self) -> PrepareDomains:
         """Return the job that reads and splits the records of all domains."""
-        study, paths = self.study, self.paths
+        study = self.study
+        paths = self.paths
         read = self.outside(*(domain.source for domain in study.domains.values()))
         return PrepareDomains(
             log=paths.log("prepare_domains"),
@@ -222,7 +223,8 @@ class StudyGraph:
 
     def prepare_general(self) -> PrepareGeneral:
         """Return the job that draws what measures forgetting."""
-        general, paths = self.study.general, self.paths
+        general = self.study.general
+        paths = self.paths
         read = self.outside(*(task.data for task in general.tasks.values()), general.text.source)
         named = {file for task in general.tasks.values() if task.yaml for file in task_files(task.yaml)}
         tasks = self.outside(files=sorted(named))
@@ -395,8 +397,11 @@ class StudyGraph:
 
     def select(self, model: str, domain: str, arm: str, ratio: str, seed: str) -> Select:
         """Return the job that selects a cell's records."""
-        study, paths = self.study, self.paths
-        cell, declared, needs = _cell(model, domain, arm, ratio, seed), study.arms[arm], arm_needs(study, arm)
+        study = self.study
+        paths = self.paths
+        cell = _cell(model, domain, arm, ratio, seed)
+        declared = study.arms[arm]
+        needs = arm_needs(study, arm)
         models = {name: scorer_of(study, arm, name) or model for name in [TOKENS, *sorted(needs.stores)]}
         files = self.outside(files=needs.files)
         return Select(
@@ -418,8 +423,11 @@ class StudyGraph:
 
     def train(self, model: str, domain: str, arm: str, ratio: str, seed: str) -> Train:
         """Return the job that trains a cell."""
-        study, paths = self.study, self.paths
-        cell, declared, needs = _cell(model, domain, arm, ratio, seed), study.arms[arm], strategy_needs(study, arm)
+        study = self.study
+        paths = self.paths
+        cell = _cell(model, domain, arm, ratio, seed)
+        declared = study.arms[arm]
+        needs = strategy_needs(study, arm)
         epoch = paths.run(warm_cell(model, domain, cell.seed))
         return Train(
             selection=paths.selection(cell),
@@ -670,7 +678,9 @@ class StudyGraph:
 
     def tables(self) -> Tables:
         """Return the job that makes tables and figures of the long table."""
-        tables, figures, claims = measured_tables(self.study), measured_figures(self.study), self._claims()
+        tables = measured_tables(self.study)
+        figures = measured_figures(self.study)
+        claims = self._claims()
         return Tables(
             **self._report("tables"),
             measurements=self.paths.root / "measurements.parquet",
@@ -697,7 +707,8 @@ class StudyGraph:
 
     def selection_tables(self) -> SelectionTables:
         """Return the job that makes tables and figures of what was selected."""
-        tables, figures = selection_tables(), selection_figures(self.selection_files)
+        tables = selection_tables()
+        figures = selection_figures(self.selection_files)
         return SelectionTables(
             **self._report("selection_tables"),
             files=_once(path for files in self.selection_files for path in files.paths),

@@ -177,9 +177,11 @@ def put_on(model: nn.Module, adapter: TrainedAdapter, dropout: float | None = No
     """
     from peft import set_peft_model_state_dict
 
-    config, trainable = deepcopy(adapter.config), dropout is not None
+    config = deepcopy(adapter.config)
+    trainable = dropout is not None
     # What it names as its model may be a name of the hub, where PEFT would look for it whenever it saves.
-    config.base_model_name_or_path, config.revision = getattr(model, "name_or_path", None), None
+    config.base_model_name_or_path = getattr(model, "name_or_path", None)
+    config.revision = None
     if dropout is not None:
         config.lora_dropout = dropout
     adapted = _wrapped(model, config, trainable)
@@ -237,7 +239,8 @@ def _read_config(folder: Path) -> Any:
 
 def _check_values(path: Path, values: Mapping[str, Any]) -> None:
     """Refuse values that PEFT takes as they are and fails on later, or silently computes something else by."""
-    start, task = values.get("init_lora_weights", True), values.get("task_type")
+    start = values.get("init_lora_weights", True)
+    task = values.get("task_type")
     if not any(start is known or (isinstance(known, str) and start == known) for known in STARTS):
         raise GradsError(
             f"{path}: init_lora_weights {start!r} takes a part out of the model's own weights: convert the adapter to "

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from grads.runtime.errors import GradsError
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
 # What weights are stored as, in the names of safetensors.
 FLOATS = {"F16", "BF16", "F32", "F64"}
@@ -153,7 +154,8 @@ def refuse_partial(
     Raises:
         GradsError: it names the tensors.
     """
-    missing, unexpected = set(info["missing_keys"]), set(info["unexpected_keys"])
+    missing = set(info["missing_keys"])
+    unexpected = set(info["unexpected_keys"])
     unexpected = {name for name in unexpected if not _constant(name, (stored or {}).get(name))}
     if encoder is not None:
         missing = {name for name in missing if "pooler" not in name.split(".")}
@@ -295,7 +297,8 @@ def _refuse_integers(place: Path | str, stored: Mapping[str, Stored], skeleton: 
     """Refuse weights stored as integers or in 8 bits: cast to numbers, without their scales, they would be others."""
     if getattr(skeleton, "hf_quantizer", None) is not None:
         return
-    prefix, own = f"{skeleton.base_model_prefix}.", {name for name, _ in skeleton.named_parameters()}
+    prefix = f"{skeleton.base_model_prefix}."
+    own = {name for name, _ in skeleton.named_parameters()}
     coarse = [
         f"{name} ({tensor.dtype})"
         for name, tensor in stored.items()

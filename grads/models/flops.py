@@ -16,7 +16,9 @@ from grads.models.headers import stored_tensors
 if TYPE_CHECKING:
     from torch import nn
 
-FORWARD, ACTIVATIONS, WEIGHTS = 2, 2, 2
+FORWARD = 2
+ACTIVATIONS = 2
+WEIGHTS = 2
 
 
 def training_flops(model: nn.Module, tokens: int, base_passes: int = 0) -> float:
@@ -55,7 +57,8 @@ def probe_flops(parameters: int, gradient_passes: int, tokens: int) -> float:
 
 def multiplied(model: Any) -> int:
     """Return how many weights a token is multiplied by: all but an input embedding that is not the LM head, too."""
-    embedding, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    embedding = model.get_input_embeddings().weight
+    head = model.get_output_embeddings().weight
     total = sum(parameter.numel() for parameter in model.parameters())
     return total if embedding is head else total - embedding.numel()
 

@@ -16,7 +16,10 @@ from grads.models.size import ModelSize
 Computed = Literal["bf16", "float32"]
 BYTES: Mapping[Computed, int] = {"bf16": 2, "float32": 4}
 # A trained weight in float32 with its gradient; AdamW remembers two numbers of it, and takes one more for its step.
-MASTER, GRADIENT, MOMENTS, STEP = 4, 4, 8, 4
+MASTER = 4
+GRADIENT = 4
+MOMENTS = 8
+STEP = 4
 # Bytes that a token leaves in a layer for the backward pass, as multiples of H, F and K: summed over the tensors that
 # autograd saves of a llama's layer (SDPA without a mask), each once, in training as it is here. PEFT's paths hold
 # their inputs in float32; what is trained whole has its residual stream in float32.
@@ -93,7 +96,8 @@ def training_footprint(
         kind: of the device.
         checkpointing: whether a layer's activations are computed again in the backward pass.
     """
-    tokens, answers = records * length, records * min(length, response or length)
+    tokens = records * length
+    answers = records * min(length, response or length)
     trained = trained_parameters(size, training)
     lora = training.weights == "lora"
     layer = _saved(size, training, computed, kind)
@@ -320,7 +324,8 @@ def _fitting_length(
     size: ModelSize, training: Training, computed: Computed, device: Device, tokens: int, checkpointing: bool
 ) -> int:
     """Return the most tokens, fewer than some that do not fit, of a record that does; 0 where none fits."""
-    fits, too_long = 0, tokens
+    fits = 0
+    too_long = tokens
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
         if largest_micro_batch(size, training, computed, device, 1, length=middle, checkpointing=checkpointing):

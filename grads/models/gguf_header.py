@@ -7,9 +7,11 @@ from typing import IO, Any
 
 MAGIC = b"GGUF"
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-TEXT, ARRAY = 8, 9
+TEXT = 8
+ARRAY = 9
 LONGEST_TEXT = 10_000_000
-EMBEDDING, FREQUENCIES = "token_embd", "rope_freqs"
+EMBEDDING = "token_embd"
+FREQUENCIES = "rope_freqs"
 # Keys of a config, and what the metadata calls the same behind the architecture's name.
 CONFIG_KEYS = {
     "hidden_size": "embedding_length",

@@ -128,7 +128,8 @@ def check_trained(folder: Path, trained: Path) -> TrainedAdapter | None:
         return adapter
     if not (trained / "config.json").is_file():
         raise GradsError(f"{trained} holds neither an adapter nor model weights: run its training again")
-    own, others = shapes_of(check_checkpoint(folder)), shapes_of(check_checkpoint(trained))
+    own = shapes_of(check_checkpoint(folder))
+    others = shapes_of(check_checkpoint(trained))
     if own != others:
         differing = [name for name in own.keys() | others.keys() if own.get(name) != others.get(name)]
         raise GradsError(

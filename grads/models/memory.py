@@ -83,7 +83,8 @@ def _group_limits() -> list[int]:
     for folder in [GROUPS / name, *(GROUPS / name).parents]:
         if not folder.is_relative_to(GROUPS):
             break
-        limit, used = _number(folder / "memory.max"), _field(folder / "memory.stat", "anon")
+        limit = _number(folder / "memory.max")
+        used = _field(folder / "memory.stat", "anon")
         if limit is not None and used is not None:
             found.append(limit - used)
     return found

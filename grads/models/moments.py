@@ -19,7 +19,8 @@ from grads.models.checkpoint import listed, refuse_nonfinite, sized
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path
 
-AVERAGE, SQUARED = ".average", ".average_squared"
+AVERAGE = ".average"
+SQUARED = ".average_squared"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:
     for parameter_name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        state, name = optimizer.state[parameter], _weights_name(parameter_name)
+        state = optimizer.state[parameter]
+        name = _weights_name(parameter_name)
         steps = int(state["step"])
         tensors[name + AVERAGE] = state["exp_avg"].detach().float().cpu().contiguous()
         tensors[name + SQUARED] = state["exp_avg_sq"].detach().float().cpu().contiguous()

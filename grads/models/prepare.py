@@ -123,7 +123,8 @@ def _save_gguf(path: Path, out: Path, weights: bool) -> None:
     # The weights are plain tensors by now; the quantiser's marks would make transformers refuse to save them.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.hf_quantizer, model.is_quantized = None, False
+    model.hf_quantizer = None
+    model.is_quantized = False
     model.save_pretrained(out)
     _check_whole(out, "model", path.name)
 

@@ -64,7 +64,9 @@ class Budget:
         # It pays for what is made only once: the shortest records, alone and two together.
         for count in (1, 2):
             self._attempt(examples, longest_first(lengths)[-count:], work)
-        free, most, dearest = free_memory(device), watch_memory(device), 0.0
+        free = free_memory(device)
+        most = watch_memory(device)
+        dearest = 0.0
         if free is None:
             return
         for trial in trials(examples, self.tokens):
@@ -83,7 +85,8 @@ class Budget:
         later gives the same batches.
         """
         lengths = [len(example.input_ids) for example in examples]
-        order, done = longest_first(lengths), 0
+        order = longest_first(lengths)
+        done = 0
         while done < len(order):
             batch = next_batch(order[done : done + self.tokens], lengths, self.tokens, tight=True)
             found = self._attempt(examples, batch, work)
@@ -127,7 +130,8 @@ def trials(examples: Sequence[Example], budget: int) -> list[list[int]]:
     once a record). They grow in tokens, padding included.
     """
     lengths = [len(example.input_ids) for example in examples]
-    least, falling = max(lengths), longest_first(lengths)
+    least = max(lengths)
+    falling = longest_first(lengths)
     orders = longest_first([example.response_tokens for example in examples]), falling, falling[::-1]
     found: list[list[int]] = []
     for order in orders:

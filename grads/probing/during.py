@@ -37,15 +37,20 @@ class During:
     """
 
     def __init__(self, out: Path, probe: Probe, measures: Collection[str]) -> None:
-        self.out, self.probe, self.measures = out, probe, sorted(measures)
+        self.out = out
+        self.probe = probe
+        self.measures = sorted(measures)
         kept: dict[str, Any] = {"features": probe.features.model_dump(), "hidden_layer": probe.hidden_layer}
         kept["nonfinite"] = probe.nonfinite
         self.key: Any = {"measures": self.measures, **kept}
 
     def open(self, scratch: Path, padding: int, visits: list[Example], shaped_by: str) -> None:
         """Start, or go on after a stop with the rows that `scratch` holds."""
-        self.journal, self.padding, self.shaped_by = Journal(scratch / "during"), padding, shaped_by
-        self.ahead, self.budget = visits, Budget(self.probe.token_budget)
+        self.journal = Journal(scratch / "during")
+        self.padding = padding
+        self.shaped_by = shaped_by
+        self.ahead = visits
+        self.budget = Budget(self.probe.token_budget)
         known = {example.id for example in visits}
         for rows in map(Rows.from_bytes, self.journal):
             if not known.issuperset(rows.signals["id"]):

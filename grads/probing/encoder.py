@@ -43,9 +43,11 @@ def probe_encoder(
     started = time.monotonic()
     pool = read_store(tokens_folder).signals
     records = {record.id: record for record in load_records(records_path)}
-    tokenizer, model = read_tokenizer(encoder_folder), load_encoder(encoder_folder, probe.precision)
+    tokenizer = read_tokenizer(encoder_folder)
+    model = load_encoder(encoder_folder, probe.precision)
     texts = {id_: text_of(records[id_]) for id_ in pool["id"]}
-    progress, budget = Progress(label, len(texts)), Budget(probe.token_budget)
+    progress = Progress(label, len(texts))
+    budget = Budget(probe.token_budget)
     features, cut, tokens = sentence_embeddings(model, tokenizer, texts, budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
     meta |= {"encoder_sha256": verified(encoder_folder), "records_sha256": sha256_file(records_path)}

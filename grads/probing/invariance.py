@@ -32,7 +32,8 @@ def batch_errors(
         compiled: measure the batches also with compiled layers.
     """
     longest = max(len(example.input_ids) for example in examples)
-    alone, largest = measure(model, examples, measures, 1, padding), dict[str, float]()
+    alone = measure(model, examples, measures, 1, padding)
+    largest = dict[str, float]()
     for step, budget, options in _ways(longest, len(examples), compiled):
         found = measure(model, examples[::step], measures, budget, padding, **options)
         right = Measured(

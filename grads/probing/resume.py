@@ -25,7 +25,9 @@ class Finished:
 
     def __init__(self, path: Path, examples: Sequence[Example], skip: bool = False) -> None:
         # The folder is called by the hash of all that shapes the probe.
-        self.journal, self.examples, self.skip = Journal(path, path.parent.name), examples, skip
+        self.journal = Journal(path, path.parent.name)
+        self.examples = examples
+        self.skip = skip
         self.left_out: list[str] = []
         self.state: dict[str, Any] = {}
         self.seconds = 0.0

@@ -186,7 +186,8 @@ def probe_model(task: Task) -> None:
         budget = Budget(task.probe.token_budget)
         if left := finished.left:
             _measure(task, left, tokenizer.pad_token_id, budget, finished)
-        passes, parameters = int(needs_gradients(task.measures)), stored_parameters(task.model)
+        passes = int(needs_gradients(task.measures))
+        parameters = stored_parameters(task.model)
         meta = made | counts | {"key": key, "shard": list(task.shard), "gradient_passes": passes}
         meta["flops"] = probe_flops(parameters, passes, counts["tokens"])
         meta |= {"token_budget": task.probe.token_budget, "deviations": finished.deviations}

@@ -30,7 +30,8 @@ def join_shards(folders: Sequence[Path], out: Path) -> None:
             _number, _count = store.meta["shard"]
             _key = store.meta["key"]
     stores.sort(key=lambda store: store.meta["shard"])
-    first, count = stores[0], stores[0].meta["shard"][1]
+    first = stores[0]
+    count = stores[0].meta["shard"][1]
     for number, store in enumerate(stores):
         if store.meta["key"] != first.meta["key"] or store.meta["shard"] != [number, count]:
             raise _mixed(store)

@@ -43,14 +43,18 @@ class TrajectoryLosses:
     """
 
     def __init__(self, out: Path, probe: Probe) -> None:
-        self.out, self.probe = out, probe
+        self.out = out
+        self.probe = probe
         self.key: Any = {"trajectory": probe.trajectory.model_dump(), "nonfinite": probe.nonfinite}
 
     def open(self, scratch: Path, padding: int, visits: list[Example], shaped_by: str) -> None:
         """Start, or go on after a stop with the losses that `scratch` holds."""
         self.examples = sorted({example.id: example for example in visits}.values(), key=lambda example: example.id)
-        self.journal, self.padding, self.shaped_by = Journal(scratch / "trajectory"), padding, shaped_by
-        self.ahead, self.budget = self.examples, Budget(self.probe.token_budget)
+        self.journal = Journal(scratch / "trajectory")
+        self.padding = padding
+        self.shaped_by = shaped_by
+        self.ahead = self.examples
+        self.budget = Budget(self.probe.token_budget)
         self.losses: dict[int, np.ndarray] = {}
         self.steps = 0
         for entry in self.journal:
@@ -76,10 +80,12 @@ class TrajectoryLosses:
         remedy = f"delete {self.journal.path.parent} and run again"
         with reading(self.journal.path, remedy):
             header, _, content = entry.partition(b"\n")
-            kept, losses = json.loads(header), np.frombuffer(content)
+            kept = json.loads(header)
+            losses = np.frombuffer(content)
             if len(losses) != len(self.examples):
                 raise ValueError(f"it is of {len(losses)} records, and there are {len(self.examples)}")
-            self.steps, self.losses[kept["step"]] = kept["steps"], losses
+            self.steps = kept["steps"]
+            self.losses[kept["step"]] = losses
             self.budget.restore(kept["state"])
 
     def close(self, seconds: float, model: nn.Module, tokens: int) -> None:

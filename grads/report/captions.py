@@ -29,7 +29,8 @@ def caption_text(item: Item) -> str:
 
 def caption_file(item: Item, folder: Path) -> Path:
     """Return the file of an item's caption in a folder; it is written unless it is there."""
-    path, text = folder / f"{item.name}.rst", caption_text(item)
+    path = folder / f"{item.name}.rst"
+    text = caption_text(item)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
     return path

@@ -55,9 +55,11 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
 
 
 def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
-    paths, start = Paths(study.study), study.arms[cell.arm].start
+    paths = Paths(study.study)
+    start = study.arms[cell.arm].start
     verdicts = paths.verdicts if study.evaluation.verdicts else None
-    run, cross = paths.run(cell), {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
+    run = paths.run(cell)
+    cross = {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
         general = paths.untuned_general(cell.model)
         return CellFiles(cell, run / "metrics.json", general, cross=cross, verdicts=verdicts)

@@ -87,7 +87,8 @@ def read_measurements(path: Path) -> pd.DataFrame:
 
 
 def _check_cells(study: Study, files: Sequence[CellFiles], partial: bool) -> None:
-    given, asked = Counter(one.cell for one in files), set(cells(study))
+    given = Counter(one.cell for one in files)
+    asked = set(cells(study))
     if not partial and (missing := asked - given.keys()):
         raise GradsError(f"cell {min(missing)} of '{study.study}' is missing; tables are made from all cells only")
     if extra := given.keys() - asked:
@@ -217,7 +218,8 @@ def _transition_rows(study: Study, content: "_Content", untuned: "_Content", tas
     )
     if not np.isin([*before, *after], (0.0, 1.0)).all():
         return []
-    chance, groups = study.general.tasks[task].chance, item_groups(found)
+    chance = study.general.tasks[task].chance
+    groups = item_groups(found)
     changes = transitions(before, after, chance)
     kinds = dict.fromkeys((RIGHT_TO_WRONG_LESS_CHANCE, WRONG_TO_RIGHT_LESS_CHANCE), CHANGE if chance else "mean")
     return [
@@ -240,7 +242,8 @@ def _task_row(content: "_Content", task: str, metric: str, value: Any, items: "I
 
 def _text_rows(content: "_Content") -> list[dict[str, Any]]:
     """Return the drift on general text, and what the evaluation took."""
-    found, rows = content.at("drift", "items"), []
+    found = content.at("drift", "items")
+    rows = []
     for metric in DRIFT:
         value = {"value": content.at("drift", metric)}
         if metric == "bits_per_byte":

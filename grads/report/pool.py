@@ -63,9 +63,11 @@ class Pool:
     """
 
     def __init__(self, study: Study, files: Sequence[SelectionFiles]) -> None:
-        self.model, self.domain = files[0].cell.model, files[0].cell.domain
+        self.model = files[0].cell.model
+        self.domain = files[0].cell.domain
         self._study = study
-        self.records, self._tokens = files[0].records, files[0].tokens
+        self.records = files[0].records
+        self._tokens = files[0].tokens
         self._files = {(Run(one.cell.arm, one.cell.ratio), one.cell.seed): one for one in files}
         self._selected: dict[Run, list[Selected]] = {}
 

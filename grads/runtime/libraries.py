@@ -6,7 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
 
 
 def settle_libraries(hub: bool = False) -> None:

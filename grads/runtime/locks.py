@@ -24,8 +24,10 @@ SWITCH = "GRADS_LOCKS"
 HELD = {errno.EAGAIN, errno.EWOULDBLOCK}
 # Where drivers show their GPUs.
 NVIDIA = Path("/proc/driver/nvidia/gpus")
-KFD, KFD_NODES = Path("/dev/kfd"), Path("/sys/class/kfd/kfd/topology/nodes")
-DXG, WSL_CUDA = Path("/dev/dxg"), Path("/usr/lib/wsl/lib/libcuda.so.1")
+KFD = Path("/dev/kfd")
+KFD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
+DXG = Path("/dev/dxg")
+WSL_CUDA = Path("/usr/lib/wsl/lib/libcuda.so.1")
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 _held: list[IO[str]] = []

@@ -127,7 +127,8 @@ def _manifest_path(artefact: Path) -> Path:
 
 def _forget_elsewhere(artefacts: Collection[Path]) -> None:
     """Take artefacts that have just been recorded out of older manifests of their folder, under other names."""
-    names, newest = {path.name for path in artefacts}, _manifest_path(next(iter(artefacts)))
+    names = {path.name for path in artefacts}
+    newest = _manifest_path(next(iter(artefacts)))
     for path in newest.parent.glob(f"*{SUFFIX}"):
         if path == newest:
             continue
@@ -364,7 +365,8 @@ def read_inputs(paths: Iterable[Path | str], outside: Mapping[str, str], made: P
     Raises:
         GradsError: an input is damaged, has changed, or should have a manifest and has none.
     """
-    fingerprints, found = Fingerprints(OUTSIDE), {}
+    fingerprints = Fingerprints(OUTSIDE)
+    found = {}
     for path in map(Path, paths):
         if (planned := outside.get(str(path))) is not None:
             found[str(path)] = _as_planned(path, planned, fingerprints)

@@ -105,7 +105,8 @@ def place_sentence(error: BaseException, folders: Iterable[Path]) -> str | None:
     for one in _chain(error):
         if NO_TEMPORARY in str(one):
             return f"{one}: make room in one of them, or set TMPDIR to a folder with room"
-        number, path = _number(one), _path(one)
+        number = _number(one)
+        path = _path(one)
         if number in FULL:
             return _full(number, path.parent if path else _most_wanting(asked))
         if number in OF_A_PATH and path is not None and one is error:

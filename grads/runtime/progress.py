@@ -11,7 +11,10 @@ class Progress:
     """
 
     def __init__(self, label: str, total: int, unit: str = "records", every: float = 5.0) -> None:
-        self.label, self.total, self.unit, self.every = label, total, unit, every
+        self.label = label
+        self.total = total
+        self.unit = unit
+        self.every = every
         self.done = 0
         self.started = self.printed = time.monotonic()
 

@@ -46,7 +46,8 @@ HINTS: dict[int, str] = {
     signal.SIGINT: _STOPPED,
     signal.SIGQUIT: _STOPPED,
 }
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def name_runner() -> None:
@@ -113,7 +114,8 @@ def supervise(log: Path, outputs: Iterable[Path], title: str) -> None:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     for output in outputs:
         _remove_unfinished(output.parent, stem=output.stem)
-    runner, supervisor = os.getppid(), os.getpid()
+    runner = os.getppid()
+    supervisor = os.getpid()
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -125,7 +125,8 @@ def _check_ratios(study: Study, arm: str) -> None:
 
 
 def _check_auto(study: Study, arm: str) -> None:
-    method, declared = arm_method(study, arm), study.arms[arm]
+    method = arm_method(study, arm)
+    declared = study.arms[arm]
     if AUTO not in declared.ratios or arm_needs(study, arm).count_of is not None:
         return
     if method.automatic_count(parse_parameters(method, declared.parameters)) is None:
@@ -156,7 +157,8 @@ def _check_scorer(study: Study, arm: str) -> None:
 
 
 def _check_texts(study: Study, arm: str) -> None:
-    wanted, method = arm_needs(study, arm).texts, study.arms[arm].method
+    wanted = arm_needs(study, arm).texts
+    method = study.arms[arm].method
     for split in sorted(wanted - TEXTS):
         raise GradsError(f"arms.{arm}.method: '{method}' reads texts of '{split}': {nearest(split, sorted(TEXTS))}")
     if VALIDATION in wanted:

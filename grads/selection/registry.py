@@ -9,7 +9,9 @@ from grads.study import registry as declared
 REGISTRY = declared.Registry(
     "grads.selection.methods", "METHOD", Method, "there is no selection method", group="grads.methods"
 )
-methods, find_method, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
+methods = REGISTRY.all
+find_method = REGISTRY.find
+module_of = REGISTRY.module_of
 
 
 def parse_parameters(method: Method, given: Mapping[str, Any]) -> Parameters:

@@ -3,7 +3,8 @@
 # What needs a backward pass; `mean_abs` says only which statistics are taken.
 GRADIENTS = frozenset({"gradients", "mean_abs", "adapter", "weights", "sgd_features", "adam_features"})
 # Projected gradients of the adapter, or the steps that Adam would take for them.
-SGD_FEATURES, ADAM_FEATURES = "sgd_features", "adam_features"
+SGD_FEATURES = "sgd_features"
+ADAM_FEATURES = "adam_features"
 FEATURES = frozenset({SGD_FEATURES, ADAM_FEATURES})
 # Means over all tokens of a record: of the last layer's states, the same weighted by position, of a lower layer's
 # states and of what the input embedding looks up.

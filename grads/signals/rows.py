@@ -18,7 +18,10 @@ from grads.signals.vectors import split_lengths
 FIRST = {"id": "str", "prompt_tokens": "int64", "response_tokens": "int64", "truncated": "bool"}
 # Losses fall by orders of magnitude on the way, and methods compare how: half of that is less than float16 keeps.
 PRECISE = frozenset({TRAJECTORY_LOSSES})
-NORM, VECTOR, LOSSES, NOTES = "_norm", "vector:", "token_losses", b"notes"
+NORM = "_norm"
+VECTOR = "vector:"
+LOSSES = "token_losses"
+NOTES = b"notes"
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def example_frame(examples: Sequence[Example]) -> pd.DataFrame:
 
 def make_rows(frame: pd.DataFrame, measured: Measured, notes: Mapping[str, Any] | None = None) -> Rows:
     """Return the rows of n records: `frame` as from `example_frame`, and what was measured of the same records."""
-    directions, columns = {}, {name: np.asarray(values, dtype=np.float64) for name, values in measured.columns.items()}
+    directions = {}
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in measured.columns.items()}
     for kind, vectors in measured.vectors.items():
         directions[kind], columns[kind + NORM] = split_lengths(vectors, np.float32 if kind in PRECISE else np.float16)
     signals = pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)

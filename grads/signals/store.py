@@ -28,7 +28,9 @@ from grads.signals.measured import Measured
 from grads.signals.rows import FIRST, NORM, Rows, example_frame, make_rows
 from grads.signals.vectors import Vectors
 
-SIGNALS, TOKEN_LOSSES, META = "signals.parquet", "token_losses.parquet", "meta.json"
+SIGNALS = "signals.parquet"
+TOKEN_LOSSES = "token_losses.parquet"
+META = "meta.json"
 EXAMPLES = "examples.parquet"
 FEATURES = "features-{}.npy"
 # Records whose token losses are held at once.
@@ -138,13 +140,16 @@ def write_parts(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         place = {id_: position for position, id_ in enumerate(ids)}
-        frames, features, losses = [], {}, _Losses(temporary / "losses", ids)
+        frames = []
+        features = {}
+        losses = _Losses(temporary / "losses", ids)
         for part in parts:
             where = [place[id_] for id_ in part.signals["id"]]
             frames.append(part.signals.assign(place=where))
             for kind, directions in part.directions.items():
                 if kind not in features:
-                    shape, path = (len(ids), directions.shape[1]), temporary / FEATURES.format(kind)
+                    shape = (len(ids), directions.shape[1])
+                    path = temporary / FEATURES.format(kind)
                     features[kind] = np.lib.format.open_memmap(path, mode="w+", dtype=directions.dtype, shape=shape)
                 features[kind][where] = directions
             losses.add(where, part.token_losses)
@@ -169,7 +174,8 @@ class _Losses:
     """Token losses, gathered in a file until all are known and can be written in the records' order."""
 
     def __init__(self, path: Path, ids: Sequence[str]) -> None:
-        self.path, self.ids = path, ids
+        self.path = path
+        self.ids = ids
         self.file: IO[bytes] | None = None
         self.start, self.stop = (np.zeros(len(ids), dtype=np.int64) for _ in range(2))
         self.end = 0
@@ -181,7 +187,8 @@ class _Losses:
         file = self.file = self.file or self.path.open("wb")
         for place, values in zip(where, losses, strict=True):
             file.write(np.asarray(values, dtype=np.float32).tobytes())
-            self.start[place], self.stop[place] = self.end, self.end + len(values)
+            self.start[place] = self.end
+            self.stop[place] = self.end + len(values)
             self.end += len(values)
 
     def finish(self, out: Path) -> None:
@@ -209,7 +216,8 @@ def read_meta(folder: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise GradsError(f"{folder} holds no signals: run its probe again")
     meta = read_object(path, _again(folder))
-    names, records = meta.get("sha256"), meta.get("records")
+    names = meta.get("sha256")
+    records = meta.get("records")
     if not isinstance(names, dict) or SIGNALS not in names or not isinstance(records, int):
         raise GradsError(f"{path} is damaged (it does not say what the store holds): {_again(folder)}")
     return meta
@@ -235,7 +243,8 @@ def read_store(folder: Path | str) -> Store:
         GradsError: the folder holds none, or a file of it is damaged or of another store.
     """
     folder = Path(folder)
-    meta, signals = read_meta(folder), read_signals(folder)
+    meta = read_meta(folder)
+    signals = read_signals(folder)
     for name, sha256 in meta["sha256"].items():
         if name != SIGNALS:
             _check_file(folder / name, sha256)

@@ -36,7 +36,8 @@ class Vectors:
     def __init__(
         self, directions: np.ndarray, norms: np.ndarray | None = None, rows: Sequence[int] | np.ndarray | None = None
     ) -> None:
-        self.directions, self.norms = directions, norms
+        self.directions = directions
+        self.norms = norms
         self.rows = np.arange(len(directions)) if rows is None else np.asarray(rows, dtype=np.int64)
 
     def __len__(self) -> int:

@@ -24,7 +24,8 @@ GENERAL = "general"
 """The mean accuracy over a study's general benchmarks."""
 DRIFT = ("nll", "bits_per_byte", "kl")
 """Measures of drift on general text."""
-BEATS, FORGETS = "beats", "forgets less than"
+BEATS = "beats"
+FORGETS = "forgets less than"
 FORMS = f"'<arm>@<ratio> {BEATS} <arm> on <measure>' or '<arm>@<ratio> {FORGETS} <arm> on <measure>'"
 _SENTENCE = re.compile(rf"(\S+) ({BEATS}|{FORGETS}) (\S+) on (\S+)")
 
@@ -116,7 +117,8 @@ def in_study(study: Study, claim: ParsedClaim) -> bool:
 
 def _not_in_study(study: Study, claim: ParsedClaim) -> str | None:
     """Return what of a claim is not in a study, with the nearest name that is."""
-    titles, tasks = run_titles(study), list(study.general.tasks)
+    titles = run_titles(study)
+    tasks = list(study.general.tasks)
     for run in (claim.run, claim.base):
         if run not in titles:
             return f"'{run}' is no run of this study: {nearest(run, titles)}"

@@ -33,7 +33,7 @@ def check_names(study: Study) -> None:
     Raises:
         GradsError: all such names.
     """
-    checks = (_missing_archives, _bad_archives, _bad_titles, _reserved, _bad_paths)
+    checks = (_missing_archives, _bad_archives, _bad_titles, _reserved, _reserved_in_tables, _bad_paths)
     found = [sentence for check in checks for sentence in check(study)]
     if found:
         raise GradsError(*found)
@@ -186,6 +186,10 @@ def _reserved(study: Study) -> Iterator[str]:
     for name in study.every_model:
         if name.endswith("-untuned"):
             yield f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
+
+
+def _reserved_in_tables(study: Study) -> Iterator[str]:
+    """Refuse names by which tables call something else."""
     for section in ("models", "domains"):
         for name in getattr(study, section):
             if name in OVER_ALL:

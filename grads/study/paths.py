@@ -16,7 +16,9 @@ TOKENS, BASE, WARM, DURING, TRAJECTORY = POINTS = ("tokens", "base", "warm", "du
 # Those of a training run of their own, which each seed has.
 BY_SEED = (WARM, DURING, TRAJECTORY)
 # Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
-TRAIN, VALIDATION, ANCHOR = "train", "validation", "anchor"
+TRAIN = "train"
+VALIDATION = "validation"
+ANCHOR = "anchor"
 OTHERS = (f"-{VALIDATION}", f"-{ANCHOR}")
 STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS))
 

@@ -41,7 +41,8 @@ def read_published(study: Study) -> dict[Place, Publication]:
 
 
 def _place(study: Study, number: int, one: Publication) -> Place:
-    where, tasks = f"'published.{number}", study.general.tasks
+    where = f"'published.{number}"
+    tasks = study.general.tasks
     measures = [*study.evaluation.metrics, *tasks, *([GENERAL] if tasks else [])]
     for key, known in (("run", run_titles(study)), ("measure", measures)):
         if (name := getattr(one, key)) not in known:

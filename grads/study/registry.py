@@ -58,8 +58,12 @@ class Registry(Generic[Declared]):
         helpers: Collection[str] = (),
         group: str | None = None,
     ) -> None:
-        self.package, self.attribute, self.kind = package, attribute, kind
-        self.missing, self.helpers, self.group = missing, helpers, group
+        self.package = package
+        self.attribute = attribute
+        self.kind = kind
+        self.missing = missing
+        self.helpers = helpers
+        self.group = group
 
     @cached_property
     def found(self) -> dict[str, tuple[Declared, str]]:

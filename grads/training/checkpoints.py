@@ -23,7 +23,8 @@ def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
         scratch: the run's own folder; what is of no use in it is removed.
         asked: the micro-batch of a run that begins.
     """
-    checkpoint, note = last_checkpoint(scratch), scratch / NOTE
+    checkpoint = last_checkpoint(scratch)
+    note = scratch / NOTE
     kept: dict[str, Any] = _noted(note) if note.is_file() else {"micro_batch": asked, "tried": None}
     if checkpoint is not None and (asked >= kept["micro_batch"] or checkpoint.name != kept["tried"]):
         write_json(note, kept | {"tried": checkpoint.name})
@@ -39,7 +40,8 @@ def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
 
 def note_shortage(scratch: Path) -> None:
     """Note that memory ran out after the last checkpoint: a smaller micro-batch has to begin anew."""
-    checkpoint, note = last_checkpoint(scratch), scratch / NOTE
+    checkpoint = last_checkpoint(scratch)
+    note = scratch / NOTE
     write_json(note, _noted(note) | {"tried": checkpoint and checkpoint.name})
 
 

@@ -59,7 +59,8 @@ def prepare_material(cell: TrainingCell, formatter: Formatter, training: Trainin
     """
     strategy = find_strategy(cell.strategy)
     parameters = parse_parameters(strategy, cell.strategy_parameters)
-    records, selection = load_records(cell.records), _selection(cell.kept)
+    records = load_records(cell.records)
+    selection = _selection(cell.kept)
     kept = None if selection is None else set(selection["id"])
     chosen = records if kept is None else [record for record in records if record.id in kept]
     examples = _tokenized(chosen, formatter, training)

@@ -13,7 +13,8 @@ from grads.models.load import load_model
 from grads.models.memory import give_back
 from grads.runtime.errors import GradsError
 
-TRAINED, SAVED = "default", "saved"
+TRAINED = "default"
+SAVED = "saved"
 
 
 @torch.no_grad()

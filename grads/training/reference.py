@@ -86,7 +86,9 @@ class BaseModel:
     """
 
     def __init__(self, model: Any, needs: Needs, folder: Path, precision: Precision) -> None:
-        self.model, self.needs, self.precision = model, needs, precision
+        self.model = model
+        self.needs = needs
+        self.precision = precision
         # Looked for once: in a small model a walk through all modules takes as long as a forward pass.
         self.modules: list[nn.Module] = list(model.modules())
         self.adapters = dict(_adapters(model))

@@ -63,7 +63,8 @@ def _train_cell(
     cell: TrainingCell, model_folder: Path, formatter: Formatter, training: Training, micro_batch_limit: int
 ) -> None:
     material = prepare_material(cell, formatter, training)
-    visits, order = material.visits, material.order
+    visits = material.visits
+    order = material.order
     say(f"{cell.label}: {len(set(order))} records, {len(order)} visits")
     key = _shaped_by(cell, model_folder, training, material) | {"form": formatter.sha256}
     with scratch_folder(cell.scratch, key) as scratch:
@@ -195,7 +196,8 @@ def _save(model: Any, folder: Path, base: Base | None) -> None:
         # A set, whose order is another in each process: equal runs are to write equal files.
         config.target_modules = sorted(config.target_modules)
     if base is not None:
-        config.base_model_name_or_path, config.revision = base.name, base.revision
+        config.base_model_name_or_path = base.name
+        config.revision = base.revision
     # PEFT would look for the base model, on the hub too, to learn whether its embedding was resized.
     model.save_pretrained(str(folder), save_embedding_layers=False)
     # The model card that PEFT adds names folders of this machine.

@@ -46,7 +46,8 @@ class Collator:
     """
 
     def __init__(self, padding: int, weights: Mapping[str, Sequence[float]]) -> None:
-        self.padding, self.weights = padding, weights
+        self.padding = padding
+        self.weights = weights
         self.weighted = any(value not in (0, 1) for values in weights.values() for value in values)
 
     def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
@@ -136,7 +137,8 @@ def deterministic() -> Iterator[None]:
     if device().type != "cuda":
         yield
         return
-    before, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
@@ -177,7 +179,9 @@ class Watch(TrainerCallback):
     """Shows the model to an observer before each optimiser step, with the step's examples, and after it."""
 
     def __init__(self, visits: list[Example], global_batch: int, observer: Observer) -> None:
-        self.visits, self.global_batch, self.observer = visits, global_batch, observer
+        self.visits = visits
+        self.global_batch = global_batch
+        self.observer = observer
 
     def on_step_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Show it before the step."""
@@ -202,7 +206,8 @@ class ProgressLines(TrainerCallback):
     """
 
     def __init__(self, label: str, spent: Path) -> None:
-        self.label, self.spent = label, spent
+        self.label = label
+        self.spent = spent
         self.started = time.monotonic()
         self.earlier = _seconds(spent) if spent.is_file() else 0.0
 

@@ -65,7 +65,8 @@ def fetch_splits(source: HubSource, name: str | None, out: Path | str) -> str:
     """
     from datasets import load_dataset
 
-    snapshot, out = _snapshot(source, "dataset", (*DATA_FILES, "README.md")), Path(out)
+    snapshot = _snapshot(source, "dataset", (*DATA_FILES, "README.md"))
+    out = Path(out)
     with tempfile.TemporaryDirectory(prefix="grads-hub-") as cache:
         try:
             splits = load_dataset(str(snapshot), name=name, cache_dir=cache)

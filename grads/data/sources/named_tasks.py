@@ -50,7 +50,8 @@ def loading_seeds() -> Iterator[None]:
     import numpy as np
     from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
 
-    stored, stored_numpy = random.getstate(), np.random.get_state()
+    stored = random.getstate()
+    stored_numpy = np.random.get_state()
     random.seed(DEFAULT_RANDOM_SEED)
     np.random.seed(DEFAULT_OTHER_SEED)
     try:
@@ -118,7 +119,8 @@ def _leaves(index: Mapping[str, Any], name: str, overrides: Mapping[str, Any] | 
     """Yield the tasks that a name stands for, each with what its group changes in it."""
     if name not in index:
         raise GradsError(f"lm-eval {_version()} has no task '{name}': {nearest(name, index)}")
-    entry, overrides = index[name], dict(overrides or {})
+    entry = index[name]
+    overrides = dict(overrides or {})
     kind = entry.kind.name
     if kind == "TAG":
         for child in sorted(entry.tags):

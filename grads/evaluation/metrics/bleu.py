@@ -18,7 +18,8 @@ def compute(rows: Rows, setting: Setting) -> Result:
     from grads.evaluation.metrics.words import BLEU_TOKENIZERS, reference_streams
 
     tokenizer = BLEU_TOKENIZERS[setting.language]
-    corpus, sentence = BLEU(tokenize=tokenizer), BLEU(tokenize=tokenizer, effective_order=True)
+    corpus = BLEU(tokenize=tokenizer)
+    sentence = BLEU(tokenize=tokenizer, effective_order=True)
     score = corpus.corpus_score([row["prediction"] for row in rows], reference_streams(rows))
     scores = [sentence.sentence_score(row["prediction"], references(row)) for row in rows]
     return {

@@ -15,7 +15,8 @@ def compute(rows: Rows, setting: Setting) -> Result:
     from grads.evaluation.metrics.words import reference_streams
 
     metric = CHRF()
-    predictions, streams = [row["prediction"] for row in rows], reference_streams(rows)
+    predictions = [row["prediction"] for row in rows]
+    streams = reference_streams(rows)
     score = metric.corpus_score(predictions, streams)
     return {
         "value": score.score,

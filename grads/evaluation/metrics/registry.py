@@ -10,7 +10,9 @@ from grads.study.registry import Registry
 
 HELPERS = ("compute", "contract", "registry", "words")
 REGISTRY = Registry("grads.evaluation.metrics", "METRIC", Metric, "there is no metric", HELPERS, "grads.metrics")
-metrics, find_metric, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
+metrics = REGISTRY.all
+find_metric = REGISTRY.find
+module_of = REGISTRY.module_of
 
 
 def computed(names: Iterable[str]) -> list[str]:

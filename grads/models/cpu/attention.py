@@ -52,7 +52,8 @@ def attention_and_weights(query: Tensor, key: Tensor, value: Tensor, scale: floa
 @attention_and_weights.register_fake
 def _like_query(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     batch, heads, tokens, _ = query.shape
-    groups, rows = key.shape[1], torch.sym_min(tokens, BLOCK)
+    groups = key.shape[1]
+    rows = torch.sym_min(tokens, BLOCK)
     first = query.new_empty((batch * groups, heads // groups * rows, rows))
     return query.new_empty((*query.shape[:-1], value.shape[-1])), first
 
@@ -67,9 +68,11 @@ def causal_attention_backward(
     of_queries = torch.empty_like(queries, memory_format=torch.contiguous_format)
     of_keys, of_values = (torch.zeros_like(t, memory_format=torch.contiguous_format) for t in (keys, values))
     for rows, seen in _blocks(query.shape[2]):
-        block, before = queries[:, :, rows], keys[:, seen]
+        block = queries[:, :, rows]
+        before = keys[:, seen]
         weights = _weights(block, before, scale) if rows.start else first
-        flat, upper = block.flatten(1, 2), uppers[:, :, rows].flatten(1, 2)
+        flat = block.flatten(1, 2)
+        upper = uppers[:, :, rows].flatten(1, 2)
         inner = torch.bmm(upper, values[:, seen].mT)
         change = torch._softmax_backward_data(inner, weights, -1, weights.dtype).mul_(scale)
         of_queries[:, :, rows] = torch.bmm(change, before).view(block.shape)

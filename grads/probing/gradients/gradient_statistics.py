@@ -16,7 +16,8 @@ from grads.models.cpu.products import gram
 # Of each gradient: sum of squares, sum, sum of absolutes, largest and smallest entry.
 MOMENTS = 5
 # Rows of the LM head's gradient that are computed at first, and the factor by which more follow while they may matter.
-FIRST_ROWS, MORE_ROWS = 256, 8
+FIRST_ROWS = 256
+MORE_ROWS = 8
 # Numbers held at once where all entries of the LM head's gradient are visited, or a record's tokens are told apart:
 # 64 MiB in float32.
 MOST_ENTRIES = 2**24
@@ -42,7 +43,8 @@ def moments_of(rows: Tensor) -> Tensor:
 
 def joined(parts: Tensor) -> Tensor:
     """Return B x `MOMENTS` of gradients whose P parts have those, P x B x `MOMENTS`."""
-    highest, lowest = parts[..., 3].amax(dim=0), parts[..., 4].amin(dim=0)
+    highest = parts[..., 3].amax(dim=0)
+    lowest = parts[..., 4].amin(dim=0)
     return torch.cat([parts[..., :3].sum(dim=0), torch.stack([highest, lowest], dim=1)], dim=1)
 
 
@@ -94,7 +96,9 @@ def head_moments(errors: Sequence[Tensor], hidden: Sequence[Tensor], sums_to_zer
     The norm is ||G||^2 = sum over s, t of (e_t . e_s)(h_t . h_s) / T^2.
     """
     nothing = torch.zeros((), device=errors[0].device)
-    squared, total, visited = [], [], []
+    squared = []
+    total = []
+    visited = []
     for error, state in zip(errors, hidden, strict=True):
         squared.append((gram(error) * gram(state)).sum().clamp(min=0))
         sums = nothing if sums_to_zero else (error.float().sum(dim=1) * state.float().sum(dim=1)).sum()
@@ -123,14 +127,17 @@ def head_extremes(errors: Sequence[Tensor], hidden: Sequence[Tensor]) -> tuple[l
     vocabulary = errors[0].shape[1]
     bounds = [_bound(error, state) for error, state in zip(errors, hidden, strict=True)]
     found: list[Tensor] = [torch.zeros(3, device=bounds[0].device)] * len(errors)
-    left, visited, more = list(range(len(errors))), 0, min(FIRST_ROWS, vocabulary)
+    left = list(range(len(errors)))
+    visited = 0
+    more = min(FIRST_ROWS, vocabulary)
     while left:
         for index in left:
             limits, rows = bounds[index].topk(min(more + 1, vocabulary))
             entries = (errors[index].index_select(1, rows[:more]).mT @ hidden[index]).float()
             fresh = torch.stack([entries.amax(), entries.amin(), limits[-1]])
             if visited:
-                fresh[0], fresh[1] = torch.maximum(fresh[0], found[index][0]), torch.minimum(fresh[1], found[index][1])
+                fresh[0] = torch.maximum(fresh[0], found[index][0])
+                fresh[1] = torch.minimum(fresh[1], found[index][1])
             found[index] = fresh
             # Rows of equal bounds come in any order, so those that were visited are told apart by what they are.
             bounds[index].index_fill_(0, rows[:more], -torch.inf)

@@ -117,7 +117,8 @@ class TappedLinear(nn.Module):
         """
         made: list[Tensor] = []
         if through is not None and (self.recipe.statistics or self.recipe.whole):
-            of_a, of_b = through.mT @ given, (gradient.mT @ low) * self.scale
+            of_a = through.mT @ given
+            of_b = (gradient.mT @ low) * self.scale
             if self.recipe.statistics:
                 made.append(statistics_of(of_a.flatten(1), of_b.flatten(1), absolute=self.recipe.absolute))
             made += [whole.make(of_a.float(), of_b.float()) for whole in self.recipe.whole]
@@ -152,7 +153,8 @@ class Tapped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Return the gradient of the inputs, and what was made for the tap."""
-        (gradient,), layer = gradients, ctx.layer
+        (gradient,) = gradients
+        layer = ctx.layer
         given, low, *factors = ctx.saved_tensors
         through = None if layer.high is None else gradient @ layer.high
         below = None
@@ -172,7 +174,8 @@ def parts(name: str, layer: Any) -> tuple[Tensor, Tensor | None, tuple[Tensor, T
     from peft.tuners.lora import LoraLayer
     from transformers.pytorch_utils import Conv1D
 
-    base, adapter = layer, None
+    base = layer
+    adapter = None
     if isinstance(layer, LoraLayer):
         base = layer.get_base_layer()
         adapter = _adapter(name, layer)
@@ -220,7 +223,9 @@ def squared_norm(gradient: Tensor, given: Tensor) -> Tensor:
 
     In Gram form, sum over tokens s, t of (d_s . d_t)(x_s . x_t), where that is cheaper than the product itself.
     """
-    tokens, outputs, inputs = gradient.shape[1], gradient.shape[2], given.shape[2]
+    tokens = gradient.shape[1]
+    outputs = gradient.shape[2]
+    inputs = given.shape[2]
     if tokens * (outputs + inputs) < outputs * inputs:
         return (gram(gradient) * gram(given)).sum(dim=(1, 2)).clamp(min=0)
     return (gradient.mT @ given).float().square().sum(dim=(1, 2))

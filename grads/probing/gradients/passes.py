@@ -64,12 +64,15 @@ class Pass:
         layer: int | None = None,
         compiled: bool = False,
     ) -> None:
-        self.model, self.measures, self.padding = model, frozenset(measures), padding
+        self.model = model
+        self.measures = frozenset(measures)
+        self.padding = padding
         check_ends(model, padding)
         self.core: Any = unwrap(model)
         self.embedding = self.core.get_input_embeddings()
         self.scale = embedding_scale(self.embedding)
-        self.head, self.multiplied = Head.of(model), multiplied(self.core)
+        self.head = Head.of(model)
+        self.multiplied = multiplied(self.core)
         self.taps = Taps(model, measures, features or Features(), moments)
         most = len(decoder_layers(model))
         if layer is not None and layer > most:
@@ -180,7 +183,8 @@ class Pass:
     ) -> None:
         """Add what the LM head's losses and errors say; fill `gradient`, the loss gradient at `hidden`."""
         row = hidden.shape[1]
-        flat, targets = hidden.flatten(0, 1), following(ids, row)
+        flat = hidden.flatten(0, 1)
+        targets = following(ids, row)
         where = spots(examples, row)
         if gradient is None and "el2n" not in self.measures:
             losses = self._losses(flat, targets, where)
@@ -208,7 +212,8 @@ class Pass:
     ) -> list[Tensor]:
         """Return the losses, after adding what needs the errors, a few records at a time; fill `gradient`."""
         losses: list[Tensor] = []
-        moments, distances = [], []
+        moments = []
+        distances = []
         lengths = [len(place) for place in places]
         # Sent to the device at once, not group by group.
         everywhere = torch.cat(list(places)).to(flat.device)

@@ -77,7 +77,9 @@ class Kronecker:
 
     def __init__(self, size: int, seed: int, pooled: bool = False) -> None:
         _check_positive("size", size)
-        self.size, self.seed, self.pooled = size, seed, pooled
+        self.size = size
+        self.seed = seed
+        self.pooled = pooled
         self._sides: dict[tuple[str, int, torch.device], Tensor] = {}
 
     def sides(self, name: str, outputs: int, inputs: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -144,7 +146,9 @@ class Dense:
 
     def __init__(self, dimension: int, seed: int, block_bytes: int = 2**26, kept_bytes: int = 2**28) -> None:
         _check_positive("dimension", dimension)
-        self.dimension, self.seed, self.kept_bytes = dimension, seed, kept_bytes
+        self.dimension = dimension
+        self.seed = seed
+        self.kept_bytes = kept_bytes
         self.rows = max(1, block_bytes // (4 * dimension))
         self._kept: dict[tuple[str, int, int, torch.device], Tensor] = {}
 

@@ -18,7 +18,9 @@ from grads.runtime.errors import GradsError
 from grads.signals.names import FEATURES
 
 MEASURES = frozenset({"adapter", "weights", "sgd_features", "adam_features"})
-A, B, W = ".lora_A", ".lora_B", ".weight"
+A = ".lora_A"
+B = ".lora_B"
+W = ".weight"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ class Taps:
     def __init__(
         self, model: nn.Module, measures: Collection[str], features: Features, moments: Moments | None = None
     ) -> None:
-        self.measures, self.features, self.moments = MEASURES & set(measures), features, _on_device(moments, model)
-        self.projection, self.absolute = make_projection(features), "mean_abs" in measures
+        self.measures = MEASURES & set(measures)
+        self.features = features
+        self.moments = _on_device(moments, model)
+        self.projection = make_projection(features)
+        self.absolute = "mean_abs" in measures
         self.recipes: dict[str, Recipe] = {}
         # Entries of the adapter's gradients, and how many numbers of a record a dense projection multiplies.
         self.entries = self.dense_entries = 0
@@ -100,7 +105,8 @@ class Taps:
 
     def _factors(self, name: str, layer: Layer) -> tuple[Sides, ...]:
         assert isinstance(self.projection, Kronecker)
-        place, kind = layer.matrix.device, layer.matrix.dtype
+        place = layer.matrix.device
+        kind = layer.matrix.dtype
         shapes: dict[str, tuple[int, ...]] = {name + W: layer.matrix.shape}
         if layer.adapter is not None:
             shapes = {name + A: layer.adapter[0].shape, name + B: layer.adapter[1].shape}

@@ -21,7 +21,9 @@ DRIFT = Quantity.general("text", "kl")
 def ablation_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of switches: a row per variant and ratio, with its difference to the default arm."""
     quantities = [*(Quantity.domain(metric) for metric in study.evaluation.metrics), DRIFT]
-    places, facts, blocks = list(itertools.product(study.models, study.domains)), [], []
+    places = list(itertools.product(study.models, study.domains))
+    facts = []
+    blocks = []
     for model, domain in places:
         pairs = list(_pairs(study))
         found = {
@@ -97,7 +99,8 @@ def _fact(
     quantity: Quantity,
     one: Comparison,
 ) -> dict[str, object]:
-    (model, domain), (variant, run, base) = of, pair
+    (model, domain) = of
+    (variant, run, base) = pair
     change = one.estimate
     names = {"study": study.study, "model": model, "domain": domain, "arm": run.arm, "ratio": run.ratio}
     about = {"default": base.arm, "switch": switch(variant), "metric": quantity.metric}

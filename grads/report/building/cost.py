@@ -22,7 +22,8 @@ COLUMNS = (
 
 def cost_table(study: Study, estimates: Estimates) -> Table:
     """Return the table of costs: what each arm trained on, and what its selection took, alone and as it was shared."""
-    facts, short = cost_rows(study, estimates.frame), RunMarks(estimates.frame)
+    facts = cost_rows(study, estimates.frame)
+    short = RunMarks(estimates.frame)
     blocks = []
     for model, entry in study.models.items():
         rows = []
@@ -75,13 +76,15 @@ def cost_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     `training_flops`, `standalone_flops` and `as_run_flops` count operations in the same way (`grads.models.flops`),
     those of the choosing itself excepted.
     """
-    per_cell, runs_used = _per_cell(frame), _shared(frame)
+    per_cell = _per_cell(frame)
+    runs_used = _shared(frame)
     costs = per_cell[CELL].copy()
     for name in ("records", "steps", "tokens", *UNITS):
         costs[f"training_{name}" if name in UNITS else name] = per_cell[f"training.{name}"].fillna(0)
     used = runs_used.groupby(CELL)[["passes", "forward_passes", *UNITS, *(f"{unit}_share" for unit in UNITS)]].sum()
     used = used.reindex(pd.MultiIndex.from_frame(costs[CELL])).fillna(0).reset_index(drop=True)
-    costs["passes"], costs["forward_passes"] = used["passes"], used["forward_passes"]
+    costs["passes"] = used["passes"]
+    costs["forward_passes"] = used["forward_passes"]
     for unit, choosing in (("seconds", per_cell["selection.seconds"].fillna(0)), ("flops", 0.0)):
         costs[f"standalone_{unit}"] = choosing + used[unit]
         costs[f"as_run_{unit}"] = choosing + used[f"{unit}_share"]

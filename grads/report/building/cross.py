@@ -14,7 +14,9 @@ from grads.report.statistics.estimates import Estimates, Quantity, Run, runs, un
 
 def cross_table(study: Study, estimates: Estimates) -> Table:
     """Return the matrix of domains tuned on (blocks) and tested on (columns); rows are arms and ratios."""
-    metrics, untuned, marks = computed_metrics(study), untuned_run(study), RunMarks(estimates.frame)
+    metrics = computed_metrics(study)
+    untuned = untuned_run(study)
+    marks = RunMarks(estimates.frame)
     blocks = []
     for model, entry in study.models.items():
         if untuned:
@@ -64,6 +66,7 @@ def _facts(study: Study, estimates: Estimates) -> list[dict[str, object]]:
     facts = []
     for model, domain, run in itertools.product(study.models, study.domains, runs(study)):
         for target, metric in itertools.product(study.domains, computed_metrics(study)):
-            quantity, about = tested_on(domain, target, metric), {"tested_on": target, "metric": metric}
+            quantity = tested_on(domain, target, metric)
+            about = {"tested_on": target, "metric": metric}
             facts.append(fact_columns(study, estimates, (model, domain, run), quantity, about, "change"))
     return facts

@@ -35,7 +35,8 @@ def extreme_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
     """
     found = []
     for run in _first_runs(pool):
-        chosen, seed = pool.selected(run)[0], study.seeds[0]
+        chosen = pool.selected(run)[0]
+        seed = study.seeds[0]
         known = pd.concat([pool.tokens[list(COUNTS)], *_signals(pool, pool.file(run, seed))], axis=1)
         for end, positions in ends(chosen).items():
             for position in positions:

@@ -52,8 +52,10 @@ def agreement(one: Selected, other: Selected) -> tuple[float, ...]:
     and the rank correlation (Spearman) of the N scores, NaN where one of them is constant.
     """
     both = one.eligible & other.eligible
-    mine, theirs = one.kept[both], other.kept[both]
-    sizes, shared = (int(mine.sum()), int(theirs.sum())), int((mine & theirs).sum())
+    mine = one.kept[both]
+    theirs = other.kept[both]
+    sizes = (int(mine.sum()), int(theirs.sum()))
+    shared = int((mine & theirs).sum())
     count = int(both.sum())
     union = sum(sizes) - shared
     jaccard = shared / union if union else np.nan

@@ -192,7 +192,8 @@ def _rows(study: Study, some: Sequence[Run], found: Sequence[Ranked]) -> list[li
 def _column(study: Study, some: Sequence[Run], one: Ranked) -> list[Entry]:
     if one.ranking is None:
         return [Entry(number(math.nan, 2)) for _ in range(len(some) + 2)]
-    ranking, marked = one.ranking, len(study.seeds) >= LEAST_SEEDS
+    ranking = one.ranking
+    marked = len(study.seeds) >= LEAST_SEEDS
     best = places(list(ranking.average), 2, higher_is_better=False)
     entries = {
         run: Entry(number(ranking.average[place], 2), "*" if marked and ranking.worse(place) else "", best[place])

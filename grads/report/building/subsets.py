@@ -11,7 +11,8 @@ from grads.report.pool import Pool
 from grads.report.rendering.layout import ABSENT, Block, Entry, Table, number
 from grads.report.statistics.estimates import Run
 
-TOKENS, LOSS = "response_tokens", "response_nll"
+TOKENS = "response_tokens"
+LOSS = "response_nll"
 DECILES = tuple(f"p{share}" for share in range(10, 100, 10))
 DESCRIBED = ("records", "mean", *DECILES)
 COMPARED = ("standardised_difference", "ks_distance")
@@ -30,7 +31,8 @@ def subset_facts(study: Study, pool: Pool) -> list[dict[str, Any]]:
     facts = []
     for run in (None, *pool.runs):
         for quantity in (TOKENS, LOSS):
-            seeds, points = [], set()
+            seeds = []
+            points = set()
             for number_, seed in enumerate(study.seeds):
                 point, values = _values(pool, quantity, seed)
                 points.add(point)
@@ -57,7 +59,8 @@ def _fact(pool: Pool, run: Run | None, seed: int, values: np.ndarray) -> list[fl
     chosen = pool.selected(run)
     if not chosen:
         return [np.nan] * (len(DESCRIBED) + len(COMPARED))
-    kept, eligible = values[chosen[seed].kept], values[chosen[seed].eligible]
+    kept = values[chosen[seed].kept]
+    eligible = values[chosen[seed].eligible]
     return [*describe(kept), *compare(kept, eligible)]
 
 
@@ -80,7 +83,8 @@ def compare(kept: np.ndarray, pool: np.ndarray) -> tuple[float, float]:
         between the two distribution functions (Kolmogorov-Smirnov), 0 to 1. It is a distance, not a test: the records
         kept are some of the pool's.
     """
-    kept, pool = kept[~np.isnan(kept)], pool[~np.isnan(pool)]
+    kept = kept[~np.isnan(kept)]
+    pool = pool[~np.isnan(pool)]
     if not len(kept):
         return np.nan, np.nan
     spread = pool.std()

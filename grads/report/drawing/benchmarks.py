@@ -31,8 +31,10 @@ def benchmark_figure(study: Study, estimates: Estimates) -> Figure:
     Measures are the accuracy, in points, and the right answer's mean log-probability among the item's choices where a
     task has some. Without an untuned arm the values themselves stand there.
     """
-    measured, found = _measured(study, estimates), places(study)
-    columns, shown = len(measured[0]), trained_runs(study)
+    measured = _measured(study, estimates)
+    found = places(study)
+    columns = len(measured[0])
+    shown = trained_runs(study)
     heights = [ROW * (len(shown) + 1)] * (len(measured) * len(found))
     with panels(study, heights, [1.5] * columns) as (figure, axes):
         for index, place in enumerate(found):
@@ -68,7 +70,8 @@ def _draw(panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str
     scale = 1 if gold else 100
     for height, run in enumerate(trained_runs(study)):
         one = _change(estimates, place, run, untuned, quantity)
-        style, spread = arm_style(study, run.arm), bars([one])
+        style = arm_style(study, run.arm)
+        spread = bars([one])
         panel.errorbar(
             [scale * one.value], [height], xerr=None if spread is None else scale * spread, color=style["color"],
             marker=style["marker"], markersize=4.5, elinewidth=0.9, capsize=1.8, linestyle="none",

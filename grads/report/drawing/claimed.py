@@ -122,7 +122,8 @@ def forgotten(study: Study) -> Measure:
 
 def gain_axis(study: Study) -> Axis:
     """Return the axis of what was learnt: the gain over the untuned model, or the metric where a study has none."""
-    measure, untuned = learnt(study), untuned_run(study)
+    measure = learnt(study)
+    untuned = untuned_run(study)
     if untuned is None:
         return Axis(measure, metric_label(measure.name))
     label = axis_label(f"{measure.title} gain over untuned", measure.unit, True)
@@ -134,7 +135,8 @@ def forgetting_axis(study: Study) -> Axis:
 
     KL is a distance from the untuned model as it stands.
     """
-    measure, untuned = forgotten(study), untuned_run(study)
+    measure = forgotten(study)
+    untuned = untuned_run(study)
     if untuned is None or measure.name == "kl":
         return Axis(measure, axis_label(measure.title, measure.unit, measure.higher_is_better))
     title = f"{measure.title} lost" if measure.higher_is_better else f"{measure.title}, more than untuned"

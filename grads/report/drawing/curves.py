@@ -72,7 +72,8 @@ def smooth(losses: np.ndarray) -> np.ndarray:
     reach = len(losses) // _WINDOWS // 2
     sums = np.concatenate([[0.0], np.cumsum(losses)])
     steps = np.arange(len(losses))
-    low, high = np.maximum(0, steps - reach), np.minimum(len(losses), steps + reach + 1)
+    low = np.maximum(0, steps - reach)
+    high = np.minimum(len(losses), steps + reach + 1)
     return (sums[high] - sums[low]) / (high - low)
 
 
@@ -81,7 +82,9 @@ def _draw(panel: Axes, study: Study, run: Run, curves: list[np.ndarray]) -> int:
     # Seeds draw different records, so that one may have a step more.
     length = min(map(len, curves))
     smoothed = np.array([smooth(curve)[:length] for curve in curves])
-    steps, mean, style = np.arange(1, length + 1), smoothed.mean(axis=0), arm_style(study, run.arm)
+    steps = np.arange(1, length + 1)
+    mean = smoothed.mean(axis=0)
+    style = arm_style(study, run.arm)
     panel.plot(steps, mean, color=style["color"], linestyle=style["linestyle"], linewidth=1)
     panel.fill_between(steps, smoothed.min(axis=0), smoothed.max(axis=0), color=style["color"], alpha=0.12, linewidth=0)
     panel.plot(length, mean[-1], color=style["color"], marker=style["marker"], markersize=sizes(study)[run.ratio])

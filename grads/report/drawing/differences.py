@@ -76,7 +76,8 @@ def difference_figure(study: Study, estimates: Estimates) -> Figure:
 
 def difference_rows(study: Study, estimates: Estimates) -> list[Row]:
     """Return what the tables say of the study's measures against each baseline, where they say anything."""
-    gained, lost = learnt(study), forgotten(study)
+    gained = learnt(study)
+    lost = forgotten(study)
     domain_facts = domain_table(study, estimates).tidy
     general_facts = forgetting_table(study, estimates).tidy
     of_measure = [
@@ -105,7 +106,8 @@ def _of_measure(facts: pd.DataFrame, measure: Measure) -> pd.Series:
 
 
 def _draw(panel: Axes, study: Study, row: Row, domain: str) -> None:
-    shown, measure = row.runs(study), row.measure
+    shown = row.runs(study)
+    measure = row.measure
     places = {(run.arm, run.ratio): height for height, run in enumerate(shown)}
     for fact in row.facts[row.facts["domain"] == domain].to_dict("records"):
         value, low, high = (measure.factor * fact[f"against_{row.baseline}{bound}"] for bound in ("", "_low", "_high"))

@@ -43,7 +43,8 @@ def efficiency_figure(study: Study, estimates: Estimates) -> Figure:
 def _draw(
     panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str], axis: Axis, costs: pd.DataFrame
 ) -> None:
-    size, spent = sizes(study), []
+    size = sizes(study)
+    spent = []
     for arm in trained_arms(study):
         style = arm_style(study, arm)
         for run in runs_of(study, arm, lambda run: estimates.share(*place, run)):

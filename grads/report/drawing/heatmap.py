@@ -10,7 +10,8 @@ from grads.report.drawing.style import panels
 
 # Purple where arms agree less than chance, orange where more; both darken, and the numbers carry what is to be read.
 _COLOURS = "PuOr_r"
-_CELL, _LEAST = 0.56, 2.2
+_CELL = 0.56
+_LEAST = 2.2
 """Inches: the side of a square, and the least width of all of them."""
 
 
@@ -43,7 +44,8 @@ def _draw(panel: Axes, facts: pd.DataFrame, title: str) -> None:
     arms = _arms(facts)
     if not arms:
         return
-    shade, texts = np.full((len(arms), len(arms)), np.nan), {}
+    shade = np.full((len(arms), len(arms)), np.nan)
+    texts = {}
     for fact in facts.to_dict("records"):
         first, second = sorted((arms.index(fact["arm"]), arms.index(fact["other"])))
         if not np.isnan(found := fact["jaccard"]):

@@ -72,7 +72,8 @@ def magnitude_figure(study: Study, found: Sequence[Magnitudes]) -> Figure:
     """
     columns = min(3, max(1, len(found)))
     most = max((len(one.kept) for one in found), default=0)
-    height, rows = 1.1 + 0.17 * most, -(-len(found) // columns)
+    height = 1.1 + 0.17 * most
+    rows = -(-len(found) // columns)
     strokes = [Line2D([], [], color="#222222", label="5th to 95th percentile"), Patch(**_BOX, label="middle half")]
     handles = [Patch(**_POOL, hatch="////", label="pool, all records"), *strokes]
     with panels(study, [height] * max(1, rows), [2.4] * columns, handles) as (figure, axes):
@@ -104,7 +105,8 @@ def _draw(panel: Axes, study: Study, one: Magnitudes) -> None:
 
 
 def _edges(values: np.ndarray, by_ratio: bool) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     if by_ratio and low < high:
         return np.geomspace(low, high, _BINS + 1)
     return np.linspace(low, high if low < high else low + 1, _BINS + 1)

@@ -17,7 +17,8 @@ _STEP = 0.11
 """Inches from one run to the next."""
 _LEAST_SLOT = 5
 """A ratio takes as much room as so many runs at least, for its name."""
-_LEAST_WIDTH, _HEIGHT = 2.6, 1.7
+_LEAST_WIDTH = 2.6
+_HEIGHT = 1.7
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def ratio_figure(study: Study, estimates: Estimates) -> Figure:
     scale. The line between two points of an arm only leads the eye: nothing was measured there. Metrics are BLEU,
     METEOR and the one of the study's first claim.
     """
-    claimed, metrics = learnt(study).name, study.evaluation.metrics
+    claimed = learnt(study).name
+    metrics = study.evaluation.metrics
     shown = [metric for metric in metrics if metric in ("bleu", "meteor", claimed)]
     found = {place: slots(study, estimates, *place) for place in places(study)}
     width = max(_LEAST_WIDTH, _STEP * max(sum(slot.width for slot in one) for one in found.values()))

@@ -159,7 +159,8 @@ def logarithmic(panel: Axes, values: Sequence[float], with_zero: bool = False) -
     wide = max(known) / min(known) > 50
     locator = LogLocator(subs=(1,) if wide else (1, 2, 5))
     if with_zero:
-        least, most = min(known), max(known)
+        least = min(known)
+        most = max(known)
         panel.set_xscale("symlog", linthresh=least, linscale=0.4)
         panel.set_xticks([0, *(tick for tick in locator.tick_values(least, most) if least <= tick <= 2 * most)])
         panel.set_xlim(-0.3 * least, 1.4 * most)

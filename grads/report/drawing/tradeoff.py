@@ -31,7 +31,9 @@ from grads.report.drawing.style import (
 from grads.report.statistics.estimates import Estimates, untuned_run
 from grads.report.statistics.samples import LEAST_SEEDS, scaled
 
-_WIDTH, _HEIGHT, _STRIP = 3.1, 2.8, 1.2
+_WIDTH = 3.1
+_HEIGHT = 2.8
+_STRIP = 1.2
 """Inches: of a panel, and the width of the one next to it that has the frequencies."""
 
 
@@ -88,7 +90,8 @@ def _draw(panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str
             if forgotten is None or gained is None:
                 continue
             mine.append(Position(run, forgotten, gained))
-            x, y = forgotten.estimate(), gained.estimate()
+            x = forgotten.estimate()
+            y = gained.estimate()
             panel.errorbar(
                 [x.value], [y.value], xerr=bars([x]), yerr=bars([y]),
                 fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1,

@@ -92,7 +92,8 @@ def ranked_column(
     """
     picked = [index for index, one in enumerate(found) if one.has_interval and (ranks is None or ranks[index])]
     ranking = places([found[index].value for index in picked], decimals, higher_is_better)
-    place, write = dict(zip(picked, ranking, strict=True)), signed if signs else number
+    place = dict(zip(picked, ranking, strict=True))
+    write = signed if signs else number
     asides = [f"{spread(one.half, decimals)} {marks[i] if marks else ''}".strip() for i, one in enumerate(found)]
     return [
         Entry(write(one.value, decimals), aside, place.get(index, 0))
@@ -104,7 +105,8 @@ def with_published(
     study: Study, column: Sequence[Entry], of: tuple[str, str], rows: Sequence[Run], measure: str, decimals: int
 ) -> list[Entry]:
     """Return a column of a model and domain with the published values of a measure in square brackets."""
-    known, entries = read_published(study), []
+    known = read_published(study)
+    entries = []
     for entry, run in zip(column, rows, strict=True):
         if one := known.get(Place(*of, run.title, measure)):
             aside = f"{entry.aside} [{number(one.value, decimals)}]".strip()

@@ -108,7 +108,9 @@ def _latex_entry(entry: Entry) -> str:
 def _latex_groups(table: Table) -> list[str]:
     if not any(title for title, _ in table.groups):
         return []
-    titles, rules, column = [], [], 1
+    titles = []
+    rules = []
+    column = 1
     for title, width in table.groups:
         titles.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(title)}}}")
         if title:

@@ -43,7 +43,9 @@ def summary(
 def _table(study: Study, estimates: Estimates, model: str) -> Table:
     metrics = [metric for metric in study.evaluation.metrics if metric in _SHOWN] or study.evaluation.metrics[:1]
     table = Table(title=escape(study.models[model].title), title_justify="left", header_style="", box=SIMPLE_HEAD)
-    table.show_edge, table.pad_edge, table.padding = False, False, (0, 0)
+    table.show_edge = False
+    table.pad_edge = False
+    table.padding = (0, 0)
     table.add_column("arm", no_wrap=True)
     rows = [[run.title] for run in runs(study)]
     for domain, entry in study.domains.items():

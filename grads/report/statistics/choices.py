@@ -11,8 +11,10 @@ BRIER = "brier"
 CHOICES = "choice_logprobs"
 """What an item has whose answer is chosen; one that is written freely has none."""
 
-RIGHT_TO_WRONG, WRONG_TO_RIGHT = "right_to_wrong", "wrong_to_right"
-RIGHT_TO_WRONG_LESS_CHANCE, WRONG_TO_RIGHT_LESS_CHANCE = "right_to_wrong_less_chance", "wrong_to_right_less_chance"
+RIGHT_TO_WRONG = "right_to_wrong"
+WRONG_TO_RIGHT = "wrong_to_right"
+RIGHT_TO_WRONG_LESS_CHANCE = "right_to_wrong_less_chance"
+WRONG_TO_RIGHT_LESS_CHANCE = "wrong_to_right_less_chance"
 TRANSITIONS = (RIGHT_TO_WRONG, WRONG_TO_RIGHT, RIGHT_TO_WRONG_LESS_CHANCE, WRONG_TO_RIGHT_LESS_CHANCE)
 
 
@@ -88,6 +90,7 @@ def transitions(before: np.ndarray, after: np.ndarray, chance: float) -> dict[st
         after: the same of the second.
         chance: probability of guessing right, below 1; 0 takes nothing off.
     """
-    lost, gained = before * (1 - after), (1 - before) * after
+    lost = before * (1 - after)
+    gained = (1 - before) * after
     by_chance = chance / (1 - chance) * (1 - before) * (1 - after)
     return dict(zip(TRANSITIONS, (lost, gained, lost - by_chance, gained - by_chance), strict=True))

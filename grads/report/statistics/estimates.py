@@ -71,7 +71,8 @@ class Estimates:
     """
 
     def __init__(self, frame: pd.DataFrame, partial: bool = False) -> None:
-        self.frame, self.partial = frame, partial
+        self.frame = frame
+        self.partial = partial
         names = ["model", "domain", "arm", "ratio", "part", "task", "metric"]
         self._rows = dict(iter(frame.sort_values("seed", kind="stable").groupby(names, sort=False)))
         self._samples: dict[tuple[str, str, Run, Quantity], Sample] = {}
@@ -182,7 +183,8 @@ def estimate(sample: Sample | None) -> Estimate:
 
 
 def _sample(rows: pd.DataFrame, quantity: Quantity, model: str, domain: str) -> Sample:
-    values, cells = rows["value"].to_numpy(dtype=float), f"{model}/{domain}"
+    values = rows["value"].to_numpy(dtype=float)
+    cells = f"{model}/{domain}"
     (statistic, *others) = set(rows["statistic"])
     # Of seeds of which one cannot be resampled, none is.
     if others or not statistic:

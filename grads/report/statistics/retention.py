@@ -39,12 +39,15 @@ def retained(study: Study, estimates: Estimates, of: tuple[str, str, Run], task:
     Raises:
         GradsError: a measurement is missing, or two runs were not measured alike.
     """
-    spec, run = study.general.tasks[task], of[2]
+    spec = study.general.tasks[task]
+    run = of[2]
     quantity = Quantity.general(task, spec.metric)
-    accuracy, untuned = estimates.sample(*of, quantity), untuned_run(study)
+    accuracy = estimates.sample(*of, quantity)
+    untuned = untuned_run(study)
     change = retention = above_chance = relative = None
     if untuned and run.trained and (pair := estimates.pair(*of, untuned, quantity)):
-        change, retention = difference(*pair), ratio(*pair)
+        change = difference(*pair)
+        retention = ratio(*pair)
         # What is above chance may be negative, which has no logarithm.
         above_chance = ratio(shifted(pair[0], -spec.chance), shifted(pair[1], -spec.chance), log=False)
     full = baselines(study, run).get("full")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from grads.report.statistics.comparisons import SIGNIFICANCE, holm, holm_levels
 from grads.report.statistics.samples import Estimate
 
-SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
+SUPPORTED = "supported"
+REFUTED = "refuted"
+UNDECIDED = "undecided"
 NO_LARGER = "no larger than"
 
 

@@ -25,7 +25,10 @@ class Lazy:
     """
 
     def __init__(self, fixed: np.ndarray, rows: np.ndarray, columns: np.ndarray, weight: float, count: int) -> None:
-        self.fixed, self.rows, self.columns, self.weight = fixed, rows, columns, weight
+        self.fixed = fixed
+        self.rows = rows
+        self.columns = columns
+        self.weight = weight
         self.score = fixed.astype(float)
         self.bound = self.score.copy()
         self.largest = np.full(len(fixed), -np.inf)
@@ -36,7 +39,9 @@ class Lazy:
 
     def take(self, step: int, record: int) -> None:
         """Choose a record as the one of a step; from the first on, a similarity counts, which may be negative."""
-        self.order[step], self.chosen[step], self.bound[record] = record, self.columns[record], -np.inf
+        self.order[step] = record
+        self.chosen[step] = self.columns[record]
+        self.bound[record] = -np.inf
         if step == 0:
             self.refresh(np.flatnonzero(self.bound > -np.inf), 1)
 
@@ -59,7 +64,8 @@ class Lazy:
         exponents = np.frexp(age)[1]
         for exponent in np.unique(exponents):
             missed = int(age[exponents == exponent].max())
-            group, others = records[exponents == exponent], self.chosen[step - missed : step].T
+            group = records[exponents == exponent]
+            others = self.chosen[step - missed : step].T
             size = max(1, CHUNK // missed)
             for part in (group[start : start + size] for start in range(0, len(group), size)):
                 similarity = np.round((self.rows[part] @ others).max(axis=1), DECIMALS)

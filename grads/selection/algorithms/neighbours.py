@@ -89,7 +89,8 @@ def ranked(cosines: np.ndarray, count: int, places: np.ndarray | None = None) ->
 
     if places is None:
         places = np.arange(cosines.shape[1])
-    scale, size = 10**DECIMALS, int(places.max()) + 1
+    scale = 10**DECIMALS
+    size = int(places.max()) + 1
     keys = np.rint(cosines * np.float64(scale)).astype(np.int64) - OWN * scale
     keys *= size
     keys += size - 1 - places
@@ -118,7 +119,8 @@ def _by_index(vectors: Vectors, count: int) -> list[tuple[np.ndarray, np.ndarray
     import numpy as np
 
     index = _index(vectors)
-    found, start = [], 0
+    found = []
+    start = 0
     for chunk in vectors.unit.chunks():
         queries = unit_rows(chunk)
         # One more, for the record itself is the nearest to it.

@@ -32,7 +32,9 @@ class Ridge(ABC):
     """
 
     def __init__(self, rows: np.ndarray, target: np.ndarray, ridge: float) -> None:
-        self.rows, self.target, self.ridge = rows, target, ridge
+        self.rows = rows
+        self.target = target
+        self.ridge = ridge
         self.active: list[int] = []
         self.changes = 0
 
@@ -136,7 +138,8 @@ class ByRows(Ridge):
 
     def residual(self) -> np.ndarray:
         """Return b - A^T w."""
-        weights, left = self.weights(), self.target.copy()
+        weights = self.weights()
+        left = self.target.copy()
         for places, taken in self._taken():
             left -= weights[places] @ taken
         return left
@@ -168,7 +171,8 @@ class ByRows(Ridge):
         rest = np.delete(np.arange(len(self.active)), place)
         column = self.inverse[rest, place]
         self.inverse = self.inverse[np.ix_(rest, rest)] - np.outer(column, column / self.inverse[place, place])
-        self.matrix, self.products = self.matrix[np.ix_(rest, rest)], self.products[rest]
+        self.matrix = self.matrix[np.ix_(rest, rest)]
+        self.products = self.products[rest]
 
 
 def bordered(matrix: np.ndarray, column: np.ndarray, corner: float) -> np.ndarray:

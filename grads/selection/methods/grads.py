@@ -128,8 +128,10 @@ def magnitude_columns(statistics: pd.DataFrame, layers: list[Layer]) -> tuple[di
     columns: dict[str, np.ndarray] = {}
     for matrix in layers:
         l2, high, low = (statistics[f"{matrix}_{name}"].to_numpy(dtype=float) for name in ("l2", "max", "min"))
-        largest, spread = np.maximum(high, -low), high - low
-        columns[f"{matrix}_log_l2"], columns[f"{matrix}_log_max_abs"] = logarithms(l2), logarithms(largest)
+        largest = np.maximum(high, -low)
+        spread = high - low
+        columns[f"{matrix}_log_l2"] = logarithms(l2)
+        columns[f"{matrix}_log_max_abs"] = logarithms(largest)
         columns[f"{matrix}_asymmetry"] = np.where(spread > 0, (high + low) / np.where(spread > 0, spread, 1.0), 0.0)
     vanishes = (statistics[[f"{layer}_l2" for layer in layers]] == 0).any(axis=1)
     return columns, int(vanishes.sum())

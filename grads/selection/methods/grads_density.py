@@ -178,7 +178,9 @@ def scaled(statistics: pd.DataFrame, parameters: GradsDensity) -> tuple[np.ndarr
 
     from grads.selection.gradient_signals import deviations, logarithms, points_of
 
-    layers, reduction, how = parameters.layers, parameters.reduction, parameters.combination
+    layers = parameters.layers
+    reduction = parameters.reduction
+    how = parameters.combination
     deviating = parameters.scale == "log" and how == "zsum"
     if parameters.one_number and not deviating:
         columns = combined(statistics, parameters)[:, None]

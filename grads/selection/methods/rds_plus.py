@@ -68,7 +68,8 @@ def neighbour_lists(records: np.ndarray, queries: np.ndarray, length: int) -> tu
 
     from grads.selection.algorithms.neighbours import DECIMALS, ranked
 
-    largest, lists = np.full(len(records), -np.inf), []
+    largest = np.full(len(records), -np.inf)
+    lists = []
     step = max(1, CHUNK // len(records))
     for start in range(0, len(queries), step):
         cosines = queries[start : start + step] @ records.T
@@ -87,7 +88,8 @@ def take_turns(records: np.ndarray, queries: np.ndarray, lists: np.ndarray, coun
     from grads.selection.algorithms.neighbours import OWN, ranked
 
     length = lists.shape[1]
-    taken, order = np.zeros(len(records), dtype=bool), np.empty(count, dtype=int)
+    taken = np.zeros(len(records), dtype=bool)
+    order = np.empty(count, dtype=int)
     place = np.zeros(len(queries), dtype=int)
     for turn in range(count):
         query = turn % len(queries)
@@ -96,7 +98,8 @@ def take_turns(records: np.ndarray, queries: np.ndarray, lists: np.ndarray, coun
             if len(open_):
                 break
             cosines = np.where(taken, OWN, queries[query] @ records.T)
-            lists[query], place[query] = ranked(cosines[None], length)[1][0], 0
+            lists[query] = ranked(cosines[None], length)[1][0]
+            place[query] = 0
         place[query] += int(open_[0])
         order[turn] = lists[query, place[query]]
         taken[order[turn]] = True

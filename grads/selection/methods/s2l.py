@@ -90,7 +90,8 @@ def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:
     # Clusters of one size take their turn by the place of their first records.
     first = np.full(len(sizes), len(place))
     np.minimum.at(first, cluster, place)
-    outlier, size = sizes[cluster] <= OUTLIERS, sizes[cluster]
+    outlier = sizes[cluster] <= OUTLIERS
+    size = sizes[cluster]
     keys = (np.where(outlier, place, first[cluster]), np.where(outlier, 0, -size), np.where(outlier, 0, turn), outlier)
     return np.lexsort(keys)
 

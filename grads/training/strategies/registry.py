@@ -10,7 +10,9 @@ HELPERS = ("contract", "registry")
 REGISTRY = declared.Registry(
     "grads.training.strategies", "STRATEGY", Strategy, "there is no training strategy", HELPERS, "grads.strategies"
 )
-strategies, find_strategy, module_of = REGISTRY.all, REGISTRY.find, REGISTRY.module_of
+strategies = REGISTRY.all
+find_strategy = REGISTRY.find
+module_of = REGISTRY.module_of
 
 
 def parse_parameters(strategy: Strategy, given: Mapping[str, Any]) -> Parameters:

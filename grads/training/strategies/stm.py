@@ -42,7 +42,8 @@ def needs(_parameters: Masking) -> Needs:
 
 def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Masking) -> Prepared:
     """Mask the unlikely tokens, and leave out what has no other."""
-    store, most = inputs.stores[BASE], math.log(parameters.threshold)
+    store = inputs.stores[BASE]
+    most = math.log(parameters.threshold)
     losses = dict(zip(store.signals["id"], store.token_losses(), strict=True))
     left_out = set(store.left_out)
     kept: dict[str, Example] = {}
@@ -53,9 +54,11 @@ def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Masking
             unmeasured += 1
             continue
         counts = _counts(example, losses.get(id_), most)
-        tokens, masked = tokens + len(counts), masked + counts.count(0.0)
+        tokens = tokens + len(counts)
+        masked = masked + counts.count(0.0)
         if any(counts):
-            kept[id_], weights[id_] = example, counts
+            kept[id_] = example
+            weights[id_] = counts
         else:
             dropped += 1
     notes = {"response_tokens": tokens, "masked_tokens": masked, "records_all_masked": dropped}
