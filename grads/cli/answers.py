@@ -37,7 +37,7 @@ def write_predictions(
         tests=[bench.records],
         text_tokens=0,
         max_length=bench.request.training.max_length,
-        form=bench.form,
+        form=bench.graph.form,
         generation=generation,
         evaluation=evaluation.model_dump(mode="json"),
         label="evaluate",

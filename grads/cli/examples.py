@@ -13,7 +13,7 @@ def eligible_examples(bench: Workbench) -> list[Example]:
         GradsError: there are none.
     """
     folder = bench.make(bench.graph.prepare_model(weights=False)).folder
-    task = Task(folder, bench.records, bench.form, bench.request.training, bench.work)
+    task = Task(folder, bench.records, bench.graph.form, bench.request.training, bench.work)
     if examples := tokenize(task, load_tokenizer(folder))[0].examples:
         return examples
     raise nothing_eligible(task)

@@ -20,7 +20,6 @@ from grads.cli.options import (
     section,
     texts,
 )
-from grads.data.layouts.registry import any_of_the_columns, own_layouts
 from grads.runtime.errors import GradsError
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from grads.config.probe import Probe
     from grads.config.training import Training
 
+COLUMNS = "`instruction` and `output`, `prompt` and `completion`, `messages`, or `conversations`"
+"""What records may have as columns: a test holds it to the layouts, which are not read for `--help`."""
 Texts = list[str] | None
 
 
@@ -46,7 +47,7 @@ class Own:
         Path,
         typer.Option(
             help="Records: a .jsonl, .json, .csv, .parquet or .arrow file (or .gz, .bz2, .xz, .zst of it), or a folder "
-            f"of shards or of `save_to_disk`; with {any_of_the_columns(own_layouts(), '`')}."
+            f"of shards or of `save_to_disk`; with {COLUMNS}."
         ),
     ]
     field: Annotated[

@@ -44,10 +44,10 @@ class Workbench:
         self.request = request
         self.machine = Machine(micro_batch, request.probe.token_budget)
         self._whole: set[Path] = set()
-        self.graph = FileGraph(work, request)
+        self.template = template
+        self.graph = FileGraph(work, request, self._find_form)
         if fetch := self.graph.fetch_model():
             self._fetched(fetch)
-        self.graph.form = self._form(template)
 
     def make(self, job: AnyJob) -> AnyJob:
         """Return a job when what it makes is there, after making it and all that it is made from.
@@ -95,22 +95,16 @@ class Workbench:
         commit = read_object(fetch.folder / COMMIT)["commit"]
         say(f"{fetch.source.id} at {fetch.source.revision}: commit {commit}")
 
-    def _form(self, template: str | None) -> Format:
+    def _find_form(self) -> Format:
+        """Return the prompt's form: as asked, else the model's chat template, else the plain one."""
         from grads.data.records.formatting import Formatter
         from grads.models.load import load_tokenizer
 
         tokenizer = load_tokenizer(self.make(self.graph.prepare_model(weights=False)).folder)
-        if template is None:
-            template = "chat" if tokenizer.chat_template else "plain"
+        template = self.template or ("chat" if tokenizer.chat_template else "plain")
         form = Format.model_validate({"template": template})
         Formatter(tokenizer, form)
         return form
-
-    @property
-    def form(self) -> Format:
-        """The prompt's form: as asked, else the model's chat template, else the plain one."""
-        assert self.graph.form is not None
-        return self.graph.form
 
     @property
     def model(self) -> Path:
@@ -153,7 +147,7 @@ class Workbench:
             "encoders": dict(request.encoders),
             "metadata": request.metadata,
             "leave": request.leave,
-            "format": self.form.model_dump(),
+            "format": self.graph.form.model_dump(),
             "training": request.training.model_dump(),
             "probe": request.probe.model_dump(),
         }

@@ -60,13 +60,13 @@ class FileGraph:
     Args:
         work: folder for what is made on the way.
         request: the model, the data and the settings.
-        form: how records become prompts; needed for all that reads records as the model does.
+        find_form: says how records become prompts; called once, for what reads records as the model does.
     """
 
-    def __init__(self, work: Path, request: Request, form: Format | None = None) -> None:
+    def __init__(self, work: Path, request: Request, find_form: Callable[[], Format]) -> None:
         self.work = work
         self.request = request
-        self.form = form
+        self._find_form = find_form
         self.fingerprints = Fingerprints(work / "fingerprints.json")
         self._makers: dict[Path, Job] = {}
 
@@ -159,7 +159,7 @@ class FileGraph:
             lambda out: ProbeTokens(
                 model=self.prepare_model(weights=False).folder,
                 records=self.read_records().records,
-                form=self._form,
+                form=self.form,
                 limits=self._limits,
                 label="tokens",
                 store=out / "store",
@@ -187,7 +187,7 @@ class FileGraph:
             records=self.read_records().records,
             point=point,
             measures=held,
-            form=self._form,
+            form=self.form,
             probe=self._probe_settings,
             scratch=self.work / "scratch" / f"probe-{point}",
             store=out / "store",
@@ -292,7 +292,7 @@ class FileGraph:
         return {
             "model": self.prepare_model().folder,
             "records": self.read_records().records,
-            "form": self._form,
+            "form": self.form,
             "base": self._base_model,
             "initialisation_seed": self._seed("initialisation"),
             "order_seed": self._seed("order"),
@@ -389,11 +389,10 @@ class FileGraph:
         """Return the seed of one purpose; names of files play no part in it."""
         return derive_seed(self.request.seed, "", "", purpose)
 
-    @property
-    def _form(self) -> Format:
-        if self.form is None:
-            raise ValueError("records are read as the model does, and how is not known yet")
-        return self.form
+    @cached_property
+    def form(self) -> Format:
+        """How records become prompts."""
+        return self._find_form()
 
     @cached_property
     def _limits(self) -> dict[str, Any]:

@@ -656,7 +656,8 @@ class StudyGraph:
 
     def _report(self, rule: str) -> dict[str, Any]:
         """Return what the report's jobs have in common."""
-        return {"study": self.config, "log": self.paths.log(rule)}
+        escaped = json.dumps(self.config).replace("<", "\\u003c")
+        return {"study": self.config, "config": escaped, "log": self.paths.log(rule)}
 
     def _claims(self) -> Outside:
         return self.outside(files=[self.study.claims] if isinstance(self.study.claims, str) else [])

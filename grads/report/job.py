@@ -13,10 +13,12 @@ class ReportJob(Job):
 
     Attributes:
         study: the config.
+        config: the same as JSON in which nothing ends a script of the report's page, which shows all settings.
         declared: modules that declare what is made, whose code counts.
     """
 
-    study: dict[str, Any]
+    study: Aside[dict[str, Any]]
+    config: str
     declared: Aside[list[str]] = []
 
     @property

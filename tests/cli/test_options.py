@@ -16,7 +16,9 @@ from grads.cli.options import (
     texts,
 )
 from grads.cli.outputs import check_outputs, manifest_of
+from grads.cli.shared import COLUMNS
 from grads.config.training import Training
+from grads.data.layouts.registry import any_of_the_columns, own_layouts
 from grads.runtime.errors import GradsError
 from grads.runtime.manifest import write_manifests
 
@@ -191,3 +193,7 @@ def test_no_output_is_an_input_by_whatever_way(tmp_path, monkeypatch, name, how)
     made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
     with pytest.raises(GradsError, match=rf"--out out\.jsonl: {name} is an input of this command"):
         check_outputs("select", made, [read], force=True)
+
+
+def test_the_help_names_the_columns_of_all_layouts():
+    assert any_of_the_columns(own_layouts(), "`") == COLUMNS

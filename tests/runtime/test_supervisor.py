@@ -109,7 +109,7 @@ def test_an_interrupt_from_the_terminal_is_a_sentence_and_cleans_up(tmp_path):
     body = "\n    ".join(
         [
             "from grads.runtime.files import atomic_path",
-            "with atomic_path(snakemake.output[0]) as temporary:",
+            "with atomic_path(output) as temporary:",
             "    temporary.write_text('half')",
             "    print('at work', flush=True); time.sleep(60)",
         ]
