@@ -198,8 +198,6 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     # What is wrong with model or data is said now: importing what is heavy takes longer than reading them.
     check_shape(Path(given.model), training, probe)
     read_own_records(given.data, names, loss_turns, given.metadata or [], given.leave or [])
-    settle_libraries()
-    take_device_slot()
     from grads.cli.workbench import Workbench
     from grads.graph.files import Request
 
@@ -215,7 +213,11 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
         encoders=encoders,
         seed=given.seed,
     )
-    return Workbench(work, request, given.template, given.micro_batch)
+    # A model of the hub is fetched first: after that there is no hub.
+    bench = Workbench(work, request, given.template, given.micro_batch)
+    settle_libraries()
+    take_device_slot()
+    return bench
 
 
 def _probe(given: Own, training: "Training") -> "Probe":

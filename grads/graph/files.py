@@ -17,6 +17,7 @@ from grads.config.section import LossTurns
 from grads.config.sources import FileSource, HubSource
 from grads.config.training import Training
 from grads.data.job import ReadRecords
+from grads.data.sources.hub import COMMIT
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import ProbeEncoder, ProbeModel, ProbeTokens
@@ -33,8 +34,6 @@ from grads.study.paths import DURING, TOKENS, TRAJECTORY, WARM, store_point
 from grads.study.seeds import derive_seed
 from grads.training.job import Train
 
-COMMIT = "commit.json"
-"""In the folder of a model that the hub gave: where it is from."""
 AnyJob = TypeVar("AnyJob", bound=Job)
 
 
@@ -368,7 +367,7 @@ class FileGraph:
             unread: fields that `known` stands for.
         """
         job = made(self.work)
-        asked = {key: value for key, value in job.settings.items() if key not in {*unread, *job.given, *job.made}}
+        asked = {key: value for key, value in job.settings.items() if key not in unread}
         asked["contents"] = known if known is not None else asked["contents"]
         # Wherever the work folder lies.
         for field in job.read.keys() - set(unread):

@@ -27,11 +27,11 @@ def run_rule(snakemake: Any) -> None:
         from grads.runtime.locks import take_device_slot
         from grads.study.load import parse_study
 
-        planned = snakemake.params.job
+        planned = dict(snakemake.params.items())
         graph = StudyGraph(parse_study(snakemake.config), snakemake.config)
         job = graph.job(snakemake.rule, dict(snakemake.wildcards.items()))
         # Files from outside are to be those of the plan.
-        job = job.model_copy(update={"contents": planned["contents"]})
+        job = job.changed(contents=planned["contents"])
         if job.settings != planned:
             different = [
                 key for key in planned.keys() | job.settings.keys() if planned.get(key) != job.settings.get(key)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from grads.config.domains import Domain
 from grads.config.general import General, HarnessData, Task
@@ -750,6 +750,12 @@ class StudyGraph:
             make: Callable[..., Job] = getattr(self, rule)
             self._jobs[key] = make(**wildcards)
         return self._jobs[key]
+
+    @staticmethod
+    def kind(rule: str) -> type[Job]:
+        """Return which kind of jobs a rule has."""
+        found: type[Job] = get_type_hints(getattr(StudyGraph, rule))["return"]
+        return found
 
     def calls(self) -> list[tuple[str, dict[str, str]]]:
         """Return every job of the study as its rule and what the rule's wildcards stand for."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -101,11 +101,19 @@ class Job(BaseModel, ABC):
         """All that it makes."""
         return [path for paths in self.made.values() for path in paths]
 
-    @property
+    @classmethod
+    def setting_names(cls) -> list[str]:
+        """Return the names of the settings: of all fields that have no role, and `code`."""
+        return [*(name for name in cls.model_fields if name not in _roles(cls)), "code"]
+
+    @cached_property
     def settings(self) -> dict[str, Any]:
-        """All that shapes the result, as plain data: another value makes the job run again."""
-        aside = {name for name, role in _roles(type(self)).items() if role is Role.ASIDE}
-        return {**self.model_dump(mode="json", exclude=aside), "code": self.version}
+        """All that shapes the result, but for the files that are read: another value runs the job again."""
+        return {**self.model_dump(mode="json", exclude=set(_roles(type(self)))), "code": self.version}
+
+    def changed(self, **fields: Any) -> Self:
+        """Return the same job with other values of some fields."""
+        return cast(Self, self.model_construct(**{**dict(self), **fields}))
 
     @property
     def version(self) -> str:

@@ -67,7 +67,8 @@ def test_files_of_two_cells_are_apart_but_for_what_they_share():
     assert len(set(own)) == len(own)
 
 
-def test_other_domains_are_tested_where_the_study_asks_for_it():
+def test_other_domains_are_tested_where_the_study_asks_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert not any(files.cross for files in FILES)
     asked = STUDY.model_copy(update={"evaluation": STUDY.evaluation.model_copy(update={"cross_domain": True})})
     for files in cell_files(asked, {arm: arm_stores(asked, arm) for arm in asked.arms}):

@@ -76,7 +76,7 @@ def job_of(rule, wildcards):
 def inputs_of(rule):
     """Return, as a function of the wildcards, what a rule's job reads.
 
-    What comes from outside the study is known by its content, which is a part of `params.job`: its date means nothing.
+    What comes from outside the study is known by its content, which is the parameter `contents`: its date means nothing.
     Another file runs again what read the old one, whenever it was written, and `touch` runs nothing again.
     """
 
@@ -89,8 +89,15 @@ def inputs_of(rule):
 
 
 def settings_of(rule):
-    """Return, as a function of the wildcards, all that shapes what a rule's job makes: what changes runs it again."""
-    return lambda wildcards: job_of(rule, wildcards).settings
+    """Return the parameters of a rule, as functions of the wildcards: all that shapes what its job makes.
+
+    Each setting is a parameter of its own, so that Snakemake says which one has changed when it runs a job again.
+    """
+
+    def value_of(name):
+        return lambda wildcards: job_of(rule, wildcards).settings[name]
+
+    return {name: value_of(name) for name in GRAPH.kind(rule).setting_names()}
 
 
 def asks(rule, what):

@@ -15,7 +15,7 @@ rule fetch_archive:
     conda:
         "../../envs/grads.yaml"
     params:
-        job=settings_of("fetch_archive"),
+        **settings_of("fetch_archive"),
     script:
         "../scripts/run.py"
 
@@ -33,7 +33,7 @@ rule prefetch_model:
     conda:
         "../../envs/grads.yaml"
     params:
-        job=settings_of("prefetch_model"),
+        **settings_of("prefetch_model"),
     script:
         "../scripts/run.py"
 
@@ -52,7 +52,7 @@ rule prefetch_data:
     conda:
         "../../envs/grads.yaml"
     params:
-        job=settings_of("prefetch_data"),
+        **settings_of("prefetch_data"),
     script:
         "../scripts/run.py"
 
@@ -70,7 +70,7 @@ rule prefetch_task:
     conda:
         "../../envs/grads.yaml"
     params:
-        job=settings_of("prefetch_task"),
+        **settings_of("prefetch_task"),
     script:
         "../scripts/run.py"
 
@@ -86,6 +86,6 @@ rule install_wordnet:
     conda:
         "../../envs/grads.yaml"
     params:
-        job=settings_of("install_wordnet"),
+        **settings_of("install_wordnet"),
     script:
         "../scripts/run.py"

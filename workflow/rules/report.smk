@@ -43,7 +43,7 @@ rule measurements:
         mem_mb=memory("measurements"),
         runtime=minutes("measurements"),
     params:
-        job=settings_of("measurements"),
+        **settings_of("measurements"),
     script:
         "../scripts/run.py"
 
@@ -64,7 +64,7 @@ rule tables:
         mem_mb=memory("tables"),
         runtime=minutes("tables"),
     params:
-        job=settings_of("tables"),
+        **settings_of("tables"),
     script:
         "../scripts/run.py"
 
@@ -83,7 +83,7 @@ rule curves:
         mem_mb=memory("curves"),
         runtime=minutes("curves"),
     params:
-        job=settings_of("curves"),
+        **settings_of("curves"),
     script:
         "../scripts/run.py"
 
@@ -105,7 +105,7 @@ rule selection_tables:
         mem_mb=memory("selection_tables"),
         runtime=minutes("selection_tables"),
     params:
-        job=settings_of("selection_tables"),
+        **settings_of("selection_tables"),
     script:
         "../scripts/run.py"
 
@@ -124,7 +124,7 @@ rule pages:
         mem_mb=memory("pages"),
         runtime=minutes("pages"),
     params:
-        job=settings_of("pages"),
+        **settings_of("pages"),
     script:
         "../scripts/run.py"
 
@@ -138,6 +138,6 @@ rule partial:
     conda:
         "../../envs/grads.yaml"
     params:
-        job=settings_of("partial"),
+        **settings_of("partial"),
     script:
         "../scripts/run.py"

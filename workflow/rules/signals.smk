@@ -23,7 +23,7 @@ rule probe_tokens:
         mem_mb=memory("probe_tokens"),
         runtime=minutes("probe_tokens"),
     params:
-        job=settings_of("probe_tokens"),
+        **settings_of("probe_tokens"),
     script:
         "../scripts/run.py"
 
@@ -45,7 +45,7 @@ rule probe_base:
         runtime=minutes("probe_base"),
         token_budget=token_budget,
     params:
-        job=settings_of("probe_base"),
+        **settings_of("probe_base"),
     script:
         "../scripts/run.py"
 
@@ -68,7 +68,7 @@ rule probe_warm:
         runtime=minutes("probe_warm"),
         token_budget=token_budget,
     params:
-        job=settings_of("probe_warm"),
+        **settings_of("probe_warm"),
     script:
         "../scripts/run.py"
 
@@ -90,7 +90,7 @@ rule probe_encoder:
         runtime=minutes("probe_encoder"),
         token_budget=token_budget,
     params:
-        job=settings_of("probe_encoder"),
+        **settings_of("probe_encoder"),
     script:
         "../scripts/run.py"
 
