@@ -121,10 +121,10 @@ class StudyGraph:
         """
         archives = sorted({source.archive for source in sources if hasattr(source, "archive")})
         fetched = {name: archive_path(self.study.archives[name].file) for name in archives}
-        own = [file for source in sources if isinstance(source, FileSource) for file in own_files(source.path)]
+        own = [file for source in sources if source.kind == "file" for file in own_files(source.path)]
         known = contents([*own, *files], self.fingerprints) if self.reading else {}
         known |= archive_contents(fetched, self.study.archives)
-        hub = [hub_path(source) for source in sources if isinstance(source, HubSource | HarnessData)]
+        hub = [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
         return Outside(fetched, [*own, *map(Path, files)], hub, known)
 
     def fetch_archive(self, file: str) -> FetchArchive:
