@@ -65,7 +65,8 @@ def test_status_knows_the_outputs_and_logs_of_the_workflow(machines):
         workspace = second if cell.arm == "random" else first
         for job in StudyGraph(first.study, reading=False).on_the_way(cell):
             assert all((workspace.folder / path).exists() for path in job.outputs), job.rule
-            assert job.rule == "fetch_archive" or (workspace.folder / job.log).is_file(), job.rule
+            # What all studies share may be there from before.
+            assert job.log.parts[0] == "logs" or (workspace.folder / job.log).is_file(), job.rule
 
 
 def test_status_shows_why_a_cell_failed(machines, tmp_path):

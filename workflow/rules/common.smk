@@ -4,6 +4,8 @@ import sys
 from grads.graph import resources
 from grads.graph.needs import check_study
 from grads.graph.study import StudyGraph
+from grads.report.captions import in_report
+from grads.report.registry import FIGURES, TABLES
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
 from grads.runtime.progress import say_error
@@ -50,6 +52,10 @@ CELL = Cell("{model}", "{domain}", "{arm}", "{ratio}", "{seed}")
 GPU = min(1, local_devices())
 # A signal store is made whole, or in shards that are joined.
 SHARDS = STUDY.probe.shards
+# What a shard's files have after their name.
+SHARD = "" if SHARDS == 1 else ".{shard}"
+# The report's words of tables and figures, as files, which Snakemake reads.
+CAPTIONS = Path(".snakemake/captions").absolute()
 
 
 wildcard_constraints:
@@ -136,3 +142,35 @@ def micro_batch(wildcards, attempt):
         return resources.micro_batch(STUDY, cell, attempt, DEVICE)
     except GradsError as error:
         refuse(error)
+
+
+def probed(store):
+    """Return a probe's output: the store, or one of its shards, which goes when they are joined."""
+    if SHARDS == 1:
+        return directory(PATHS.store("{model}", "{domain}", store))
+    return temp(directory(PATHS.shard("{model}", "{domain}", store, "{shard}")))
+
+
+def made(rule, field):
+    """Return the files that a rule without wildcards makes, by a field of its job."""
+    return GRAPH.job(rule, {}).made[field]
+
+
+def shown(rule, field, registry):
+    """Return tables or figures that a rule makes as items of the report, with what their own files say of them."""
+    items = []
+    for path in made(rule, field):
+        items.append(report(path, **in_report(registry.find(path.stem), CAPTIONS)))
+    return items
+
+
+def page_items():
+    """Return the pages as items of the report, in whose page no title may end a script."""
+    items = []
+    for path in made("pages", "pages"):
+        labels = {"show": STUDY.domains[path.stem].title.replace("<", "\u2039")}
+        items.append(report(path, caption="../report/page.rst", category="Domains", labels=labels))
+    (path,) = made("pages", "provenance")
+    labels = {"show": "Config and manifest"}
+    items.append(report(path, caption="../report/provenance.rst", category="Provenance", labels=labels))
+    return items

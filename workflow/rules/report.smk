@@ -1,33 +1,4 @@
 # The long table of measurements, and the tables, figures and pages made from it.
-from grads.report.captions import in_report
-from grads.report.registry import TABLES, FIGURES
-
-MADE = {rule: GRAPH.job(rule, {}).made for rule in ("tables", "curves", "selection_tables", "pages")}
-CAPTIONS = Path(".snakemake/captions").absolute()
-
-
-def shown(rule, field, registry):
-    """Return tables or figures that a rule makes as items of the report, with what their own files say of them."""
-    items = []
-    for path in MADE[rule][field]:
-        items.append(report(path, **in_report(registry.find(path.stem), CAPTIONS)))
-    return items
-
-
-def title_of(page):
-    """Return a domain's title as a label of the report, in whose page nothing may end a script."""
-    return STUDY.domains[page.stem].title.replace("<", "\u2039")
-
-
-def page_items():
-    """Return the pages as items of the report."""
-    items = []
-    for path in MADE["pages"]["pages"]:
-        items.append(report(path, caption="../report/page.rst", category="Domains", labels={"show": title_of(path)}))
-    (path,) = MADE["pages"]["provenance"]
-    labels = {"show": "Config and manifest"}
-    items.append(report(path, caption="../report/provenance.rst", category="Provenance", labels=labels))
-    return items
 
 
 rule measurements:
@@ -52,10 +23,10 @@ rule tables:
     input:
         unpack(inputs_of("tables")),
     output:
-        tables=MADE["tables"]["tables"],
+        tables=made("tables", "tables"),
         pages=shown("tables", "pages", TABLES),
         figures=shown("tables", "figures", FIGURES),
-        prints=MADE["tables"]["prints"],
+        prints=made("tables", "prints"),
     log:
         PATHS.log("tables"),
     conda:
@@ -74,7 +45,7 @@ rule curves:
         unpack(inputs_of("curves")),
     output:
         figures=shown("curves", "figures", FIGURES),
-        prints=MADE["curves"]["prints"],
+        prints=made("curves", "prints"),
     log:
         PATHS.log("curves"),
     conda:
@@ -93,10 +64,10 @@ rule selection_tables:
     input:
         unpack(inputs_of("selection_tables")),
     output:
-        tables=MADE["selection_tables"]["tables"],
+        tables=made("selection_tables", "tables"),
         pages=shown("selection_tables", "pages", TABLES),
         figures=shown("selection_tables", "figures", FIGURES),
-        prints=MADE["selection_tables"]["prints"],
+        prints=made("selection_tables", "prints"),
     log:
         PATHS.log("selection_tables"),
     conda:

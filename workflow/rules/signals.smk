@@ -1,13 +1,4 @@
 # Signals: what a forward or backward pass measures of each record. One pass serves all arms of the study.
-# What a shard's files have after their name.
-SHARD = "" if SHARDS == 1 else ".{shard}"
-
-
-def probed(store):
-    """Return a probe's output: the store, or one of its shards, which goes when they are joined."""
-    if SHARDS == 1:
-        return directory(PATHS.store("{model}", "{domain}", store))
-    return temp(directory(PATHS.shard("{model}", "{domain}", store, "{shard}")))
 
 
 rule probe_tokens:
