@@ -33,7 +33,7 @@ MetricOption = Annotated[
     typer.Option("--metric", help="As `grads list metrics` shows; repeat for several.", show_default="bleu, chrf"),
 ]
 Language = Annotated[
-    str, typer.Option(help="Of the answers: `en`, `zh`, or `other` for one that parts words by spaces.")
+    str, typer.Option(help="Of the answers: `en`, `zh`, or `other` for one whose words are separated by spaces.")
 ]
 WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs; a study's run installs it here.")]
 

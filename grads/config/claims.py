@@ -34,7 +34,7 @@ class Claim(Section):
 
 
 class Publication(Section):
-    """A value that somebody published, which the tables `domain` and `forgetting` show in brackets beside ours."""
+    """A published value, which the tables `domain` and `forgetting` show in brackets next to ours."""
 
     run: str = Field(description="The run as tables call it: `<arm>@<ratio>`, or `full` or `untuned`.")
     measure: str = Field(description="A domain metric, a general task, or `general` (mean accuracy over tasks).")

@@ -23,8 +23,8 @@ class Domain(Section):
     loss_turns: LossTurns = Field("last", description="Of conversations: whether the last answer carries loss, or all.")
     language: Literal["en", "zh", "other"] = Field(
         "en",
-        description="Language of the answers, by which metrics part words: English, Chinese (by characters), or any "
-        "other, whose words stand apart.",
+        description="Language of the answers, by which metrics split texts into words: English, Chinese (by "
+        "characters), or any other, whose words are separated by spaces.",
     )
     metadata: list[str] = Field([], description="Further fields of the data, numbers or texts, that methods may read.")
 

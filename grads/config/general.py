@@ -72,9 +72,9 @@ class TextData(Section):
 
 
 class TextFile(Section):
-    """Passages in one's own JSON-lines file."""
+    """Passages in a JSON-lines file of yours."""
 
-    kind: Literal["file"] = Field(description="A JSON-lines file of one's own.")
+    kind: Literal["file"] = Field(description="A JSON-lines file of yours.")
     path: str = Field(description="Path of the file, relative to the working directory.")
     field: str = Field("text", description="Field of each line that holds the text.")
 

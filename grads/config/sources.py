@@ -22,9 +22,9 @@ class Archive(Section):
 
 
 class FileSource(Section):
-    """A path of one's own, relative to the working directory."""
+    """A path of yours, relative to the working directory."""
 
-    kind: Literal["file"] = Field(description="A file or folder of one's own.")
+    kind: Literal["file"] = Field(description="A file or folder of yours.")
     path: str = Field(
         description="Data: a .jsonl, .json, .csv, .parquet or .arrow file (or .gz, .bz2, .xz, .zst of it), or a folder "
         "of shards or of `save_to_disk`. Model: a `save_pretrained` folder or a .gguf file."

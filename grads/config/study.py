@@ -43,7 +43,7 @@ class Study(Section):
     claims: list[Claim] | str = Field(
         [], description="Claims to judge: a list of them, or the path of a YAML file with one (see `config/claims`)."
     )
-    published: list[Publication] = Field([], description="Published values that tables show beside ours.")
+    published: list[Publication] = Field([], description="Published values that tables show next to ours.")
     overlap: Literal["report", "refuse", "remove"] = Field(
         "report",
         description="Training and validation records that share a question or 8 words in a row (16 characters of "

@@ -71,7 +71,6 @@ def test_a_case_is_measured_and_its_table_kept(tmp_path: Path) -> None:
     found = measure(Case("random_length", 200, 0, "0.05", {}, str(out)))
     assert out.is_file()
     assert found["kept"] == 10
-    assert found["seconds"] > 0
     assert found["peak"] > 2**20
 
 
