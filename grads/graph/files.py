@@ -19,6 +19,7 @@ from grads.config.training import Training
 from grads.data.job import ReadRecords
 from grads.data.sources.hub import COMMIT
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
+from grads.graph.order import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import ProbeEncoder, ProbeModel, ProbeTokens
 from grads.runtime.errors import GradsError
@@ -349,11 +350,7 @@ class FileGraph:
 
     def before(self, job: Job) -> list[Job]:
         """Return the jobs on the way to a job, itself the last, each after those that it reads from."""
-        found: dict[int, Job] = {}
-        for path in job.read_paths:
-            if maker := self._makers.get(path):
-                found |= {id(earlier): earlier for earlier in self.before(maker)}
-        return list({**found, id(job): job}.values())
+        return in_order([job], self._makers.get)
 
     def _placed(
         self, name: str, made: Callable[[Path], AnyJob], known: Any = None, unread: Collection[str] = ()

@@ -26,6 +26,7 @@ from grads.evaluation.job import Evaluate, Judge, Metrics
 from grads.evaluation.metrics.registry import computed, find_metric
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.needs import arm_stores, measures, model_stores
+from grads.graph.order import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import JoinShards, ProbeEncoder, ProbeModel, ProbeTokens
 from grads.report.contract import Item, TableItem
@@ -771,35 +772,13 @@ class StudyGraph:
     def _makers(self) -> dict[Path, Job]:
         return {path: job for job in self.jobs() for path in job.outputs}
 
-    def before(self, job: Job) -> list[Job]:
-        """Return the jobs on the way to a job, itself the last, each after those that it reads from."""
-        found: dict[int, Job] = {}
-        self._visit(job, found, set())
-        return list(found.values())
-
-    def _visit(self, job: Job, found: dict[int, Job], seen: set[int]) -> None:
-        if id(job) in seen:
-            return
-        seen.add(id(job))
-        for path in job.inputs:
-            maker = self.maker_of(path)
-            if maker is not None:
-                self._visit(maker, found, seen)
-        found[id(job)] = job
-
     def in_order(self) -> list[Job]:
         """Return every job of the study, each after those that it reads from."""
-        found: dict[int, Job] = {}
-        for job in self.jobs():
-            found |= {id(earlier): earlier for earlier in self.before(job)}
-        return list(found.values())
+        return in_order(self.jobs(), self.maker_of)
 
     def on_the_way(self, cell: Cell) -> list[Job]:
         """Return the jobs on the way to a cell, each after those that it reads from, what it is finished with last."""
-        found: dict[int, Job] = {}
-        for last in self.last(cell):
-            found |= {id(job): job for job in self.before(last)}
-        return list(found.values())
+        return in_order(self.last(cell), self.maker_of)
 
     def last(self, cell: Cell) -> list[Job]:
         """Return the jobs that a cell is finished with: its metrics, on its own domain and on others."""
