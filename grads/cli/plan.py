@@ -167,13 +167,14 @@ def _print_for_device(config: Path, name: str) -> None:
         longest = duration(row.longest) if row.longest else "-"
         together = duration(row.seconds) if row.seconds else "-"
         typer.echo(f"{row.rule:20} {row.jobs:6} {longest:>14} {together:>14} {memory}")
-    total = duration(sum(row.seconds for row in rows))
+    seconds = sum(row.seconds for row in rows)
+    total = duration(seconds) if seconds else "-"
     typer.echo(f"{'total':20} {sum(row.jobs for row in rows):6} {'':14} {total:>14} of one device")
     typer.echo("Jobs without a time take seconds to minutes on a processor. Records count by the config's limits.")
     if unknown := [model for model in study.used_models if size_of(study, model) is None]:
         typer.echo(
-            f"Not counted: {', '.join(unknown)}, which are not there yet, so that nothing is known of their sizes; "
-            "`snakemake` with the config fetches them first"
+            f"Not counted: {', '.join(unknown)}. A model's size is known once it is fetched, which a run does "
+            "first; until then its jobs ask for 8 GB"
         )
 
 
