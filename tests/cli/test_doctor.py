@@ -22,6 +22,15 @@ def test_doctor_reports_the_machine_and_passes(grads):
         assert word in printed
 
 
+def test_gpus_of_any_maker_are_counted(grads, monkeypatch):
+    for name in doctor.CHECKS:
+        monkeypatch.setitem(doctor.CHECKS, name, lambda: (True, "left out"))
+    monkeypatch.setattr(doctor, "local_devices", lambda: 3)
+    (device,) = [line for line in grads("doctor").stdout.splitlines() if line.startswith("device")]
+    assert "3 GPUs" in device
+    assert "ROCm" in device
+
+
 def test_a_check_that_fails_is_status_1(grads, monkeypatch):
     monkeypatch.setitem(doctor.CHECKS, "network", lambda: (False, "reached"))
     assert "FAILED     network: reached" in grads("doctor", status=1).stdout
