@@ -62,7 +62,7 @@ class Train(Job):
     epochs: int | None = None
     equal_steps: bool = False
     form: Format
-    base: dict[str, str]
+    base: dict[str, str | None]
     initialisation_seed: int
     order_seed: int
     label: Aside[str]
