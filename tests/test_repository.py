@@ -1,5 +1,6 @@
 """Files next to the code that must agree with it and with each other."""
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
@@ -158,3 +159,14 @@ def test_forms_of_issues_have_what_github_asks_for(form):
         assert part["type"] in {"textarea", "input", "dropdown", "checkboxes", "markdown"}
         assert part["id"]
         assert part["attributes"]["label"]
+
+
+def test_options_of_slurm_that_pages_name_are_those_of_the_plugin():
+    from snakemake_executor_plugin_slurm import ExecutorSettings
+
+    known = {field.name.replace("_", "-") for field in dataclasses.fields(ExecutorSettings)}
+    page = (ROOT / "docs/clusters.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"--slurm-([a-z-]+)|`slurm-([a-z-]+):", page))
+    named = {one or other for one, other in named}
+    assert {"requeue", "no-requeue", "array-jobs", "array-limit", "status-command"} <= named
+    assert named <= known

@@ -25,7 +25,7 @@ def test_doctor_reports_the_machine_and_passes(grads):
 def test_gpus_of_any_maker_are_counted(grads, monkeypatch):
     for name in doctor.CHECKS:
         monkeypatch.setitem(doctor.CHECKS, name, lambda: (True, "left out"))
-    monkeypatch.setattr(doctor, "local_devices", lambda: 3)
+    monkeypatch.setattr("grads.runtime.locks.local_devices", lambda: 3)
     (device,) = [line for line in grads("doctor").stdout.splitlines() if line.startswith("device")]
     assert "3 GPUs" in device
     assert "ROCm" in device

@@ -100,7 +100,7 @@ def _snapshot(source: HubSource, kind: str, patterns: Sequence[str]) -> Path:
 
     if source.revision is None:
         raise GradsError(
-            f"{kind} {source.id}: its 'revision' is null, which plans and fetches nothing: {source.newest}"
+            f"{kind} {source.id}: its 'revision' is null, with which a study is only planned: {source.newest}"
         )
     say(f"{source.id}: fetching revision {source.revision}")
     try:
