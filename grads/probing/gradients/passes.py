@@ -243,8 +243,8 @@ class Pass:
                 moments.append(head_moments(*both, self.head.cap is None, "mean_abs" in self.measures))
         found.columns |= {name: _numbers(values) for name, values in means.items()}
         if moments:
-            values = named(torch.cat(moments).cpu().numpy(), self.head.weight.numel())
-            found.columns |= {f"head_{name}": value for name, value in values.items()}
+            statistics = named(torch.cat(moments).cpu().numpy(), self.head.weight.numel())
+            found.columns |= {f"head_{name}": value for name, value in statistics.items()}
         return losses
 
     def _token_means(self, predictions: Predictions, sizes: Sequence[int]) -> dict[str, list[Tensor]]:

@@ -22,12 +22,23 @@ class Predictions:
     Args:
         targets: P; the ids of the tokens.
         losses: P, float32; their negative log-likelihoods in nats.
-        errors: P x vocabulary, in the precision of the model: probability - onehot; None unless the signal asks for it.
+        at_logits: the errors; None unless the signal declares `errors=True`.
     """
 
     targets: Tensor
     losses: Tensor
-    errors: Tensor | None = None
+    at_logits: Tensor | None = None
+
+    @property
+    def errors(self) -> Tensor:
+        """The errors at the logits, probability - onehot: P x vocabulary, in the precision of the model.
+
+        Raises:
+            ValueError: the signal does not declare `errors=True`.
+        """
+        if self.at_logits is None:
+            raise ValueError("the errors are not made: declare the signal with errors=True")
+        return self.at_logits
 
     def probabilities(self) -> Tensor:
         """Return what the model predicts, P x vocabulary, float32, made by each call.
@@ -35,8 +46,6 @@ class Predictions:
         Raises:
             ValueError: the signal does not declare `errors=True`.
         """
-        if self.errors is None:
-            raise ValueError("probabilities are made of the errors: declare the signal with errors=True")
         # That of the target is exact also where it is near 1, and its error in the model's precision is 0.
         own = (-self.losses).exp().unsqueeze(1)
         return self.errors.float().scatter(1, self.targets.unsqueeze(1), own)
