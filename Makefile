@@ -14,7 +14,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-slow test-all docs golden bench bench-attention bench-products bench-probe bench-select bench-statistics lint format clean
+.PHONY: setup demo demo-small test test-slow test-all test-cluster dry-runs docs golden bench bench-attention bench-products bench-probe bench-select bench-statistics lint format clean
 
 setup: $(VENV)/ready
 
@@ -44,6 +44,17 @@ test-slow: setup
 		-m 'slow and not long and not gpu and not cluster' $(ARGS)
 
 test-all: test test-slow
+
+# Through a real SLURM of one node; as root, with the Debian packages slurm-wlm and munge.
+test-cluster: setup
+	python -m pytest -m cluster tests/workflow/test_slurm.py $(ARGS)
+
+# Every shipped config is planned, and plans something.
+dry-runs: setup
+	set -e; for config in config/*.yaml; do \
+		echo "dry run of $$config"; \
+		snakemake --configfile "$$config" --dry-run --forceall --quiet rules $(ARGS) | grep -E '^total +[1-9]'; \
+	done
 
 # Look at the differences before you commit them: each is a number that a user would see change.
 golden: setup

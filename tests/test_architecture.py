@@ -39,12 +39,13 @@ HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "nump
 LIGHT = [module for module in MODULES if module.split(".")[1] in {"config", "study", "runtime", "graph"}]
 LIGHT += ["grads.selection.registry", "grads.selection.needs", "grads.selection.contract", "grads.training.needs"]
 LIGHT += [f"grads.models.{name}" for name in ("size", "shape", "flops", "hardware", "footprint", "speed")]
+LIGHT += [f"grads.signals.{name}" for name in ("names", "columns", "measures.contract", "measures.registry")]
 LIGHT += ["grads.training.strategies.registry", "grads.training.strategies.contract"]
 LIGHT += ["grads.evaluation.metrics.registry", "grads.evaluation.metrics.contract"]
 LIGHT += ["grads.report.registry", "grads.report.contract", "grads.report.captions", "grads.report.files"]
 # What registries import when they are asked what there is.
 DECLARING = ("grads.selection.methods.", "grads.training.strategies.", "grads.report.tables.", "grads.report.figures.")
-DECLARING += ("grads.data.layouts.",)
+DECLARING += ("grads.data.layouts.", "grads.signals.measures.")
 LIGHT += [module for module in MODULES if module.startswith(DECLARING)]
 # What metrics declare is read by tables, as what methods declare is read by the workflow: no stage stands behind it.
 DECLARED = {("grads.report.metrics", "grads.evaluation.metrics.registry")}

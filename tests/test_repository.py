@@ -1,5 +1,6 @@
 """Files next to the code that must agree with it and with each other."""
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
@@ -137,3 +138,35 @@ def test_the_small_demonstration_is_a_part_of_the_demonstration(demo, small_demo
         assert {**task, "sample": 0} == {**demo["general"]["tasks"][name], "sample": 0}
         assert task["sample"] < demo["general"]["tasks"][name]["sample"]
     assert small_demo["general"]["text"]["source"] == demo["general"]["text"]["source"]
+
+
+def test_continuous_integration_runs_the_parts_of_its_script():
+    """They run side by side on GitHub and one after the other by .ci/run, by the same targets of make."""
+    matrix = read_yaml(".github/workflows/ci.yml")["jobs"]["ci"]["strategy"]["matrix"]
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    called = re.findall(r"^ *make ([\w-]+)$", script, re.MULTILINE)
+    assert sorted(["setup", *matrix["part"]]) == sorted(called)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(called) <= set(targets)
+
+
+@pytest.mark.parametrize("form", ["bug", "method-or-result", "question"])
+def test_forms_of_issues_have_what_github_asks_for(form):
+    issue = read_yaml(f".github/ISSUE_TEMPLATE/{form}.yml")
+    assert issue["name"]
+    assert issue["description"]
+    for part in issue["body"]:
+        assert part["type"] in {"textarea", "input", "dropdown", "checkboxes", "markdown"}
+        assert part["id"]
+        assert part["attributes"]["label"]
+
+
+def test_options_of_slurm_that_pages_name_are_those_of_the_plugin():
+    from snakemake_executor_plugin_slurm import ExecutorSettings
+
+    known = {field.name.replace("_", "-") for field in dataclasses.fields(ExecutorSettings)}
+    page = (ROOT / "docs/clusters.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"--slurm-([a-z-]+)|`slurm-([a-z-]+):", page))
+    named = {one or other for one, other in named}
+    assert {"requeue", "no-requeue", "array-jobs", "array-limit", "status-command"} <= named
+    assert named <= known

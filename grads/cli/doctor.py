@@ -92,7 +92,7 @@ def _show_machine() -> None:
         "system": machine["system"],
         "processor": f"{machine['processor']}, {os.cpu_count()} cores; OMP_NUM_THREADS {threads}",
         "computes": f"{machine['instructions']}; torch's own kernels {torch.backends.cpu.get_cpu_capability()}",
-        "device": f"{machine['device']} ({local_devices()} NVIDIA devices)",
+        "device": f"{machine['device']} ({local_devices()} GPUs shown by drivers: NVIDIA, ROCm or WSL2)",
         "disk": f"{disk.free / 1e9:.0f} GB free of {disk.total / 1e9:.0f} GB, results on {mount_of(results_folder())}",
         "code": found["git"],
         "libraries": ", ".join(f"{name} {version}" for name, version in found["libraries"].items()),

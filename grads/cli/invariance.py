@@ -21,6 +21,8 @@ from grads.probing.invariance import batch_errors
 from grads.probing.tolerances import batch_tolerance
 from grads.runtime.errors import GradsError
 from grads.runtime.files import write_jsonl
+from grads.signals.measures.registry import REGISTRY
+from grads.signals.names import known_measures
 
 # A handful, of different lengths.
 RECORDS = 12
@@ -28,10 +30,7 @@ BUILT_IN = [
     {"instruction": f"Say {'so ' * (3 * number)}.", "output": "Yes, " * (number % 4 + 1) + "so."}
     for number in range(1, RECORDS + 1)
 ]
-PLAIN = [
-    "gradients", "mean_abs", "prompt", "el2n", "unconditional", "hidden", "weighted_hidden", "layer_hidden",
-    "embeddings",
-]  # fmt: skip
+PLAIN = ["gradients", "mean_abs", "prompt", "unconditional"]
 ADAPTED = ["adapter", "mean_abs", "sgd_features"]
 # Of the numbers in B, which is 0 in a new adapter, so that A would have no gradient.
 SPREAD = 0.01
@@ -56,7 +55,9 @@ def model_errors(
     tokens = sum(len(example.input_ids) for example in examples)
     choice: Literal["always", "never"] = "always" if compiled else "never"
     compiled = worth_compiling(loaded, tokens, choice)
-    errors = batch_errors(loaded, examples, PLAIN, padding, compiled)
+    known_measures()  # Refuses those of other packages that take another's name.
+    declared = [name for name, signal in REGISTRY.all().items() if signal.tolerance is not None]
+    errors = batch_errors(loaded, examples, [*PLAIN, *declared], padding, compiled)
     refused = dict[str, str]()
     others = {"all weights": (lambda: loaded, ["weights"]), "an adapter": (lambda: _adapted(loaded), ADAPTED)}
     for whose, (made, measures) in others.items():

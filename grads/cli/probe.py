@@ -9,7 +9,7 @@ from grads.cli.options import check_absent, check_choice
 from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.progress import say
-from grads.signals.names import ADAM_FEATURES, FEATURES, MEASURES
+from grads.signals.names import ADAM_FEATURES, FEATURES, MEASURES, known_measures
 
 if TYPE_CHECKING:
     from grads.config.training import Training
@@ -73,8 +73,8 @@ def _asked(signals: list[str] | None, point: str) -> list[str]:
         raise GradsError(f"--signals: at the point '{point}' there is nothing to choose: remove it")
     names = [name.strip() for text in signals for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in MEASURES:
-            raise GradsError(f"--signals {name}: {nearest(name, MEASURES)}")
+        if name not in known_measures():
+            raise GradsError(f"--signals {name}: {nearest(name, known_measures())}")
     if not names:
         raise GradsError("--signals: it names none: name some, or remove it for those that `grads` reads")
     if "mean_abs" in names and not {"gradients", "adapter"} & set(names):

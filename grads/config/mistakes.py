@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from grads.config.aliases import known_as
-from grads.config.section import PATTERNS
+from grads.config.section import PATTERNS, WhereToFind
 from grads.runtime.errors import LONGEST, nearest, quoted
 
 Location = tuple[str | int, ...]
@@ -100,7 +100,7 @@ def sentences(
         elif one.kind == "missing":
             # A key that is misspelt is one mistake, not also one that is missing.
             if not any(_means(other, one) for other in unknown):
-                said.append(phrases.missing.format(key=one.key, write=""))
+                said.append(phrases.missing.format(key=one.key, write=_where_to_find(one, section)))
         elif one.kind == "union_tag_not_found":
             said.append(phrases.missing.format(key=one.key, write=f": write one of {_tags(one, section)}"))
         else:
@@ -184,6 +184,20 @@ def _wanted(one: Mistake, section: Any) -> str:
         return "at least 1 entry"
     # What Pydantic may find beside these, no field of ours can have; its words are better than none.
     return WANTED[one.kind].format(**one.context) if one.kind in WANTED else one.message
+
+
+def _where_to_find(one: Mistake, section: Any) -> str:
+    """Return what to do about a key that is missing, where its field says it."""
+    for part in one.location[:-1]:
+        section = _inner(section, part)
+    fields = [
+        model.model_fields[name] for model in _models(section) if (name := one.location[-1]) in model.model_fields
+    ]
+    hints = [hint for field in fields for hint in field.metadata if isinstance(hint, WhereToFind)]
+    if not hints:
+        return ""
+    given = one.found if isinstance(one.found, Mapping) else {}
+    return ": " + hints[0].text.format(id=given.get("id", "owner/name"))
 
 
 def _tags(one: Mistake, section: Any) -> str:

@@ -1,6 +1,7 @@
 """What every part of the config is built on."""
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -19,6 +20,19 @@ PATTERNS = {
     REPOSITORY: "a repository as owner/name",
     BENCHMARK: "a name of letters, digits, dots, - and _",
 }
+
+
+@dataclass(frozen=True)
+class WhereToFind:
+    """In the annotation of a key that has to be given: what to do where it is missing.
+
+    Args:
+        text: a phrase, in which `{id}` stands for the value of the key `id` of the same section.
+    """
+
+    text: str
+
+
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 Text = Annotated[str, Field(min_length=1)]
 LossTurns = Literal["last", "all"]

@@ -1,14 +1,16 @@
 """Where models and data come from, as the config says it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from grads.config.section import DIGEST, REPOSITORY, Section
+from grads.config.section import DIGEST, REPOSITORY, Section, WhereToFind
 
 # The files of a model's folder that are ever read: no pickled weights, and no code.
 TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
 KEPT = ("*.safetensors", *TEXTS)
+# How one finds the commit that a study is to be held to.
+NEWEST = "write the commit that `git ls-remote https://huggingface.co/{kind}{id} HEAD` says is the newest"
 Digest = Annotated[str, Field(pattern=DIGEST)]
 
 
@@ -42,14 +44,30 @@ class ArchiveSource(Section):
 class HubSource(Section):
     """A repository of the Hugging Face hub at a fixed revision, fetched once, before all other jobs."""
 
+    folder: ClassVar[str] = ""
+
     kind: Literal["hub"] = Field(description="A repository of the Hugging Face hub.")
     id: str = Field(pattern=REPOSITORY, description="The repository, as `owner/name`.")
-    revision: str = Field(min_length=1, description="A commit (40 hexadecimal digits, best), tag or branch.")
+    revision: Annotated[str | None, WhereToFind(NEWEST.format(kind="", id="{id}"))] = Field(
+        min_length=1,
+        description="A commit (40 hexadecimal digits, best), tag or branch. `null`: to plan only; fetching refuses it.",
+    )
+
+    @property
+    def newest(self) -> str:
+        """What says which commit is the newest."""
+        return NEWEST.format(kind=self.folder, id=self.id)
 
 
 class HubDataSource(HubSource):
     """A data set of the Hugging Face hub; code in it is never run."""
 
+    folder: ClassVar[str] = "datasets/"
+
+    revision: Annotated[str | None, WhereToFind(NEWEST.format(kind="datasets/", id="{id}"))] = Field(
+        min_length=1,
+        description="A commit (40 hexadecimal digits, best), tag or branch. `null`: to plan only; fetching refuses it.",
+    )
     split: str = Field("train", description="Split of the data set, as `datasets` names it.")
     name: str | None = Field(None, description="Configuration of the data set, where it has several.")
 

@@ -302,7 +302,7 @@ class FileGraph:
         }
 
     @property
-    def _base_model(self) -> dict[str, str]:
+    def _base_model(self) -> dict[str, str | None]:
         """What adapters name as their model: the hub's id, or where the files are."""
         if isinstance(self.request.source, HubSource):
             return {"name": self.origin["id"], "revision": self.origin["commit"]}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from grads.config.probe import Probe
 from grads.config.training import Training
 from grads.runtime.runner import Machine
+from grads.signals.measures.registry import signal_modules
 from grads.study.job import Aside, Made
 from grads.training.job import Train
 
@@ -59,8 +60,8 @@ class GradientsDuring(Train):
 
     @property
     def more_modules(self) -> Iterable[str]:
-        """The observer's."""
-        return [*super().more_modules, "grads.probing.during"]
+        """The observer's, and those of the signals that are declared."""
+        return [*super().more_modules, "grads.probing.during", *signal_modules(self.measures)]
 
     def observer(self, machine: Machine) -> "Observer":
         """Return what takes the gradients."""

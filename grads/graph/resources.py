@@ -42,7 +42,8 @@ from grads.runtime.locks import local_devices
 from grads.selection.needs import arm_method, arm_needs, scorer_of
 from grads.selection.registry import parse_parameters
 from grads.signals.columns import needs_gradients, needs_losses
-from grads.signals.names import FEATURES, MEANS, SENTENCES
+from grads.signals.measures.registry import mean_signals
+from grads.signals.names import FEATURES, SENTENCES
 from grads.study.grid import Cell, cells, cross_domains
 from grads.study.paths import (
     ANCHOR,
@@ -461,7 +462,7 @@ def vector_widths(study: Study, size: ModelSize, held: Iterable[str]) -> list[in
     """Return the numbers of each vector that a store holds of a record."""
     widths = []
     for name in held:
-        if name in MEANS:
+        if mean_signals([name]):
             widths.append(size.hidden)
         elif name in FEATURES:
             widths.append(feature_width(study, size))

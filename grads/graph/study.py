@@ -502,7 +502,7 @@ class StudyGraph:
             "summary": run / "training.json",
         }
 
-    def _base(self, model: str) -> dict[str, str]:
+    def _base(self, model: str) -> dict[str, str | None]:
         """Return what an adapter names as its model: the source in the config, or the prepared folder.
 
         A path stays as it is written there, so that equal studies in two places write equal adapters.

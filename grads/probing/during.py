@@ -23,8 +23,10 @@ from grads.probing.measure import measure
 from grads.runtime.errors import GradsError
 from grads.runtime.journal import Journal
 from grads.signals.finite import only_finite
+from grads.signals.measures.registry import signal_modules
 from grads.signals.rows import Rows, example_frame, make_rows
 from grads.signals.store import write_parts
+from grads.study.code import code_version
 
 
 class During:
@@ -42,6 +44,8 @@ class During:
         self.measures = sorted(measures)
         kept: dict[str, Any] = {"features": probe.features.model_dump(), "hidden_layer": probe.hidden_layer}
         kept["nonfinite"] = probe.nonfinite
+        if declared := signal_modules(measures):
+            kept["signals_code"] = code_version(*declared)
         self.key: Any = {"measures": self.measures, **kept}
 
     def open(self, scratch: Path, padding: int, visits: list[Example], shaped_by: str) -> None:

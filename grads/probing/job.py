@@ -1,5 +1,6 @@
 """The jobs that measure signals of weights that do not change meanwhile."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ from grads.config.models import Format
 from grads.config.probe import Probe
 from grads.config.training import Training
 from grads.runtime.runner import Machine
+from grads.signals.measures.registry import signal_modules
 from grads.study.job import Aside, Job, Made, Read
 
 
@@ -95,6 +97,11 @@ class ProbeModel(Job):
     label: Aside[str]
     scratch: Aside[Path]
     store: Made[Path]
+
+    @property
+    def more_modules(self) -> Iterable[str]:
+        """Those of the signals that are declared."""
+        return signal_modules(self.measures)
 
     @property
     def rule(self) -> str:  # type: ignore[override]

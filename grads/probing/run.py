@@ -36,6 +36,7 @@ from grads.runtime.locks import scratch_folder
 from grads.runtime.manifest import verified
 from grads.runtime.progress import Progress, say
 from grads.signals.columns import needs_gradients
+from grads.signals.measures.registry import signal_modules
 from grads.signals.names import ADAM_FEATURES, FEATURES
 from grads.signals.store import example_frame, write_store
 from grads.study.code import code_version
@@ -269,7 +270,7 @@ def shaped_by(task: Task) -> dict[str, Any]:
         "records_sha256": sha256_file(task.records),
         "max_length": task.training.max_length,
         "longer_records": task.training.over_length,
-        "code": code_version("grads.probing.run"),
+        "code": code_version("grads.probing.run", *signal_modules(task.measures)),
         **task.probe.model_dump(exclude=UNREAD),
         "precision": chosen_precision(task.probe.precision),
     }

@@ -48,6 +48,7 @@ class Needs:
               `adam_features` (the steps that Adam would take, projected)
             - vectors `hidden` (mean of the last layer's states), `weighted_hidden` (weighted by position),
               `layer_hidden` (of `probe.hidden_layer`), `embeddings` (mean of the input embeddings)
+            - any other signal that a file of `grads.signals.measures` or another package declares
 
             `base-validation` and `warm-validation` hold the same of the validation records, `base-anchor` and
             `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds

@@ -76,7 +76,7 @@ What cannot be asked for: `less` over several checkpoints, or after a warm-up on
 `grads` and `grads_density` by the gradients of all weights, where all are trained (embedding, head and adapter are the
 layers); several target tasks in `rds_plus`. What was chosen or scored elsewhere comes in by `subset` and `metadata`.
 
-This page is made from the methods' own files by `make docs`; how to write one: [adding a method](adding-a-method.md).
+This page is made from the methods' own files by `make docs`; how to write one: [extending](extending.md#a-method).
 
 | method | title | source | reads | cost | ratio |
 | :-- | :-- | :-- | :-- | :-- | :-- |

@@ -8,7 +8,7 @@ from grads.config.study import Study
 from grads.runtime.errors import GradsError, check_all, nearest
 from grads.selection.contract import TEXTS, Method, Needs
 from grads.selection.registry import find_method, parse_parameters
-from grads.signals.names import ADAM_FEATURES, FEATURES, MEASURES, SENTENCES, TRAJECTORY_LOSSES
+from grads.signals.names import ADAM_FEATURES, FEATURES, SENTENCES, TRAJECTORY_LOSSES, known_measures
 from grads.study.grid import FIXED_RATIOS, arm_ratios
 from grads.study.paths import ANCHOR, OTHERS, TOKENS, TRAJECTORY, VALIDATION, WARM, store_point
 
@@ -185,7 +185,7 @@ def _check_signals(study: Study, arm: str) -> None:
         if encoder is not None and encoder not in study.encoders:
             raise GradsError(f"arms.{arm}.parameters.encoder is '{encoder}': {nearest(encoder, study.encoders)}")
         only = {"encoder": {SENTENCES}, TRAJECTORY: {TRAJECTORY_LOSSES}}
-        known = only.get(point, MEASURES)
+        known = only.get(point) or known_measures()
         for name in sorted(held - known):
             raise GradsError(
                 f"arms.{arm}.method: '{study.arms[arm].method}' asks the signals '{store}' for '{name}', which they "

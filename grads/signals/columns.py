@@ -2,9 +2,8 @@
 
 from collections.abc import Collection
 
-from grads.signals.names import GRADIENTS, LOSSES
-
-STATISTICS = ("l2", "max", "min", "mean", "std")
+from grads.signals.measures.registry import token_signals
+from grads.signals.names import ALONE, GRADIENTS, PROMPTS, STATISTICS
 
 
 def columns(measures: Collection[str]) -> tuple[str, ...]:
@@ -19,7 +18,10 @@ def columns(measures: Collection[str]) -> tuple[str, ...]:
     found = [f"{layer}_{name}" for layer in layers for name in names]
     found += ["weights_l2"] if "weights" in measures else []
     found += ["response_nll"] if needs_losses(measures) else []
-    return (*found, *(column for measure in LOSSES if measure in measures for column in LOSSES[measure]))
+    found += [column for measure in PROMPTS if measure in measures for column in PROMPTS[measure]]
+    found += [signal.column for signal in token_signals(measures)]
+    found += [column for measure in ALONE if measure in measures for column in ALONE[measure]]
+    return tuple(found)
 
 
 def needs_gradients(measures: Collection[str]) -> bool:
@@ -29,4 +31,5 @@ def needs_gradients(measures: Collection[str]) -> bool:
 
 def needs_losses(measures: Collection[str]) -> bool:
     """Return whether the LM head is needed."""
-    return needs_gradients(measures) or bool({*LOSSES, "losses", "token_losses"} & set(measures))
+    asked = {*PROMPTS, *ALONE, "losses", "token_losses"} & set(measures)
+    return needs_gradients(measures) or bool(asked or token_signals(measures))

@@ -4,7 +4,8 @@ import numpy as np
 
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
-from grads.signals.rows import FIRST, Rows
+from grads.signals.names import FIRST
+from grads.signals.rows import Rows
 
 
 def only_finite(rows: Rows, skip: bool) -> tuple[Rows, list[str]]:

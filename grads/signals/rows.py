@@ -12,10 +12,9 @@ import pyarrow as pa
 
 from grads.data.records.formatting import Example
 from grads.signals.measured import Measured
-from grads.signals.names import TRAJECTORY_LOSSES
+from grads.signals.names import FIRST, TRAJECTORY_LOSSES
 from grads.signals.vectors import split_lengths
 
-FIRST = {"id": "str", "prompt_tokens": "int64", "response_tokens": "int64", "truncated": "bool"}
 # Losses fall by orders of magnitude on the way, and methods compare how: half of that is less than float16 keeps.
 PRECISE = frozenset({TRAJECTORY_LOSSES})
 NORM = "_norm"

@@ -25,7 +25,8 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_object, reading, remove, sha256_file, write_json
 from grads.signals.finite import not_finite, not_finite_error
 from grads.signals.measured import Measured
-from grads.signals.rows import FIRST, NORM, Rows, example_frame, make_rows
+from grads.signals.names import FIRST
+from grads.signals.rows import NORM, Rows, example_frame, make_rows
 from grads.signals.vectors import Vectors
 
 SIGNALS = "signals.parquet"

@@ -62,7 +62,7 @@ class Train(Job):
     epochs: int | None = None
     equal_steps: bool = False
     form: Format
-    base: dict[str, str]
+    base: dict[str, str | None]
     initialisation_seed: int
     order_seed: int
     label: Aside[str]
@@ -106,6 +106,6 @@ class Train(Job):
             match=self.match,
             stores={name: read_store(path) for name, path in self.stores.items()},
             replay=self.replay,
-            base=Base(**self.base),
+            base=Base(str(self.base["name"]), self.base.get("revision")),
         )
         train_cells([cell], self.model, self.form, Training.model_validate(self.training), machine.micro_batch)

@@ -22,6 +22,15 @@ def test_doctor_reports_the_machine_and_passes(grads):
         assert word in printed
 
 
+def test_gpus_of_any_maker_are_counted(grads, monkeypatch):
+    for name in doctor.CHECKS:
+        monkeypatch.setitem(doctor.CHECKS, name, lambda: (True, "left out"))
+    monkeypatch.setattr("grads.runtime.locks.local_devices", lambda: 3)
+    (device,) = [line for line in grads("doctor").stdout.splitlines() if line.startswith("device")]
+    assert "3 GPUs" in device
+    assert "ROCm" in device
+
+
 def test_a_check_that_fails_is_status_1(grads, monkeypatch):
     monkeypatch.setitem(doctor.CHECKS, "network", lambda: (False, "reached"))
     assert "FAILED     network: reached" in grads("doctor", status=1).stdout
@@ -52,12 +61,12 @@ def table(printed):
 
 @pytest.mark.parametrize("options", [(), ("--dtype", "bf16")], ids=["float32", "bf16"])
 def test_a_model_is_checked_signal_by_signal(grads, tiny_model_folder, options):
-    from grads.probing.tolerances import ROUGH
+    from grads.probing.tolerances import rough
 
     result = grads("doctor", "--model", tiny_model_folder, *options)
     found = {name: tuple(map(float, text.split())) for name, text in table(result.stdout).items()}
-    assert set(found) == ROUGH.keys() - {"adam_features"}
-    assert all(error <= allowed == (ROUGH[name] if options else 5e-5) for name, (error, allowed) in found.items())
+    assert set(found) == rough().keys() - {"adam_features"}
+    assert all(error <= allowed == (rough()[name] if options else 5e-5) for name, (error, allowed) in found.items())
     # A processor that only imitates bf16 may add up any batch in the same order.
     assert options or any(error > 0 for error, _ in found.values())
 

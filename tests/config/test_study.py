@@ -129,9 +129,11 @@ def test_repositories_of_the_hub(id_, valid):
 
 
 def test_a_revision_is_never_left_out():
-    for wrong in ({}, {"revision": ""}, {"revision": None}):
+    for wrong in ({}, {"revision": ""}):
         with pytest.raises(ValidationError):
             HubSource(kind="hub", id="a/b", **wrong)
+    # A study may be planned without one; nothing is fetched then.
+    assert HubSource(kind="hub", id="a/b", revision=None).revision is None
     assert HubDataSource(kind="hub", id="a/b", revision="v1").split == "train"
 
 

@@ -20,11 +20,12 @@ from grads.models.load import load_model
 from grads.models.memory import free_memory, out_of_memory, watch_memory
 from grads.probing.gradients.passes import Pass
 from grads.probing.invariance import relative_errors
-from grads.probing.tolerances import EXACT, ROUGH
+from grads.probing.tolerances import EXACT, rough
 from grads.signals.measured import Measured
 from grads.signals.store import Store, read_store
 
 SCRIPT = Path(__file__).with_name("measure.py")
+ROUGH = rough()
 TOLERANCE = {"float32": 1e-3, "bf16": 0.1}
 STORES = ("base", "shard0", "shard1", "shards")
 

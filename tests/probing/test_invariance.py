@@ -10,7 +10,7 @@ from torch import nn
 from grads.data.records.formatting import Example
 from grads.probing import invariance
 from grads.probing.invariance import batch_errors, relative_errors
-from grads.probing.tolerances import ROUGH, SAME, batch_tolerance
+from grads.probing.tolerances import SAME, batch_tolerance, rough
 from grads.signals.columns import columns
 from grads.signals.measured import Measured
 
@@ -79,4 +79,4 @@ def test_errors_are_relative_to_the_right_size() -> None:
 
 def test_tolerances() -> None:
     assert batch_tolerance("head_l2", "float32") == SAME
-    assert {name: batch_tolerance(name, "bf16") for name in ROUGH} == ROUGH
+    assert {name: batch_tolerance(name, "bf16") for name in rough()} == rough()

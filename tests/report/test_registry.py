@@ -25,8 +25,10 @@ from grads.report.selections import make_selection_tables
 from grads.report.statistics.estimates import Estimates
 from grads.study.load import parse_study
 
-PAGE = (Path(__file__).parents[2] / "docs/adding-a-table.md").read_text(encoding="utf-8")
-OWN_TABLE = PAGE.partition("```python\n")[2].partition("```")[0]
+PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text(encoding="utf-8")
+OWN_TABLE, DOCUMENTED_FIGURE = (
+    PAGE.partition(f"`our_grads/{name}.py`:\n\n```python\n")[2].partition("```")[0] for name in ("rows", "row_bars")
+)
 OWN_FIGURE = '''
 """Which arms agree, again."""
 from grads.report.contract import SelectionFigure
@@ -76,25 +78,36 @@ def test_the_code_of_a_table_is_that_of_its_module():
 @pytest.fixture
 def own(monkeypatch, tmp_path):
     """One more table and one more figure, each a file among the others."""
-    for package, registry, text in (
-        (grads.report.tables, TABLES, OWN_TABLE),
-        (grads.report.figures, FIGURES, OWN_FIGURE),
+    for package, registry, texts in (
+        (grads.report.tables, TABLES, [OWN_TABLE]),
+        (grads.report.figures, FIGURES, [OWN_FIGURE, DOCUMENTED_FIGURE]),
     ):
         folder = tmp_path / package.__name__
         folder.mkdir()
-        (folder / f"own_{registry.attribute.lower()}.py").write_text(text)
+        for number, text in enumerate(texts):
+            (folder / f"own_{registry.attribute.lower()}_{number}.py").write_text(text)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
         monkeypatch.setattr(registry, "found", type(registry).found.func(registry))
 
 
 @pytest.mark.usefixtures("own")
-def test_a_table_is_one_file_as_the_page_on_tables_has_it(study, make_cells, tmp_path):
+def test_a_table_is_one_file_as_the_page_on_extending_has_it(study, make_cells, tmp_path):
     estimates = Estimates(collect(study, make_cells(study)))
     write_tables(study, estimates, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").glob("rows.*")} == {"rows.csv", "rows.html", "rows.md", "rows.tex"}
     written = pd.read_csv(tmp_path / "out/rows.csv")
     assert dict(zip(written["arm"], written["rows"], strict=True)) == dict(estimates.frame["arm"].value_counts())
     assert measured_tables(study)[-1].name == "rows"
+
+
+@pytest.mark.usefixtures("own")
+def test_a_figure_of_measurements_is_one_file_as_the_page_on_extending_has_it(study, make_cells):
+    estimates = Estimates(collect(study, make_cells(study)))
+    assert figure_names(study)[-1] == "row_bars"
+    (axes,) = FIGURES.find("row_bars").draw(study, estimates).axes
+    counts = estimates.frame["arm"].value_counts(sort=False)
+    drawn = {label.get_text(): bar.get_width() for label, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)}
+    assert drawn == dict(counts)
 
 
 @pytest.mark.usefixtures("own")

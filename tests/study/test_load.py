@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from grads.selection.needs import check_arms
 from grads.study.grid import Cell, cells
 from grads.study.load import parse_study, read_study
 
+ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 HUB = {"kind": "hub", "id": "a/b", "revision": "main"}
 GLOSSARY = {
@@ -277,3 +279,27 @@ def test_a_long_value_is_cut_in_the_sentence():
     with pytest.raises(GradsError) as caught:
         parse_study(changed(["training", "precision"], "x" * 5000))
     assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "address"),
+    [("models", "tiny", "huggingface.co/a/b HEAD"), ("domains", "sums", "huggingface.co/datasets/a/b HEAD")],
+)
+def test_a_revision_that_is_missing_says_how_to_find_one(section, key, address):
+    config = read_yaml(ROOT / "config/smoke.yaml")
+    config[section][key]["source"] = {"kind": "hub", "id": "a/b"}
+    with pytest.raises(GradsError, match=f"'{section}.{key}.source.revision' is missing: .*git ls-remote.*{address}"):
+        parse_study(config)
+    config[section][key]["source"] = {"kind": "hub", "id": "a/b", "revison": "main"}
+    with pytest.raises(GradsError, match="did you mean 'revision'") as error:
+        parse_study(config)
+    assert "ls-remote" not in str(error.value)
+
+
+def test_shipped_configs_name_commits_or_say_that_none_is_known():
+    for path in sorted(ROOT.glob("config/*.yaml")):
+        study = parse_study(read_yaml(path))
+        sources = [entry.source for entry in (*study.every_model.values(), *study.domains.values())]
+        for source in sources:
+            revision = getattr(source, "revision", None)
+            assert revision is None or re.fullmatch("[0-9a-f]{40}", revision), f"{path.name}: {source.id}"

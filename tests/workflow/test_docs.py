@@ -37,7 +37,7 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | 
 # A command with what it works on, and not only its name.
 INLINE = re.compile(r"`((?:snakemake|make|python) [^`]+|grads (?:--[^`]+|[a-z]+ [^`]+))`")
 ELSEWHERE = "# on the other machine"
-EXAMPLE = "shortest"  # The method that docs/adding-a-method.md adds.
+EXAMPLE = "shortest"  # The method that docs/extending.md adds.
 
 
 def blocks(page, language):
@@ -257,11 +257,11 @@ def test_every_message_of_the_troubleshooting_page_is_one_of_ours(message):
 
 
 def test_the_example_method_works_as_it_is_written(workspace):
-    (_, source), *_ = blocks(ROOT / "docs/adding-a-method.md", "python")
+    (_, source), *_ = blocks(ROOT / "docs/extending.md", "python")
     assert EXAMPLE not in methods()
     (workspace.folder / f"grads/selection/methods/{EXAMPLE}.py").write_text(source, encoding="utf-8")
     study = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text(encoding="utf-8"))
-    (_, arms), *_ = blocks(ROOT / "docs/adding-a-method.md", "yaml")
+    (_, arms), *_ = blocks(ROOT / "docs/extending.md", "yaml")
     study["arms"] = {"untuned": {"method": "untuned"}} | yaml.safe_load(arms)["arms"]
     (workspace.folder / "example.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     try:

@@ -98,6 +98,10 @@ def _snapshot(source: HubSource, kind: str, patterns: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
+    if source.revision is None:
+        raise GradsError(
+            f"{kind} {source.id}: its 'revision' is null, with which a study is only planned: {source.newest}"
+        )
     say(f"{source.id}: fetching revision {source.revision}")
     try:
         folder = snapshot_download(source.id, repo_type=kind, revision=source.revision, allow_patterns=list(patterns))

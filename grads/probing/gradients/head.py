@@ -18,8 +18,6 @@ from grads.models.causal import soft_cap, unwrap
 MOST_LOGITS = {"cpu": 2**25, "cuda": 2**27}
 # Float32 logits that a CPU's cache holds while their softmax is made: 4 MiB.
 CACHED = 2**20
-# A token with no more perplexity than this is called predictable (STM, arXiv 2501.14315: its threshold).
-LOW_PERPLEXITY = 2.5
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ for, and their losses are summed, so that each record's activation gradients are
 values beyond rounding.
 """
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -29,13 +28,14 @@ from grads.models.flops import multiplied
 from grads.models.moments import Moments
 from grads.probing.gradients.checks import check_ends, check_model, embedding_scale
 from grads.probing.gradients.gradient_statistics import embedding_moments, head_moments, named
-from grads.probing.gradients.head import LOW_PERPLEXITY, Head, groups
+from grads.probing.gradients.head import Head, groups
 from grads.probing.gradients.linear import TappedLinear, tapped
 from grads.probing.gradients.taps import Taps
 from grads.runtime.errors import GradsError
 from grads.signals.columns import columns, needs_gradients, needs_losses
 from grads.signals.measured import Measured
-from grads.signals.names import MEANS
+from grads.signals.measures.contract import Places, Predictions
+from grads.signals.measures.registry import mean_signals, token_signals
 
 
 class Pass:
@@ -66,6 +66,8 @@ class Pass:
     ) -> None:
         self.model = model
         self.measures = frozenset(measures)
+        self.token_signals = token_signals(self.measures)
+        self.mean_signals = mean_signals(self.measures)
         self.padding = padding
         check_ends(model, padding)
         self.core: Any = unwrap(model)
@@ -127,7 +129,7 @@ class Pass:
 
     def _read(self, ids: Tensor) -> Tensor:
         """Return the ids that go through the model: a last token predicts nothing, so only means over all see it."""
-        return ids if self.measures & set(MEANS) else ids[:, :-1]
+        return ids if self.mean_signals else ids[:, :-1]
 
     def _open_taps(self, records: int, place: torch.device) -> dict[str, Tensor]:
         """Give every tapped layer a leaf that receives what it makes."""
@@ -152,7 +154,7 @@ class Pass:
             caught["layer"] = (output[0] if isinstance(output, tuple) else output).detach()
 
         hooks = [self.embedding.register_forward_hook(start_graph)]
-        if "layer_hidden" in self.measures:
+        if any(signal.states == "layer" for signal in self.mean_signals):
             hooks.append(decoder_layers(self.model)[self.layer - 1].register_forward_hook(keep))
         try:
             hidden = hidden_states(self.model, input_ids=ids, use_cache=False)
@@ -165,17 +167,19 @@ class Pass:
         self, examples: Sequence[Example], looked_up: Tensor, middle: Tensor, hidden: Tensor
     ) -> dict[str, np.ndarray]:
         """Return the vectors that are means over all of a record's tokens, prompt and response."""
-        sources = {"hidden": hidden, "weighted_hidden": hidden, "layer_hidden": middle, "embeddings": looked_up}
-        lengths = torch.tensor([len(example.input_ids) for example in examples], device=hidden.device).unsqueeze(1)
+        if not self.mean_signals:
+            return {}
+        sources = {"embeddings": looked_up, "layer": middle, "last": hidden}
+        sizes = torch.tensor([[e.prompt_tokens, len(e.input_ids)] for e in examples], device=hidden.device)
         position = torch.arange(1, hidden.shape[1] + 1, device=hidden.device).unsqueeze(0)
-        inside = (position <= lengths).float()
+        places = Places(position, sizes[:, :1], sizes[:, 1:])
+        inside = (position <= places.length).float()
         found = {}
-        for name in sorted(sources.keys() & self.measures):
-            # Weights 1 .. T, divided by their sum: later states have seen more of the record (SGPT, arXiv 2202.08904).
-            weights = inside * position if name == "weighted_hidden" else inside
+        for signal in self.mean_signals:
+            weights = inside if signal.weights is None else inside * signal.weights(places)
             weights = weights / weights.sum(dim=1, keepdim=True)
-            states = sources[name].detach().float()
-            found[name] = torch.bmm(weights.unsqueeze(1), states).squeeze(1).cpu().numpy()
+            states = sources[signal.states].detach().float()
+            found[signal.name] = torch.bmm(weights.unsqueeze(1), states).squeeze(1).cpu().numpy()
         return found
 
     def _head(
@@ -186,14 +190,15 @@ class Pass:
         flat = hidden.flatten(0, 1)
         targets = following(ids, row)
         where = spots(examples, row)
-        if gradient is None and "el2n" not in self.measures:
+        if gradient is None and not any(signal.errors for signal in self.token_signals):
             losses = self._losses(flat, targets, where)
+            if self.token_signals:
+                wanted = targets.index_select(0, torch.cat(where).to(flat.device))
+                means = self._token_means(Predictions(wanted, torch.cat(losses)), [len(loss) for loss in losses])
+                found.columns |= {name: _numbers(values) for name, values in means.items()}
         else:
             losses = self._errors(found, flat, targets, where, gradient)
         found.columns["response_nll"] = _numbers([loss.mean() for loss in losses])
-        if "low_perplexity" in self.measures:
-            limit = math.log(LOW_PERPLEXITY)
-            found.columns["low_ppl_fraction"] = _numbers([(loss <= limit).float().mean() for loss in losses])
         if "token_losses" in self.measures:
             sizes = [len(loss) for loss in losses]
             found.token_losses = [part.numpy() for part in torch.cat(losses).cpu().split(sizes)]
@@ -213,7 +218,7 @@ class Pass:
         """Return the losses, after adding what needs the errors, a few records at a time; fill `gradient`."""
         losses: list[Tensor] = []
         moments = []
-        distances = []
+        means: dict[str, list[Tensor]] = {signal.column: [] for signal in self.token_signals}
         lengths = [len(place) for place in places]
         # Sent to the device at once, not group by group.
         everywhere = torch.cat(list(places)).to(flat.device)
@@ -224,11 +229,11 @@ class Pass:
             here = slice(first, first := first + sum(sizes))
             where = everywhere[here]
             inputs = flat.index_select(0, where)
-            loss, errors, below_cap = self.head.errors(inputs, targets.index_select(0, where))
+            wanted = targets.index_select(0, where)
+            loss, errors, below_cap = self.head.errors(inputs, wanted)
             losses += loss.split(sizes)
-            if "el2n" in self.measures:
-                norms = torch.linalg.vector_norm(errors, dim=1, dtype=torch.float32)
-                distances += [part.mean() for part in norms.split(sizes)]
+            for name, values in self._token_means(Predictions(wanted, loss, errors), sizes).items():
+                means[name] += values
             if gradient is None:
                 continue
             below = product(below_cap, self.head.weight) * shares[here].unsqueeze(1)
@@ -236,12 +241,28 @@ class Pass:
             if "gradients" in self.measures:
                 both = below_cap.split(sizes), inputs.split(sizes)
                 moments.append(head_moments(*both, self.head.cap is None, "mean_abs" in self.measures))
-        if distances:
-            found.columns["el2n"] = _numbers(distances)
+        found.columns |= {name: _numbers(values) for name, values in means.items()}
         if moments:
-            values = named(torch.cat(moments).cpu().numpy(), self.head.weight.numel())
-            found.columns |= {f"head_{name}": value for name, value in values.items()}
+            statistics = named(torch.cat(moments).cpu().numpy(), self.head.weight.numel())
+            found.columns |= {f"head_{name}": value for name, value in statistics.items()}
         return losses
+
+    def _token_means(self, predictions: Predictions, sizes: Sequence[int]) -> dict[str, list[Tensor]]:
+        """Return what the declared signals make of some records' tokens, a mean a record, by column.
+
+        Raises:
+            GradsError: a signal returns anything but a number for each token.
+        """
+        found = {}
+        for signal in self.token_signals:
+            numbers = signal.of_tokens(predictions)
+            if numbers.shape != predictions.losses.shape:
+                raise GradsError(
+                    f"signal '{signal.name}' made {tuple(numbers.shape)} numbers of {len(predictions.losses)} tokens: "
+                    "let 'of_tokens' return one for each"
+                )
+            found[signal.column] = [part.mean() for part in numbers.float().split(list(sizes))]
+        return found
 
     def _add_prompts(
         self, found: Measured, examples: Sequence[Example], prompts: list[Tensor], losses: list[Tensor]

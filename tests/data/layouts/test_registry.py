@@ -13,12 +13,13 @@ from grads.study.code import code_version
 
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs/data.md").read_text(encoding="utf-8")
-EXAMPLE = DOCS.partition("This is a whole one:\n\n```python\n")[2].partition("```")[0]
+PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+EXAMPLE = PAGE.partition("`our_grads/query.py`:\n\n```python\n")[2].partition("```")[0]
 
 
 @pytest.fixture
 def added(monkeypatch, tmp_path):
-    """The layout that docs/data.md has as an example, a file among the others."""
+    """The layout that docs/extending.md has as an example, a file among the others."""
     (tmp_path / "query.py").write_text(EXAMPLE)
     monkeypatch.setattr(grads.data.layouts, "__path__", [*grads.data.layouts.__path__, str(tmp_path)])
     monkeypatch.setattr(REGISTRY, "found", type(REGISTRY).found.func(REGISTRY))

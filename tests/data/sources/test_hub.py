@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,16 @@ def test_a_snapshot_that_no_commit_names_is_refused(tmp_path: Path, name: str) -
 )
 def test_of_a_long_error_the_first_line_is_shown(error: Exception, line: str) -> None:
     assert hub._first_line(error) == line
+
+
+@pytest.mark.parametrize(
+    ("fetch", "source", "address"),
+    [
+        (fetch_model, HubSource(kind="hub", id="owner/tiny", revision=None), "https://huggingface.co/owner/tiny"),
+        (fetch_data, HubDataSource(kind="hub", id="o/exam", revision=None), "https://huggingface.co/datasets/o/exam"),
+    ],
+)
+def test_nothing_is_fetched_without_a_revision(cache: Path, tmp_path: Path, fetch, source, address: str) -> None:
+    with pytest.raises(GradsError, match=rf"'revision' is null.*`git ls-remote {re.escape(address)} HEAD`"):
+        fetch(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

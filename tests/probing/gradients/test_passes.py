@@ -18,7 +18,7 @@ from grads.models.causal import unwrap
 from grads.probing.gradients.linear import TappedLinear
 from grads.probing.gradients.passes import Pass
 from grads.probing.measure import measure
-from grads.probing.tolerances import EXACT, ROUGH, SAME
+from grads.probing.tolerances import EXACT, SAME, rough
 from grads.signals.columns import columns
 from grads.signals.measured import Measured
 from grads.signals.names import GRADIENTS, MEASURES
@@ -30,6 +30,7 @@ ARCHITECTURES = [
     "llama-tied", "llama-untied", "qwen2-tied", "qwen3-untied", "mistral-untied", "gemma2-tied", "gemma3-tied",
     "gpt2-tied", "gpt2-untied", "gpt_neox-untied", "phi-untied",
 ]  # fmt: skip
+ROUGH = rough()
 # Random models whose errors in bf16 are so many times the tolerances; docs/probe.md says so.
 ROUGHER = {"qwen2-tied": 3.5, "gemma2-tied": 2.0, "gpt2-untied": 1.5, "gpt_neox-untied": 1.1}
 # transformers computes soft-capped attention in its eager form only.
