@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin
 
 from grads.config.sources import Source
 from grads.runtime.errors import GradsError
@@ -75,6 +75,9 @@ class Kind(Generic[AnySource]):
     order: int = LAST
 
     def __post_init__(self) -> None:
+        kind = self.section.model_fields["kind"]
+        if get_origin(kind.annotation) is not Literal:
+            raise TypeError(f"'kind' of {self.section.__name__} is no Literal: write the name of the kind as one")
         fetched: Any = self.section.fetched
         if (self.fetch is None) != (fetched is Source.fetched):
             raise TypeError(f"{self.section.__name__} needs both 'fetched' and a 'fetch', or neither")
