@@ -129,6 +129,10 @@ MODELS: Registry[ModelKind[Any]] = Registry(
 )
 
 
+# What was wrong when the config's unions were made, which a second try may not show: modules are there by then.
+_broken: list[GradsError] = []
+
+
 def fetched(kind: Kind[AnySource]) -> Callable[[AnySource, Path], object]:
     """Return what fetches the sources of a kind, which says that it fetches some."""
     assert kind.fetch is not None
@@ -143,7 +147,8 @@ def in_order(registry: Registry[AnyKind]) -> list[AnyKind]:
     """
     try:
         found = registry.all()
-    except GradsError:
+    except GradsError as error:
+        _broken.append(error)
         found = registry.own()
     return sorted(found.values(), key=lambda kind: (kind.order, kind.name))
 
@@ -152,10 +157,10 @@ def check_kinds() -> None:
     """Refuse kinds of other packages that cannot be used.
 
     Raises:
-        GradsError: one cannot be imported, declares nothing, or is called as another is.
+        GradsError: when the config was imported, one could not be, declared nothing, or was called as another is.
     """
-    for registry in (RECORDS, MODELS):
-        registry.all()
+    if _broken:
+        raise _broken[0]
 
 
 def union(kinds: Iterable[Kind[Any]]) -> Any:

@@ -30,8 +30,8 @@ def parse_study(content: Any, where: str = "config") -> Study:
     """
     if not isinstance(content, dict):
         raise GradsError(f"{where}: a study's config is a mapping with keys such as 'study', 'models', 'domains'")
+    check_kinds()
     try:
-        check_kinds()
         check_content(content)
         study = _validated(content)
         check_names(study)

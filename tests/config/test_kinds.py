@@ -206,6 +206,11 @@ def test_what_is_wrong_with_such_a_source_is_one_sentence(workplace):
             "import acme_nothing\n",
             "entry point 'pairs' of 'grads.sources' in acme_sources 1.0 cannot be loaded",
         ),
+        (
+            "pairs",
+            "import grads.config.study\nfrom grads.config.domains import Domain\n",
+            "(ImportError: cannot import name",
+        ),
         ("pairs", MODELS_MODULE, "declares no SOURCE: 'acme_sources.pairs' needs a RecordKind"),
         ("share", "x = 1\n", "entry point 'share' of 'grads.model_sources' in acme_sources 1.0 declares no SOURCE"),
         ("share", MODELS_MODULE.replace('Literal["share"]', 'Literal["hub"]'), "both declare the source 'hub'"),
