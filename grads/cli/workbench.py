@@ -93,7 +93,8 @@ class Workbench:
         except GradsError as error:
             raise GradsError(f"--model: there is no folder or file {fetch.source.shown}, and {error}") from None
         commit = read_object(fetch.folder / COMMIT)["commit"]
-        say(f"{' at '.join((fetch.source.identity or {}).values())}: commit {commit}")
+        asked = " at ".join(filter(None, (fetch.source.identity or {}).values()))
+        say(f"{asked}: commit {commit}")
 
     def _find_form(self) -> Format:
         """Return the prompt's form: as asked, else the model's chat template, else the plain one."""
