@@ -32,7 +32,8 @@ class Item(Example):
 def glossary(study: Study, scratch: Path) -> list[Record]:
     """Return the records of the demonstration's domain `medicine`: define-the-term questions from WordNet."""
     domain = study.domains["medicine"]
-    archive = domain.source.archive  # type: ignore[union-attr]  # config/demo.yaml names one
+    archive = domain.source.archive_key
+    assert archive is not None
     return domain_records(domain, {archive: fetch(study.archives[archive], DOWNLOADS)}, scratch)[0]
 
 

@@ -45,7 +45,7 @@ LIGHT += ["grads.evaluation.metrics.registry", "grads.evaluation.metrics.contrac
 LIGHT += ["grads.report.registry", "grads.report.contract", "grads.report.captions", "grads.report.files"]
 # What registries import when they are asked what there is.
 DECLARING = ("grads.selection.methods.", "grads.training.strategies.", "grads.report.tables.", "grads.report.figures.")
-DECLARING += ("grads.data.layouts.", "grads.signals.measures.")
+DECLARING += ("grads.data.layouts.", "grads.signals.measures.", "grads.data.kinds.", "grads.models.kinds.")
 LIGHT += [module for module in MODULES if module.startswith(DECLARING)]
 # What metrics declare is read by tables, as what methods declare is read by the workflow: no stage stands behind it.
 DECLARED = {("grads.report.metrics", "grads.evaluation.metrics.registry")}

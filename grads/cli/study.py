@@ -203,9 +203,8 @@ def _tasks(study: "Study") -> "Table":
 def _entries(columns: list[str], entries: Any, last: Any = None) -> "Table":
     table = _plain_table(columns)
     for name, entry in entries.items():
-        source = entry.source.model_dump(exclude={"kind"}, exclude_defaults=True)
-        place = next((str(source[key]) for key in ("path", "member", "id") if key in source), "")
-        _add_row(table, name, entry.title, f"{entry.source.kind} {place}".strip(), *([last(entry)] if last else []))
+        source = f"{entry.source.kind} {entry.source.shown}".strip()
+        _add_row(table, name, entry.title, source, *([last(entry)] if last else []))
     return table
 
 

@@ -91,9 +91,10 @@ class Workbench:
                 with _no_empty_folders(fetch):
                     _perform_apart(fetch, self.machine, self.work)
         except GradsError as error:
-            raise GradsError(f"--model: there is no folder or file {fetch.source.id}, and {error}") from None
+            raise GradsError(f"--model: there is no folder or file {fetch.source.shown}, and {error}") from None
         commit = read_object(fetch.folder / COMMIT)["commit"]
-        say(f"{fetch.source.id} at {fetch.source.revision}: commit {commit}")
+        asked = " at ".join(filter(None, (fetch.source.identity or {}).values()))
+        say(f"{asked}: commit {commit}")
 
     def _find_form(self) -> Format:
         """Return the prompt's form: as asked, else the model's chat template, else the plain one."""

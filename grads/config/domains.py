@@ -1,11 +1,17 @@
 """The parts of the config that say what is learnt and tested: `domains` and `splits`."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from grads.config.kinds import RECORDS, in_order, union
 from grads.config.section import LEAVE, LossTurns, RecordField, Section, Shown
-from grads.config.sources import ArchiveSource, FileSource, GlossarySource, HubDataSource
+from grads.config.sources import Source
+
+if TYPE_CHECKING:
+    RecordSource = Source
+else:
+    RecordSource = union(in_order(RECORDS))
 
 # What every record has as a column of its own in a table of texts, before its metadata.
 TEXT_COLUMNS = ("id", "instruction", "input", "output", "source")
@@ -15,9 +21,7 @@ class Domain(Section):
     """A domain of the study: fine-tuning data to learn from and to test on."""
 
     title: Shown = Field(description="How tables call the domain.")
-    source: FileSource | ArchiveSource | HubDataSource | GlossarySource = Field(
-        discriminator="kind", description="Where its records come from."
-    )
+    source: RecordSource = Field(discriminator="kind", description="Where its records come from.")
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     leave: list[str] = Field([], description=LEAVE)
     loss_turns: LossTurns = Field("last", description="Of conversations: whether the last answer carries loss, or all.")
@@ -39,9 +43,11 @@ class Domain(Section):
         return metadata
 
     @model_validator(mode="after")
-    def _glossary_has_its_own_fields(self) -> "Domain":
-        if self.source.kind == "glossary" and (self.fields or self.metadata or self.leave):
-            raise ValueError("a glossary's records are made by code; take 'fields', 'metadata' and 'leave' away")
+    def _what_is_made_by_code_has_its_own_fields(self) -> "Domain":
+        if RECORDS.find(self.source.kind).titled and (self.fields or self.metadata or self.leave):
+            raise ValueError(
+                f"a {self.source.kind}'s records are made by code; take 'fields', 'metadata' and 'leave' away"
+            )
         return self
 
 

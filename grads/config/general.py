@@ -1,14 +1,23 @@
 """The part of the config that says what forgetting is measured on: `general`."""
 
-from typing import Literal
+import importlib.metadata
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
+from grads.config.kinds import RECORDS, in_order, union
 from grads.config.section import BENCHMARK, LEAVE, Name, RecordField, Section, Shown
-from grads.config.sources import ArchiveSource, FileSource, HubDataSource
+from grads.config.sources import Archived, FileSource, OwnFile, Source
+from grads.runtime.files import digest
+
+if TYPE_CHECKING:
+    InstructionSource = Source
+else:
+    InstructionSource = union(kind for kind in in_order(RECORDS) if not kind.titled)
 
 
-class ChoiceData(Section):
+class ChoiceData(Archived):
     """Multiple-choice items inside an archive, as `{question, options: "A. ...\\nB. ...", answer: "B. ..."}`."""
 
     kind: Literal["lettered"] = Field(description="Items with lettered options in one text, in an archive.")
@@ -16,12 +25,18 @@ class ChoiceData(Section):
     member: str = Field(description="Path of the JSON-lines file inside the archive.")
 
 
-class HarnessData(Section):
+class HarnessData(Source):
     """A benchmark that lm-eval knows by name, such as `gsm8k` or `mmlu`; its data is fetched from the hub once."""
 
     kind: Literal["harness"] = Field(description="A task or group of lm-eval, of the installed version.")
     name: str = Field(pattern=BENCHMARK, description="lm-eval's name of the task or group.")
     revision: str = Field("main", min_length=1, description="Commit (best), tag or branch of its data on the hub.")
+
+    @property
+    def fetched(self) -> PurePath:
+        """The folder of its data, by the installed lm-eval's version."""
+        version = importlib.metadata.version("lm-eval")
+        return PurePath("hub", "tasks", f"{self.name}-{digest([self.model_dump(), version], 12)}")
 
 
 class Task(Section):
@@ -62,7 +77,7 @@ class Task(Section):
         return self
 
 
-class TextData(Section):
+class TextData(Archived):
     """Passages inside a JSON-lines member of an archive."""
 
     kind: Literal["pypi"] = Field(description="A JSON-lines file inside an archive.")
@@ -71,7 +86,7 @@ class TextData(Section):
     field: str = Field(description="Field of each line that holds the text.")
 
 
-class TextFile(Section):
+class TextFile(OwnFile):
     """Passages in a JSON-lines file of yours."""
 
     kind: Literal["file"] = Field(description="A JSON-lines file of yours.")
@@ -94,9 +109,7 @@ class Instructions(Section):
     `replay` records are drawn with the seed of `general`, none for both.
     """
 
-    source: FileSource | ArchiveSource | HubDataSource = Field(
-        discriminator="kind", description="Where the records come from."
-    )
+    source: InstructionSource = Field(discriminator="kind", description="Where the records come from.")
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     leave: list[str] = Field([], description=LEAVE)
     anchor: int = Field(300, ge=1, description="Records that methods may read signals of.")

@@ -1,11 +1,19 @@
 """The parts of the config that say which models there are, and how their prompts are written."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from grads.config.kinds import MODELS, in_order, union
 from grads.config.section import Section, Shown
-from grads.config.sources import ArchiveSource, FileSource, HubSource, TinySource
+from grads.config.sources import Source
+
+if TYPE_CHECKING:
+    ModelSource = Source
+    EncoderSource = Source
+else:
+    ModelSource = union(in_order(MODELS))
+    EncoderSource = union(kind for kind in in_order(MODELS) if kind.prepare_encoder)
 
 # Arguments of `apply_chat_template` that say what it returns, not what it renders.
 OWN_ARGUMENTS = {
@@ -54,9 +62,7 @@ class Model(Section):
     """A model of the study."""
 
     title: Shown = Field(description="How tables call the model, with its quantisation.")
-    source: FileSource | ArchiveSource | HubSource | TinySource = Field(
-        discriminator="kind", description="Where it comes from."
-    )
+    source: ModelSource = Field(discriminator="kind", description="Where it comes from.")
     format: Format = Field(Format(), description="How its prompts are written, in training and evaluation alike.")
 
 
@@ -64,4 +70,4 @@ class Encoder(Section):
     """A sentence encoder, an alternative to the model's own hidden states as content embedding."""
 
     title: Shown = Field(description="How the encoder is called.")
-    source: FileSource | ArchiveSource = Field(discriminator="kind", description="Where it comes from.")
+    source: EncoderSource = Field(discriminator="kind", description="Where it comes from.")

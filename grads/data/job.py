@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from grads.config.domains import Domain, Splits
+from pydantic import Field
+
+from grads.config.domains import Domain, RecordSource, Splits
 from grads.config.general import General, HarnessData, Instructions
+from grads.config.kinds import RECORDS, fetched
 from grads.config.section import LossTurns
-from grads.config.sources import Archive, HubDataSource
+from grads.config.sources import Archive
 from grads.runtime.runner import Machine
 from grads.study.job import Aside, Given, Job, Made, Read
 
@@ -30,21 +33,24 @@ class FetchArchive(Job):
 
 
 class FetchData(Job):
-    """Fetches a data set's split from the hub."""
+    """Fetches records from the network.
+
+    Attributes:
+        records: Parquet file of their rows.
+        commit: JSON file of what was fetched.
+    """
 
     rule = "prefetch_data"
     modules = ()
     hub = True
 
-    source: HubDataSource
+    source: RecordSource = Field(discriminator="kind")
     records: Made[Path]
     commit: Made[Path]
 
     def run(self, machine: Machine) -> None:
-        """Fetch it."""
-        from grads.data.sources.hub import fetch_data
-
-        fetch_data(self.source, self.records)
+        """Fetch them."""
+        fetched(RECORDS.find(self.source.kind))(self.source, self.records)
 
 
 class FetchTask(Job):
@@ -155,6 +161,11 @@ class PrepareDomains(Job):
     records: Made[list[Path]]
     counts: Made[list[Path]]
 
+    @property
+    def more_modules(self) -> list[str]:
+        """Those of the kinds of sources that its domains have."""
+        return sorted({RECORDS.module_of(domain["source"]["kind"]) for domain in self.domains.values()})
+
     def run(self, machine: Machine) -> None:
         """Read and split them."""
         from grads.data.prepare import prepare_domains
@@ -252,6 +263,11 @@ class PrepareInstructions(Job):
     seed: int
     drawn: Made[list[Path]]
     counts: Made[Path]
+
+    @property
+    def more_modules(self) -> list[str]:
+        """That of the kind of source that they come from."""
+        return [RECORDS.module_of(self.instructions.source.kind)]
 
     def run(self, machine: Machine) -> None:
         """Draw them."""

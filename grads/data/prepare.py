@@ -8,20 +8,16 @@ from typing import Literal
 
 from grads.config.domains import Domain, Splits
 from grads.config.general import General, HarnessData
-from grads.config.sources import FileSource, GlossarySource, HubDataSource
+from grads.config.kinds import RECORDS, Reading
 from grads.config.task_file import DATA_TOKEN, FUNCTION, check_items, module_files, read_task_keys
 from grads.data.benchmark_items import choice_items, sample_rows, text_passages
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.records.layouts import collect_records
 from grads.data.records.record import Record, write_records
-from grads.data.records.rows import parse_rows, read_rows
-from grads.data.sources.archives import open_member
-from grads.data.sources.glossary import glossary_records
 from grads.data.sources.named_tasks import load_harness, sample_harness, temporary_cache
-from grads.data.sources.wordnet import install_wordnet, open_wordnet
 from grads.data.splits import split
 from grads.runtime.errors import GradsError
-from grads.runtime.files import digest, sha256_file, write_json, write_jsonl, write_text
+from grads.runtime.files import sha256_file, write_json, write_jsonl, write_text
 from grads.runtime.progress import say
 from grads.study.paths import hub_path
 
@@ -52,7 +48,7 @@ def prepare_domains(
     """
     records = {}
     read_counts = {}
-    with tempfile.TemporaryDirectory(prefix="grads-wordnet-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="grads-data-") as scratch:
         for name, domain in domains.items():
             records[name], read_counts[name] = domain_records(domain, archives, Path(scratch))
     parts, split_counts = split(records, splits.train, splits.validation, splits.test, splits.seed)
@@ -106,30 +102,19 @@ def _part_from_held_out(
 
 
 def domain_records(domain: Domain, archives: Mapping[str, Path], scratch: Path) -> tuple[list[Record], dict[str, int]]:
-    """Return the records of a domain's source, and how many were read and dropped; WordNet is unpacked in `scratch`.
+    """Return the records of a domain's source, and how many were read and dropped; what is unpacked is in `scratch`.
 
     Those of one content may be there several times, with other groups or references.
 
     Raises:
         GradsError: the source cannot be read.
     """
-    source = domain.source
-    how = (dict[str, str](domain.fields.items()), domain.loss_turns, domain.metadata, domain.leave)
-    if isinstance(source, FileSource | HubDataSource):
-        path = source.path if isinstance(source, FileSource) else hub_path(source)
-        return collect_records(read_rows(path), *how)
-    if source.archive not in archives:
-        raise GradsError(f"'{source.archive}' is not among the study's archives: add it to 'archives' in the config")
-    archive = archives[source.archive]
-    if not isinstance(source, GlossarySource):
-        with open_member(archive, source.member) as handle:
-            rows = parse_rows(handle, source.member, f"{archive}:{source.member}")
-            return collect_records(rows, *how)
-    folder = scratch / digest([source.archive, source.member], 12)
-    if not folder.exists():
-        install_wordnet(archive, source.member, folder)
-    records = glossary_records(open_wordnet(folder), source.topics, source.trees, domain.title.lower())
-    return records, {"read": len(records)}
+    kind = RECORDS.find(domain.source.kind)
+    rows = kind.rows(domain.source, Reading(archives, domain.title, scratch))
+    fields = dict[str, str](domain.fields.items())
+    records, counts = collect_records(rows, fields, domain.loss_turns, domain.metadata, domain.leave)
+    # Of what is made by code, none is empty and none is there twice.
+    return records, {"read": counts["read"]} if kind.titled else counts
 
 
 def prepare_general(general: General, archives: Mapping[str, Path], out: Path | str) -> None:

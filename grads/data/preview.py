@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from grads.config.domains import Domain
 from grads.config.evaluation import Verdicts
 from grads.config.general import HarnessData, Task
-from grads.config.sources import FileSource
+from grads.config.kinds import RECORDS, Reading
+from grads.config.sources import Source
 from grads.config.study import Study
 from grads.config.task_file import check_items, check_metric, read_task_file
 from grads.data.benchmark_items import check_passages, first_items
+from grads.data.instructions import instruction_domain
 from grads.data.judgements import parse_verdict
 from grads.data.records.layouts import to_record
 from grads.data.records.rows import read_rows
@@ -33,12 +37,12 @@ def check_data(study: Study) -> None:
     """
     archives = {name: archive_path(archive.file) for name, archive in study.archives.items()}
     archives = {name: path for name, path in archives.items() if path.is_file()}
-    checks = [partial(_check_records, *one) for one in _record_sources(study)]
+    checks = [partial(_check_records, domain) for domain in _own_records(study)]
     text = study.general.text.source
     if _is_there(text, archives):
         checks.append(partial(check_passages, text, archives, ROWS))
     judged = study.evaluation.judged
-    if judged and _is_there(judged, archives):
+    if judged and _is_data(Path(judged.path)):
         checks.append(partial(_check_verdicts, judged))
     tasks = study.general.tasks.items()
     checks += [
@@ -71,19 +75,20 @@ def check_task(name: str, task: Task, archives: dict[str, Path], allow_code: boo
         raise error.after(f"general.tasks.{name}.yaml") from None
 
 
-def _record_sources(study: Study) -> Iterator[tuple[Any, ...]]:
-    """Yield the files of records with how they are read."""
-    for domain in study.domains.values():
-        if isinstance(domain.source, FileSource) and _is_there(domain.source, {}):
-            yield domain.source.path, domain.fields, domain.loss_turns, domain.metadata, domain.leave
+def _own_records(study: Study) -> Iterator[Domain]:
+    """Yield the domains, and general instructions, whose records are the user's own and there."""
     instructions = study.general.instructions
-    if instructions and isinstance(instructions.source, FileSource) and _is_there(instructions.source, {}):
-        yield instructions.source.path, instructions.fields, "last", [], instructions.leave
+    for domain in [*study.domains.values(), *([instruction_domain(instructions)] if instructions else [])]:
+        if domain.source.own_paths and _is_there(domain.source, {}):
+            yield domain
 
 
-def _check_records(path: str, fields: Any, loss_turns: Any, metadata: list[str], leave: list[str]) -> None:
-    for place, row in islice(read_rows(path), ROWS):
-        to_record(row, place, fields, loss_turns, metadata, leave)
+def _check_records(domain: Domain) -> None:
+    with TemporaryDirectory(prefix="grads-data-") as scratch:
+        rows = RECORDS.find(domain.source.kind).rows(domain.source, Reading({}, domain.title, Path(scratch)))
+        fields = dict[str, str](domain.fields.items())
+        for place, row in islice(rows, ROWS):
+            to_record(row, place, fields, domain.loss_turns, domain.metadata, domain.leave)
 
 
 def _check_verdicts(judged: Verdicts) -> None:
@@ -91,8 +96,13 @@ def _check_verdicts(judged: Verdicts) -> None:
         parse_verdict(place, row, judged)
 
 
-def _is_there(source: Any, archives: dict[str, Path]) -> bool:
-    if hasattr(source, "path"):
-        path = Path(source.path)
-        return path.is_dir() or (path.is_file() and format_of(path.name) is not None)
-    return getattr(source, "archive", None) in archives
+def _is_there(source: Source, archives: dict[str, Path]) -> bool:
+    """Whether all that a source reads is there, and its files of data are such by their suffix."""
+    named = source.data_names
+    own = {key: Path(path) for key, path in source.own_paths.items()}
+    there = [_is_data(path) if key in named else path.exists() for key, path in own.items()]
+    return all(there) and (source.archive_key is None or source.archive_key in archives)
+
+
+def _is_data(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and format_of(path.name) is not None)

@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from grads.config.models import Format
+from grads.config.models import Format, ModelSource
 from grads.config.probe import UNREAD, Probe
 from grads.config.ratios import AUTO
 from grads.config.section import LossTurns
-from grads.config.sources import FileSource, HubSource
+from grads.config.sources import FileSource
 from grads.config.training import Training
 from grads.data.job import ReadRecords
 from grads.data.sources.hub import COMMIT
@@ -42,7 +42,7 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 class Request:
     """A model, a file of records, and what shapes the signals of these; `encoders` are folders by names."""
 
-    source: FileSource | HubSource
+    source: ModelSource
     data: Path
     training: Training
     probe: Probe
@@ -71,15 +71,15 @@ class FileGraph:
         self._makers: dict[Path, Job] = {}
 
     def fetch_model(self) -> FetchModel | None:
-        """Return the job that fetches the model, where it is the hub's."""
+        """Return the job that fetches the model, where it comes from the network."""
         source = self.request.source
-        if isinstance(source, FileSource):
+        if source.fetched is None:
             return None
         return self._placed("hub", lambda out: FetchModel(source=source, folder=out / "model"))
 
     @cached_property
     def origin(self) -> dict[str, Any]:
-        """Where the model comes from: with the commit, if it is the hub's and fetched already."""
+        """Where the model comes from: with the commit, if it is fetched from the network and there already."""
         fetch = self.fetch_model()
         return self.request.source.model_dump() if fetch is None else read_object(fetch.folder / COMMIT)
 
@@ -87,9 +87,9 @@ class FileGraph:
         """Return the job that makes the model ready, or only its config and tokenizer."""
         source = self.request.source
         fetch = self.fetch_model()
-        files = model_files(source.path) if isinstance(source, FileSource) else []
+        files = [file for path in source.own_files for file in model_files(path)]
         # A branch and the commit that it was at are one model.
-        known = self._known_by(files) if fetch is None else [self.origin["id"], self.origin["commit"]]
+        known = self._known_by(files) if fetch is None else [*self._base_model.values()]
 
         def made(out: Path) -> PrepareModel:
             return PrepareModel(
@@ -303,10 +303,12 @@ class FileGraph:
 
     @property
     def _base_model(self) -> dict[str, str | None]:
-        """What adapters name as their model: the hub's id, or where the files are."""
-        if isinstance(self.request.source, HubSource):
-            return {"name": self.origin["id"], "revision": self.origin["commit"]}
-        return {"name": str(Path(self.request.source.path).absolute())}
+        """What adapters name as their model: a repository with its commit, or where the files are."""
+        identity = self.request.source.identity
+        assert identity is not None
+        if self.fetch_model() is None:
+            return {"name": str(Path(str(identity["name"])).absolute())}
+        return {**identity, "revision": self.origin["commit"]}
 
     # Selection.
 

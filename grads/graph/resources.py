@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 from grads.config.ratios import AUTO
-from grads.config.sources import HubSource
 from grads.config.study import Study
 from grads.config.training import Training
 from grads.graph.needs import measures
@@ -35,7 +34,7 @@ from grads.models.footprint import (
 )
 from grads.models.hardware import CPU, SOME_GPU, Device, find_device
 from grads.models.shape import PREFIXES
-from grads.models.size import ModelSize, model_size, read_size
+from grads.models.size import ModelSize, is_linked, model_size, read_size
 from grads.models.speed import Pass, answer_seconds, pass_seconds, start_seconds
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
@@ -220,7 +219,7 @@ def prepare_model(study: Study, model: str, attempt: int = 1) -> Resources:
     size = size_of(study, model)
     if size is None:
         return _job(UNKNOWN_MODEL, attempt=attempt, disk=UNKNOWN_MODEL)
-    linked = isinstance(study.every_model[model].source, HubSource) or _is_folder(study, model)
+    linked = is_linked(study.every_model[model])
     largest = max((math.prod(matrix.shape) for matrix in size.matrices), default=0)
     held = 3 * 4 * largest if linked else 2 * size.stored_bytes
     return _job(SLACK * (PROCESS["cpu"] + held), attempt=attempt, disk=size.stored_bytes)
@@ -540,11 +539,6 @@ def _read(path: Path) -> dict[str, object]:
 def _number(values: Mapping[str, object], name: str) -> int | None:
     found = values.get(name)
     return found if isinstance(found, int) else None
-
-
-def _is_folder(study: Study, model: str) -> bool:
-    path = getattr(study.every_model[model].source, "path", None)
-    return path is not None and Path(path).is_dir()
 
 
 def _encoder_bytes(study: Study, encoder: str) -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from grads.config.domains import Domain
-from grads.config.general import General, HarnessData, Task
+from grads.config.general import General, Task
+from grads.config.kinds import RECORDS
 from grads.config.probe import UNREAD
-from grads.config.sources import ArchiveSource, FileSource, GlossarySource, HubDataSource, HubSource
+from grads.config.sources import Source
 from grads.config.study import Study
 from grads.data.job import (
     FetchArchive,
@@ -45,13 +46,14 @@ from grads.selection.job import Select
 from grads.selection.needs import arm_method, arm_needs, needs_moments, references, scorer_of
 from grads.signals.columns import columns
 from grads.signals.names import FEATURES
-from grads.study.contents import archive_contents, contents, own_files, task_files
+from grads.study.contents import archive_contents, contents, own_files, source_files, task_files
 from grads.study.grid import Cell, cells, cross_domains
 from grads.study.job import Job
 from grads.study.paths import (
     ANCHOR,
     BY_SEED,
     DURING,
+    RESOURCES,
     TOKENS,
     TRAJECTORY,
     WARM,
@@ -68,7 +70,6 @@ from grads.study.seeds import derive_seed
 from grads.training.job import Train
 from grads.training.needs import strategy_needs
 
-RecordSource = FileSource | ArchiveSource | HubDataSource | GlossarySource
 SPLITS = ("train", "validation", "test")
 UNTUNED = "untuned"
 
@@ -80,7 +81,7 @@ class Outside:
     Attributes:
         archives: fetched archives, by their keys.
         files: the user's own files.
-        fetched: what the hub gave.
+        fetched: what was fetched from the network.
         contents: the SHA-256 of archives and files, by path.
     """
 
@@ -114,53 +115,67 @@ class StudyGraph:
 
     # What comes from outside.
 
-    def outside(self, *sources: Any, files: Iterable[Path | str] = ()) -> Outside:
+    def outside(self, *sources: Source, files: Iterable[Path | str] = ()) -> Outside:
         """Return what is read of the given sources of the config, and of further files of the user's own.
 
         Raises:
             GradsError: a file is not there or cannot be read.
         """
-        archives = sorted({source.archive for source in sources if hasattr(source, "archive")})
+        archives = sorted({source.archive_key for source in sources if source.archive_key})
         fetched = {name: archive_path(self.study.archives[name].file) for name in archives}
-        own = [file for source in sources if source.kind == "file" for file in own_files(source.path)]
+        own = [file for source in sources for file in source_files(source)]
         known = contents([*own, *files], self.fingerprints) if self.reading else {}
         known |= archive_contents(fetched, self.study.archives)
-        hub = [hub_path(source) for source in sources if source.kind in ("hub", "harness")]
-        return Outside(fetched, [*own, *map(Path, files)], hub, known)
+        network = [hub_path(source) for source in sources if source.fetched]
+        return Outside(fetched, [*own, *map(Path, files)], network, known)
 
     def fetch_archive(self, file: str) -> FetchArchive:
         """Return the job that downloads an archive, by its file's name."""
         archive = next(one for one in self.study.archives.values() if one.file == file)
         return FetchArchive(archive=archive, file=archive_path(file), log=Path("logs/fetch_archive") / f"{file}.log")
 
-    def prefetch_model(self, repository: str) -> FetchModel:
-        """Return the job that fetches a model from the hub, by its folder's name."""
-        sources = [model.source for model in self.study.every_model.values()]
-        hub = (source for source in sources if isinstance(source, HubSource))
-        source = next(source for source in hub if hub_path(source).name == repository)
-        return FetchModel(source=source, folder=hub_path(source), log=_prefetch_log("models", repository))
+    @cached_property
+    def _fetched_models(self) -> dict[Path, Source]:
+        """The sources of models and encoders that are fetched from the network, each by where it lies then."""
+        models = [model.source for model in self.study.every_model.values()]
+        return _by_path([*models, *(encoder.source for encoder in self.study.encoders.values())])
 
-    def prefetch_data(self, repository: str) -> FetchData:
-        """Return the job that fetches a data set from the hub, by its file's stem."""
-        hub = (source for source in self._record_sources() if isinstance(source, HubDataSource))
-        source = next(source for source in hub if hub_path(source).stem == repository)
-        path = hub_path(source)
+    @cached_property
+    def _fetched_records(self) -> dict[Path, Source]:
+        """The same of the sources of domains, and of general instructions."""
+        instructions = self.study.general.instructions
+        domains = [domain.source for domain in self.study.domains.values()]
+        return _by_path([*domains, *([instructions.source] if instructions else [])])
+
+    @cached_property
+    def _fetched_tasks(self) -> dict[Path, Source]:
+        """The same of general benchmarks."""
+        return _by_path(task.data for task in self.study.general.tasks.values())
+
+    def prefetch_model(self, origin: str, repository: str) -> FetchModel:
+        """Return the job that fetches a model, by the kind of its source and its folder's name."""
+        folder = RESOURCES / origin / "models" / repository
+        source = self._fetched_models[folder]
+        return FetchModel(source=source, folder=folder, log=_prefetch_log(origin, "models", repository))
+
+    def prefetch_data(self, origin: str, repository: str) -> FetchData:
+        """Return the job that fetches records, by the kind of their source and their file's stem."""
+        records = RESOURCES / origin / "datasets" / f"{repository}.parquet"
         return FetchData(
-            source=source,
-            records=path,
-            commit=path.with_suffix(".json"),
-            log=_prefetch_log("datasets", repository),
+            source=self._fetched_records[records],
+            records=records,
+            commit=records.with_suffix(".json"),
+            log=_prefetch_log(origin, "datasets", repository),
         )
 
     def prefetch_task(self, benchmark: str) -> FetchTask:
         """Return the job that fetches a benchmark's data from the hub, by its folder's name."""
-        sources = [task.data for task in self.study.general.tasks.values()]
-        source = next(one for one in sources if isinstance(one, HarnessData) and hub_path(one).name == benchmark)
+        folder = RESOURCES / "hub" / "tasks" / benchmark
         return FetchTask(
-            source=source,
+            source=self._fetched_tasks[folder],
             allow_code=self.study.general.allow_code,
-            folder=hub_path(source),
-            log=_prefetch_log("tasks", benchmark),
+            folder=folder,
+            log=_prefetch_log("hub", "tasks", benchmark),
         )
 
     def install_wordnet(self) -> InstallWordnet:
@@ -286,6 +301,7 @@ class StudyGraph:
             source=source,
             archive=next(iter(read.archives.values()), None),
             files=read.files,
+            fetched=next(iter(read.fetched), None),
             folder=self.paths.encoder(encoder),
             contents=read.contents,
         )
@@ -507,10 +523,7 @@ class StudyGraph:
 
         A path stays as it is written there, so that equal studies in two places write equal adapters.
         """
-        source = self.study.every_model[model].source
-        if isinstance(source, HubSource):
-            return {"name": source.id, "revision": source.revision}
-        return {"name": source.path if isinstance(source, FileSource) else str(self.paths.model(model))}
+        return self.study.every_model[model].source.identity or {"name": str(self.paths.model(model))}
 
     def _seed(self, cell: Cell, purpose: str) -> int:
         return derive_seed(cell.seed, cell.model, cell.domain, purpose)
@@ -569,8 +582,7 @@ class StudyGraph:
         return {
             "samples": [self.paths.general(f"{name}.jsonl") for name in tasks],
             "task_files": [
-                self.paths.general(f"{name}.yaml") if task.yaml else hub_path(_harness(task))
-                for name, task in tasks.items()
+                self.paths.general(f"{name}.yaml") if task.yaml else hub_path(task.data) for name, task in tasks.items()
             ],
             "text": self.paths.general("text.jsonl"),
             "tasks": {name: _task_settings(self.study.general, task) for name, task in tasks.items()},
@@ -794,7 +806,7 @@ class StudyGraph:
             yield self.job("fetch_archive", {"file": archive.file})
         if study.evaluation.wordnet:
             yield self.job("install_wordnet", {})
-        yield from self._hub_jobs()
+        yield from self._fetch_jobs()
         yield from (self.job(rule, {}) for rule in ("prepare_general", "prepare_domains", "overlap"))
         if study.general.instructions:
             yield self.job("prepare_instructions", {})
@@ -812,20 +824,13 @@ class StudyGraph:
             yield self.job("verdicts", {})
         yield from (self.job(rule, {}) for rule in ("measurements", "tables", "curves", "selection_tables", "pages"))
 
-    def _record_sources(self) -> list[RecordSource]:
-        """Return where records come from: those of the domains, and general instructions."""
-        instructions = self.study.general.instructions
-        return [*(d.source for d in self.study.domains.values()), *([instructions.source] if instructions else [])]
-
-    def _hub_jobs(self) -> Iterator[Job]:
-        study = self.study
-        models = {hub_path(m.source).name for m in study.every_model.values() if isinstance(m.source, HubSource)}
-        yield from (self.job("prefetch_model", {"repository": name}) for name in sorted(models))
-        sources = self._record_sources()
-        data = {hub_path(source).stem for source in sources if isinstance(source, HubDataSource)}
-        yield from (self.job("prefetch_data", {"repository": name}) for name in sorted(data))
-        tasks = {hub_path(t.data).name for t in study.general.tasks.values() if isinstance(t.data, HarnessData)}
-        yield from (self.job("prefetch_task", {"benchmark": name}) for name in sorted(tasks))
+    def _fetch_jobs(self) -> Iterator[Job]:
+        for path in sorted(self._fetched_models):
+            yield self.job("prefetch_model", {"origin": path.parent.parent.name, "repository": path.name})
+        for path in sorted(self._fetched_records):
+            yield self.job("prefetch_data", {"origin": path.parent.parent.name, "repository": path.stem})
+        for path in sorted(self._fetched_tasks):
+            yield self.job("prefetch_task", {"benchmark": path.name})
 
     def _signal_jobs(self, model: str, domain: str) -> Iterator[Job]:
         named = {"model": model, "domain": domain}
@@ -875,18 +880,18 @@ def _cell(model: str, domain: str, arm: str, ratio: str, seed: str) -> Cell:
     return Cell(model, domain, arm, ratio, int(seed))
 
 
-def _prefetch_log(kind: str, name: str) -> Path:
-    return Path("logs/prefetch") / kind / f"{name}.log"
+def _prefetch_log(origin: str, what: str, name: str) -> Path:
+    return Path("logs/prefetch") / origin / what / f"{name}.log"
 
 
-def _harness(task: Task) -> HarnessData:
-    assert isinstance(task.data, HarnessData)
-    return task.data
+def _by_path(sources: Iterable[Source]) -> dict[Path, Source]:
+    """Return those that are fetched from the network, each by where it lies then."""
+    return {hub_path(source): source for source in sources if source.fetched}
 
 
 def _record_settings(domain: Domain) -> dict[str, Any]:
     """Return what shapes a domain's records; its title does where prompts are made with it."""
-    unread = {"language"} if domain.source.kind == "glossary" else {"language", "title"}
+    unread = {"language"} if RECORDS.find(domain.source.kind).titled else {"language", "title"}
     return domain.model_dump(mode="json", exclude=unread)
 
 

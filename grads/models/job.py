@@ -2,26 +2,27 @@
 
 from pathlib import Path
 
-from grads.config.sources import ArchiveSource, FileSource, HubSource, TinySource
+from pydantic import Field
+
+from grads.config.kinds import MODELS, fetched
+from grads.config.models import EncoderSource, ModelSource
 from grads.runtime.runner import Machine
 from grads.study.job import Given, Job, Made, Read
 
 
 class FetchModel(Job):
-    """Fetches a model from the hub."""
+    """Fetches a model from the network."""
 
     rule = "prefetch_model"
     modules = ()
     hub = True
 
-    source: HubSource
+    source: ModelSource = Field(discriminator="kind")
     folder: Made[Path]
 
     def run(self, machine: Machine) -> None:
         """Fetch it."""
-        from grads.data.sources.hub import fetch_model
-
-        fetch_model(self.source, self.folder)
+        fetched(MODELS.find(self.source.kind))(self.source, self.folder)
 
 
 class PrepareModel(Job):
@@ -30,7 +31,7 @@ class PrepareModel(Job):
     Attributes:
         archive: the fetched archive that holds it, if it is in one.
         files: the user's own files of it, if there are any.
-        fetched: the folder that the hub gave, if it is from there.
+        fetched: what was fetched from the network, if anything was.
         weights: whether they are wanted; config and tokenizer are enough to count tokens.
         folder: the prepared model.
     """
@@ -38,12 +39,17 @@ class PrepareModel(Job):
     rule = "prepare_model"
     modules = ("grads.models.prepare",)
 
-    source: FileSource | ArchiveSource | HubSource | TinySource
+    source: ModelSource = Field(discriminator="kind")
     archive: Given[Path | None] = None
     files: Given[list[Path]] = []
     fetched: Read[Path | None] = None
     weights: bool = True
     folder: Made[Path]
+
+    @property
+    def more_modules(self) -> list[str]:
+        """That of the kind of source that it comes from."""
+        return [MODELS.module_of(self.source.kind)]
 
     def run(self, machine: Machine) -> None:
         """Prepare it."""
@@ -58,19 +64,26 @@ class PrepareEncoder(Job):
     Attributes:
         archive: the fetched archive that holds it, if it is in one.
         files: the user's own files of it, if there are any.
+        fetched: what was fetched from the network, if anything was.
         folder: the prepared encoder.
     """
 
     rule = "prepare_encoder"
     modules = ("grads.models.prepare_encoder",)
 
-    source: FileSource | ArchiveSource
+    source: EncoderSource = Field(discriminator="kind")
     archive: Given[Path | None] = None
     files: Given[list[Path]] = []
+    fetched: Read[Path | None] = None
     folder: Made[Path]
+
+    @property
+    def more_modules(self) -> list[str]:
+        """That of the kind of source that it comes from."""
+        return [MODELS.module_of(self.source.kind)]
 
     def run(self, machine: Machine) -> None:
         """Prepare it."""
         from grads.models.prepare_encoder import prepare_encoder
 
-        prepare_encoder(self.source, self.archive, self.folder)
+        prepare_encoder(self.source, self.fetched or self.archive, self.folder)

@@ -2,24 +2,16 @@
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import gguf
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from grads.config.sources import TEXTS, ArchiveSource, FileSource, HubSource, TinySource
-from grads.data.sources.archives import open_member
+from grads.config.kinds import MODELS
+from grads.config.sources import TEXTS, Source
 from grads.models.checkpoint import (
     INDEX,
     SINGLE,
@@ -44,12 +36,7 @@ CHATML = (
 )
 
 
-def prepare_model(
-    source: FileSource | ArchiveSource | HubSource | TinySource,
-    fetched: Path | str | None,
-    out: Path | str,
-    weights: bool = True,
-) -> None:
+def prepare_model(source: Source, fetched: Path | str | None, out: Path | str, weights: bool = True) -> None:
     """Write a model's weights (safetensors) and tokenizer to the folder `out`, atomically, if they are whole.
 
     A GGUF, from a file or an archive's member, is dequantised once, to float32, which holds its values exactly; of a
@@ -58,7 +45,7 @@ def prepare_model(
 
     Args:
         source: where the model comes from.
-        fetched: the archive of an `ArchiveSource`, the folder of a `HubSource`.
+        fetched: what was fetched from the network, or the archive that the source is in.
         out: the folder to write.
         weights: whether they are wanted; config and tokenizer are enough to count tokens, and weights are not read.
 
@@ -67,37 +54,24 @@ def prepare_model(
             are missing, unexpected, of other sizes, damaged, or no numbers; there is no tokenizer, or one that is not
             the model's.
     """
+    if fetched is None and (source.fetched or source.archive_key):
+        raise ValueError(f"a model of kind '{source.kind}' needs 'fetched'")
     with atomic_path(out) as temporary:
         temporary.mkdir()
-        if isinstance(source, TinySource):
-            _save_tiny(source, temporary)
-        elif isinstance(source, ArchiveSource | HubSource):
-            if fetched is None:
-                raise ValueError(f"a model of kind '{source.kind}' needs 'fetched'")
-            if isinstance(source, HubSource):
-                place_checkpoint(Path(fetched), temporary, weights=weights)
-            else:
-                _save_archived(source, Path(fetched), temporary, weights)
-        elif Path(source.path).is_dir():
-            place_checkpoint(Path(source.path), temporary, weights=weights)
-        elif Path(source.path).is_file() and source.path.endswith(".gguf"):
-            _save_gguf(Path(source.path), temporary, weights)
-        else:
-            raise GradsError(f"model source {source.path} is neither a folder nor a .gguf file: correct its 'path'")
+        MODELS.find(source.kind).prepare(source, None if fetched is None else Path(fetched), temporary, weights)
 
 
-def _save_archived(source: ArchiveSource, archive_path: Path, out: Path, weights: bool) -> None:
-    if not source.member.endswith(".gguf"):
-        raise GradsError(f"model member '{source.member}' of archive '{source.archive}' is no .gguf file: name one")
-    # Inside the folder that is renamed when whole, so that nothing is left behind if this process is killed.
-    with tempfile.TemporaryDirectory(prefix="gguf-", dir=out) as scratch:
-        path = Path(scratch) / Path(source.member).name
-        with open_member(archive_path, source.member) as member, path.open("wb") as handle:
-            shutil.copyfileobj(member, handle, 1 << 20)
-        _save_gguf(path, out, weights)
+def place_gguf(path: Path, out: Path, weights: bool = True) -> None:
+    """Write the model in a GGUF file to another folder, dequantised to float32, if it is a whole one.
 
+    Args:
+        path: the file.
+        out: an empty folder.
+        weights: whether they are wanted.
 
-def _save_gguf(path: Path, out: Path, weights: bool) -> None:
+    Raises:
+        GradsError: it cannot be read, or is not whole.
+    """
     place = {"gguf_file": path.name, "local_files_only": True}
     asked = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
     auto: Any = AutoModelForCausalLM
@@ -183,30 +157,6 @@ def _check_whole(folder: Path, kind: Kind, place: Path | str, weights: bool = Tr
     refuse_other_tokens(tokenizer, skeleton.get_input_embeddings().weight.shape[0], place)
     if weights:
         refuse_nonfinite_files(folder, place)
-
-
-def _save_tiny(source: TinySource, out: Path) -> None:
-    tokenizer = byte_tokenizer()
-    heads = source.width // 8
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=source.width,
-        intermediate_size=2 * source.width,
-        num_hidden_layers=source.layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        max_position_embeddings=1024,
-        initializer_range=0.1,  # The usual 0.02 would leave so small a model's next tokens nearly equally likely.
-        tie_word_embeddings=False,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(source.seed)
-        model = LlamaForCausalLM(config)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

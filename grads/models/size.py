@@ -13,14 +13,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from grads.config.kinds import MODELS
 from grads.config.models import Model
-from grads.config.sources import FileSource, HubSource, TinySource
 from grads.models.architectures import ARCHITECTURES, numbers_of, text_config
 from grads.models.gguf_header import read_header
 from grads.models.headers import BYTES, Stored, stored_tensors
 from grads.study.paths import hub_path
 
 CONFIG = "config.json"
+GGUF = ".gguf"
 # What configs call those types.
 TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 EMBEDDINGS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "tok_embeddings")
@@ -118,18 +119,25 @@ class ModelSize:
 def model_size(model: Model) -> ModelSize | None:
     """Return what is known of a model of the config before it is prepared; None where nothing is (yet).
 
-    Known are tiny models, folders and GGUF files of one's own, and repositories of the hub that are fetched. What is
-    wrong with the files is said when the model is prepared.
+    Known are, say, tiny models, folders and GGUF files of one's own, and repositories of the hub that are fetched. What
+    is wrong with the files is said when the model is prepared.
     """
+    known = _known(model)
+    if not isinstance(known, Path):
+        return None if known is None else size_of_config(known)
+    return read_gguf(known) if known.suffix == GGUF else read_size(known)
+
+
+def is_linked(model: Model) -> bool:
+    """Return whether the weights are linked when the model is prepared, as those of a folder, and not written."""
+    known = _known(model)
+    return isinstance(known, Path) and known.suffix != GGUF
+
+
+def _known(model: Model) -> Path | Mapping[str, Any] | None:
+    """Return where it is known from how large a model is: a folder, a GGUF file or its config."""
     source = model.source
-    if isinstance(source, TinySource):
-        return size_of_config(tiny_config(source))
-    if isinstance(source, HubSource):
-        return read_size(hub_path(source))
-    if isinstance(source, FileSource):
-        path = Path(source.path)
-        return read_gguf(path) if path.suffix == ".gguf" else read_size(path)
-    return None
+    return hub_path(source) if source.fetched else MODELS.find(source.kind).known(source)
 
 
 def read_size(folder: Path) -> ModelSize | None:
@@ -187,22 +195,6 @@ def read_gguf(path: Path) -> ModelSize | None:
     if header.tensors is None:
         return None
     return _counted(header.config, {name: Stored(shape, "F32") for name, shape in header.tensors.items()})
-
-
-def tiny_config(source: TinySource) -> dict[str, Any]:
-    """Return the config of a model that is made by code (`grads.models.prepare`): one token a byte, and three more."""
-    heads = source.width // 8
-    return {
-        "model_type": "llama",
-        "vocab_size": 259,
-        "hidden_size": source.width,
-        "intermediate_size": 2 * source.width,
-        "num_hidden_layers": source.layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "max_position_embeddings": 1024,
-        "tie_word_embeddings": False,
-    }
 
 
 def _counted(config: Mapping[str, Any], tensors: Mapping[str, Stored]) -> ModelSize | None:

@@ -17,7 +17,7 @@ from grads.report.contract import (
     TrainingFigure,
 )
 from grads.report.files import SelectionFiles
-from grads.study.registry import Registry
+from grads.runtime.registry import Registry
 
 TABLES = Registry("grads.report.tables", "TABLE", TableItem, "there is no table", group="grads.tables")
 FIGURES = Registry("grads.report.figures", "FIGURE", FigureItem, "there is no figure", group="grads.figures")

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from grads.config.general import HarnessData
-from grads.config.sources import FileSource, HubSource
+from grads.config.sources import Source
 from grads.config.study import Study
 from grads.runtime.errors import GradsError
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints
 from grads.runtime.manifest import Damage, artefact_damage, damage_below
-from grads.study.contents import own_files
+from grads.study.contents import source_files
 from grads.study.paths import WORDNET, Paths, archive_path, hub_path
 
 # Folders of a study in which jobs read what other jobs have made; what is only looked at lies in LOOKED_AT.
@@ -45,10 +44,9 @@ def _below(folder: Path, fingerprints: Fingerprints, strict: bool) -> list[Damag
 
 def _own_models(study: Study) -> list[Path]:
     """Return the files of somebody's own that models and encoders are read from, as far as they are there."""
-    sources: list[object] = [model.source for model in study.every_model.values()]
+    sources: list[Source] = [model.source for model in study.every_model.values()]
     sources += [encoder.source for encoder in study.encoders.values()]
-    folders = [source.path for source in sources if isinstance(source, FileSource)]
-    return [file for folder in folders for file in own_files(folder) if file.is_file()]
+    return [file for source in sources for file in source_files(source) if file.is_file()]
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -58,11 +56,12 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _shared(study: Study) -> list[Path]:
     """Return what is fetched or installed once for all studies, as far as it is there."""
-    sources: list[object] = [model.source for model in study.every_model.values()]
+    sources: list[Source] = [model.source for model in study.every_model.values()]
+    sources += [encoder.source for encoder in study.encoders.values()]
     sources += [domain.source for domain in study.domains.values()]
     sources += [task.data for task in study.general.tasks.values()]
     sources += [study.general.instructions.source] if study.general.instructions else []
-    found = [hub_path(source) for source in sources if isinstance(source, HubSource | HarnessData)]
+    found = [hub_path(source) for source in sources if source.fetched]
     found += [WORDNET] if study.evaluation.wordnet else []
     return [path for path in dict.fromkeys(found) if path.exists()]
 

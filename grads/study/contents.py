@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from grads.config.sources import KEPT, Archive
+from grads.config.sources import KEPT, Archive, Source
 from grads.config.task_file import module_files
 from grads.runtime.fingerprints import Fingerprints
 from grads.study.data_files import data_files
@@ -30,6 +30,15 @@ def own_files(path: Path | str) -> list[Path]:
     if path.is_dir() and not (path / "config.json").is_file() and not any(path.glob("*.safetensors")):
         return data_files(path)
     return model_files(path)
+
+
+def source_files(source: Source) -> list[Path]:
+    """Return the user's own files that a source reads.
+
+    Raises:
+        GradsError: what `own_files` or a source that lists files itself finds wrong with a folder.
+    """
+    return [file for path in source.own_files for file in own_files(path)]
 
 
 def model_files(path: Path | str) -> list[Path]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from grads.config.kinds import check_kinds
 from grads.config.mistakes import sentences
 from grads.config.study import Study
 from grads.config.yaml_file import check_content, read_yaml
@@ -29,6 +30,7 @@ def parse_study(content: Any, where: str = "config") -> Study:
     """
     if not isinstance(content, dict):
         raise GradsError(f"{where}: a study's config is a mapping with keys such as 'study', 'models', 'domains'")
+    check_kinds()
     try:
         check_content(content)
         study = _validated(content)

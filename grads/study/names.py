@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from grads.config.sources import Source
 from grads.config.study import Study
 from grads.runtime.errors import GradsError, nearest, quoted
 from grads.study.claim_sentences import DRIFT
@@ -45,13 +46,17 @@ def check_files(study: Study) -> None:
     Raises:
         GradsError: all missing files, each with the nearest name in its folder, and those of another suffix.
     """
-    found = [sentence for key, path in _paths(study).items() for sentence in _missing_file(key, Path(path))]
+    sources = {f"{key}.{part}": source for key, source in _sources(study).items() for part in source.own_paths}
+    found = [
+        sentence for key, path in _paths(study).items() for sentence in _missing_file(key, Path(path), sources.get(key))
+    ]
     found += _bad_suffixes(study)
     if found:
         raise GradsError(*found)
 
 
-def _missing_file(key: str, path: Path) -> Iterator[str]:
+def _missing_file(key: str, path: Path, source: Source | None) -> Iterator[str]:
+    """Yield what is wrong with a path of the user's own, which may be that of a source."""
     may_be_folder = key.split(".")[0] in ("models", "scorers", "encoders")
     if not path.exists():
         folder = path.parent
@@ -61,25 +66,39 @@ def _missing_file(key: str, path: Path) -> Iterator[str]:
             hint = f"there is no folder {folder}"
         yield f"'{key}': {path} is not there (paths are relative to the working folder); {hint}"
     elif path.is_dir() and not may_be_folder:
-        yield from _bad_folder(key, path)
-    elif path.is_file() and key.split(".")[0] in ("models", "scorers") and path.suffix != ".gguf":
+        yield from _bad_folder(key, path, source)
+    elif path.is_file() and _is_model(key) and _is_data(key, source) and path.suffix != ".gguf":
         yield f"'{key}': {path} is a file, and no .gguf one: name a folder that save_pretrained wrote, or a .gguf file"
 
 
-def _bad_folder(key: str, path: Path) -> Iterator[str]:
+def _is_model(key: str) -> bool:
+    return key.startswith(("models.", "scorers."))
+
+
+def _is_data(key: str, source: Source | None) -> bool:
+    """Whether a key of a source gives a file whose suffix says how it is read."""
+    return source is not None and key.rpartition(".")[2] in source.data_names
+
+
+def _bad_folder(key: str, path: Path, source: Source | None) -> Iterator[str]:
     """Yield what is wrong with a folder in place of a file: data may be a folder of shards."""
-    if not key.endswith((".path", VERDICTS)):
-        yield f"'{key}': {path} is a folder: name a file in it"
-        return
     try:
-        data_files(path)
+        if source is not None:
+            for folder in filter(Path.is_dir, source.own_files):
+                data_files(folder)
+        elif key.startswith(VERDICTS):
+            data_files(path)
+        else:
+            yield f"'{key}': {path} is a folder: name a file in it"
     except GradsError as error:
         yield f"'{key}': {error}"
 
 
 def _paths(study: Study) -> dict[str, str]:
     """Return every path of the config to something of the user's own, by its key."""
-    sources = {f"{key}.path": getattr(source, "path", None) for key, source in _sources(study).items()}
+    sources = {
+        f"{key}.{part}": path for key, source in _sources(study).items() for part, path in source.own_paths.items()
+    }
     tasks = {f"general.tasks.{name}.yaml": task.yaml for name, task in study.general.tasks.items()}
     further = {"claims": study.claims if isinstance(study.claims, str) else None} | _verdicts(study)
     return {key: path for key, path in (sources | tasks | further).items() if path is not None}
@@ -93,9 +112,9 @@ def _verdicts(study: Study) -> dict[str, str]:
     return {VERDICTS: given} if isinstance(given, str) else {f"{VERDICTS}.path": given.path}
 
 
-def _sources(study: Study) -> dict[str, Any]:
+def _sources(study: Study) -> dict[str, Source]:
     """Return every source of a study by its key."""
-    sources: dict[str, Any] = {
+    sources: dict[str, Source | None] = {
         **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
         **{f"scorers.{k}.source": m.source for k, m in study.scorers.items()},
@@ -124,21 +143,23 @@ def _bad_suffixes(study: Study) -> Iterator[str]:
         if format_of(name) is None and Path(name).is_file():
             yield f"'{key}': '{name}' is none of {packed}: convert the file to one of them"
     for key, source in _sources(study).items():
-        part = "path" if hasattr(source, "path") else "member" if hasattr(source, "member") else ""
-        if not part or source.kind == "glossary" or key == "evaluation.wordnet" or key.startswith("encoders."):
+        if key == "evaluation.wordnet" or key.startswith("encoders."):  # They are folders.
             continue
-        name = getattr(source, part)
-        if key.startswith(("models.", "scorers.")):
-            if part == "member" and not name.endswith(".gguf"):
-                yield f"'{key}.member': '{name}' is no .gguf file, the only one that is read from an archive: name one"
-        elif format_of(name) is None and (part == "member" or Path(name).is_file()):
-            yield f"'{key}.{part}': '{name}' is none of {packed}: convert the data to one of them"
+        for part, name in source.data_names.items():
+            archived = part not in source.own_paths
+            if _is_model(key):
+                if archived and not name.endswith(".gguf"):
+                    only = "the only one that is read from an archive"
+                    yield f"'{key}.{part}': '{name}' is no .gguf file, {only}: name one"
+            elif format_of(name) is None and (archived or Path(name).is_file()):
+                yield f"'{key}.{part}': '{name}' is none of {packed}: convert the data to one of them"
 
 
 def _missing_archives(study: Study) -> Iterator[str]:
     for place, source in _sources(study).items():
-        if hasattr(source, "archive") and source.archive not in study.archives:
-            yield f"{place} names the archive '{source.archive}': {nearest(source.archive, study.archives)}"
+        archive = source.archive_key
+        if archive is not None and archive not in study.archives:
+            yield f"{place} names the archive '{archive}': {nearest(archive, study.archives)}"
 
 
 def _bad_archives(study: Study) -> Iterator[str]:

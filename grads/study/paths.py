@@ -1,13 +1,10 @@
 """Where everything of a study lies, relative to the working directory."""
 
-import importlib.metadata
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from grads.config.general import HarnessData
-from grads.config.sources import HubDataSource, HubSource
+from grads.config.sources import Source
 from grads.runtime.errors import GradsError, nearest
-from grads.runtime.files import digest
 from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
@@ -28,16 +25,16 @@ def archive_path(file: str) -> Path:
     return RESOURCES / "pypi" / file
 
 
-def hub_path(source: HubSource | HarnessData) -> Path:
-    """Return where what the hub holds lies once it is fetched: a model's folder, a data set's split as Parquet, or the
-    folder of a benchmark that lm-eval knows by name, by the installed lm-eval's version.
+def hub_path(source: Source) -> Path:
+    """Return where what a source fetches from the network lies once it is there, such as a model's folder, a data set's
+    split as Parquet, or the folder of a benchmark that lm-eval knows by name.
+
+    Raises:
+        ValueError: it fetches nothing.
     """
-    if isinstance(source, HarnessData):
-        version = importlib.metadata.version("lm-eval")
-        return RESOURCES / "hub" / "tasks" / f"{source.name}-{digest([source.model_dump(), version], 12)}"
-    name = source.id.replace("/", "--")
-    kind, suffix = ("datasets", ".parquet") if isinstance(source, HubDataSource) else ("models", "")
-    return RESOURCES / "hub" / kind / f"{name}-{digest(source.model_dump(), 12)}{suffix}"
+    if source.fetched is None:
+        raise ValueError(f"a source of kind '{source.kind}' fetches nothing")
+    return RESOURCES / source.fetched
 
 
 def documents_path(general: Path) -> Path:

@@ -24,10 +24,11 @@ rule prefetch_model:
     input:
         unpack(inputs_of("prefetch_model")),
     output:
-        directory("resources/hub/models/{repository}"),
+        directory("resources/{origin}/models/{repository}"),
     log:
-        "logs/prefetch/models/{repository}.log",
+        "logs/prefetch/{origin}/models/{repository}.log",
     wildcard_constraints:
+        origin="[^/]+",
         repository="[^/]+",
     localrule: True
     conda:
@@ -42,11 +43,12 @@ rule prefetch_data:
     input:
         unpack(inputs_of("prefetch_data")),
     output:
-        records="resources/hub/datasets/{repository}.parquet",
-        commit="resources/hub/datasets/{repository}.json",
+        records="resources/{origin}/datasets/{repository}.parquet",
+        commit="resources/{origin}/datasets/{repository}.json",
     log:
-        "logs/prefetch/datasets/{repository}.log",
+        "logs/prefetch/{origin}/datasets/{repository}.log",
     wildcard_constraints:
+        origin="[^/]+",
         repository="[^/]+",
     localrule: True
     conda:
@@ -63,7 +65,7 @@ rule prefetch_task:
     output:
         directory("resources/hub/tasks/{benchmark}"),
     log:
-        "logs/prefetch/tasks/{benchmark}.log",
+        "logs/prefetch/hub/tasks/{benchmark}.log",
     wildcard_constraints:
         benchmark="[^/]+",
     localrule: True

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from grads.data.layouts.contract import Layout
-from grads.study.registry import Registry
+from grads.runtime.registry import Registry
 
 HELPERS = ("contract", "questions", "registry")
 REGISTRY = Registry("grads.data.layouts", "LAYOUT", Layout, "there is no layout", HELPERS, "grads.layouts")

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from grads.config.kinds import Rows
 from grads.runtime.errors import GradsError, quoted
 from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Rows = Iterator[tuple[str, dict[str, Any]]]  # where it stands, as file:line, and the object
 LONGEST_CELL = 1 << 30
 
 
@@ -36,6 +36,18 @@ def read_rows(path: Path | str) -> Rows:
     for file in data_files(path) if path.is_dir() else [path]:
         with file.open("rb") as handle:
             yield from parse_rows(handle, str(file), str(file), on_disk=True)
+
+
+def read_member_rows(archive: Path, member: str) -> Rows:
+    """Yield (place, object) for each row of a file inside an archive.
+
+    Raises:
+        GradsError: what `open_member` and `parse_rows` raise.
+    """
+    from grads.data.sources.archives import open_member
+
+    with open_member(archive, member) as handle:
+        yield from parse_rows(handle, member, f"{archive}:{member}")
 
 
 def check_unicode(place: str, texts: Iterable[object]) -> None:

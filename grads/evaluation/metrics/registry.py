@@ -6,7 +6,7 @@ from functools import partial
 from grads.config.study import Study
 from grads.evaluation.metrics.contract import Metric
 from grads.runtime.errors import GradsError, check_all, nearest
-from grads.study.registry import Registry
+from grads.runtime.registry import Registry
 
 HELPERS = ("compute", "contract", "registry", "words")
 REGISTRY = Registry("grads.evaluation.metrics", "METRIC", Metric, "there is no metric", HELPERS, "grads.metrics")
