@@ -2,6 +2,7 @@
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md, the picture in docs/architecture.md and the JSON
 #              schema again from the code
+# make plans   write docs/plans.md and the table of docs/clusters.md, by arithmetic alone
 # make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
 #              that does nothing else
@@ -14,7 +15,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-slow test-all test-cluster dry-runs docs golden bench bench-attention bench-products bench-probe bench-select bench-statistics lint format clean
+.PHONY: setup demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics lint format clean
 
 setup: $(VENV)/ready
 
@@ -60,7 +61,7 @@ dry-runs: setup
 golden: setup
 	python -m tests.golden.write --jobs $(CORES)
 
-bench: bench-attention bench-products bench-probe bench-select bench-statistics
+bench: bench-attention bench-plan bench-products bench-probe bench-select bench-statistics
 
 # ARGS='--medquad FILE --encoder FOLDER' for the rows that need them; benchmarks/README.md has the other options.
 bench-probe: setup
@@ -69,6 +70,10 @@ bench-probe: setup
 # Causal attention alone, in seconds.
 bench-attention: setup
 	python -m benchmarks.attention $(ARGS)
+
+# How far `grads plan` is off, on three small studies: some minutes, on a machine that does nothing else.
+bench-plan: setup
+	python -m benchmarks.plan $(ARGS)
 
 # What it costs that no product at the LM head is one that kills a process on a processor with AMX, in seconds.
 bench-products: setup
@@ -94,6 +99,10 @@ docs: setup
 	python -m grads.selection.documentation
 	python -m grads.training.documentation
 	python -m tests.architecture
+
+# What the studies after papers take on large GPUs, and which model fits where.
+plans: setup
+	python -m grads.graph.documentation
 
 format: setup
 	ruff check --fix

@@ -40,6 +40,7 @@ LIGHT = [module for module in MODULES if module.split(".")[1] in {"config", "stu
 LIGHT += ["grads.selection.registry", "grads.selection.needs", "grads.selection.contract", "grads.training.needs"]
 LIGHT += [f"grads.models.{name}" for name in ("size", "shape", "flops", "hardware", "footprint", "speed")]
 LIGHT += [f"grads.signals.{name}" for name in ("names", "columns", "measures.contract", "measures.registry")]
+LIGHT += ["grads.models.known_shapes", "grads.data.batches", "grads.data.passes", "grads.evaluation.requests"]
 LIGHT += ["grads.training.strategies.registry", "grads.training.strategies.contract"]
 LIGHT += ["grads.evaluation.metrics.registry", "grads.evaluation.metrics.contract"]
 LIGHT += ["grads.report.registry", "grads.report.contract", "grads.report.captions", "grads.report.files"]

@@ -1,117 +1,331 @@
-"""How fast this machine is with a model: a few records through each kind of pass, measured once and stored."""
+"""How fast this machine is with a model: a few batches through each kind of pass, measured once and stored.
+
+Batches have the shapes of the study's own. Each kind of pass is measured twice, with one row and with a whole batch, so
+that a rate has two parts: of a batch, and of a token.
+"""
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from grads.config.study import Study
+from grads.data.passes import Lengths, Passes
 from grads.data.records.formatting import Example, Formatter
 from grads.data.records.record import Record, load_records, write_records
+from grads.evaluation.benchmarks import TaskSpec, load_tasks
+from grads.evaluation.counting import count_general
 from grads.evaluation.generation import generate
+from grads.evaluation.inference import inference
+from grads.evaluation.likelihood import each_predicting_state, mean_nll
+from grads.evaluation.requests import General
+from grads.graph.known import REQUESTS, TEST, general_key, general_of, load_of
+from grads.graph.needs import measures, model_stores
+from grads.graph.study import StudyGraph
+from grads.graph.times import ModelSpeed, Rate, measured, parse_speed
+from grads.models.adapter import fresh_adapter
+from grads.models.causal import pad_right
+from grads.models.cpu.compiled import worth_compiling
 from grads.models.load import load_model, load_tokenizer
+from grads.models.moments import initial_moments
 from grads.probing.measure import measure
 from grads.runtime.files import digest, read_object, reading, write_json
 from grads.runtime.manifest import environment
-from grads.runtime.preload import can_preload
 from grads.runtime.progress import Progress, say
-from grads.study.paths import Paths
+from grads.signals.names import ADAM_FEATURES, FEATURES
+from grads.study.paths import BASE, TOKENS, TRAJECTORY, Paths, store_point
+from grads.training.order import micro_batch, training_order
 from grads.training.run import TrainingCell, train_cells
 
-RECORDS = 16
-MICRO_BATCH = 8
+CALIBRATION = "calibration.json"
+"""File of a study with what was measured."""
+STEPS = 8
+"""Tokens that are generated to learn how long a step takes."""
+PREDICTIONS = 256
+"""Tokens at which the LM head is applied to learn how long that takes."""
+ROUNDS = (1, 3)
+"""Micro-batches of the two training runs, whose difference is what one takes."""
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Seconds of one worker: per token of each kind of pass, per answer, and per job to start; bytes of an adapter."""
+def count_requests(study: Study, model: str) -> General:
+    """Return what the general part of an evaluation asks of a prepared model: as stored, or counted now and stored."""
+    path = Paths(study.study).root / REQUESTS
+    stored = read_object(path) if path.is_file() else {}
+    key = general_key(study, model)
+    if stored.get(model, {}).get("key") != key:
+        say(f"plan: counting what general benchmarks ask of {model}, once")
+        stored[model] = {"key": key, **_count(study, model).as_json()}
+        write_json(path, stored)
+    return general_of(study, model)
 
-    forward: float
-    probe: float
-    train: float
-    answer: float
-    start: float
-    adapter_bytes: int
+
+def _count(study: Study, model: str) -> General:
+    job = StudyGraph(study).evaluate_untuned(model)
+    files = zip(job.tasks.items(), job.task_files, job.samples, strict=True)
+    specs = {name: TaskSpec(file, sample=sample, **task) for (name, task), file, sample in files}
+    with load_tasks(specs) as tasks:
+        rows = study.evaluation.task_batch
+        return count_general(job.model, job.form, tasks, rows, job.text or Path(), job.text_tokens)
 
 
-def calibrate(study: Study, model: str, domain: str) -> Calibration:
-    """Return the calibration of a model on this device: the stored one, or else measured now and stored.
+def calibrate(study: Study, model: str, micro_batch_limit: int) -> ModelSpeed:
+    """Return the speed of a model on this device: the stored one, or else measured now and stored.
 
-    Model and records must be prepared. Another device, model or training setting is measured anew.
+    Model and records must be prepared. Another device, model or setting is measured again.
+
+    Args:
+        study: the study.
+        model: key of the model.
+        micro_batch_limit: most records of a pass in training.
     """
     machine = environment()["machine"]
+    general = general_of(study, model)
     settings = (study.training, study.probe, study.generation, study.evaluation, study.every_model[model])
     device = [machine[name] for name in ("device", "processor", "instructions")]
-    key = digest([model, *device, *(part.model_dump() for part in settings)], 16)
-    path = Paths(study.study).root / "calibration.json"
+    stores = {store: measures(study, store, model) for store in model_stores(study, model)}
+    shaped = [model, *device, micro_batch_limit, stores, general.as_json(), *(part.model_dump() for part in settings)]
+    key = digest(shaped, 16)
+    path = Paths(study.study).root / CALIBRATION
     known = read_object(path) if path.is_file() else {}
     if key not in known:
         say(f"plan: measuring how fast {model} is on this device, once")
-        known[key] = asdict(_measure(study, model, domain))
+        known[key] = asdict(_Bench(study, model, micro_batch_limit, general).speed())
         write_json(path, known)
     with reading(path):
-        return Calibration(**known[key])
+        return parse_speed(known[key])
 
 
-def _measure(study: Study, model: str, domain: str) -> Calibration:
-    paths = Paths(study.study)
-    folder = paths.model(model)
-    formatter = Formatter(load_tokenizer(folder), study.every_model[model].format)
-    records = load_records(paths.records(domain, "train"))[: 4 * RECORDS]
-    examples = formatter.tokenize(records, study.training.max_length, study.training.over_length).examples[:RECORDS]
-    tokens = sum(len(example.input_ids) for example in examples)
-    train, size, whole = _training(study, model, folder, [r for r in records if r.id in {e.id for e in examples}])
-    forward, probe = _passes(study, folder, examples, formatter)
-    started = time.monotonic()
-    loaded = load_model(folder, study.evaluation.precision)
-    load = time.monotonic() - started
-    progress = Progress("plan, answers", 4)
-    limit = study.generation.max_new_tokens
-    budget = study.evaluation.token_budget
-    answer = _seconds(lambda: generate(loaded, formatter, records[:4], limit, budget, progress)) / len(records[:4])
-    # Training all weights loads a model three times: once to train, twice to check.
-    # Seconds of a process and its libraries, which jobs of a run share where they can.
-    start = 2.0 if can_preload() else 5.0
-    loads = 1 if study.training.weights == "lora" else 3
-    return Calibration(forward / tokens, probe / tokens, train, answer, max(whole, loads * load) + start, size)
+@dataclass(frozen=True)
+class _Timed:
+    """Passes, and the seconds that they took."""
+
+    passes: Passes
+    seconds: float
 
 
-def _passes(study: Study, folder: Path, examples: list[Example], formatter: Formatter) -> tuple[float, float]:
-    """Return the seconds of a forward pass and of a gradient probe over the examples."""
-    model = load_model(folder, study.probe.precision)
-    budget = study.probe.token_budget
-    padding = formatter.tokenizer.pad_token_id
+class _Bench:
+    """Measures one model."""
 
-    def seconds(name: str, measures: str) -> float:
-        progress = Progress(f"plan, {name}", len(examples))
-        return _seconds(lambda: measure(model, examples, [measures], budget, padding, progress))
+    def __init__(self, study: Study, model: str, micro_batch_limit: int, general: General) -> None:
+        self.study = study
+        self.model = model
+        self.limit = micro_batch_limit
+        self.general = general
+        self.paths = Paths(study.study)
+        self.folder = self.paths.model(model)
+        self.form = study.every_model[model].format
+        self.formatter = Formatter(load_tokenizer(self.folder), self.form)
+        self.padding = self.formatter.tokenizer.pad_token_id
 
-    return seconds("forward", "hidden"), seconds("probe", "gradients")
-
-
-def _training(study: Study, model: str, folder: Path, records: list[Record]) -> tuple[float, int, float]:
-    """Return seconds per token of training, bytes of what it writes, and its seconds beside the steps."""
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="grads-plan-") as scratch:
-        place = Path(scratch)
-        write_records(place / "records.parquet", records)
-        cell = TrainingCell(
-            label="plan, training",
-            records=place / "records.parquet",
-            kept=None,
-            trained=place / "adapter",
-            summary=place / "training.json",
-            scratch=place / "scratch",
-            initialisation_seed=0,
-            order_seed=0,
-            epochs=1,
+    def speed(self) -> ModelSpeed:
+        """Return what was measured."""
+        trained = self.model in self.study.models
+        training, set_up = self._training() if trained else (Rate(), 0.0)
+        measuring = self._measuring()
+        load_model(self.folder, self.study.evaluation.precision)
+        started = time.monotonic()
+        model: Any = load_model(self.folder, self.study.evaluation.precision)
+        load = time.monotonic() - started
+        if not trained:
+            none = Rate()
+            return ModelSpeed(load, set_up, 0.0, training, none, 0.0, none, none, none, measuring)
+        if self.study.training.weights == "lora":
+            model = fresh_adapter(model, self.study.training.adapter, 0)
+        model.eval()
+        reading, prediction = self._reading(model)
+        prompting, answering = self._generation(model)
+        tasks = _seconds(lambda: _count(self.study, self.model))
+        return ModelSpeed(
+            load, set_up, tasks, training, reading, prediction, self._scoring(model), prompting, answering, measuring
         )
-        train_cells([cell], folder, study.every_model[model].format, study.training, MICRO_BATCH)
-        summary = read_object(place / "training.json")
-        size = sum(file.stat().st_size for file in (place / "adapter").iterdir())
-    return summary["seconds"] / summary["tokens"], size, time.monotonic() - started - summary["seconds"]
+
+    def _records(self, split: str, count: int) -> list[Record]:
+        """Return so many records of the study, spread over the lengths that there are; fewer where there are fewer."""
+        found: list[Record] = []
+        for domain in self.study.domains:
+            found += load_records(self.paths.records(domain, split))
+        over_length = "truncate" if split == TEST else self.study.training.over_length
+        kept = self.formatter.tokenize(found, self.study.training.max_length, over_length).examples
+        lengths = {example.id: len(example.input_ids) for example in kept}
+        fitting = sorted((record for record in found if record.id in lengths), key=lambda record: lengths[record.id])
+        count = min(count, len(fitting))
+        return [fitting[(2 * number + 1) * len(fitting) // (2 * count)] for number in range(count)]
+
+    def _examples(self, split: str, count: int) -> list[Example]:
+        over_length = "truncate" if split == TEST else self.study.training.over_length
+        records = self._records(split, count)
+        return self.formatter.tokenize(records, self.study.training.max_length, over_length).examples
+
+    def _batch(self, split: str, budget: int) -> list[Example]:
+        """Return records that fill about one batch under a token budget."""
+        load = load_of(self.study, self.model, next(iter(self.study.domains)), split)
+        rows = max(1, round(budget / max(1.0, load.examples.mean)))
+        examples = self._examples(split, rows)
+        while len(examples) > 1 and len(examples) * max(len(one.input_ids) for one in examples) > budget:
+            examples = examples[: -max(1, len(examples) // 8)]
+        return examples
+
+    def _training(self) -> tuple[Rate, float]:
+        """Return what micro-batches of the study's size take, and what a run takes next to them."""
+        settings = self.study.training
+        rows = micro_batch(settings.global_batch, self.limit)
+        small, large = (self._run(count * rows, rows) for count in ROUNDS)
+        token = (large[0].seconds - small[0].seconds) / max(1, large[0].passes.padded - small[0].passes.padded)
+        if token <= 0:
+            token = large[0].seconds / large[0].passes.padded
+        return Rate(0.0, token), max(0.0, large[1] - token * large[0].passes.padded)
+
+    def _run(self, count: int, rows: int) -> tuple[_Timed, float]:
+        """Train on so many records, and return its passes, and the seconds of the whole run."""
+        records = self._records("train", count)
+        # Each micro-batch is a step, so that few are needed.
+        settings = self.study.training.model_copy(update={"global_batch": rows, "epochs": 1})
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="grads-plan-") as scratch:
+            place = Path(scratch)
+            write_records(place / "records.parquet", records)
+            cell = TrainingCell(
+                label="plan, training",
+                records=place / "records.parquet",
+                kept=None,
+                trained=place / "adapter",
+                summary=place / "training.json",
+                scratch=place / "scratch",
+                initialisation_seed=0,
+                order_seed=0,
+                epochs=1,
+            )
+            train_cells([cell], self.folder, self.form, settings, rows)
+            seconds = float(read_object(place / "training.json")["seconds"])
+        examples = self.formatter.tokenize(records, settings.max_length, settings.over_length).examples
+        lengths = {example.id: len(example.input_ids) for example in examples}
+        order = [lengths[id_] for id_ in training_order(list(lengths), settings, 0)]
+        batches = [order[start : start + rows] for start in range(0, len(order), rows)]
+        padded = sum(len(batch) * max(batch) for batch in batches)
+        return _Timed(Passes(len(order), sum(order), padded, len(batches)), seconds), time.monotonic() - started
+
+    def _measuring(self) -> dict[str, Rate]:
+        """Return what batches of the probe take, by what is measured of them."""
+        found = {}
+        for store in model_stores(self.study, self.model):
+            point, encoder, _records = store_point(store)
+            if encoder is not None or point == TOKENS:
+                continue
+            held = ["losses"] if point == TRAJECTORY else measures(self.study, store, self.model)
+            if (name := measured(tuple(held))) not in found:
+                found[name] = self._probe(held, adapted=point != BASE or bool((FEATURES | {"adapter"}) & set(held)))
+        return found
+
+    def _probe(self, held: Collection[str], adapted: bool) -> Rate:
+        probe = self.study.probe
+        model: Any = load_model(self.folder, probe.precision)
+        if adapted and self.study.training.weights == "lora":
+            model = fresh_adapter(model, self.study.training.adapter, 0)
+        options: dict[str, Any] = {"features": probe.features, "layer": probe.hidden_layer}
+        loads = [load_of(self.study, self.model, domain) for domain in self.study.domains]
+        options["compiled"] = worth_compiling(model, max(load.tokens for load in loads), probe.compile)
+        if ADAM_FEATURES in held:
+            options["moments"] = initial_moments(model)
+        examples = self._batch("train", probe.token_budget)
+
+        def passing(some: Sequence[Example]) -> _Timed:
+            progress = Progress("plan, probe", len(some))
+            seconds = _seconds(
+                lambda: measure(model, some, held, probe.token_budget, self.padding, progress, **options)
+            )
+            lengths = Lengths.of(len(example.input_ids) for example in some)
+            return _Timed(lengths.under_budget(probe.token_budget, tight=True), seconds)
+
+        return _rate(passing, examples)
+
+    def _reading(self, model: Any) -> tuple[Rate, float]:
+        """Return what batches without the LM head take, and what it takes at a token."""
+        budget = self.study.evaluation.token_budget
+        kept: list[torch.Tensor] = []
+
+        def passing(some: Sequence[Example]) -> _Timed:
+            sequences = [example.input_ids for example in some]
+            firsts = [1] * len(some)
+
+            def visit(_index: int, states: torch.Tensor) -> None:
+                kept[:] = [states]
+
+            seconds = _seconds(lambda: each_predicting_state(model, sequences, firsts, budget, self.padding, visit))
+            return _Timed(Lengths.of(map(len, sequences)).under_budget(budget), seconds)
+
+        rate = _rate(passing, self._batch(TEST, budget))
+        states = kept[0][:1].expand(PREDICTIONS, -1).clone()
+        targets = torch.zeros(PREDICTIONS, dtype=torch.long, device=states.device)
+        with inference(model):
+            mean_nll(model, states, targets)
+            return rate, _seconds(lambda: mean_nll(model, states, targets)) / PREDICTIONS
+
+    def _scoring(self, model: Any) -> Rate:
+        """Return what batches of choices take, of the benchmarks' usual length."""
+        choices = [length for task in self.general.tasks.values() for length in task.choices.listed()]
+        if not choices:
+            return Rate()
+        length = round(sum(choices) / len(choices))
+
+        def passing(some: Sequence[Example]) -> _Timed:
+            ids = pad_right([(example.input_ids * length)[:length] for example in some], self.padding)
+            with inference(model):
+                seconds = _seconds(lambda: model(ids.to(model.device)).logits)
+            return _Timed(Passes(len(some), ids.numel(), ids.numel(), 1), seconds)
+
+        return _rate(passing, self._examples("train", self.study.evaluation.task_batch))
+
+    def _generation(self, model: Any) -> tuple[Rate, Rate]:
+        """Return what batches of prompts take, and steps of a batch of answers."""
+        domain = next(iter(self.study.domains))
+        limit = self.study.generation.max_new_tokens
+        prompts = load_of(self.study, self.model, domain, TEST).prompts
+        batches = prompts.longer(limit).under_budget(self.study.evaluation.token_budget)
+        rows = max(1, round(batches.sequences / max(1, batches.batches)))
+        records = self._records(TEST, rows)
+        one = self._answers(model, records[:1])
+        whole = self._answers(model, records)
+        return tuple(_two_points(*pair) for pair in zip(one, whole, strict=True))  # type: ignore[return-value]
+
+    def _answers(self, model: Any, records: Sequence[Record]) -> tuple[_Timed, _Timed]:
+        """Return the prompts of one batch, and the further steps of its answers."""
+        lengths = [len(self.formatter.prompt_ids(record)) for record in records]
+        limit = min(STEPS, max(2, self.study.generation.max_new_tokens))
+
+        def answer(tokens: int) -> list[dict[str, Any]]:
+            budget = len(records) * (max(lengths) + tokens)
+            return generate(model, self.formatter, records, tokens, budget, Progress("plan, answers", len(records)))
+
+        answer(1)
+        first = _seconds(lambda: answer(1))
+        started = time.monotonic()
+        rows = answer(limit)
+        whole = time.monotonic() - started
+        steps = max(row["new_tokens"] + (not row["capped"]) for row in rows)
+        prompts = Passes(len(records), sum(lengths), len(records) * max(lengths), 1)
+        more = max(1, steps - 1)
+        return _Timed(prompts, first), _Timed(Passes(len(records), 0, more * len(records), more), whole - first)
+
+
+def _rate(passing: Callable[[Sequence[Example]], _Timed], examples: Sequence[Example]) -> Rate:
+    """Return the rate of a kind of pass: of one example, and of a batch of them, after one to warm up."""
+    passing(examples[:1])
+    return _two_points(passing(examples[:1]), passing(examples))
+
+
+def _two_points(small: _Timed, large: _Timed) -> Rate:
+    """Return the rate of which both are; where a batch costs nothing, its tokens cost all."""
+    batches = small.passes.batches * large.passes.padded - large.passes.batches * small.passes.padded
+    if batches:
+        batch = (small.seconds * large.passes.padded - large.seconds * small.passes.padded) / batches
+        token = (large.seconds - batch * large.passes.batches) / large.passes.padded
+        if batch > 0 and token > 0:
+            return Rate(batch, token)
+    return Rate(0.0, large.seconds / max(1, large.passes.padded))
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import datasets
 import jinja2
@@ -31,6 +31,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, reading
 from grads.runtime.progress import Progress
 
+AnyBenchmark = TypeVar("AnyBenchmark", bound=BenchmarkModel)
 # What lm-eval raises for a file that it cannot use, or whose data it cannot read.
 WRONG_FILE = (
     *(LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, RuntimeError, OSError),
@@ -149,53 +150,85 @@ def run_tasks(
         GradsError: a task is of a kind that is not supported, lacks its metric, has no number for each item, leaves no
             room for answers, or `chat` is asked of a tokenizer without template.
     """
-    chosen = autocast_dtype(model)
     with inference(model):
-        benchmark = BenchmarkModel(
-            pretrained=unwrap(model),
-            tokenizer=without_end_token(tokenizer),
-            batch_size=batch_size,
-            softmax_dtype="float32",
-            mixed_precision_dtype=None if chosen is None else str(chosen).removeprefix("torch."),
-        )
-        if tokenizer.chat_template and any(task.spec.form == "chat" for task in tasks.values()):
-            chat = form if form is not None and form.template == "chat" else Format()
-            benchmark.formatter = Formatter(tokenizer, chat)
-            benchmark.chat_template_args = chat.template_arguments
+        benchmark = benchmark_of(model, tokenizer, tasks, batch_size, form, BenchmarkModel)
         return {name: _run(benchmark, name, task, f"{label}, {name}") for name, task in tasks.items()}
 
 
+def benchmark_of(
+    model: nn.Module,
+    tokenizer: Any,
+    tasks: Mapping[str, LoadedTask],
+    batch_size: int,
+    form: Format | None,
+    kind: type[AnyBenchmark],
+) -> AnyBenchmark:
+    """Return lm-eval's model around one in memory, of a kind; see `run_tasks`."""
+    chosen = autocast_dtype(model)
+    benchmark = kind(
+        pretrained=unwrap(model),
+        tokenizer=without_end_token(tokenizer),
+        batch_size=batch_size,
+        softmax_dtype="float32",
+        mixed_precision_dtype=None if chosen is None else str(chosen).removeprefix("torch."),
+    )
+    if tokenizer.chat_template and any(task.spec.form == "chat" for task in tasks.values()):
+        chat = form if form is not None and form.template == "chat" else Format()
+        benchmark.formatter = Formatter(tokenizer, chat)
+        benchmark.chat_template_args = chat.template_arguments
+    return benchmark
+
+
 def _run(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> dict[str, Any]:
+    results = ask(benchmark, name, task, label)
     spec = task.spec
-    definitions = task.loaded["tasks"]
-    for definition in definitions.values():
-        _settle(benchmark, spec, definition)
-    if spec.form == "chat" and not benchmark.tokenizer.chat_template:
-        raise GradsError(f"general.tasks.{name}.form is 'chat', but the model has no chat template: set it to 'plain'")
+    with _readable(spec):
+        return _summary(Place(name, spec.yaml, spec.metric, spec.group), spec, task.loaded["tasks"], results)
+
+
+@contextmanager
+def _readable(spec: TaskSpec) -> Iterator[None]:
+    """Fill a task file's templates in inside the block; one that fails is a sentence."""
     try:
         with templates_of(spec):
-            return _evaluated(benchmark, name, task, label)
+            yield
     except jinja2.TemplateError as error:
         raise GradsError(
             f"{spec.yaml}: a template fails ({type(error).__name__}: {error}): correct it, or the items"
         ) from None
 
 
-def _evaluated(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> dict[str, Any]:
+def ask(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> Mapping[str, Any]:
+    """Ask a model all that a benchmark asks, and return what lm-eval says of it.
+
+    Args:
+        benchmark: the model.
+        name: the benchmark's in the study.
+        task: the benchmark.
+        label: what progress lines call the model.
+
+    Raises:
+        GradsError: see `run_tasks`.
+    """
     spec = task.spec
     definitions = task.loaded["tasks"]
-    requests = sum(_requests(definition, (task.chosen or {}).get(key)) for key, definition in definitions.items())
-    benchmark.progress = Progress(label, requests, "requests")
-    results = evaluate(
-        benchmark,
-        {"tasks": definitions},
-        samples=task.chosen,
-        bootstrap_iters=0,
-        apply_chat_template=spec.form == "chat",
-        fewshot_as_multiturn=spec.form == "chat",
-        confirm_run_unsafe_code=spec.allow_code,
-    )
-    return _summary(Place(name, spec.yaml, spec.metric, spec.group), spec, definitions, results)
+    for definition in definitions.values():
+        _settle(benchmark, spec, definition)
+    if spec.form == "chat" and not benchmark.tokenizer.chat_template:
+        raise GradsError(f"general.tasks.{name}.form is 'chat', but the model has no chat template: set it to 'plain'")
+    with _readable(spec):
+        requests = sum(_requests(definition, (task.chosen or {}).get(key)) for key, definition in definitions.items())
+        benchmark.progress = Progress(label, requests, "requests")
+        results: Mapping[str, Any] = evaluate(
+            benchmark,
+            {"tasks": definitions},
+            samples=task.chosen,
+            bootstrap_iters=0,
+            apply_chat_template=spec.form == "chat",
+            fewshot_as_multiturn=spec.form == "chat",
+            confirm_run_unsafe_code=spec.allow_code,
+        )
+    return results
 
 
 def _settle(benchmark: BenchmarkModel, spec: TaskSpec, definition: Any) -> None:

@@ -1,6 +1,6 @@
 """lm-eval's model around one in memory: float32 log-probabilities, greedy answers, our progress lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,19 @@ from grads.data.records.formatting import Formatter
 from grads.models.causal import pad_right
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
+
+# What lm-eval asks of a choice: its texts, the ids of its context, and those of the choice itself.
+Choice = tuple[Any, list[int], list[int]]
+
+
+def together(requests: Sequence[Choice]) -> Collator:
+    """Return lm-eval's batches of choices, the longest first; those of one token after one context share a row."""
+    return Collator(
+        list(requests),
+        sort_fn=lambda request: (-len(request[1] + request[2]), tuple(request[1] + request[2])),
+        group_by="contexts",
+        group_fn=lambda request: request[1] + request[2][:-1],
+    )
 
 
 class BenchmarkModel(HFLM):
@@ -40,16 +53,11 @@ class BenchmarkModel(HFLM):
     def _loglikelihood_tokens(
         self, requests: list[Any], disable_tqdm: bool = True, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:
-        collator = Collator(
-            requests,
-            sort_fn=lambda request: (-len(request[1] + request[2]), tuple(request[1] + request[2])),
-            group_by="contexts",
-            group_fn=lambda request: request[1] + request[2][:-1],
-        )
+        collator = together(requests)
         answers: list[tuple[float, bool]] = []
         for chunk in collator.get_batched(n=self.batch_size):
             self._check_room(max(len(continuation) for _, _, continuation in chunk))
-            inputs = [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in chunk]
+            inputs = self.rows(chunk)
             logits = self._model_call(pad_right(inputs, 0).to(self.device))
             for (text, context, continuation), row, ids in zip(chunk, logits, inputs, strict=True):
                 rows = row[len(ids) - len(continuation) : len(ids)].log_softmax(-1, dtype=torch.float32)
@@ -58,6 +66,10 @@ class BenchmarkModel(HFLM):
                     answers.append(score(found[0, -len(tokens) :], tokens))
                     self.progress.advance()
         return collator.get_original(answers)
+
+    def rows(self, chunk: Sequence[Choice]) -> list[list[int]]:
+        """Return what the model reads for the choices of a batch: all ids but the last, cut on the left to its room."""
+        return [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in chunk]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         """Return the greedy answer to each request, cut at its stop texts, reporting to `progress`."""

@@ -1,12 +1,12 @@
 """How long work takes on a device that is not there: by what it counts and what the device's numbers say.
 
 A pass is bound by its products, by reading the weights once a batch, or by launching the kernels of each layer: the
-largest of the three counts. Padding counts as tokens do, so give tokens with it.
+largest of the three counts. Padding counts as tokens do.
 """
 
-import math
 from typing import Literal
 
+from grads.data.passes import Passes
 from grads.models.flops import probe_flops, step_flops
 from grads.models.footprint import BYTES, Computed, cached_bytes
 from grads.models.hardware import UTILISATION, Device
@@ -23,66 +23,55 @@ DISK = 1.0e9
 
 def pass_seconds(
     size: ModelSize,
-    tokens: int,
+    passes: Passes,
     kind: Pass,
     device: Device,
-    batch: int,
     *,
     computed: Computed = "bf16",
     trained: int = 0,
 ) -> float:
-    """Return the seconds that tokens take.
+    """Return the seconds that passes take.
 
     Args:
         size: the model.
-        tokens: all of them, padding included.
+        passes: what goes through it, in batches.
         kind: a forward pass, one with gradients of activations, or a training step.
         device: where.
-        batch: tokens that go through the model at a time.
         computed: type of the weights.
         trained: weights that training changes: an adapter's, or all of the model's.
     """
     reached = UTILISATION[device.kind]
-    batches = math.ceil(tokens / max(1, batch))
-    flops = probe_flops(size.multiplied, int(kind == "probe"), tokens)
+    flops = probe_flops(size.multiplied, int(kind == "probe"), passes.padded)
     if kind == "train":
         frozen = 0 if trained == size.parameters else size.multiplied
-        flops = step_flops(frozen, trained, tokens)
+        flops = step_flops(frozen, trained, passes.padded)
     share = reached.forward if kind == "forward" else reached.training
     products = flops / (share * device.flops)
-    reading = batches * READS[kind] * BYTES[computed] * size.parameters / (reached.bandwidth * device.bandwidth)
-    return max(products, reading, batches * READS[kind] * size.layers * reached.layer)
+    read = passes.batches * READS[kind] * BYTES[computed] * size.parameters
+    launched = passes.batches * READS[kind] * size.layers * reached.layer
+    return max(products, read / (reached.bandwidth * device.bandwidth), launched)
 
 
 def answer_seconds(
-    size: ModelSize,
-    answers: int,
-    new_tokens: int,
-    prompt: int,
-    rows: int,
-    device: Device,
-    *,
-    computed: Computed = "bf16",
+    size: ModelSize, answers: Passes, context: float, device: Device, *, computed: Computed = "bf16"
 ) -> float:
-    """Return the seconds that generated answers take: their prompts, then a step a token for a batch of them.
+    """Return the seconds that generated answers take: a step a token for a batch of them, prompts not included.
 
     Args:
         size: the model.
-        answers: all of them.
-        new_tokens: of each; a batch runs until its longest answer ends, so give the limit.
-        prompt: tokens of each prompt.
-        rows: answers of a batch.
+        answers: rows x steps, and the steps of all batches.
+        context: tokens in front of a new one, on average: of its prompt and of what is answered so far.
         device: where.
         computed: type of the weights.
     """
-    rows = max(1, min(rows, answers))
+    if not answers.batches:
+        return 0.0
     reached = UTILISATION[device.kind]
-    products = probe_flops(size.multiplied, 0, rows) / (reached.forward * device.flops)
-    cache = rows * (prompt + new_tokens / 2) * cached_bytes(size, computed)
+    rows = answers.padded / answers.batches
+    products = probe_flops(size.multiplied, 0, 1) * rows / (reached.forward * device.flops)
+    cache = rows * context * cached_bytes(size, computed)
     reading = (BYTES[computed] * size.parameters + cache) / (reached.bandwidth * device.bandwidth)
-    step = max(products, reading, size.layers * reached.layer)
-    prompts = pass_seconds(size, answers * prompt, "forward", device, rows * prompt, computed=computed)
-    return prompts + math.ceil(answers / rows) * new_tokens * step
+    return answers.batches * max(products, reading, size.layers * reached.layer)
 
 
 def start_seconds(size: ModelSize) -> float:

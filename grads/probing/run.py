@@ -16,7 +16,7 @@ from typing import Any
 from grads.config.models import Format
 from grads.config.probe import UNREAD, Probe
 from grads.config.training import Training
-from grads.data.records.formatting import Example, Formatter, Tokenized
+from grads.data.records.formatting import Example, Formatter, Tokenized, token_counts
 from grads.data.records.record import Record, load_records
 from grads.models.adapter import fresh_adapter
 from grads.models.causal import check_context, context_length, unwrap
@@ -96,7 +96,8 @@ def probe_tokens(task: Task) -> None:
     """Write the store `tokens`: id and token counts of every eligible record; and look at the held-out records.
 
     `lengths` in its meta says of each split how many `records` it has, how many are `too_long`, and of how many the
-    answer is `truncated`. A test record is too long if its prompt alone fills `max_length`.
+    answer is `truncated`. A test record is too long if its prompt alone fills `max_length`. `token_counts` says of the
+    others how many have how many tokens, see `token_counts`.
 
     Raises:
         GradsError: no record is eligible, or one is longer than what the model was made for; no test prompt fits, or
@@ -114,6 +115,7 @@ def probe_tokens(task: Task) -> None:
     check_context(tokenized.examples, config)
     formatter = Formatter(tokenizer, task.form)
     lengths = {"train": _lengths(len(load_records(task.records)), tokenized)}
+    counts = {"train": token_counts(tokenized.examples)}
     for split, path in task.held_out.items():
         records = load_records(path)
         over_length = "truncate" if split == "test" else task.training.over_length
@@ -121,11 +123,11 @@ def probe_tokens(task: Task) -> None:
         if split == "test":
             _check_tests(task, path, records, held_out, context_length(config))
         lengths[split] = _lengths(len(records), held_out)
+        counts[split] = token_counts(held_out.examples)
     if sentence := length_sentence(lengths, task.training.max_length):
         say(f"{task.label}: {sentence}")
-    # Jobs ask for memory by the longest record.
-    longest = max(len(example.input_ids) for example in tokenized.examples)
-    meta |= {"point": "tokens", "lengths": lengths, "longest": longest, **spent(started, device())}
+    # Jobs ask for memory and time by these.
+    meta |= {"point": "tokens", "lengths": lengths, "token_counts": counts, **spent(started, device())}
     write_store(task.out, example_frame(tokenized.examples), meta=meta)
 
 

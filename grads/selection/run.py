@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grads.config.ratios import AUTO, keep_count
+from grads.data.passes import Lengths
 from grads.data.records.record import load_records, own_ids
 from grads.data.records.texts import text_table
 from grads.data.selections import read_counts, read_selection
@@ -79,7 +80,14 @@ def select_records(
     made_by = {"method": method.name, "source": method.source, "uses_target": method.sees_target(parsed)}
     asked = {"ratio": ratio, "seed": seed, "parameters": parsed.model_dump()}
     notes = {**choice.notes, **({} if choice.weights is None else {"effective_records": effective(table["weight"])})}
-    meta = _counts(table, requested) | given.counts() | asked | made_by | {"notes": notes}
+    meta = (
+        _counts(table, requested)
+        | {"token_counts": _token_counts(table, given.pool)}
+        | given.counts()
+        | asked
+        | made_by
+        | {"notes": notes}
+    )
     return _written(table, meta, started, Path(out))
 
 
@@ -163,6 +171,15 @@ def _counts(table: pd.DataFrame, requested: int) -> dict[str, Any]:
         "eligible": len(table),
         "shortfall": max(0, requested - actual),
     }
+
+
+def _token_counts(table: pd.DataFrame, pool: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return how many of the kept records have how many tokens, by part: what training on them takes is known by it."""
+    kept = pool[pool["id"].isin(table["id"][table["kept"]])]
+    prompts = kept["prompt_tokens"].astype(int)
+    responses = kept["response_tokens"].astype(int)
+    parts = {"prompts": prompts, "responses": responses, "examples": prompts + responses}
+    return {name: Lengths.of(values.tolist()).as_json() for name, values in parts.items()}
 
 
 def _pool(tokens: pd.DataFrame, left_out: Collection[str]) -> pd.DataFrame:

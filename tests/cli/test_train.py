@@ -1,21 +1,10 @@
-"""`grads train` with a strategy, and what strategies add to `grads plan`."""
+"""`grads train` with a strategy."""
 
 import json
-from pathlib import Path
 
 import pytest
-import yaml
-
-from grads.cli.plan import Work, selection_work, training_work
-from grads.study.load import parse_study
 
 from .conftest import QUICK
-
-SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
-
-
-def with_arm(**arm):
-    return parse_study(SMOKE | {"arms": {"a": {"method": "random", "ratios": ["0.5"]} | arm}})
 
 
 def test_a_strategy_gets_the_signals_that_it_needs(grads, data, tiny_model_folder, tmp_path):
@@ -61,18 +50,3 @@ def test_what_one_file_cannot_be_trained_with_is_refused(grads, data, tiny_model
     result = grads("train", *files, *options, status=2)
     assert sentence in result.stderr
     assert not (tmp_path / "grads-work").exists()
-
-
-def test_what_is_matched_counts_like_all_records():
-    assert training_work(with_arm(), 1000) == Work(train=1000, jobs=1)
-    assert training_work(with_arm(match="steps"), 1000) == Work(train=2000, jobs=1)
-    assert training_work(with_arm(match="tokens"), 1000) == Work(train=2000, jobs=1)
-
-
-def test_general_records_count_beside_those_of_the_domain():
-    assert training_work(with_arm(strategy="replay"), 1000) == Work(train=1500, jobs=1)
-
-
-def test_the_pass_that_a_strategy_reads_is_counted():
-    assert selection_work(with_arm(strategy="stm"), "tiny", 1000) == Work(forward=1000, jobs=1)
-    assert selection_work(with_arm(), "tiny", 1000) == Work()

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from grads.data.passes import Lengths
 from grads.graph import resources
-from grads.graph.resources import Load, check_fits, load_of, micro_batch, planned_device, size_of
+from grads.graph.known import feature_width, load_of, size_of
+from grads.graph.resources import check_fits, micro_batch, planned_device
+from grads.graph.work import training_work
 from grads.models.hardware import CPU, SOME_GPU, find_device
 from grads.models.size import size_of_config
 from grads.runtime.errors import GradsError
@@ -33,28 +36,38 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def known(monkeypatch, config):
-    monkeypatch.setattr(resources, "size_of", lambda _study, _model: size_of_config(config))
+def prepared(study, model, config):
+    """Put the config of a model where it is prepared."""
+    folder = Paths(study.study).model(model)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 @pytest.fixture
-def demo(monkeypatch):
-    known(monkeypatch, SMOLLM)
-    return read_study(ROOT / "config" / "demo.yaml")
+def demo():
+    study = read_study(ROOT / "config" / "demo.yaml")
+    prepared(study, "smollm2", SMOLLM)
+    return study
 
 
 @pytest.fixture
-def paper(monkeypatch):
-    known(monkeypatch, QWEN_7B)
-    return read_study(ROOT / "config" / "paper_grads.yaml")
+def paper():
+    study = read_study(ROOT / "config" / "paper_grads.yaml")
+    for model in study.models:
+        prepared(study, model, QWEN_7B)
+    return study
 
 
 def counted(study, model, domain, records, tokens, longest):
-    """Count the tokens of a domain's records as its job would."""
+    """Count the tokens of a domain's records as its job would: one is the longest, the others are equal."""
     path = Paths(study.study).store(model, domain, "tokens") / "meta.json"
-    path.parent.mkdir(parents=True)
-    meta = {"records": records, "tokens": tokens, "longest": longest, "max_length": study.training.max_length}
-    path.write_text(json.dumps(meta))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    each = (tokens - longest) // (records - 1)
+    examples = Lengths.of([longest, *[each] * (records - 1)]).as_json()
+    halves = Lengths.of([longest // 2, *[each // 2] * (records - 1)]).as_json()
+    parts = {"prompts": halves, "responses": halves, "examples": examples}
+    counts = dict.fromkeys(("train", "validation", "test"), parts)
+    path.write_text(json.dumps({"max_length": study.training.max_length, "token_counts": counts}))
 
 
 def run_of(study, arm, ratio=None):
@@ -109,8 +122,17 @@ def test_full_training_of_7b_is_refused_before_any_work(paper):
         resources.train(full, run_of(full, "full"), 1, H100)
 
 
-def test_a_model_that_is_not_fetched_is_given_the_usual():
+def test_a_model_that_is_not_fetched_has_its_published_size():
     paper = read_study(ROOT / "config" / "paper_grads.yaml")
+    assert size_of(paper, "qwen2-5-7b").parameters == pytest.approx(7.62e9, rel=1e-3)
+    assert resources.train(paper, run_of(paper, "full"), 1, H100).memory_mb > 15_000
+
+
+def test_a_model_of_which_nothing_is_known_is_given_the_usual():
+    paper = read_study(ROOT / "config" / "paper_grads.yaml")
+    source = {"kind": "hub", "id": "some/model", "revision": "main"}
+    models = {"qwen2-5-7b": paper.models["qwen2-5-7b"].model_validate({"title": "Some", "source": source})}
+    paper = paper.model_copy(update={"models": models})
     assert size_of(paper, "qwen2-5-7b") is None
     cell = run_of(paper, "full")
     for job in (resources.train, resources.evaluate_cell):
@@ -145,10 +167,9 @@ def test_each_try_asks_for_more(device, paper):
 
 def test_more_data_takes_more(demo):
     cell, domain = run_of(demo, "full"), "medicine"
-    counted(demo, "smollm2", domain, 1000, 100_000, 100)
+    counted(demo, "smollm2", domain, 1000, 50_000, 100)
     small = [resources.train(demo, replace(cell, domain=domain)), resources.probe(demo, "smollm2", domain, "warm")]
-    path = Paths(demo.study).store("smollm2", domain, "tokens") / "meta.json"
-    path.write_text(path.read_text().replace("100000", "900000").replace('"longest": 100', '"longest": 500'))
+    counted(demo, "smollm2", domain, 1000, 450_000, 500)
     large = [resources.train(demo, replace(cell, domain=domain)), resources.probe(demo, "smollm2", domain, "warm")]
     assert large[0].memory_mb > small[0].memory_mb
     assert all(after.minutes > before.minutes for before, after in zip(small, large, strict=True))
@@ -157,33 +178,42 @@ def test_more_data_takes_more(demo):
 def test_a_share_of_the_data_takes_a_share_of_the_time(paper):
     minutes = [resources.train(paper, run_of(paper, "grads", ratio), 1, H100).minutes for ratio in ("0.05", "0.5")]
     assert minutes[0] < minutes[1] < resources.train(paper, run_of(paper, "full"), 1, H100).minutes
-    whole = resources.trained_share(paper, run_of(paper, "full"))
-    assert whole == paper.training.epochs == 3
-    assert resources.trained_share(paper, run_of(paper, "random", "0.05")) == pytest.approx(0.15)
-    assert resources.trained_share(paper, warm_cell("qwen2-5-7b", "law", 0)) == 1
+    assert visits(paper, run_of(paper, "full")) == 3 * 7500
+    assert visits(paper, run_of(paper, "random", "0.05")) == 3 * 375
+    assert visits(paper, warm_cell("qwen2-5-7b", "law", 0)) == 7500
+    # As many steps of 32 records as 375 records three times take.
+    assert visits(paper, run_of(paper, "full_steps", "0.05")) == 36 * 32
+
+
+def visits(study, cell):
+    return training_work(study, cell, 8).training.sequences
 
 
 def test_data_is_counted_once_it_is_prepared(demo):
-    assert load_of(demo, "smollm2", "law") == Load(300, 300 * 256, 512)
+    limited = load_of(demo, "smollm2", "law")
+    assert (limited.records, limited.longest, limited.counted) == (300, 512, False)
+    assert limited.examples.mean == pytest.approx(256, rel=0.01)
     counted(demo, "smollm2", "law", 290, 14_500, 97)
-    assert load_of(demo, "smollm2", "law") == Load(290, 14_500, 97, counted=True)
-    assert load_of(demo, "smollm2", "law", "test") == Load(48, 48 * 50, 512)
+    found = load_of(demo, "smollm2", "law")
+    assert (found.records, found.longest, found.counted) == (290, 97, True)
+    assert found.tokens == pytest.approx(14_500, rel=0.02)
     longer = demo.model_copy(update={"training": demo.training.model_copy(update={"max_length": 1024})})
-    assert load_of(longer, "smollm2", "law") == Load(300, 300 * 512, 1024)
+    assert load_of(longer, "smollm2", "law").longest == 1024
 
 
 def test_vectors_of_an_adapter_are_as_long_as_its_projection_makes_them(paper):
     size = size_of_config(QWEN_7B)
     # Seven layers with an adapter in each of 28, of A and of B 16 x 16 each.
-    assert resources.feature_width(paper, size) == 7 * 28 * 2 * 256
+    assert feature_width(paper, size) == 7 * 28 * 2 * 256
     features = paper.probe.features.model_copy(update={"modules": ["*.q_proj"], "size": 8})
     chosen = paper.model_copy(update={"probe": paper.probe.model_copy(update={"features": features})})
-    assert resources.feature_width(chosen, size) == 28 * 2 * 64
+    assert feature_width(chosen, size) == 28 * 2 * 64
 
 
-def test_a_method_that_reads_part_by_part_asks_for_less(monkeypatch):
-    known(monkeypatch, QWEN_7B)
+def test_a_method_that_reads_part_by_part_asks_for_less():
     study = read_study(ROOT / "config" / "methods.yaml")
+    for model in study.every_model:
+        prepared(study, model, QWEN_7B)
     splits = study.splits.model_copy(update={"train": 100_000})
     study = study.model_copy(update={"splits": splits})
     asked = {study.arms[cell.arm].method: resources.select(study, cell).memory_mb for cell in cells(study)}
@@ -208,5 +238,5 @@ def test_the_device_is_what_is_named_or_what_is_here(monkeypatch):
 
 def test_a_cell_of_no_arm_is_known(demo):
     cell = Cell("smollm2", "law", "trajectory", "1", 0)
-    assert resources.trained_share(demo, cell) == demo.probe.trajectory.epochs
+    assert visits(demo, cell) == demo.probe.trajectory.epochs * 300
     assert resources.train(demo, cell).minutes >= resources.train(demo, replace(cell, arm="warm")).minutes

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tokenizers.processors import TemplateProcessing
 
 from grads.config.models import Format
+from grads.data.passes import Lengths
 from grads.data.records.chat_templates import (
     PLAIN_TEMPLATE,
     Answer,
@@ -227,6 +228,17 @@ class Formatter:
                 truncated += 1
                 kept.append(replace(example, input_ids=example.input_ids[:max_length], truncated=True))
         return Tokenized(kept, dropped, truncated)
+
+
+def token_counts(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
+    """Return how many examples have how many tokens: `prompts`, `responses` and whole `examples`, as JSON values."""
+    whole = list(examples)
+    parts = {
+        "prompts": Lengths.of(example.prompt_tokens for example in whole),
+        "responses": Lengths.of(example.response_tokens for example in whole),
+        "examples": Lengths.of(len(example.input_ids) for example in whole),
+    }
+    return {name: lengths.as_json() for name, lengths in parts.items()}
 
 
 def beginning_ids(tokenizer: Any) -> list[int]:

@@ -1,0 +1,290 @@
+"""How much work each job of a study is: the one count that resources, `grads plan` and the times of both follow from.
+
+Batches are made as the jobs make them. What is prepared counts; before that, see `grads.graph.known`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from grads.config.ratios import AUTO, keep_count
+from grads.config.section import Precision
+from grads.config.study import Study
+from grads.data.passes import NO_PASSES, Passes
+from grads.graph.known import (
+    TEST,
+    Load,
+    cell_training,
+    general_of,
+    kept_of,
+    load_of,
+    size_of,
+    vector_widths,
+)
+from grads.graph.needs import measures
+from grads.models.footprint import trained_parameters
+from grads.selection.needs import arm_method
+from grads.study.grid import Cell, cross_domains
+from grads.study.paths import BY_SEED, DURING, TRAJECTORY, WARM, store_point, warm_cell
+from grads.training.needs import strategy_needs
+from grads.training.order import micro_batch, optimiser_steps
+
+# Of a signal store, a record's row without vectors; of an evaluation, an answer and an item with what is known of it.
+ROW = 200
+ANSWER_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job does.
+
+    Attributes:
+        training: micro-batches of training steps.
+        measuring: batches of the probe.
+        measures: what it measures of them, which decides what a token costs.
+        reading: batches of an evaluation that are read, at some of whose tokens the LM head is applied.
+        predictions: how often it is, in `reading`.
+        scoring: batches of choices, with the LM head at all tokens.
+        prompting: batches of prompts before their answers.
+        answering: the answers; after its prompts, which give the first tokens, each step of a batch is a pass of one
+            token a row.
+        precision: what it computes in.
+        model: key of the model that does it; empty where there is none.
+        loads: how often the model is read.
+        tasks: general benchmarks that are set up.
+        records: of the data that it reads or writes.
+        disk: bytes that it leaves.
+    """
+
+    training: Passes = NO_PASSES
+    measuring: Passes = NO_PASSES
+    measures: tuple[str, ...] = ()
+    reading: Passes = NO_PASSES
+    predictions: int = 0
+    scoring: Passes = NO_PASSES
+    prompting: Passes = NO_PASSES
+    answering: Passes = NO_PASSES
+    precision: Precision = "auto"
+    model: str = ""
+    loads: int = 0
+    tasks: int = 0
+    records: int = 0
+    disk: float = 0.0
+
+
+def work_of(study: Study, rule: str, wildcards: Mapping[str, str], micro_batch_limit: Callable[[Cell], int]) -> Work:
+    """Return what a rule's job does.
+
+    Args:
+        study: the study.
+        rule: name of the rule.
+        wildcards: what its wildcards stand for.
+        micro_batch_limit: says of a cell how many records of a pass its training may have.
+    """
+
+    def trained(cell: Cell) -> Work:
+        return training_work(study, cell, micro_batch_limit(cell))
+
+    model = wildcards.get("model", "")
+    domain = wildcards.get("domain", "")
+    of_rule: dict[str, Callable[[], Work]] = {
+        "prepare_model": lambda: _prepared(study, model),
+        "probe_tokens": lambda: Work(records=load_of(study, model, domain).records),
+        "probe_encoder": lambda: Work(records=load_of(study, model, domain).records),
+        "probe_base": lambda: probe_work(study, model, domain, "base" + wildcards.get("other", "")),
+        "probe_warm": lambda: probe_work(study, model, domain, WARM + wildcards.get("other", "")),
+        "evaluate_untuned": lambda: evaluation_work(study, model, study.domains, tuned=False),
+        "evaluate": lambda: evaluation_work(study, model, [domain]),
+        "evaluate_cross": lambda: evaluation_work(study, model, cross_domains(study, domain), general=False),
+        "train": lambda: trained(cell_of(wildcards)),
+    }
+    for point in BY_SEED:
+        of_rule[f"train_{point}"] = partial(_at, point, wildcards, trained)
+    return of_rule.get(rule, Work)()
+
+
+def _at(point: str, wildcards: Mapping[str, str], trained: Callable[[Cell], Work]) -> Work:
+    """Return what the training run of a point takes, which is no arm's."""
+    cell = warm_cell(wildcards["model"], wildcards["domain"], int(wildcards["seed"]))
+    return trained(replace(cell, arm=point))
+
+
+def cell_of(wildcards: Mapping[str, str]) -> Cell:
+    """Return the cell that a rule's wildcards stand for."""
+    model = wildcards["model"]
+    domain = wildcards["domain"]
+    return Cell(model, domain, wildcards["arm"], wildcards["ratio"], int(wildcards["seed"]))
+
+
+def _prepared(study: Study, model: str) -> Work:
+    size = size_of(study, model)
+    return Work(loads=1, model=model, disk=size.stored_bytes if size else 0.0)
+
+
+def probe_work(study: Study, model: str, domain: str, store: str) -> Work:
+    """Return what measuring a signal store takes, or one shard of it where the study asks for some."""
+    held = measures(study, store, model)
+    load = load_of(study, model, domain, store_point(store)[2])
+    part = load.of_size(math.ceil(load.records / study.probe.shards)) if load.records else load
+    return Work(
+        measuring=part.examples.under_budget(study.probe.token_budget, tight=True),
+        measures=tuple(held),
+        precision=study.probe.precision,
+        model=model,
+        loads=1,
+        records=part.records,
+        disk=_store_bytes(study, model, held, part.records),
+    )
+
+
+def _store_bytes(study: Study, model: str, held: Iterable[str], records: int) -> float:
+    """Return the bytes of a store: its columns, and vectors in float16."""
+    size = size_of(study, model)
+    width = sum(vector_widths(study, size, held)) if size else 0
+    return float(records * (2 * width + ROW))
+
+
+def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
+    """Return what a training run takes, what watches it included: of an arm's cell, or of the run of a point."""
+    training = cell_training(study, cell)
+    size = size_of(study, cell.model)
+    trained = trained_parameters(size, training) if size else 0
+    work = Work(
+        training=_training_passes(study, cell, micro_batch_limit),
+        precision=training.precision,
+        model=cell.model,
+        # All weights are compared with those before: two more models are read.
+        loads=1 if training.weights == "lora" else 3,
+        records=kept_of(study, cell).records,
+        # The weights; what Adam remembers is kept for some methods.
+        disk=4.0 * trained,
+    )
+    pool = load_of(study, cell.model, cell.domain)
+    if cell.arm == DURING:
+        held = measures(study, DURING, cell.model)
+        steps = optimiser_steps(pool.records, 1, training.global_batch)
+        # A step's records are batched by themselves.
+        rows = pool.examples.drawn(pool.records, training.global_batch)
+        passes = Passes(rows.sequences, rows.tokens, rows.padded, max(steps, rows.batches))
+        stored = _store_bytes(study, cell.model, held, pool.records)
+        return replace(work, measuring=passes, measures=tuple(held), disk=work.disk + stored)
+    if cell.arm == TRAJECTORY:
+        steps = optimiser_steps(pool.records, training.epochs, training.global_batch)
+        checkpoints = min(steps, study.probe.trajectory.checkpoints)
+        once = pool.examples.under_budget(study.probe.token_budget, tight=True)
+        stored = float(pool.records * (4 * checkpoints + ROW))
+        return replace(work, measuring=once.times(checkpoints), measures=("losses",), disk=work.disk + stored)
+    return work
+
+
+def _training_passes(study: Study, cell: Cell, micro_batch_limit: int) -> Passes:
+    """Return the micro-batches of a run, its records in random order."""
+    training = cell_training(study, cell)
+    rows = micro_batch(training.global_batch, micro_batch_limit)
+    pool = load_of(study, cell.model, cell.domain)
+    kept = kept_of(study, cell)
+    if cell.arm not in study.arms:
+        return pool.examples.drawn(training.epochs * pool.records, rows)
+    if arm_method(study, cell.arm).equal_steps:
+        # All records, for as many steps as the subset would take.
+        steps = optimiser_steps(kept_of_ratio(study, cell), training.epochs, training.global_batch)
+        visits = min(training.epochs * pool.records, steps * training.global_batch)
+        return pool.examples.drawn(visits, rows)
+    match = study.arms[cell.arm].match
+    whole = training.epochs * pool.records
+    replayed = strategy_needs(study, cell.arm).replay
+    mixed = kept.examples.scaled(kept.records + max(1, round(kept.records * replayed))) if replayed else kept.examples
+    if match == "epochs":
+        return mixed.drawn(training.epochs * mixed.sequences, rows)
+    if match == "steps" or not mixed.tokens:
+        return mixed.drawn(whole, rows)
+    return mixed.drawn(round(whole * pool.examples.mean / mixed.mean), rows)
+
+
+def kept_of_ratio(study: Study, cell: Cell) -> int:
+    """Return how many records a cell's ratio asks for, whatever its selection keeps."""
+    pool = load_of(study, cell.model, cell.domain)
+    return kept_of(study, cell).records if cell.ratio == AUTO else keep_count(cell.ratio, pool.records)
+
+
+def evaluation_work(
+    study: Study, model: str, domains: Iterable[str], *, general: bool = True, tuned: bool = True
+) -> Work:
+    """Return what evaluating one trained model takes, or the untuned one.
+
+    Args:
+        study: the study.
+        model: key of the model.
+        domains: whose test records it answers.
+        general: whether general benchmarks and text are read, too.
+        tuned: whether the model was trained, which is expected to end its answers as its references do.
+    """
+    work = Work(
+        precision=study.evaluation.precision,
+        model=model,
+        loads=2 if tuned and study.training.weights == "full" else 1,
+    )
+    for domain in domains:
+        work = _with_answers(study, work, load_of(study, model, domain, TEST), tuned)
+    return _with_general(study, work) if general else work
+
+
+def _with_answers(study: Study, work: Work, load: Load, tuned: bool) -> Work:
+    """Add the answers to a domain's test records, and how likely their references are."""
+    limit = study.generation.max_new_tokens
+    budget = study.evaluation.token_budget
+    batches = load.prompts.longer(limit).under_budget(budget)
+    prompts = load.prompts.tokens
+    rows = max(1, round(batches.sequences / max(1, batches.batches)))
+    references = load.responses.at_most(limit)
+    # A batch goes on until its longest answer ends; the untuned model is taken to talk on.
+    steps = math.ceil(references.longest_of(rows)) if tuned and references.counts else limit
+    read = load.examples.under_budget(budget)
+    answers = Passes(
+        load.records,
+        references.tokens if tuned else limit * load.records,
+        (steps - 1) * load.records,
+        (steps - 1) * batches.batches,
+    )
+    return replace(
+        work,
+        prompting=work.prompting
+        + Passes(load.records, prompts, batches.padded - limit * load.records, batches.batches),
+        answering=work.answering + answers,
+        reading=work.reading + read,
+        predictions=work.predictions + load.responses.tokens,
+        records=work.records + load.records,
+        disk=work.disk + ANSWER_BYTES * load.records,
+    )
+
+
+def _with_general(study: Study, work: Work) -> Work:
+    """Add the general benchmarks, and the general text: by the model that is asked, and by the untuned one."""
+    found = general_of(study, work.model)
+    rows = study.evaluation.task_batch
+    for task in found.tasks.values():
+        questions = task.questions.in_rows(rows)
+        answers = Passes(
+            questions.sequences,
+            task.answer * questions.sequences,
+            max(0, task.answer - 1) * questions.sequences,
+            max(0, task.answer - 1) * questions.batches,
+        )
+        work = replace(
+            work,
+            scoring=work.scoring + task.choices.in_rows(rows),
+            prompting=work.prompting + questions,
+            answering=work.answering + answers,
+            records=work.records + task.items,
+            disk=work.disk + ANSWER_BYTES * task.items,
+        )
+    texts = found.texts.under_budget(study.evaluation.token_budget)
+    # Both models' LM heads are applied to what they made of each token but the last.
+    predicted = 2 * (texts.tokens - texts.sequences)
+    return replace(
+        work,
+        reading=work.reading + texts.times(2),
+        predictions=work.predictions + predicted,
+        tasks=len(found.tasks),
+    )
