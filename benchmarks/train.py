@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.client import ROOT
 from benchmarks.environment import own_python
@@ -77,10 +77,11 @@ def write_job(records: Sequence[Record], model: Path, scratch: Path) -> tuple[di
     examples = Formatter(load_tokenizer(model), Format()).tokenize(list(records), 512, "drop").examples
     by_id = {example.id: example for example in examples}
     order = training_order(list(by_id), Training(epochs=1), seed=0)
-    rows = [{"input_ids": by_id[one].input_ids, "prompt_tokens": by_id[one].prompt_tokens} for one in order]
+    ordered = [by_id[one] for one in order]
+    rows = [{"input_ids": one.input_ids, "prompt_tokens": one.prompt_tokens} for one in ordered]
     write_jsonl(scratch / "examples.jsonl", rows)
     files = {"records": str(scratch / "records.parquet"), "examples": str(scratch / "examples.jsonl")}
-    return files, sum(len(row["input_ids"]) for row in rows)
+    return files, sum(len(one.input_ids) for one in ordered)
 
 
 class Contestants:
@@ -93,7 +94,7 @@ class Contestants:
         side_by_side: jobs of one thread that run at once.
     """
 
-    def __init__(self, model: Path, scratch: Path, precision: str, side_by_side: int) -> None:
+    def __init__(self, model: Path, scratch: Path, precision: Literal["float32", "bf16"], side_by_side: int) -> None:
         self.model = model
         self.scratch = scratch
         self.precision = precision
@@ -129,7 +130,15 @@ class Contestants:
         out = self.scratch / f"{name}-{number}"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
-        job = Job(name, str(self.model.resolve()), **files, out=str(out), threads=1, precision=self.precision)
+        job = Job(
+            name=name,
+            model=str(self.model.resolve()),
+            records=files["records"],
+            examples=files["examples"],
+            out=str(out),
+            threads=1,
+            precision=self.precision,
+        )
         code = self.before if name == "before" else ROOT
         environment = {
             "PYTHONPATH": os.pathsep.join([str(code), str(ROOT)]),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 IGNORED = -100
 
@@ -38,7 +38,7 @@ class Job:
     examples: str
     out: str
     threads: int
-    precision: str
+    precision: Literal["float32", "bf16"]
     rank: int = 16
     batch: int = 8
     longest: int = 512
@@ -64,7 +64,7 @@ def ours(job: Job, **changes: Any) -> None:
         global_batch=job.batch,
         learning_rate=job.rate,
         max_length=job.longest,
-        precision=job.precision,  # type: ignore[arg-type]
+        precision=job.precision,
         **changes,
     )
     out = Path(job.out)
@@ -99,7 +99,7 @@ def trainer_and_peft(job: Job) -> None:
     from transformers import TrainingArguments
 
     collator = DataCollatorForSeq2Seq(tokenizer, padding=True)
-    Trainer(model=model, args=TrainingArguments(**_arguments(job)), train_dataset=rows, data_collator=collator).train()  # type: ignore[arg-type]
+    Trainer(model=model, args=TrainingArguments(**_arguments(job)), train_dataset=rows, data_collator=collator).train()
     model.save_pretrained(job.out)
 
 

@@ -113,7 +113,7 @@ def adapted_layers(model: nn.Module) -> Iterator[None]:
     """Let the plain LoRA layers of a PEFT model compute in one operation; afterwards they are as they were."""
     layers = [layer for layer in unwrap(model).modules() if is_plain(layer)]
     for layer in layers:
-        layer.forward = MethodType(adapted_forward, layer)  # type: ignore[method-assign]
+        layer.forward = MethodType(adapted_forward, layer)
     try:
         yield
     finally:

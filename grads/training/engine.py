@@ -82,9 +82,9 @@ class ReferenceEngine:
     What tests and benchmarks hold the other one to.
     """
 
-    name = "reference"
-    optimiser = "adamw_torch"
-    chunk = None
+    name: str = "reference"
+    optimiser: str = "adamw_torch"
+    chunk: int | None = None
 
     def ready(self, model: nn.Module, examples: Sequence[Example]) -> AbstractContextManager[None]:
         """Leave the model as it is."""
@@ -112,11 +112,10 @@ class FastEngine:
     nothing is shared. Records beyond a layer's window, and models that attend by code of their own, are padded.
     """
 
-    name = "fast"
-    optimiser = "adamw_torch_fused"
+    name: str = "fast"
+    optimiser: str = "adamw_torch_fused"
     # 128 MiB of float32.
-    chunk = 2**25
-
+    chunk: int | None = 2**25
     rows: bool = False
     shared: bool = False
     longest: int = 0
