@@ -182,11 +182,12 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
 def _training_passes(study: Study, cell: Cell, micro_batch_limit: int) -> Passes:
     """Return the micro-batches of a run, its records in random order.
 
-    The fast engine joins records without padding, as many as `micro_batch_limit` of the longest have tokens.
+    The fast engine joins records without padding, as many as `micro_batch_limit` of the longest have tokens; under
+    dropout it does as the reference.
     """
     training = cell_training(study, cell)
     lengths, visits = _visits(study, cell, training)
-    if training.engine == "reference":
+    if training.engine == "reference" or training.adapter.dropout > 0:
         return lengths.drawn(visits, micro_batch(training.global_batch, micro_batch_limit))
     tokens = micro_batch_limit * training.max_length
     return lengths.joined(visits, max(1, min(training.global_batch, int(tokens / max(1.0, lengths.mean)))))

@@ -86,19 +86,10 @@ def _common(sequences: list[list[int]]) -> int:
     return next((place for place, (one, other) in enumerate(pairs) if one != other), length)
 
 
-def row_of(sequences: Sequence[Sequence[int]], shared: bool = True) -> Row:
-    """Return sequences of tokens as a row.
-
-    Args:
-        sequences: of token ids, none empty.
-        shared: whether beginnings that several have in common are held once; otherwise each stands by itself.
-    """
+def row_of(sequences: Sequence[Sequence[int]]) -> Row:
+    """Return sequences of token ids, none empty, as a row."""
     builder = _Builder(sequences)
-    if shared:
-        builder.branch(list(range(len(sequences))), 0, None)
-    else:
-        for member, sequence in enumerate(sequences):
-            builder.add([member], 0, len(sequence), None)
+    builder.branch(list(range(len(sequences))), 0, None)
     return builder.row()
 
 

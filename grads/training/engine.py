@@ -92,7 +92,7 @@ class ReferenceEngine:
 
     def parts(self, examples: Sequence[Example], most: int, longest: int) -> list[list[Example]]:
         """Return runs of `most` examples."""
-        return [list(examples[start : start + most]) for start in range(0, len(examples), most)]
+        return _runs(examples, most)
 
     def states(self, model: nn.Module, examples: Sequence[Example], records: Tensor, positions: Tensor) -> Tensor:
         """Return hidden states; see `Engine`."""
@@ -108,8 +108,9 @@ class FastEngine:
     """Rows without padding on a CPU, batches sorted by length elsewhere; adapters in one operation; our attention.
 
     On a CPU the records of a micro-batch are joined into one row, in which a beginning that several share, such as a
-    chat template's, is computed once (see `grads.models.branches`). Dropout is another for each record, so with any
-    nothing is shared. Records beyond a layer's window, and models that attend by code of their own, are padded.
+    chat template's, is computed once (see `grads.models.branches`). Records beyond a layer's window, and models that
+    attend by code of their own, are padded. Under dropout batches are those of the reference, whose random numbers
+    follow the batches: so both engines draw the same.
     """
 
     name: str = "fast"
@@ -117,7 +118,7 @@ class FastEngine:
     # 128 MiB of float32.
     chunk: int | None = 2**25
     rows: bool = False
-    shared: bool = False
+    dropout: bool = False
     longest: int = 0
 
     @contextmanager
@@ -126,15 +127,16 @@ class FastEngine:
         with ExitStack() as stack:
             stack.enter_context(adapted_layers(model))
             stack.enter_context(quick_attention(unwrap(model)))
-            with frozen(model):
-                self.rows = branches(model, [example.input_ids for example in examples[:3]])
+            self.dropout = has_dropout(model)
             self.longest = longest_row(model)
-            dropout = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
-            self.shared = self.rows and not any(dropout)
+            with frozen(model):
+                self.rows = not self.dropout and branches(model, [example.input_ids for example in examples[:3]])
             yield
 
     def parts(self, examples: Sequence[Example], most: int, longest: int) -> list[list[Example]]:
-        """Return micro-batches of at most so many tokens, or of one record."""
+        """Return micro-batches of at most so many tokens, or of one record; under dropout the reference's."""
+        if self.dropout:
+            return _runs(examples, most)
         budget = most * longest
         joined = [example for example in examples if self._joins(example)]
         padded = [example for example in examples if not self._joins(example)]
@@ -146,17 +148,29 @@ class FastEngine:
         if not self._joins(examples[0]):
             return padded_states(model, examples, records, positions)
         # Nothing is predicted from a record's last token.
-        row = row_of([example.input_ids[:-1] for example in examples], self.shared)
+        row = row_of([example.input_ids[:-1] for example in examples])
         starts = torch.tensor([0, *map(len, row.places)]).cumsum(0)
         places = torch.cat(row.places)[starts[records] + positions]
         return row_states(model, row)[places]
 
     def notes(self) -> dict[str, Any]:
         """Return its name and what became of batches."""
-        return {"engine": self.name, "rows": self.rows, "shared_beginnings": self.shared}
+        return {"engine": self.name, "rows": self.rows}
 
     def _joins(self, example: Example) -> bool:
         return self.rows and 1 < len(example.input_ids) <= self.longest
+
+
+def has_dropout(model: nn.Module) -> bool:
+    """Return whether anything in a model is dropped at random in training, by an adapter or by the model itself."""
+    if any(module.p > 0 for module in model.modules() if isinstance(module, nn.Dropout)):
+        return True
+    values = unwrap(model).config.get_text_config().to_dict()
+    return any(isinstance(value, float) and value > 0 for name, value in values.items() if "drop" in name)
+
+
+def _runs(examples: Sequence[Example], most: int) -> list[list[Example]]:
+    return [list(examples[start : start + most]) for start in range(0, len(examples), most)]
 
 
 def _filled(examples: Sequence[Example], budget: int) -> list[list[Example]]:

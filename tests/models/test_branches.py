@@ -35,12 +35,6 @@ def test_a_row_holds_each_sequence_and_what_is_shared_once():
     assert row.nodes[0].tolist() == [0, SHARED, 0]
 
 
-def test_a_row_of_sequences_by_themselves_has_all_their_tokens():
-    row = row_of(SEQUENCES, shared=False)
-    assert row.ids.tolist() == [token for sequence in SEQUENCES for token in sequence]
-    assert row.nodes[:, 2].tolist() == list(range(len(SEQUENCES)))
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_any_sequences_are_held_whole(seed):
     generator = torch.Generator().manual_seed(seed)
