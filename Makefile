@@ -61,7 +61,7 @@ dry-runs: setup
 golden: setup
 	python -m tests.golden.write --jobs $(CORES)
 
-bench: bench-attention bench-plan bench-products bench-probe bench-select bench-statistics
+bench: bench-attention bench-plan bench-products bench-probe bench-cell bench-select bench-statistics
 
 # ARGS='--medquad FILE --encoder FOLDER' for the rows that need them; benchmarks/README.md has the other options.
 bench-probe: setup
@@ -74,6 +74,12 @@ bench-attention: setup
 # How far `grads plan` is off, on three small studies: some minutes, on a machine that does nothing else.
 bench-plan: setup
 	python -m benchmarks.plan $(ARGS)
+
+# What a cell costs next to how others train and evaluate it. ARGS='--medquad FILE' for the second table.
+bench-cell: bench-train
+
+bench-train: setup
+	python -m benchmarks.train $(ARGS)
 
 # What it costs that no product at the LM head is one that kills a process on a processor with AMX, in seconds.
 bench-products: setup

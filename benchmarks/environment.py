@@ -1,4 +1,4 @@
-"""bergson's own virtual environment, made from pinned versions beside the benchmarks; git ignores it."""
+"""Peers' own virtual environments, made from pinned versions next to the benchmarks; git ignores them."""
 
 import shutil
 import subprocess
@@ -9,27 +9,29 @@ from pathlib import Path
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
-REQUIREMENTS = Path(__file__).with_name("bergson-requirements.txt")
 NAMED = ("bergson", "torch", "transformers")
-FOLDER = Path(__file__).with_name(".venv")
+HERE = Path(__file__).parent
 
 
-def bergson_python() -> Path:
-    """Return the interpreter of the environment, which is made anew where the requirements have changed.
+def own_python(peer: str) -> Path:
+    """Return the interpreter of a peer's environment, which is made again where its requirements have changed.
 
     Raises:
         GradsError: the packages cannot be installed.
     """
-    python, ready = FOLDER / "bin" / "python", FOLDER / "installed.txt"
-    wanted = REQUIREMENTS.read_text(encoding="utf-8")
+    folder = HERE / f".venv-{peer}"
+    requirements = HERE / f"{peer}-requirements.txt"
+    python = folder / "bin" / "python"
+    ready = folder / "installed.txt"
+    wanted = requirements.read_text(encoding="utf-8")
     if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
         return python
-    say(f"bergson: making its environment in {FOLDER}")
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    venv.create(FOLDER, with_pip=True)
+    say(f"{peer}: making its environment in {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
     command = [str(python), "-m", "pip", "install", "--quiet", "--progress-bar", "off", "--no-deps", "--requirement"]
-    if subprocess.run([*command, str(REQUIREMENTS)], stdout=sys.stderr, check=False).returncode:
-        raise GradsError(f"pip could not install {REQUIREMENTS}: see above, or leave bergson out with --skip bergson")
+    if subprocess.run([*command, str(requirements)], stdout=sys.stderr, check=False).returncode:
+        raise GradsError(f"pip could not install {requirements}: see above, or leave it out")
     ready.write_text(wanted, encoding="utf-8")
     return python
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.catalogue import BERGSON, Entry, entries
 from benchmarks.comparison import Field, cold_compilation, compare
-from benchmarks.environment import bergson_python, bergson_versions
+from benchmarks.environment import bergson_versions, own_python
 from benchmarks.examples import DOWNLOADS, LAYOUTS, Item, glossary, layouts, medquad
 from benchmarks.machine import measured_on
 from benchmarks.protocol import Settings
@@ -68,7 +68,7 @@ def _results(options: argparse.Namespace) -> dict[str, Any]:
     settings = Settings("", str(Path(model).resolve()), options.threads, options.token_budget, encoder=options.encoder)
     pythons = {entry.module: Path(sys.executable) for entry in chosen.values()}
     if BERGSON in chosen:
-        pythons[chosen[BERGSON].module] = bergson_python()
+        pythons[chosen[BERGSON].module] = own_python("bergson")
     field = Field(chosen, settings, pythons, options.scratch, options.repeats)
     results = _heading(options, settings, str(model), left_out)
     if BERGSON in chosen:

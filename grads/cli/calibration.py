@@ -172,7 +172,9 @@ class _Bench:
     def _training(self) -> tuple[Rate, float]:
         """Return what micro-batches of the study's size take, and what a run takes next to them."""
         settings = self.study.training
-        rows = micro_batch(settings.global_batch, self.limit)
+        rows = settings.global_batch
+        if settings.engine == "reference":
+            rows = micro_batch(rows, self.limit)
         small, large = (self._run(count * rows, rows) for count in ROUNDS)
         token = (large[0].seconds - small[0].seconds) / max(1, large[0].passes.padded - small[0].passes.padded)
         if token <= 0:
@@ -199,13 +201,13 @@ class _Bench:
                 order_seed=0,
                 epochs=1,
             )
-            train_cells([cell], self.folder, self.form, settings, rows)
+            train_cells([cell], self.folder, self.form, settings, self.limit)
             seconds = float(read_object(place / "training.json")["seconds"])
         examples = self.formatter.tokenize(records, settings.max_length, settings.over_length).examples
         lengths = {example.id: len(example.input_ids) for example in examples}
         order = [lengths[id_] for id_ in training_order(list(lengths), settings, 0)]
         batches = [order[start : start + rows] for start in range(0, len(order), rows)]
-        padded = sum(len(batch) * max(batch) for batch in batches)
+        padded = sum(len(batch) * max(batch) for batch in batches) if settings.engine == "reference" else sum(order)
         return _Timed(Passes(len(order), sum(order), padded, len(batches)), seconds), time.monotonic() - started
 
     def _measuring(self) -> dict[str, Rate]:

@@ -41,3 +41,13 @@ class Training(Section):
         description="Autocast type; what is trained is held in float32 either way. `auto`: bf16 on a GPU or processor "
         "that computes in it (AVX-512 bf16, AMX, Arm bf16), float32 elsewhere, where bf16 is many times slower.",
     )
+    engine: Literal["fast", "reference"] = Field(
+        "fast",
+        description="What computes the steps. `reference`: the plain modules of transformers and PEFT on padded "
+        "batches, for comparisons; the steps, their records and their mean loss are the same.",
+    )
+    checkpointing: Literal["auto", "never", "always"] = Field(
+        "auto",
+        description="Gradient checkpointing: a layer's activations are computed again in the backward pass instead of "
+        "held, which takes less memory and a third more time. `auto`: where memory runs out on one record at a time.",
+    )

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from grads.data.batches import token_budget_batches
@@ -151,6 +151,11 @@ class Lengths:
         rest = visits % rows
         padded = whole * rows * self.longest_of(rows) + (rest * self.longest_of(rest) if rest else 0.0)
         return Passes(visits, tokens, max(tokens, round(padded)), whole + bool(rest))
+
+    def joined(self, visits: int, rows: int) -> Passes:
+        """Return the expected passes of so many visits in random order, so many in a batch that has no padding."""
+        drawn = self.drawn(visits, rows)
+        return replace(drawn, padded=drawn.tokens)
 
 
 NO_PASSES = Passes()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 from grads.config.general import Task
@@ -28,6 +29,7 @@ from grads.study.grid import Cell
 from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, Paths
 from grads.training.needs import arm_strategy
 
+Stamp = tuple[int, int] | None
 TEST = "test"
 # Of a signal store (`grads.signals.store`): what was measured.
 META = "meta.json"
@@ -115,13 +117,22 @@ def load_of(study: Study, model: str, domain: str, split: str = TRAIN) -> Load:
     limit = study.training.max_length
     size = size_of(study, model)
     limit = min(limit, size.positions) if size and size.positions else limit
-    meta = _read(Paths(study.study).store(model, domain, TOKENS) / META)
-    counts = meta.get(TOKEN_COUNTS)
-    if meta.get("max_length") != study.training.max_length or not isinstance(counts, Mapping):
+    # General instructions are taken to be as long as training records are.
+    like = TRAIN if split == ANCHOR else split
+    meta = (Paths(study.study).store(model, domain, TOKENS) / META).absolute()
+    counted = _stored_load(meta, _stamp(meta), like, study.training.max_length)
+    if counted is None:
         return Load.up_to(_records(study, domain, split), limit)
-    if split == ANCHOR:
-        # General instructions are taken to be as long as training records are.
-        return replace(_counted(counts, TRAIN).of_size(_records(study, domain, split)), counted=False)
+    return counted if split == like else replace(counted.of_size(_records(study, domain, split)), counted=False)
+
+
+@lru_cache(maxsize=4096)
+def _stored_load(meta: Path, stamp: Stamp, split: str, max_length: int) -> Load | None:
+    """Return a split's records as a store of tokens counted them; None where it did not, or for another length."""
+    content = _parsed(meta, stamp)
+    counts = content.get(TOKEN_COUNTS)
+    if content.get("max_length") != max_length or not isinstance(counts, Mapping):
+        return None
     return _counted(counts, split)
 
 
@@ -265,10 +276,24 @@ def split_records(study: Study, domain: str) -> int:
     return sum(_records(study, domain, split) for split in (TRAIN, VALIDATION, TEST))
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> Mapping[str, object]:
     """Return a JSON object; nothing where there is none: what is wrong with a file is said by who reads it for good."""
+    return _parsed(path.absolute(), _stamp(path))
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes when a file does; None where it is not there."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _parsed(path: Path, stamp: Stamp) -> Mapping[str, object]:
+    try:
+        found = json.loads(path.read_text("utf-8")) if stamp else {}
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

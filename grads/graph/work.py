@@ -11,7 +11,8 @@ from functools import partial
 from grads.config.ratios import AUTO, keep_count
 from grads.config.section import Precision
 from grads.config.study import Study
-from grads.data.passes import NO_PASSES, Passes
+from grads.config.training import Training
+from grads.data.passes import NO_PASSES, Lengths, Passes
 from grads.graph.known import (
     TEST,
     Load,
@@ -179,27 +180,38 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
 
 
 def _training_passes(study: Study, cell: Cell, micro_batch_limit: int) -> Passes:
-    """Return the micro-batches of a run, its records in random order."""
+    """Return the micro-batches of a run, its records in random order.
+
+    The fast engine joins records without padding, as many as `micro_batch_limit` of the longest have tokens; under
+    dropout it does as the reference.
+    """
     training = cell_training(study, cell)
-    rows = micro_batch(training.global_batch, micro_batch_limit)
+    lengths, visits = _visits(study, cell, training)
+    if training.engine == "reference" or training.adapter.dropout > 0:
+        return lengths.drawn(visits, micro_batch(training.global_batch, micro_batch_limit))
+    tokens = micro_batch_limit * training.max_length
+    return lengths.joined(visits, max(1, min(training.global_batch, int(tokens / max(1.0, lengths.mean)))))
+
+
+def _visits(study: Study, cell: Cell, training: Training) -> tuple[Lengths, int]:
+    """Return the lengths of the records that a run trains on, and how many visits it makes to them."""
     pool = load_of(study, cell.model, cell.domain)
     kept = kept_of(study, cell)
     if cell.arm not in study.arms:
-        return pool.examples.drawn(training.epochs * pool.records, rows)
+        return pool.examples, training.epochs * pool.records
     if arm_method(study, cell.arm).equal_steps:
         # All records, for as many steps as the subset would take.
         steps = optimiser_steps(kept_of_ratio(study, cell), training.epochs, training.global_batch)
-        visits = min(training.epochs * pool.records, steps * training.global_batch)
-        return pool.examples.drawn(visits, rows)
+        return pool.examples, min(training.epochs * pool.records, steps * training.global_batch)
     match = study.arms[cell.arm].match
     whole = training.epochs * pool.records
     replayed = strategy_needs(study, cell.arm).replay
     mixed = kept.examples.scaled(kept.records + max(1, round(kept.records * replayed))) if replayed else kept.examples
     if match == "epochs":
-        return mixed.drawn(training.epochs * mixed.sequences, rows)
+        return mixed, training.epochs * mixed.sequences
     if match == "steps" or not mixed.tokens:
-        return mixed.drawn(whole, rows)
-    return mixed.drawn(round(whole * pool.examples.mean / mixed.mean), rows)
+        return mixed, whole
+    return mixed, round(whole * pool.examples.mean / mixed.mean)
 
 
 def kept_of_ratio(study: Study, cell: Cell) -> int:

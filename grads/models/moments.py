@@ -7,6 +7,7 @@
 holds the optimiser's steps, betas and epsilon.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from grads.runtime.files import atomic_path
 
 AVERAGE = ".average"
 SQUARED = ".average_squared"
+# The entry of the file's header that holds the rest, as JSON.
+HEADER = "optimiser"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:
     first, second = group["betas"]
     header = {"steps": steps, "beta1": first, "beta2": second, "epsilon": group["eps"]}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {key: repr(value) for key, value in header.items()})
+        # One entry: several are written in any order, and equal runs are to leave equal files.
+        save_file(tensors, temporary, {HEADER: json.dumps(header)})
 
 
 def load_moments(path: Path) -> Moments:
@@ -90,7 +94,7 @@ def load_moments(path: Path) -> Moments:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {})[HEADER])
         moments = Moments(
             {key.removesuffix(AVERAGE): value for key, value in tensors.items() if key.endswith(AVERAGE)},
             {key.removesuffix(SQUARED): value for key, value in tensors.items() if key.endswith(SQUARED)},
@@ -98,7 +102,7 @@ def load_moments(path: Path) -> Moments:
             (float(header["beta1"]), float(header["beta2"])),
             float(header["epsilon"]),
         )
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise GradsError(f"{path} holds no moments of an adapter ({error}): run its preliminary epoch again") from None
     refuse_nonfinite(path, tensors.items())
     if below := [name + SQUARED for name, one in moments.average_squared.items() if bool((one < 0).any())]:

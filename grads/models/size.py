@@ -171,6 +171,12 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
 
     That is so for the architectures of ARCHITECTURES, without experts.
     """
+    return _size_of_json(json.dumps(config, sort_keys=True, default=str))
+
+
+@lru_cache(maxsize=64)
+def _size_of_json(content: str) -> ModelSize | None:
+    config = json.loads(content)
     text = text_config(config)
     numbers = numbers_of(text)
     architecture = ARCHITECTURES.get(str(text.get("model_type")))

@@ -38,6 +38,12 @@ def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
     return asked, None
 
 
+def note_micro_batch(scratch: Path, size: int) -> None:
+    """Note that a run goes on in smaller micro-batches, as it does after a stop."""
+    note = scratch / NOTE
+    write_json(note, _noted(note) | {"micro_batch": size})
+
+
 def note_shortage(scratch: Path) -> None:
     """Note that memory ran out after the last checkpoint: a smaller micro-batch has to begin anew."""
     checkpoint = last_checkpoint(scratch)

@@ -28,11 +28,13 @@ from grads.training.cell import Base, TrainingCell
 from grads.training.checkpoints import note_shortage, resume
 from grads.training.dataset import Material, prepare_material
 from grads.training.effect import check_adapter, check_weights
+from grads.training.engine import ENGINES
 from grads.training.order import micro_batch
 from grads.training.reference import BaseModel, OwnLoss
+from grads.training.step import Collator, Pace, Step
 from grads.training.strategies.contract import Parameters, Strategy
 from grads.training.strategies.registry import find_strategy, module_of, parse_parameters
-from grads.training.trainer import Collator, ProgressLines, ResponseTrainer, Watch, deterministic
+from grads.training.trainer import ProgressLines, ResponseTrainer, Watch, deterministic
 
 
 def train_cells(
@@ -69,20 +71,30 @@ def _train_cell(
     key = _shaped_by(cell, model_folder, training, material) | {"form": formatter.sha256}
     with scratch_folder(cell.scratch, key) as scratch:
         size, checkpoint = resume(scratch, micro_batch(training.global_batch, micro_batch_limit))
+        engine = ENGINES[training.engine]()
+        pace = _pace(training, size)
         model: Any = _trainable(model_folder, training, cell.initialisation_seed, cell.start)
         check_context(visits, unwrap(model).config)
         padding = formatter.tokenizer.pad_token_id
         clock = ProgressLines(cell.label, scratch / "seconds.json")
-        arguments = _arguments(training, len(visits), size, scratch, cell.initialisation_seed)
+        arguments = _arguments(training, len(visits), engine.optimiser, scratch, cell.initialisation_seed)
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
             cell.observer.open(scratch, padding, visits, digest(key | {"micro_batch": size}))
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
         own_loss = _own_loss(cell, model, model_folder, training.precision)
         base_passes = own_loss.base_passes if own_loss else 0
-        trainer = _trainer(model, material, padding, arguments, training.precision, callbacks, own_loss)
-        history = _fit(trainer, checkpoint, cell.label)
-        summary = _summary(order, visits, history, training, size, clock.seconds) | _plan(cell, material)
+        trainer = ResponseTrainer(
+            model=model,
+            args=_alone(arguments),
+            train_dataset=visits,  # a list is a map-style data set
+            step=Step(engine, training.precision, Collator(padding, material.weights), pace, own_loss),
+            callbacks=callbacks,
+        )
+        with engine.ready(model, visits):
+            history = _fit(trainer, checkpoint, cell.label)
+        summary = _summary(order, visits, history, training, pace, clock.seconds) | _plan(cell, material)
+        summary |= engine.notes()
         summary["flops"] = training_flops(model, summary["tokens"], base_passes)
         if cell.moments is not None:
             write_moments(cell.moments, model, trainer.optimizer)
@@ -145,37 +157,35 @@ def _trainable(model_folder: Path, training: Training, seed: int, start: Path | 
     )
 
 
-def _trainer(
-    model: torch.nn.Module,
-    material: Material,
-    padding: int,
-    arguments: Any,
-    precision: Precision,
-    callbacks: list[Any],
-    own_loss: OwnLoss | None = None,
-) -> ResponseTrainer:
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+def _pace(training: Training, size: int) -> Pace:
+    return Pace(
+        micro_batch=size,
+        longest=training.max_length,
+        checkpointing=training.checkpointing == "always",
+        may_checkpoint=training.checkpointing != "never",
+    )
 
+
+def _alone(arguments: Any) -> Any:
+    """Return a Trainer's arguments, unless it would train on several GPUs.
+
+    Raises:
+        GradsError: this process sees several.
+    """
     if arguments.n_gpu > 1:
         raise GradsError(
             f"this process sees {arguments.n_gpu} GPUs and trains on one: set CUDA_VISIBLE_DEVICES to the one to take"
         )
-    trainer = ResponseTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=material.visits,  # a list is a map-style data set
-        data_collator=Collator(padding, material.weights),
-        precision=precision,
-        own_loss=own_loss,
-        callbacks=callbacks,
-    )
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    return trainer
+    return arguments
 
 
 def _fit(trainer: ResponseTrainer, checkpoint: Path | None, label: str) -> list[dict[str, Any]]:
     """Train to the end, from the checkpoint if there is one; return the history, an entry a step."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.apply_pace()
     try:
         with deterministic():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -183,7 +193,7 @@ def _fit(trainer: ResponseTrainer, checkpoint: Path | None, label: str) -> list[
         if not out_of_memory(error):
             raise
         note_shortage(Path(str(trainer.args.output_dir)))
-        raise GradsError(_shortage(label, trainer.args.per_device_train_batch_size)) from None
+        raise GradsError(_shortage(label, trainer.step.pace)) from None
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
@@ -204,33 +214,30 @@ def _save(model: Any, folder: Path, base: Base | None) -> None:
     remove(folder / "README.md")
 
 
-def _shortage(label: str, size: int) -> str:
-    """Return the sentence for a run that ran out of memory in micro-batches of such a size."""
-    found = f"{label}: memory ran out in training on {size} records at a time"
-    if size == 1:
+def _shortage(label: str, pace: Pace) -> str:
+    """Return the sentence for a run that ran out of memory however little of it was taken."""
+    found = f"{label}: memory ran out in training on one record at a time"
+    if pace.checkpointing:
         return f"{found}: lower training.max_length, or see 'Out of memory' in docs/troubleshooting.md"
-    return (
-        f"{found}: take fewer, in a study with --set-resources train:micro_batch={size // 2} (for a preliminary epoch "
-        f"train_warm:micro_batch={size // 2}), on a file of one's own with --micro-batch {size // 2}"
-    )
+    return f"{found}: set training.checkpointing to auto, or lower training.max_length"
 
 
-def _arguments(training: Training, visits: int, size: int, scratch: Path, seed: int) -> Any:
+def _arguments(training: Training, visits: int, optimiser: str, scratch: Path, seed: int) -> Any:
     from transformers import TrainingArguments
 
     steps = -(-visits // training.global_batch)
     return TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=1,
-        per_device_train_batch_size=size,
-        gradient_accumulation_steps=training.global_batch // size,
+        # The trainer cuts it into micro-batches.
+        per_device_train_batch_size=training.global_batch,
         learning_rate=training.learning_rate,
         lr_scheduler_type="cosine",
         # Rounded down: a warm-up step has rate 0, which would waste one of a short run's few steps.
         warmup_steps=int(training.warmup * steps),
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
-        optim="adamw_torch",
+        optim=optimiser,
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="steps",
@@ -250,7 +257,7 @@ def _summary(
     visits: list[Example],
     history: list[dict[str, Any]],
     training: Training,
-    size: int,
+    pace: Pace,
     seconds: float,
 ) -> dict[str, Any]:
     return {
@@ -260,7 +267,9 @@ def _summary(
         "steps": len(history),
         "tokens": sum(len(e.input_ids) for e in visits),
         "response_tokens": sum(e.response_tokens for e in visits),
-        "micro_batch": size,
+        "micro_batch": pace.micro_batch,
+        "checkpointing": pace.checkpointing,
+        "deviations": pace.deviations,
         "precision": chosen_precision(training.precision),
         "seconds": round(seconds, 3),
         "final_loss": history[-1]["loss"],

@@ -1,131 +1,90 @@
 """transformers' Trainer with the loss of this project and with divergence as an error."""
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback
 
-from grads.config.section import Precision
 from grads.data.records.formatting import Example
-from grads.models.causal import pad_right, predicted_logits
-from grads.models.device import chosen_precision, device
+from grads.models.causal import unwrap
+from grads.models.device import device
+from grads.models.memory import give_back, out_of_memory
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, reading, write_json
-from grads.runtime.progress import Progress
-from grads.training.checkpoints import record_checkpoint
-from grads.training.strategies.contract import Batch
-
-IGNORED = -100
-
-
-def collate(examples: list[Example], padding: int) -> dict[str, Tensor]:
-    """Return `input_ids` and `labels`, batch x tokens, padded on the right; only response tokens have labels."""
-    input_ids = pad_right([e.input_ids for e in examples], padding)
-    labels = torch.full_like(input_ids, IGNORED)
-    for row, example in enumerate(examples):
-        labels[row, example.response_positions] = input_ids[row, example.response_positions]
-    return {"input_ids": input_ids, "labels": labels}
-
-
-class Collator:
-    """Makes batches of examples whose response tokens may count more or less in the loss.
-
-    A token of weight 0 has no label. Where all other weights are 1, labels say everything; otherwise each batch has
-    `weights` too, batch x tokens in float32, 0 where there is no label.
-
-    Args:
-        padding: any token id, to fill the batches.
-        weights: by id, those of an example's `response_positions`; all are 1 for an example that is not named.
-    """
-
-    def __init__(self, padding: int, weights: Mapping[str, Sequence[float]]) -> None:
-        self.padding = padding
-        self.weights = weights
-        self.weighted = any(value not in (0, 1) for values in weights.values() for value in values)
-
-    def __call__(self, examples: list[Example]) -> dict[str, Tensor]:
-        """Return one batch."""
-        batch = collate(examples, self.padding)
-        counts = (batch["labels"] != IGNORED).float()
-        for row, example in enumerate(examples):
-            if example.id in self.weights:
-                counts[row, example.response_positions] = torch.tensor(self.weights[example.id], dtype=torch.float32)
-        batch["labels"][counts == 0] = IGNORED
-        return batch | {"weights": counts} if self.weighted else batch
+from grads.runtime.progress import Progress, say
+from grads.training.checkpoints import note_micro_batch, record_checkpoint
+from grads.training.step import Step
 
 
 class ResponseTrainer(Trainer):
-    """Trains on the mean loss over all response tokens of a global batch, weighted if weights come.
+    """Takes the steps of a run: the examples come in the order in which the data set holds them, a global batch a step.
 
-    The loss of a token is its negative log-likelihood, unless another is given. Logits are made at response positions
-    only, in float32; the mean is over the whole global batch, so it does not depend on the micro-batch. The examples
-    come in the order in which the data set holds them.
+    Args:
+        step: makes the gradient of a global batch.
+        arguments: of transformers' Trainer.
     """
 
-    # The loss below is divided by the tokens of all accumulated micro-batches already.
-    loss_is_scaled_for_ga = True
-    own_loss: Callable[[Batch], Tensor] | None = None
-
-    def __init__(
-        self, *args: Any, precision: Precision, own_loss: Callable[[Batch], Tensor] | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.precision = chosen_precision(precision)
-        self.own_loss = own_loss
-        self.model_accepts_loss_kwargs = True
+    def __init__(self, *, step: Step, **arguments: Any) -> None:
+        super().__init__(data_collator=_as_they_are, **arguments)
+        self.step = step
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset
         return SequentialSampler(examples)
 
-    def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Return the summed loss of a micro-batch's response tokens over the response tokens of the global batch.
-
-        With weights it is the weighted sum over the sum of the global batch's weights.
-        """
-        labels = inputs["labels"][:, 1:]
-        wanted = labels != IGNORED
-        labels = labels[wanted]
-        records, positions = wanted.nonzero(as_tuple=True)
-        logits = predicted_logits(model, inputs["input_ids"], records, positions, self.precision)
-        if self.own_loss is None and "weights" not in inputs:
-            return functional.cross_entropy(logits, labels, reduction="sum") / num_items_in_batch
-        ones = torch.ones(labels.shape, device=labels.device)
-        weights = inputs["weights"][:, 1:][wanted] if "weights" in inputs else ones
-        if self.own_loss is None:
-            losses = functional.cross_entropy(logits, labels, reduction="none")
-        else:
-            losses = self.own_loss(Batch(inputs["input_ids"], records, positions, labels, weights, logits))
-        return (losses * weights).sum() / num_items_in_batch
-
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Tensor]], device: torch.device) -> Any:
-        """Return what a global batch's sum is divided by: its response tokens, or their weights together."""
-        if batch_samples and "weights" in batch_samples[0]:
-            return sum(batch["weights"][:, 1:].sum() for batch in batch_samples).to(device)  # type: ignore[union-attr]
-        return super()._get_num_items_in_batch(batch_samples, device)
-
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-        """Run one micro-batch.
+        """Add up the gradient of a global batch and return its mean loss; less memory is taken where it runs out.
+
+        Raises:
+            RuntimeError: memory ran out, and less cannot be taken.
+        """
+        model.train()
+        pace = self.step.pace
+        random = torch.get_rng_state()
+        while True:
+            try:
+                return self.step.add_gradient(model, inputs["examples"])
+            except (RuntimeError, MemoryError) as error:
+                number = self.state.global_step + 1
+                if not out_of_memory(error) or not pace.lower(number):
+                    raise
+                say(f"memory ran out in step {number}: going on with {pace.micro_batch} records at a time")
+            # What was added up is a part of the step, which begins again, with the same dropout.
+            model.zero_grad()
+            torch.set_rng_state(random)
+            give_back()
+            note_micro_batch(Path(str(self.args.output_dir)), pace.micro_batch)
+            self.apply_pace()
+
+    def apply_pace(self) -> None:
+        """Switch checkpointing on where the pace asks for it."""
+        if self.step.pace.checkpointing:
+            unwrap(self.model).gradient_checkpointing_enable({"use_reentrant": False})
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Keep a step's loss in the history.
 
         Raises:
             GradsError: the loss is no longer a finite number.
         """
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        if not torch.isfinite(loss):
+        loss = logs.get("loss", 0.0)
+        if not math.isfinite(loss):
             raise GradsError(
-                f"training diverged at step {self.state.global_step + 1} of {self.state.max_steps} "
-                f"(loss {loss.item()}): lower training.learning_rate, or look for broken records"
+                f"training diverged at step {self.state.global_step} of {self.state.max_steps} "
+                f"(loss {loss}): lower training.learning_rate, or look for broken records"
             )
-        return loss
+        super().log(logs, *args, **kwargs)
+
+
+def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
+    return {"examples": examples}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""bergson's environment; nothing is installed here."""
+"""Peers' environments; nothing is installed here."""
 
 import subprocess
 import sys
@@ -15,8 +15,10 @@ def pins(path):
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
-def test_both_environments_have_the_same_torch_and_transformers():
-    ours, theirs = pins("envs/constraints.txt"), pins(environment.REQUIREMENTS)
+@pytest.mark.parametrize("peer", ["bergson", "trl"])
+def test_both_environments_have_the_same_torch_and_transformers(peer):
+    ours = pins("envs/constraints.txt")
+    theirs = pins(environment.HERE / f"{peer}-requirements.txt")
     for name in ("torch", "transformers", "peft", "numpy"):
         assert theirs[name] == ours[name]
 
@@ -25,10 +27,9 @@ def test_both_environments_have_the_same_torch_and_transformers():
 def installing(tmp_path, monkeypatch):
     """The environment in a folder of the test's, with pip's part recorded instead of done."""
     calls = []
-    requirements = tmp_path / "requirements.txt"
+    requirements = tmp_path / "bergson-requirements.txt"
     requirements.write_text("bergson==1\n", encoding="utf-8")
-    monkeypatch.setattr(environment, "FOLDER", tmp_path / ".venv")
-    monkeypatch.setattr(environment, "REQUIREMENTS", requirements)
+    monkeypatch.setattr(environment, "HERE", tmp_path)
     monkeypatch.setattr(environment.venv, "create", lambda folder, with_pip: folder.mkdir())
     status = {"pip": 0}
 
@@ -42,11 +43,11 @@ def installing(tmp_path, monkeypatch):
 
 def test_the_environment_is_made_once_and_anew_for_other_requirements(installing):
     calls, requirements, _ = installing
-    assert environment.bergson_python() == environment.bergson_python()
+    assert environment.own_python("bergson") == environment.own_python("bergson")
     assert len(calls) == 1
     assert str(requirements) in calls[0]
     requirements.write_text("bergson==2\n", encoding="utf-8")
-    environment.bergson_python()
+    environment.own_python("bergson")
     assert len(calls) == 2
 
 
@@ -54,8 +55,8 @@ def test_a_failed_installation_is_no_environment(installing):
     calls, _, status = installing
     status["pip"] = 1
     for _ in range(2):
-        with pytest.raises(GradsError, match="--skip bergson"):
-            environment.bergson_python()
+        with pytest.raises(GradsError, match="pip could not install"):
+            environment.own_python("bergson")
     assert len(calls) == 2
 
 

@@ -70,3 +70,10 @@ def test_lengths_that_nobody_counted_are_spread_evenly():
 
 def test_passes_add_up():
     assert Passes(1, 2, 3, 4) + Passes(1, 2, 3, 4) == Passes(1, 2, 3, 4).times(2) == Passes(2, 4, 6, 8)
+
+
+def test_joined_sequences_have_no_padding():
+    lengths = Lengths.of([3, 5, 9])
+    drawn = lengths.drawn(6, 4)
+    assert lengths.joined(6, 4) == Passes(6, 34, 34, 2)
+    assert drawn.padded > 34

@@ -7,7 +7,9 @@ from safetensors.torch import load_file
 from grads.config.models import Format
 from grads.config.training import Adapter, Training
 from grads.data.records.record import make_record, write_records
+from grads.training.engine import ENGINES
 from grads.training.run import TrainingCell, train_cells
+from grads.training.step import Collator, Pace, Step
 
 TRAINING = Training(
     epochs=2,
@@ -24,6 +26,12 @@ def records(tmp_path):
     path = tmp_path / "train.parquet"
     write_records(path, [make_record(f"Define the term {i}.", "", f"meaning number {i}") for i in range(50)])
     return path
+
+
+def step_of(engine="reference", size=8, weights=None, own_loss=None, precision="float32"):
+    """Return what makes the gradient of a global batch, in micro-batches of so many records."""
+    pace = Pace(micro_batch=size, longest=64)
+    return Step(ENGINES[engine](), precision, Collator(0, weights or {}), pace, own_loss)
 
 
 def cell(tmp_path, records, name="a", **changes):

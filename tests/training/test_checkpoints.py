@@ -9,8 +9,9 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
 from grads.training import run as module
 from grads.training.checkpoints import NOTE, last_checkpoint, note_shortage, resume
+from grads.training.step import Step
 
-from .conftest import cell, same, train
+from .conftest import TRAINING, cell, same, train
 
 STEP = module.ResponseTrainer.training_step
 
@@ -118,24 +119,76 @@ def test_a_run_without_a_checkpoint_begins_with_the_micro_batch_that_is_asked_fo
     assert same(clean, killed)
 
 
-def test_memory_that_runs_out_is_a_sentence_and_the_smaller_micro_batch_begins_anew(
-    tmp_path, records, tiny_model_folder, stopped
-):
-    run, scarce = cell(tmp_path, records), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-    said = str(stopped(22, tiny_model_folder, run, scarce, GradsError, micro_batch=4))
-    assert said.startswith("a: memory ran out in training on 4 records at a time: take fewer")
-    assert "--set-resources train:micro_batch=2" in said
-    assert "--micro-batch 2" in said
-    # Asked for what did not suffice, it goes on: another job may have had the memory.
-    alone = str(stopped(22, tiny_model_folder, run, MemoryError(), GradsError, micro_batch=4))
-    assert alone == said
+@pytest.fixture
+def scarce(monkeypatch):
+    """Let memory run out in a step, whenever more records than so many share a pass or nothing is computed again."""
+    original = Step.add_gradient
+
+    def until(most, step, error, checkpointing=True):
+        seen = []
+
+        def add_gradient(self, model, examples):
+            seen.append((self.pace.micro_batch, self.pace.checkpointing))
+            loss = original(self, model, examples)
+            enough = self.pace.micro_batch <= most and self.pace.checkpointing >= checkpointing
+            if len(seen) > step and not enough:
+                raise error
+            return loss
+
+        monkeypatch.setattr(Step, "add_gradient", add_gradient)
+        return seen
+
+    return until
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError()], ids=["gpu", "cpu"]
+)
+def test_where_memory_runs_out_a_run_goes_on_with_less(tmp_path, records, tiny_model_folder, scarce, error):
+    clean, run = cell(tmp_path, records, "clean"), cell(tmp_path, records, "run")
+    train(tiny_model_folder, clean, micro_batch=4)
+    seen = scarce(1, 3, error, checkpointing=False)
+    train(tiny_model_folder, run, micro_batch=4)
+    assert seen[:7] == [(4, False)] * 4 + [(2, False), (1, False), (1, False)]
+    summary = read_json(run.summary)
+    assert summary["micro_batch"] == 1
+    assert [one["step"] for one in summary["deviations"]] == [4, 4]
+    assert read_json(clean.summary)["deviations"] == []
+    # The step begins again from nothing, with the dropout that it had: the same up to rounding in its first part.
+    losses = [[entry["loss"] for entry in read_json(one.summary)["curve"]][:3] for one in (clean, run)]
+    assert losses[0] == losses[1]
+    assert len(summary["curve"]) == 25
+
+
+def test_checkpointing_is_the_last_resort(tmp_path, records, tiny_model_folder, scarce):
+    run = cell(tmp_path, records)
+    seen = scarce(1, 0, MemoryError())
     train(tiny_model_folder, run, micro_batch=2)
-    assert read_json(run.summary)["micro_batch"] == 2
-    other = cell(tmp_path, records, "other")
-    last = str(stopped(0, tiny_model_folder, other, MemoryError(), GradsError, micro_batch=1))
-    assert "on 1 records at a time: lower training.max_length" in last
-    bug = stopped(0, tiny_model_folder, other, RuntimeError("a bug"), RuntimeError)
+    assert seen[:3] == [(2, False), (1, False), (1, True)]
+    assert read_json(run.summary)["checkpointing"]
+
+
+def test_memory_that_does_not_suffice_for_one_record_is_a_sentence(tmp_path, records, tiny_model_folder, scarce):
+    scarce(0, 0, MemoryError())
+    with pytest.raises(GradsError, match=r"one record at a time: lower training\.max_length"):
+        train(tiny_model_folder, cell(tmp_path, records))
+    never = TRAINING.model_copy(update={"checkpointing": "never"})
+    with pytest.raises(GradsError, match=r"one record at a time: set training\.checkpointing to auto"):
+        train(tiny_model_folder, cell(tmp_path, records, "never"), training=never)
+
+
+def test_a_bug_is_no_shortage(tmp_path, records, tiny_model_folder, stopped):
+    bug = stopped(0, tiny_model_folder, cell(tmp_path, records), RuntimeError("a bug"), RuntimeError)
     assert not isinstance(bug, GradsError)
+
+
+def test_a_run_that_lacked_memory_goes_on_with_less_after_a_stop(tmp_path, records, tiny_model_folder, scarce, stopped):
+    run = cell(tmp_path, records)
+    scarce(2, 5, MemoryError(), checkpointing=False)
+    stopped(22, tiny_model_folder, run, micro_batch=4)
+    train(tiny_model_folder, run, micro_batch=4)
+    summary = read_json(run.summary)
+    assert (summary["micro_batch"], summary["steps"]) == (2, 25)
 
 
 def checkpoint(folder, step, content="{}"):

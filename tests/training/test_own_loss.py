@@ -13,9 +13,8 @@ from grads.training import run as module
 from grads.training.reference import BaseModel, OwnLoss
 from grads.training.strategies.contract import Batch
 from grads.training.strategies.registry import find_strategy, parse_parameters, strategies
-from grads.training.trainer import IGNORED, Collator, ResponseTrainer
 
-from .conftest import TRAINING, cell, same, train, weights
+from .conftest import TRAINING, cell, same, step_of, train, weights
 
 EXAMPLES = [
     Example("a", [5, 6, 7, 8, 9], 2),
@@ -46,19 +45,12 @@ def step(model, folder, name, token_weights, size):
     """Return loss and gradients of one optimiser step in micro-batches of a size."""
     strategy = find_strategy(name)
     parameters = parse_parameters(strategy, GIVEN[name])
-    trainer = object.__new__(ResponseTrainer)
-    trainer.precision = "float32"
-    trainer.own_loss = OwnLoss(strategy, parameters, BaseModel(model, strategy.needs(parameters), folder, "float32"))
-    parts = [EXAMPLES[start : start + size] for start in range(0, len(EXAMPLES), size)]
-    batches = [Collator(0, token_weights)(part) for part in parts]
-    whole = sum(
-        (batch["weights"] if "weights" in batch else batch["labels"] != IGNORED)[:, 1:].sum() for batch in batches
-    )
+    own_loss = OwnLoss(strategy, parameters, BaseModel(model, strategy.needs(parameters), folder, "float32"))
+    one = step_of("fast", size, token_weights, own_loss)
     model.zero_grad()
-    losses = [trainer.compute_loss(model, batch, num_items_in_batch=whole) for batch in batches]
-    for loss in losses:
-        loss.backward()
-    return sum(losses).item(), gradients(model)
+    with one.engine.ready(model, EXAMPLES):
+        loss = one.add_gradient(model, EXAMPLES)
+    return loss.item(), gradients(model)
 
 
 def gradients(model):

@@ -12,8 +12,8 @@ from grads.models.causal import predicted_logits
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
 from grads.training.reference import BaseModel, OwnLoss
+from grads.training.step import IGNORED, collate
 from grads.training.strategies.contract import Batch, Needs, Parameters, Strategy
-from grads.training.trainer import IGNORED, collate
 
 BOTH = Needs(base_logits=True, base_weights=True)
 EXAMPLES = [

@@ -14,6 +14,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
 from grads.training import run as module
 from grads.training.cell import Base
+from grads.training.step import Pace
 
 from .conftest import TRAINING, cell, train, weights
 
@@ -102,21 +103,19 @@ def test_nothing_to_train_on_is_said(tmp_path, records, tiny_model_folder):
 
 
 @pytest.mark.parametrize(
-    ("visits", "whole", "size", "warmup", "steps", "rising", "every"),
+    ("visits", "whole", "warmup", "steps", "rising", "every"),
     [
-        (100, 4, 4, 0.05, 25, 1, 20),
-        (100, 4, 2, 0.05, 25, 1, 20),
-        (101, 4, 1, 0.05, 26, 1, 20),
-        (12, 4, 4, 0.3, 3, 0, 20),
-        (4000, 8, 8, 0.1, 500, 50, 100),
-        (4001, 8, 4, 0.1, 501, 50, 101),
+        (100, 4, 0.05, 25, 1, 20),
+        (101, 4, 0.05, 26, 1, 20),
+        (12, 4, 0.3, 3, 0, 20),
+        (4000, 8, 0.1, 500, 50, 100),
+        (4001, 8, 0.1, 501, 50, 101),
     ],
 )
-def test_a_schedule_of_whole_steps(tmp_path, visits, whole, size, warmup, steps, rising, every):
+def test_a_schedule_of_whole_steps(tmp_path, visits, whole, warmup, steps, rising, every):
     training = TRAINING.model_copy(update={"global_batch": whole, "warmup": warmup})
-    found = module._arguments(training, visits, size, tmp_path, seed=7)
-    assert found.per_device_train_batch_size * found.gradient_accumulation_steps == whole
-    assert found.per_device_train_batch_size == size
+    found = module._arguments(training, visits, "adamw_torch_fused", tmp_path, seed=7)
+    assert (found.per_device_train_batch_size, found.gradient_accumulation_steps) == (whole, 1)
     # A warm-up is rounded down, and a run has at most five checkpoints, none of fewer than twenty steps.
     assert (-(-visits // whole), found.warmup_steps, found.save_steps) == (steps, rising, every)
     assert (found.seed, found.data_seed, found.num_train_epochs, found.logging_steps) == (7, 7, 1, 1)
@@ -144,11 +143,36 @@ def test_the_micro_batch_does_not_change_what_is_learnt(tmp_path, tiny_model_fol
     assert all(torch.allclose(a[name], b[name], rtol=1e-2, atol=1e-4) for name in a)
 
 
+@pytest.mark.parametrize("changes", [{}, {"weights": "full", "learning_rate": 1.0e-4}], ids=["adapter", "weights"])
+def test_both_engines_train_to_the_same(tmp_path, records, tiny_model_folder, changes):
+    update = {"adapter": Adapter(rank=2), "epochs": 1, "learning_rate": 1.0e-3} | changes
+    runs = {}
+    for engine in ("fast", "reference"):
+        runs[engine] = cell(tmp_path, records, engine)
+        train(tiny_model_folder, runs[engine], training=TRAINING.model_copy(update=update | {"engine": engine}))
+    fast, reference = (read_json(run.summary) for run in runs.values())
+    assert (fast["engine"], fast["rows"], reference["engine"]) == ("fast", True, "reference")
+    for name in ("loss", "grad_norm", "learning_rate"):
+        assert [e[name] for e in fast["curve"]] == pytest.approx([e[name] for e in reference["curve"]], rel=1e-3)
+    a, b = (weights(run) for run in runs.values())
+    assert all(torch.allclose(a[name], b[name], rtol=1e-2, atol=1e-4) for name in a)
+
+
+def test_checkpointing_changes_memory_and_not_what_is_learnt(tmp_path, records, tiny_model_folder):
+    runs = {}
+    for choice in ("never", "always"):
+        runs[choice] = cell(tmp_path, records, choice)
+        train(tiny_model_folder, runs[choice], training=TRAINING.model_copy(update={"checkpointing": choice}))
+    assert [read_json(run.summary)["checkpointing"] for run in runs.values()] == [False, True]
+    a, b = (weights(run) for run in runs.values())
+    assert all(torch.allclose(a[name], b[name], rtol=1e-4, atol=1e-6) for name in a)
+
+
 def test_the_summary_counts_visits_and_not_records():
     visits = [Example("a", [1, 2, 3, 4], 1), Example("b", [1, 2], 1), Example("a", [1, 2, 3, 4], 1)]
     entry = {"loss": 1.5, "grad_norm": 0.1, "learning_rate": 0.0, "epoch": 0.1}
     history = [entry | {"step": 1}, entry | {"step": 2, "loss": 1.25}]
-    found = module._summary(["a", "b", "a"], visits, history, TRAINING, 2, 1.23456)
+    found = module._summary(["a", "b", "a"], visits, history, TRAINING, Pace(2, 64), 1.23456)
     assert (found["records"], found["visits"], found["steps"]) == (2, 3, 2)
     assert (found["tokens"], found["response_tokens"]) == (10, 7)
     assert (found["final_loss"], found["seconds"], found["micro_batch"]) == (1.25, 1.235, 2)
@@ -157,7 +181,7 @@ def test_the_summary_counts_visits_and_not_records():
 
 def test_several_gpus_are_refused():
     with pytest.raises(GradsError, match="sees 2 GPUs and trains on one: set CUDA_VISIBLE_DEVICES"):
-        module._trainer(None, None, 0, SimpleNamespace(n_gpu=2), "float32", [])
+        module._alone(SimpleNamespace(n_gpu=2))
 
 
 def test_records_beyond_the_models_context_are_refused(tiny_model_folder, records, tmp_path):

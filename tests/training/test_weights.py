@@ -5,7 +5,9 @@ import torch
 from torch.nn import functional
 
 from grads.data.records.formatting import Example
-from grads.training.trainer import IGNORED, Collator, ResponseTrainer, collate
+from grads.training.step import IGNORED, Collator, collate
+
+from .conftest import step_of
 
 EXAMPLES = [
     Example("a", [5, 6, 7, 8, 9], 2),
@@ -24,21 +26,13 @@ def model():
     return LlamaForCausalLM(LlamaConfig(vocab_size=31, num_key_value_heads=1, **shape))
 
 
-def step(model, weights, *parts):
-    """Return loss and gradients of one optimiser step, whose examples come in some micro-batches."""
-    trainer = object.__new__(ResponseTrainer)
-    trainer.precision, trainer.model_accepts_loss_kwargs, trainer.compute_loss_func = "float32", True, None
-    trainer._loss_shifts_labels = True
-    batches = [Collator(0, weights)(part) for part in parts]
-    if "weights" in batches[0]:
-        whole = trainer._get_num_items_in_batch(batches, torch.device("cpu"))
-    else:
-        whole = sum((batch["labels"][:, 1:] != IGNORED).sum() for batch in batches)
+def step(model, weights, engine="fast", size=8, examples=EXAMPLES):
+    """Return loss and gradients of one optimiser step, in micro-batches of so many records."""
     model.zero_grad()
-    losses = [trainer.compute_loss(model, batch, num_items_in_batch=whole) for batch in batches]
-    for loss in losses:
-        loss.backward()
-    return sum(losses).item(), torch.cat([p.grad.flatten() for p in model.parameters()]), whole
+    one = step_of(engine, size, weights)
+    with one.engine.ready(model, examples):
+        loss = one.add_gradient(model, examples)
+    return loss.item(), torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
 def by_hand(model, weights):
@@ -53,15 +47,15 @@ def by_hand(model, weights):
     loss = total / divisor
     model.zero_grad()
     loss.backward()
-    return loss.item(), torch.cat([p.grad.flatten() for p in model.parameters()]), divisor
+    return loss.item(), torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS, {"a": [0.0, 1.0, 0.0]}, {}, {"b": [0.25, 0.25]}])
-@pytest.mark.parametrize("parts", [[EXAMPLES], [EXAMPLES[:1], EXAMPLES[1:]], [[one] for one in EXAMPLES]])
-def test_loss_and_gradient_are_those_of_the_weighted_mean(model, weights, parts):
-    expected, gradient, divisor = by_hand(model, weights)
-    loss, found, whole = step(model, weights, *parts)
-    assert float(whole) == pytest.approx(divisor)
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_loss_and_gradient_are_those_of_the_weighted_mean(model, weights, engine, size):
+    expected, gradient = by_hand(model, weights)
+    loss, found = step(model, weights, engine, size)
     assert loss == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-7)
 
@@ -84,11 +78,11 @@ def test_a_masked_token_is_in_the_context_and_has_no_label():
 def test_a_masked_token_moves_nothing(model):
     """Whatever stands at the end of a response, where no token follows it, changes nothing once it is masked."""
     other = Example("a", [5, 6, 7, 8, 20], 2)
-    losses = [step(model, {"a": [1.0, 1.0, 0.0]}, [one]) for one in (EXAMPLES[0], other)]
+    losses = [step(model, {"a": [1.0, 1.0, 0.0]}, examples=[one]) for one in (EXAMPLES[0], other)]
     assert losses[0][0] == losses[1][0]
     head = model.lm_head.weight
     assert head.grad[20].abs().max() > 0  # The softmax still pushes it down.
-    unmasked = [step(model, {}, [one])[0] for one in (EXAMPLES[0], other)]
+    unmasked = [step(model, {}, examples=[one])[0] for one in (EXAMPLES[0], other)]
     assert unmasked[0] != unmasked[1]
 
 
@@ -101,6 +95,6 @@ def test_every_batch_of_a_weighted_run_has_weights():
 
 def test_the_scale_of_all_weights_together_changes_nothing(model):
     scaled = {id_: [4 * value for value in values] for id_, values in WEIGHTS.items()} | {"b": [4.0, 4.0]}
-    one, other = step(model, WEIGHTS, EXAMPLES), step(model, scaled, EXAMPLES)
+    one, other = step(model, WEIGHTS), step(model, scaled)
     assert one[0] == pytest.approx(other[0], rel=1e-6)
     torch.testing.assert_close(one[1], other[1], rtol=1e-4, atol=1e-7)

@@ -1,5 +1,6 @@
 # What all rules share: the study, its graph of jobs, and the names that wildcards may take.
 import sys
+from functools import lru_cache
 
 from grads.graph import resources
 from grads.graph.needs import check_study
@@ -110,12 +111,18 @@ def asks(rule, what):
     """Return, as a function of the wildcards and the attempt, what a rule's job asks for: see `grads.graph.resources`."""
 
     def asked(wildcards, attempt):
-        try:
-            return getattr(resources.resources_of(STUDY, rule, dict(wildcards.items()), attempt, DEVICE), what)
-        except GradsError as error:
-            refuse(error)
+        return getattr(needs_of(rule, tuple(wildcards.items()), attempt), what)
 
     return asked
+
+
+@lru_cache(maxsize=1)
+def needs_of(rule, wildcards, attempt):
+    """Return what a rule's job needs. Of one job, whose resources are asked for in a row: files may say more later."""
+    try:
+        return resources.resources_of(STUDY, rule, dict(wildcards), attempt, DEVICE)
+    except GradsError as error:
+        refuse(error)
 
 
 def memory(rule):

@@ -21,8 +21,8 @@ from grads.config.features import Features
 from grads.data.positions import following, spots
 from grads.data.records.formatting import Example
 from grads.models.causal import decoder_layers, frozen, hidden_states, pad_right, unwrap
-from grads.models.cpu.attention import quick_attention
 from grads.models.cpu.compiled import compiled_layers
+from grads.models.cpu.interface import quick_attention
 from grads.models.cpu.products import product
 from grads.models.flops import multiplied
 from grads.models.moments import Moments
