@@ -25,7 +25,7 @@ from grads.study.paths import hub_path
 from tests.wheels import install, make_wheel
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/_source_section.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/adding-a-source.md").read_text(encoding="utf-8")
 RECORDS_MODULE, MODELS_MODULE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 POINTS = {"grads.sources": {"pairs": "acme_sources.pairs"}, "grads.model_sources": {"share": "acme_sources.share"}}
 FILES = {
