@@ -64,8 +64,8 @@ class Evaluate(Job):
             return "evaluate_cross"
         return "evaluate" if self.trained is not None else "evaluate_untuned"
 
-    def run(self, machine: Machine) -> None:
-        """Evaluate it."""
+    def run(self, machine: Machine) -> dict[str, Any]:
+        """Evaluate it; its manifests name the engine that ran it."""
         from grads.evaluation.benchmarks import TaskSpec
         from grads.evaluation.run import EvaluationCell, EvaluationSettings, evaluate_cells
 
@@ -89,7 +89,8 @@ class Evaluate(Job):
             self.max_length,
             self.finished,
         )
-        evaluate_cells(self.model, cells, settings)
+        # The cells are of one trained model, which one engine runs.
+        return {"ran_by": evaluate_cells(self.model, cells, settings)[0]}
 
 
 class Metrics(Job):

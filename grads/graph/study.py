@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from grads.config.domains import Domain
+from grads.config.evaluation import SHAPING
 from grads.config.general import General, Task
 from grads.config.kinds import RECORDS
 from grads.config.probe import UNREAD
@@ -597,7 +598,7 @@ class StudyGraph:
             "max_length": study.training.max_length,
             "form": study.every_model[model].format,
             "generation": study.generation,
-            "evaluation": study.evaluation.model_dump(mode="json", include={"precision", "token_budget", "task_batch"}),
+            "evaluation": study.evaluation.model_dump(mode="json", include=SHAPING),
         }
 
     def metrics(self, model: str, domain: str, arm: str, ratio: str, seed: str) -> Metrics:
