@@ -30,7 +30,7 @@ from grads.evaluation.drift import text_ids
 from grads.models.load import load_tokenizer
 from grads.runtime.files import read_jsonl, write_json, write_text
 from grads.runtime.progress import say
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 BEFORE = "8efbb86"
 DEMO = Path("results/demo")

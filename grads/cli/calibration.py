@@ -39,8 +39,8 @@ from grads.runtime.manifest import environment
 from grads.runtime.progress import Progress, say
 from grads.signals.names import ADAM_FEATURES, FEATURES
 from grads.study.paths import BASE, TOKENS, TRAJECTORY, Paths, store_point
-from grads.training.order import micro_batch, training_order
 from grads.training.run import TrainingCell, train_cells
+from grads.training.visits import micro_batch, training_order
 
 CALIBRATION = "calibration.json"
 """File of a study with what was measured."""

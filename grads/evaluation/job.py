@@ -144,7 +144,7 @@ class Judge(Job):
     """
 
     rule = "verdicts"
-    modules = ("grads.evaluation.judgements",)
+    modules = ("grads.evaluation.judged",)
 
     predictions: Read[dict[str, Path]]
     files: Given[list[Path]]
@@ -153,6 +153,6 @@ class Judge(Job):
 
     def run(self, machine: Machine) -> None:
         """Check them."""
-        from grads.evaluation.judgements import write_verdicts
+        from grads.evaluation.judged import write_verdicts
 
         write_verdicts(self.verdicts, self.predictions, self.folder)

@@ -34,7 +34,7 @@ from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.paths import documents_path
 
-# The part of the general text, which no benchmark is called by (see `grads.study.names`).
+# The part of the general text, which no benchmark is called by (see `grads.study.naming`).
 TEXT = "text"
 # What tables read of each item of a general task.
 READ = (

@@ -28,7 +28,7 @@ from grads.evaluation.job import Evaluate, Judge, Metrics
 from grads.evaluation.metrics.registry import computed, find_metric
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.needs import arm_stores, measures, model_stores
-from grads.graph.order import in_order
+from grads.graph.sorting import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import JoinShards, ProbeEncoder, ProbeModel, ProbeTokens
 from grads.report.contract import Item, TableItem

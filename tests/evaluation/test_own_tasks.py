@@ -9,7 +9,7 @@ from grads.config.yaml_file import read_yaml
 from grads.data.prepare import prepare_general
 from grads.evaluation.benchmarks import TaskSpec, load_tasks
 from grads.graph.needs import check_study
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 KINDS = {
     "multiple_choice": (
