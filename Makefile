@@ -15,7 +15,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics lint format clean
+.PHONY: setup demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
 
 setup: $(VENV)/ready
 
@@ -76,10 +76,14 @@ bench-plan: setup
 	python -m benchmarks.plan $(ARGS)
 
 # What a cell costs next to how others train and evaluate it. ARGS='--medquad FILE' for the second table.
-bench-cell: bench-train
+bench-cell: bench-train bench-evaluate
 
 bench-train: setup
 	python -m benchmarks.train $(ARGS)
+
+# The evaluation of a cell: ARGS='--items 10 --repeats 1 --counts 8' for a short form.
+bench-evaluate: setup
+	python -m benchmarks.evaluate $(ARGS)
 
 # What it costs that no product at the LM head is one that kills a process on a processor with AMX, in seconds.
 bench-products: setup

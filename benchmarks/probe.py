@@ -35,7 +35,7 @@ from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import write_json, write_text
 from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 DEMO = Path("config/demo.yaml")
 DEMO_MODEL = Path("results/demo/models/smollm2")

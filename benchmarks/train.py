@@ -31,8 +31,8 @@ from grads.data.records.record import Record, write_records
 from grads.models.load import load_tokenizer
 from grads.runtime.files import write_json, write_jsonl
 from grads.runtime.progress import say
-from grads.study.load import read_study
-from grads.training.order import training_order
+from grads.study.reading import read_study
+from grads.training.visits import training_order
 
 BEFORE = "3f297e4"
 TITLES = {

@@ -42,7 +42,7 @@ from grads.signals.names import known_measures
 from grads.signals.store import read_store
 from grads.study import code
 from grads.study.code import code_version
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 from grads.training.strategies.contract import Batch
 from grads.training.strategies.contract import Inputs as TrainingInputs
 from grads.training.strategies.registry import REGISTRY as STRATEGIES

@@ -19,9 +19,10 @@ from grads.data.records.formatting import Example, Formatter
 from grads.data.records.record import Record, load_records, write_records
 from grads.evaluation.benchmarks import TaskSpec, load_tasks
 from grads.evaluation.counting import count_general
+from grads.evaluation.engines.reference import Reference
 from grads.evaluation.generation import generate
 from grads.evaluation.inference import inference
-from grads.evaluation.likelihood import each_predicting_state, mean_nll
+from grads.evaluation.likelihood import mean_nll
 from grads.evaluation.requests import General
 from grads.graph.known import REQUESTS, TEST, general_key, general_of, load_of
 from grads.graph.needs import measures, model_stores
@@ -38,8 +39,8 @@ from grads.runtime.manifest import environment
 from grads.runtime.progress import Progress, say
 from grads.signals.names import ADAM_FEATURES, FEATURES
 from grads.study.paths import BASE, TOKENS, TRAJECTORY, Paths, store_point
-from grads.training.order import micro_batch, training_order
 from grads.training.run import TrainingCell, train_cells
+from grads.training.visits import micro_batch, training_order
 
 CALIBRATION = "calibration.json"
 """File of a study with what was measured."""
@@ -108,7 +109,7 @@ class _Timed:
 
 
 class _Bench:
-    """Measures one model."""
+    """Measures one model, by the plain path of evaluation, whose passes are what `grads.graph.work` counts."""
 
     def __init__(self, study: Study, model: str, micro_batch_limit: int, general: General) -> None:
         self.study = study
@@ -256,7 +257,7 @@ class _Bench:
             def visit(_index: int, states: torch.Tensor) -> None:
                 kept[:] = [states]
 
-            seconds = _seconds(lambda: each_predicting_state(model, sequences, firsts, budget, self.padding, visit))
+            seconds = _seconds(lambda: Reference(model, budget).states(sequences, firsts, visit))
             return _Timed(Lengths.of(map(len, sequences)).under_budget(budget), seconds)
 
         rate = _rate(passing, self._batch(TEST, budget))
@@ -300,7 +301,8 @@ class _Bench:
 
         def answer(tokens: int) -> list[dict[str, Any]]:
             budget = len(records) * (max(lengths) + tokens)
-            return generate(model, self.formatter, records, tokens, budget, Progress("plan, answers", len(records)))
+            progress = Progress("plan, answers", len(records))
+            return generate(Reference(model, budget), self.formatter, records, tokens, progress)
 
         answer(1)
         first = _seconds(lambda: answer(1))

@@ -28,7 +28,7 @@ def explain(
       grads explain mine.yaml --id 0f3a
       grads explain mine.yaml --id my-record-17
     """
-    from grads.study.load import read_study
+    from grads.study.reading import read_study
 
     study = read_study(config)
     domain, split, row = find_record(study, id)

@@ -161,7 +161,7 @@ def evaluate(
     read = [*read_by(given), *([trained] if trained else []), wordnet]
     check_outputs("evaluate", [out, measured, manifest_of(out)], read, force)
     bench = open_workbench(given, out)
-    from grads.cli.answers import write_predictions
+    from grads.cli.written_answers import write_predictions
 
     evaluation = Evaluation.model_validate({"metrics": names, "precision": precision, "token_budget": token_budget})
     measure = partial(_measure, out, names, setting, measured)

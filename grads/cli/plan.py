@@ -23,7 +23,7 @@ import sys
 import snakemake.script
 from grads.config.yaml_file import read_yaml
 from grads.graph.study import StudyGraph
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 config = read_yaml(sys.argv[1])
 StudyGraph(parse_study(config), config).job("prepare_general", {}).settings
 """

@@ -109,7 +109,7 @@ def status(config: Config) -> None:
     from grads.graph.study import StudyGraph
     from grads.runtime.locks import study_holder
     from grads.study.artefacts import damaged
-    from grads.study.load import read_study
+    from grads.study.reading import read_study
 
     study = read_study(config)
     graph = StudyGraph(study, reading=False)

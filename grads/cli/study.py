@@ -282,8 +282,8 @@ def clean(
     """
     from grads.runtime.files import remove
     from grads.runtime.locks import study_holder
-    from grads.study.load import read_study
     from grads.study.paths import Paths
+    from grads.study.reading import read_study
 
     paths = Paths(read_study(config).study)
     folder = paths.root if everything else paths.root / "scratch"

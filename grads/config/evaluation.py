@@ -1,9 +1,17 @@
 """The parts of the config that say how answers are generated and measured: `generation` and `evaluation`."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field, model_validator
 
 from grads.config.section import Precision, Section, Shown
 from grads.config.sources import ArchiveSource
+
+SHAPING = {"precision", "engine", "token_budget", "generation_batch", "task_batch"}
+"""Keys of `evaluation` that shape what is measured of a model, be it in its last digits."""
+
+ROWS = {"cpu": 64, "cuda": 256}
+"""Answers that are written at a time where the config leaves it open: more hardly save time on such a device."""
 
 
 class Generation(Section):
@@ -57,8 +65,26 @@ class Evaluation(Section):
     precision: Precision = Field(
         "auto", description="Type of the frozen weights, as in `training`; adapters stay in float32."
     )
-    token_budget: int = Field(4096, ge=1, description="Most tokens in a batch, padding and answers included.")
-    task_batch: int = Field(16, ge=1, description="lm-eval's batch size; fixed, because it changes the last digits.")
+    engine: Literal["auto", "packed", "reference"] = Field(
+        "auto",
+        description="How models are run: `packed` computes what choices have in common once and pads nothing, "
+        "`reference` is the plain path, for tests and benchmarks; `auto` is `packed` for all models that it can run. "
+        "Results name it.",
+    )
+    token_budget: int = Field(
+        4096, ge=1, description="Most tokens in a pass; halved by itself where memory runs out, which results tell."
+    )
+    generation_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Most answers that are written at a time; `auto` is 64 on a CPU and 256 on a GPU, or what half of "
+        "the free memory holds. Halved where memory runs out. Of `engine: reference`, `token_budget` is the limit.",
+    )
+    task_batch: int = Field(16, ge=1, description="lm-eval's batch size with `engine: reference`; of no other effect.")
+
+    @property
+    def rows(self) -> int | None:
+        """Most answers that are written at a time, where it is not left to the engine."""
+        return self.generation_batch if isinstance(self.generation_batch, int) else None
 
     @property
     def judged(self) -> Verdicts | None:

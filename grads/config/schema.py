@@ -1,7 +1,7 @@
 """The config's JSON schema and its reference page, both made from the model: `python -m grads.config.schema`.
 
-An editor with a YAML language server completes and checks a config by the schema; what it accepts, `grads.study.load`
-may still refuse, since a schema cannot say that one key names another.
+An editor with a YAML language server completes and checks a config by the schema; what it accepts,
+`grads.study.reading` may still refuse, since a schema cannot say that one key names another.
 """
 
 import json

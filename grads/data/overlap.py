@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from grads.data.benchmark_items import item_texts
+from grads.data.compared_words import HALF, ONE_WORD, WORDS_IN_A_ROW
 from grads.data.records.record import Record
-from grads.data.words import HALF, ONE_WORD, WORDS_IN_A_ROW
 from grads.runtime.files import read_jsonl, reading
 
 MOST_ITEMS = 10

@@ -30,7 +30,7 @@ ROWS = 8
 def check_data(study: Study) -> None:
     """Read the first rows of a study's own files, and of archives that are there, and fill its task files in with them.
 
-    Files that are not there are passed over: `grads.study.names.check_files` names them.
+    Files that are not there are passed over: `grads.study.naming.check_files` names them.
 
     Raises:
         GradsError: all that is wrong, at most one mistake for each file of rows.

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, replace
 
+from grads.data.compared_words import WORDS_IN_A_ROW, word_count
 from grads.data.records.record import Record
-from grads.data.words import WORDS_IN_A_ROW, word_count
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest
 

@@ -16,7 +16,6 @@ from lm_eval import evaluate
 from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import hash_string
-from torch import nn
 
 from grads.config.jinja import Sandbox
 from grads.config.models import Format
@@ -24,9 +23,9 @@ from grads.config.task_file import METRICS
 from grads.data.records.formatting import Formatter, without_end_token
 from grads.data.sources.named_tasks import load_harness, loading_seeds, temporary_cache
 from grads.evaluation.documents import Place, find_items
-from grads.evaluation.inference import autocast_dtype, inference
-from grads.evaluation.lm_eval_model import BenchmarkModel
-from grads.models.causal import unwrap
+from grads.evaluation.engines.contract import Engine
+from grads.evaluation.inference import inference
+from grads.evaluation.lm_eval_model import BenchmarkModel, harness_of
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_jsonl, reading
 from grads.runtime.progress import Progress
@@ -122,21 +121,18 @@ def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
 
 
 def run_tasks(
-    model: nn.Module,
+    engine: Engine,
     tokenizer: Any,
     tasks: Mapping[str, LoadedTask],
-    batch_size: int,
     label: str,
     form: Format | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Run benchmarks on a model in memory; answers that are written freely are decoded greedily.
 
     Args:
-        model: a causal language model in evaluation mode, with or without adapters.
+        engine: runs the model.
         tokenizer: its tokenizer; tasks of form `chat` use its chat template.
         tasks: from `load_tasks`.
-        batch_size: sequences in one forward pass. Fixed: rounding in bf16 depends on it, and other batches were seen
-            to move a choice's log-probability by some 0.3 nats, and by 1.2 at most.
         label: what progress lines call this model.
         form: how the model's prompts are written; tasks of form `chat` follow it (a `plain` one has no say in them).
 
@@ -150,28 +146,15 @@ def run_tasks(
         GradsError: a task is of a kind that is not supported, lacks its metric, has no number for each item, leaves no
             room for answers, or `chat` is asked of a tokenizer without template.
     """
-    with inference(model):
-        benchmark = benchmark_of(model, tokenizer, tasks, batch_size, form, BenchmarkModel)
+    with inference(engine.model):
+        benchmark = in_form(harness_of(engine, without_end_token(tokenizer)), tokenizer, tasks, form)
         return {name: _run(benchmark, name, task, f"{label}, {name}") for name, task in tasks.items()}
 
 
-def benchmark_of(
-    model: nn.Module,
-    tokenizer: Any,
-    tasks: Mapping[str, LoadedTask],
-    batch_size: int,
-    form: Format | None,
-    kind: type[AnyBenchmark],
+def in_form(
+    benchmark: AnyBenchmark, tokenizer: Any, tasks: Mapping[str, LoadedTask], form: Format | None
 ) -> AnyBenchmark:
-    """Return lm-eval's model around one in memory, of a kind; see `run_tasks`."""
-    chosen = autocast_dtype(model)
-    benchmark = kind(
-        pretrained=unwrap(model),
-        tokenizer=without_end_token(tokenizer),
-        batch_size=batch_size,
-        softmax_dtype="float32",
-        mixed_precision_dtype=None if chosen is None else str(chosen).removeprefix("torch."),
-    )
+    """Return lm-eval's model with what tasks in chat form need; see `run_tasks`."""
     if tokenizer.chat_template and any(task.spec.form == "chat" for task in tasks.values()):
         chat = form if form is not None and form.template == "chat" else Format()
         benchmark.formatter = Formatter(tokenizer, chat)

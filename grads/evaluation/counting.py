@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from grads.config.models import Format
 from grads.data.passes import Lengths
-from grads.evaluation.benchmarks import LoadedTask, ask, benchmark_of
+from grads.data.records.formatting import without_end_token
+from grads.evaluation.benchmarks import LoadedTask, ask, in_form
 from grads.evaluation.drift import text_ids
 from grads.evaluation.lm_eval_model import BenchmarkModel, Choice, together
 from grads.evaluation.requests import General, Requests
@@ -81,7 +82,8 @@ def count_general(
     tokenizer = load_tokenizer(folder)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(str(folder), local_files_only=True))
-    benchmark = benchmark_of(model, tokenizer, tasks, batch_size, form, CountingModel)
+    counting = CountingModel(model, without_end_token(tokenizer), batch_size)
+    benchmark = in_form(counting, tokenizer, tasks, form)
     found = {}
     for name, task in tasks.items():
         benchmark.begin()

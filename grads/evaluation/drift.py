@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from grads.data.records.formatting import beginning_ids
 from grads.data.records.formatting import text_ids as running_text_ids
-from grads.evaluation.likelihood import POSITIONS_AT_ONCE, each_predicting_state
+from grads.evaluation.engines.contract import Engine
+from grads.evaluation.likelihood import POSITIONS_AT_ONCE
 from grads.models.causal import head_logits, unwrap
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import Progress
@@ -80,47 +81,41 @@ def predicted_bytes(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> li
     return sizes
 
 
-def untuned_states(
-    model: nn.Module, texts: Sequence[list[int]], token_budget: int, padding: int, progress: Progress
-) -> Untuned:
-    """Run the untuned model over the texts. `model` must carry no adapter; see `measure_drift` for the arguments."""
+def untuned_states(engine: Engine, texts: Sequence[list[int]], progress: Progress) -> Untuned:
+    """Run the untuned model over the texts. It must carry no adapter; see `measure_drift` for the arguments."""
     states: dict[int, Tensor] = {}
 
     def keep(index: int, found: Tensor) -> None:
         states[index] = found.clone()
         progress.advance()
 
-    each_predicting_state(model, texts, [1] * len(texts), token_budget, padding, keep)
-    core = unwrap(model)
+    engine.states(texts, [1] * len(texts), keep)
+    core = unwrap(engine.model)
     return Untuned([states[i] for i in range(len(texts))], core.get_output_embeddings(), core.config)
 
 
 def measure_drift(
-    model: nn.Module,
+    engine: Engine,
     texts: Sequence[list[int]],
     untuned: Untuned,
-    token_budget: int,
-    padding: int,
     progress: Progress,
 ) -> list[Drift]:
-    """Return each text's NLL under `model` and its KL from the untuned model, log-probabilities in float32.
+    """Return each text's NLL under the tuned model and its KL from the untuned model, log-probabilities in float32.
 
     Args:
-        model: the tuned model, in evaluation mode: an adapter on the untuned one, or weights of its own.
+        engine: runs the tuned model: an adapter on the untuned one, or weights of its own.
         texts: token ids of each text, at least two.
-        untuned: what `untuned_states` returned for the same texts and budget.
-        token_budget: most tokens, padding included, in one forward pass.
-        padding: token id that fills the right of shorter texts; its value is of no consequence.
+        untuned: what `untuned_states` returned for the same texts.
         progress: advanced by one for each text.
     """
     found: dict[int, Drift] = {}
 
     def measure(index: int, states: Tensor) -> None:
         targets = torch.tensor(texts[index][1:], device=states.device)
-        found[index] = compare(untuned, untuned.states[index], model, states, targets)
+        found[index] = compare(untuned, untuned.states[index], engine.model, states, targets)
         progress.advance()
 
-    each_predicting_state(model, texts, [1] * len(texts), token_budget, padding, measure)
+    engine.states(texts, [1] * len(texts), measure)
     return [found[i] for i in range(len(texts))]
 
 

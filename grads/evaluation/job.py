@@ -64,8 +64,8 @@ class Evaluate(Job):
             return "evaluate_cross"
         return "evaluate" if self.trained is not None else "evaluate_untuned"
 
-    def run(self, machine: Machine) -> None:
-        """Evaluate it."""
+    def run(self, machine: Machine) -> dict[str, Any]:
+        """Evaluate it; its manifests name the engine that ran it."""
         from grads.evaluation.benchmarks import TaskSpec
         from grads.evaluation.run import EvaluationCell, EvaluationSettings, evaluate_cells
 
@@ -89,7 +89,8 @@ class Evaluate(Job):
             self.max_length,
             self.finished,
         )
-        evaluate_cells(self.model, cells, settings)
+        # The cells are of one trained model, which one engine runs.
+        return {"ran_by": evaluate_cells(self.model, cells, settings)[0]}
 
 
 class Metrics(Job):
@@ -143,7 +144,7 @@ class Judge(Job):
     """
 
     rule = "verdicts"
-    modules = ("grads.evaluation.judgements",)
+    modules = ("grads.evaluation.judged",)
 
     predictions: Read[dict[str, Path]]
     files: Given[list[Path]]
@@ -152,6 +153,6 @@ class Judge(Job):
 
     def run(self, machine: Machine) -> None:
         """Check them."""
-        from grads.evaluation.judgements import write_verdicts
+        from grads.evaluation.judged import write_verdicts
 
         write_verdicts(self.verdicts, self.predictions, self.folder)

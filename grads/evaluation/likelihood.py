@@ -1,16 +1,15 @@
 """Log-likelihood of responses under a model, in float32 and at response positions only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from grads.data.batches import token_budget_batches
 from grads.data.records.formatting import Example
-from grads.evaluation.inference import inference
-from grads.models.causal import head_logits, hidden_states, pad_right, unwrap
+from grads.evaluation.engines.contract import Engine
+from grads.models.causal import head_logits
 from grads.runtime.progress import Progress
 
 POSITIONS_AT_ONCE = 512
@@ -26,19 +25,15 @@ class ResponseLikelihood:
     tokens: int
 
 
-def response_likelihoods(
-    model: nn.Module, examples: Sequence[Example], token_budget: int, padding: int, progress: Progress
-) -> list[ResponseLikelihood]:
+def response_likelihoods(engine: Engine, examples: Sequence[Example], progress: Progress) -> list[ResponseLikelihood]:
     """Return the likelihood of each example's response given its prompt, in the order of `examples`.
 
     The tokens are those that carry loss in training: the end of turn is one of them, and so are earlier answers where
     a conversation's record says so.
 
     Args:
-        model: a causal language model in evaluation mode, with or without adapters.
+        engine: runs the model.
         examples: prompt and response as token ids.
-        token_budget: most tokens, padding included, in one forward pass.
-        padding: token id that fills the right of shorter examples; its value is of no consequence.
         progress: advanced by one for each example.
     """
     sequences = [example.input_ids for example in examples]
@@ -50,32 +45,12 @@ def response_likelihoods(
         wanted = torch.tensor(positions[index], device=states.device)
         targets = torch.tensor(sequences[index], device=states.device)[wanted]
         # Rows of one span are taken as they lie in memory.
-        found[index] = mean_nll(model, states[wanted - firsts[index]] if examples[index].earlier else states, targets)
+        rows = states[wanted - firsts[index]] if examples[index].earlier else states
+        found[index] = mean_nll(engine.model, rows, targets)
         progress.advance()
 
-    each_predicting_state(model, sequences, firsts, token_budget, padding, measure)
+    engine.states(sequences, firsts, measure)
     return [ResponseLikelihood(e.id, found[i], e.response_tokens) for i, e in enumerate(examples)]
-
-
-def each_predicting_state(
-    model: nn.Module,
-    sequences: Sequence[list[int]],
-    firsts: Sequence[int],
-    token_budget: int,
-    padding: int,
-    visit: Callable[[int, Tensor], None],
-) -> None:
-    """Call `visit(index, states)` for every sequence, with the states that predict its tokens from `firsts[index]` on.
-
-    `states` is tokens x width: row k stands one position before token `firsts[index] + k`. Sequences are batched under
-    the token budget, longest first, and the visits are made under the model's inference settings.
-    """
-    with inference(model):
-        for batch in token_budget_batches([len(s) for s in sequences], token_budget):
-            ids = pad_right([sequences[i] for i in batch], padding).to(unwrap(model).device)
-            states = hidden_states(model, input_ids=ids, use_cache=False)
-            for row, index in enumerate(batch):
-                visit(index, states[row, firsts[index] - 1 : len(sequences[index]) - 1])
 
 
 def mean_nll(model: Any, states: Tensor, targets: Tensor) -> float:

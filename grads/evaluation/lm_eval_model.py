@@ -6,12 +6,18 @@ from typing import Any
 
 import torch
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import Collator
+from lm_eval.models.utils import Collator, handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from torch import nn
 from transformers import GenerationConfig
 
 from grads.data.records.formatting import Formatter
-from grads.models.causal import pad_right
+from grads.evaluation.engines.contract import Continuation, Engine
+from grads.evaluation.engines.packed import Packed
+from grads.evaluation.engines.reference import Reference
+from grads.evaluation.inference import autocast_dtype
+from grads.models.causal import pad_right, unwrap
 from grads.runtime.errors import GradsError
+from grads.runtime.files import digest
 from grads.runtime.progress import Progress
 
 # What lm-eval asks of a choice: its texts, the ids of its context, and those of the choice itself.
@@ -35,6 +41,23 @@ class BenchmarkModel(HFLM):
     command line batches the requests of all its tasks together: to compare, give it one task at a time.) Left out is
     the softmax over the vocabulary at the positions of prompts and padding, which costs up to as much as the rest.
     """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, batch_size: int) -> None:
+        """Wrap a model.
+
+        Args:
+            model: in evaluation mode, with or without adapters.
+            tokenizer: its tokenizer.
+            batch_size: sequences in one forward pass.
+        """
+        chosen = autocast_dtype(model)
+        super().__init__(
+            pretrained=unwrap(model),
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+            softmax_dtype="float32",
+            mixed_precision_dtype=None if chosen is None else str(chosen).removeprefix("torch."),
+        )
 
     progress: Progress
     # Of tasks in chat form: prompts are those that the domain's questions have.
@@ -88,6 +111,68 @@ class BenchmarkModel(HFLM):
                 f"{self.progress.label}: a choice has {longest} tokens, but the model has room for {self.max_length}: "
                 "leave such items out of the task's data"
             )
+
+
+class PackedBenchmark(BenchmarkModel):
+    """The same by the fast engine: an item's context once, and answers in batches of their own.
+
+    Prompts, choices and what ends an answer are lm-eval's; in float32 log-probabilities and answers are, too.
+    """
+
+    def __init__(self, engine: Packed, tokenizer: Any) -> None:
+        super().__init__(engine.model, tokenizer, batch_size=1)
+        self.engine = engine
+
+    def _loglikelihood_tokens(
+        self, requests: list[Any], disable_tqdm: bool = True, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        self._check_room(max((len(tokens) for _, _, tokens in requests), default=0))
+        asked = []
+        for _, context, tokens in requests:
+            whole = (context + tokens)[-(self.max_length + 1) :]
+            asked.append(Continuation(whole[: len(whole) - len(tokens)], tokens))
+        scores = self.engine.scores(asked, self.progress.advance)
+        return [(one.log_probability, one.greedy) for one in scores]
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+        """Return the greedy answer to each request, cut at its stop texts, reporting to `progress`."""
+        answers: dict[int, str] = {}
+        groups: dict[str, list[int]] = {}
+        for number, request in enumerate(requests):
+            groups.setdefault(digest(request.args[1]), []).append(number)
+        for numbers in groups.values():
+            found = self._written([requests[number].args[0] for number in numbers], requests[numbers[0]].args[1])
+            answers |= zip(numbers, found, strict=True)
+        return [answers[number] for number in range(len(requests))]
+
+    def _written(self, contexts: list[str], options: dict[str, Any]) -> list[str]:
+        """Return the answers to prompts that share their options."""
+        given = normalize_gen_kwargs(options, self.max_gen_toks)
+        end = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        texts = handle_stop_sequences(given["until"], eos=end)
+        limit = given["max_gen_toks"]
+        room = self.max_length - limit
+        prompts = [self.tok_batch_encode([context], left_truncate_len=room)[0][0].tolist() for context in contexts]
+        # As far back as lm-eval looks for a text that ends an answer.
+        backward = [(text, len(self.tokenizer.encode(text, add_special_tokens=False)) + 2) for text in texts]
+        stored = self.model.generation_config.eos_token_id
+        ends = set(stored if isinstance(stored, list) else [stored])
+
+        def stop(answer: list[int]) -> bool:
+            if answer[-1] in ends:
+                return True
+            return any(text in self.tokenizer.decode(answer[-count:]) for text, count in backward)
+
+        found = self.engine.continued(prompts, limit, stop, self.progress.advance)
+        return [postprocess_generated_text(self.tok_decode(one), texts, None) for one in found]
+
+
+def harness_of(engine: Engine, tokenizer: Any) -> BenchmarkModel:
+    """Return an engine as lm-eval takes it."""
+    if isinstance(engine, Packed):
+        return PackedBenchmark(engine, tokenizer)
+    assert isinstance(engine, Reference), engine
+    return BenchmarkModel(engine.model, tokenizer, engine.task_batch)
 
 
 @contextmanager

@@ -12,12 +12,14 @@ from typing import Any
 
 from torch import nn
 
-from grads.config.evaluation import Evaluation, Generation
+from grads.config.evaluation import SHAPING, Evaluation, Generation
 from grads.config.models import Format
 from grads.data.records.formatting import Formatter
 from grads.data.records.record import load_records
 from grads.evaluation.benchmarks import LoadedTask, TaskSpec, load_tasks, run_tasks
 from grads.evaluation.drift import Drift, Untuned, measure_drift, predicted_bytes, text_ids, untuned_states
+from grads.evaluation.engines.choice import engine_of
+from grads.evaluation.engines.contract import Engine
 from grads.evaluation.generation import generate
 from grads.evaluation.likelihood import response_likelihoods
 from grads.evaluation.parts import Part, Parts
@@ -32,7 +34,7 @@ from grads.runtime.progress import Progress, say
 from grads.study.code import code_version
 from grads.study.paths import documents_path
 
-# The part of the general text, which no benchmark is called by (see `grads.study.names`).
+# The part of the general text, which no benchmark is called by (see `grads.study.naming`).
 TEXT = "text"
 # What tables read of each item of a general task.
 READ = (
@@ -85,7 +87,9 @@ class EvaluationSettings:
     finished: Path | None = None
 
 
-def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings: EvaluationSettings) -> None:
+def evaluate_cells(
+    model_folder: Path, cells: Sequence[EvaluationCell], settings: EvaluationSettings
+) -> list[dict[str, Any]]:
     """Evaluate cells of one base model and write each one's files as soon as it is done.
 
     The base model is loaded once; an adapter is put on it, full weights are loaded beside it, once for all cells in a
@@ -96,6 +100,9 @@ def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings
         cells: what to evaluate, in this order.
         settings: what they share.
 
+    Returns:
+        For each cell what `Engine.record` says of what ran it.
+
     Raises:
         GradsError: a model, adapter, task or data file cannot be used as it is.
     """
@@ -103,8 +110,10 @@ def evaluate_cells(model_folder: Path, cells: Sequence[EvaluationCell], settings
     with load_tasks(settings.tasks if any(cell.general for cell in cells) else {}) as tasks:
         evaluator = _Evaluator(model_folder, settings, tasks)
         numbered = enumerate(cells, start=1)
+        records = []
         for trained, group in itertools.groupby(numbered, key=lambda pair: pair[1].trained):
-            evaluator.evaluate(trained, {f"cell {number} of {len(cells)}": cell for number, cell in group})
+            records += evaluator.evaluate(trained, {f"cell {number} of {len(cells)}": cell for number, cell in group})
+    return records
 
 
 class _Evaluator:
@@ -118,8 +127,6 @@ class _Evaluator:
         self.formatter = Formatter(self.tokenizer, settings.form)
         self.parts = Parts(settings.finished)
         self.base = load_model(folder, settings.evaluation.precision)
-        self.budget = settings.evaluation.token_budget
-        self.padding = self.tokenizer.pad_token_id
 
     @cached_property
     def passages(self) -> list[str]:
@@ -137,20 +144,28 @@ class _Evaluator:
     @cached_property
     def untuned(self) -> Untuned:
         progress = Progress("untuned model, general text", len(self.texts), "texts")
-        return untuned_states(self.base, self.texts, self.budget, self.padding, progress)
+        with engine_of(self.base, self.settings.evaluation) as engine:
+            return untuned_states(engine, self.texts, progress)
 
-    def evaluate(self, trained: Path | None, cells: Mapping[str, EvaluationCell]) -> None:
+    def evaluate(self, trained: Path | None, cells: Mapping[str, EvaluationCell]) -> list[dict[str, Any]]:
         """Evaluate cells of one trained model, by what progress lines say of their place."""
         made_by = self._made_by(trained)
         asks_for_drift = any(cell.general is not None for cell in cells.values())
         if asks_for_drift and not self.parts.has(TEXT, self._text_key(made_by)):
             _ = self.untuned  # Made before an adapter is put on the base model.
-        with self._tuned(trained) as model:
+        records = []
+        with self._tuned(trained) as model, engine_of(model, self.settings.evaluation) as engine:
             for place, cell in cells.items():
                 say(f"{cell.label}: evaluating, {place}")
-                self._write(cell, self._domain(model, cell, made_by), self._general(model, cell, made_by))
+                answers = self._domain(engine, cell, made_by)
+                general = self._general(engine, cell, made_by)
+                records.append(engine.record())
+                self._write(cell, answers, general, records[-1])
+        return records
 
-    def _write(self, cell: EvaluationCell, answers: Part | None, general: dict[str, Part]) -> None:
+    def _write(
+        self, cell: EvaluationCell, answers: Part | None, general: dict[str, Part], engine: dict[str, Any]
+    ) -> None:
         seconds = sum(part.seconds for part in general.values())
         if cell.predictions is not None and answers is not None:
             write_jsonl(cell.predictions, answers.content)
@@ -159,13 +174,13 @@ class _Evaluator:
             tasks = {name: part.content for name, part in general.items() if name != TEXT}
             summary, documents = _apart({"tasks": tasks, "drift": general[TEXT].content})
             write_jsonl(documents_path(cell.general), documents)
-            write_json(cell.general, summary | {"seconds": seconds})
+            write_json(cell.general, summary | {"engine": engine, "seconds": seconds})
 
     def _made_by(self, trained: Path | None) -> dict[str, Any]:
         """Return what shapes all parts of a trained model's evaluation, for their keys."""
         if self.parts.folder is None:
             return {}
-        evaluation = self.settings.evaluation.model_dump(include={"precision", "token_budget", "task_batch"})
+        evaluation = self.settings.evaluation.model_dump(include=SHAPING)
         return {
             "model": verified(self.folder),
             "trained": trained and verified(trained),
@@ -200,7 +215,7 @@ class _Evaluator:
         else:
             yield load_model(self.folder, self.settings.evaluation.precision, trained)
 
-    def _domain(self, model: nn.Module, cell: EvaluationCell, made_by: Mapping[str, Any]) -> Part | None:
+    def _domain(self, engine: Engine, cell: EvaluationCell, made_by: Mapping[str, Any]) -> Part | None:
         if cell.predictions is None:
             return None
         if cell.test is None:
@@ -211,9 +226,9 @@ class _Evaluator:
             generation = self.settings.generation.model_dump()
             limits = {"generation": generation, "max_length": self.settings.max_length}
             key = {**made_by, **limits, "records": sha256_file(test)}
-        return self.parts.part(f"answers-{test.parent.name}", key, lambda: self._answers(model, cell, test))
+        return self.parts.part(f"answers-{test.parent.name}", key, lambda: self._answers(engine, cell, test))
 
-    def _answers(self, model: nn.Module, cell: EvaluationCell, test: Path) -> list[dict[str, Any]]:
+    def _answers(self, engine: Engine, cell: EvaluationCell, test: Path) -> list[dict[str, Any]]:
         records = load_records(test)
         kept = self.formatter.tokenize(records, self.settings.max_length, "truncate")
         if kept.over_length:
@@ -227,9 +242,9 @@ class _Evaluator:
         records = [record for record in records if record.id in answerable]
         limit = self.settings.generation.max_new_tokens
         answers = Progress(f"{cell.label}, answers", len(records))
-        rows = generate(model, self.formatter, records, limit, self.budget, answers)
+        rows = generate(engine, self.formatter, records, limit, answers)
         progress = Progress(f"{cell.label}, response likelihood", len(records))
-        found = response_likelihoods(model, kept.examples, self.budget, self.padding, progress)
+        found = response_likelihoods(engine, kept.examples, progress)
         first = ("id", "prompt", "reference", "prediction")
         return [
             {key: row[key] for key in first}
@@ -239,23 +254,22 @@ class _Evaluator:
             for row, one, record in zip(rows, found, records, strict=True)
         ]
 
-    def _general(self, model: nn.Module, cell: EvaluationCell, made_by: Mapping[str, Any]) -> dict[str, Part]:
+    def _general(self, engine: Engine, cell: EvaluationCell, made_by: Mapping[str, Any]) -> dict[str, Part]:
         """Return what each benchmark found, by its name, and the drift on general text, by TEXT."""
         if cell.general is None:
             return {}
-        batch_size = self.settings.evaluation.task_batch
         found = {}
         for name, task in self.tasks.items():
             asked = {name: task}
 
             def ask(asked: Mapping[str, LoadedTask] = asked, name: str = name) -> dict[str, Any]:
-                return run_tasks(model, self.tokenizer, asked, batch_size, cell.label, self.settings.form)[name]
+                return run_tasks(engine, self.tokenizer, asked, cell.label, self.settings.form)[name]
 
             found[name] = self.parts.part(name, self._task_key(task.spec, made_by), ask)
 
         def drift() -> dict[str, Any]:
             progress = Progress(f"{cell.label}, general text", len(self.texts), "texts")
-            found = measure_drift(model, self.texts, self.untuned, self.budget, self.padding, progress)
+            found = measure_drift(engine, self.texts, self.untuned, progress)
             sizes = predicted_bytes(self.tokenizer, self.passages, self.settings.text_tokens)
             return _drift_summary(found, [len(ids) - 1 for ids in self.texts], sizes)
 

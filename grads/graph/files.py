@@ -19,7 +19,7 @@ from grads.config.training import Training
 from grads.data.job import ReadRecords
 from grads.data.sources.hub import COMMIT
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
-from grads.graph.order import in_order
+from grads.graph.sorting import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import ProbeEncoder, ProbeModel, ProbeTokens
 from grads.runtime.errors import GradsError

@@ -11,9 +11,9 @@ from grads.evaluation.metrics.registry import check_metrics
 from grads.runtime.errors import GradsError, check_all
 from grads.selection import needs as selecting
 from grads.study.claim_sentences import read_claims
-from grads.study.load import parse_study
-from grads.study.names import check_files
+from grads.study.naming import check_files
 from grads.study.published import read_published
+from grads.study.reading import parse_study
 from grads.training import needs as training
 
 

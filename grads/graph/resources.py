@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from grads.config.evaluation import ROWS, Evaluation
 from grads.config.study import Study
 from grads.graph.known import (
     ITEMS,
@@ -31,6 +32,7 @@ from grads.graph.work import Work, cell_of, evaluation_work, probe_work, trainin
 from grads.models.footprint import (
     Computed,
     Footprint,
+    cached_bytes,
     generation_footprint,
     largest_micro_batch,
     probe_footprint,
@@ -54,6 +56,8 @@ VARIABLE = "GRADS_DEVICE"
 """Names the device that jobs are planned for, where that is another than this machine's."""
 # Records of a pass at most, if they fit.
 MICRO_BATCH = 8
+# Positions whose logits the packed engine of evaluation holds at a time.
+POSITIONS = 512
 # Memory of a process beside its tensors: Python with torch, transformers and PEFT; and with a GPU its driver's host
 # side, libraries of kernels and pinned buffers.
 PROCESS = {"cpu": 900 * MB, "cuda": 4000 * MB}
@@ -306,15 +310,36 @@ def evaluate(
     computed = precision(evaluation.precision, device)
     loads = [load_of(study, model, domain, TEST) for domain in answering]
     prompt = max((math.ceil(load.prompts.mean) for load in loads), default=1)
-    rows = max(1, evaluation.token_budget // (prompt + limit))
-    tokens = max(evaluation.token_budget, max((load.longest for load in loads), default=0) + limit)
+    longest = max((load.longest for load in loads), default=0) + limit
+    if evaluation.engine == "reference":
+        rows = max(1, evaluation.token_budget // (prompt + limit))
+        tokens = max(evaluation.token_budget, longest)
+    else:
+        answers = max(1, sum(load.records for load in loads))
+        rows = min(answers, _answer_rows(evaluation, size, computed, longest, device))
+        tokens = max(evaluation.token_budget, rows * longest)
     footprints = [generation_footprint(size, study.training, computed, tokens, rows)]
     if general:
         length = longest_item(study, size)
-        footprints.append(scoring_footprint(size, study.training, computed, evaluation.task_batch, length))
+        if evaluation.engine == "reference":
+            footprints.append(scoring_footprint(size, study.training, computed, evaluation.task_batch, length))
+        else:
+            most = max(evaluation.token_budget, length)
+            found = scoring_footprint(size, study.training, computed, 1, most, cached=False, positions=POSITIONS)
+            footprints.append(found)
     needed = max(footprints, key=lambda one: one.total)
     work = evaluation_work(study, model, answering, general=general, tuned=tuned)
     return _on_device(study, size, needed, device, work, attempt)
+
+
+def _answer_rows(evaluation: Evaluation, size: ModelSize, computed: Computed, longest: int, device: Device) -> int:
+    """Return how many answers are written at a time: as many as the config says, or as half of the memory holds."""
+    if evaluation.rows is not None:
+        return evaluation.rows
+    rows = ROWS[device.kind]
+    while rows > 1 and device.usable is not None and rows * longest * cached_bytes(size, computed) > device.usable / 2:
+        rows //= 2
+    return rows
 
 
 def evaluate_cell(study: Study, cell: Cell, attempt: int = 1, device: Device = CPU) -> Resources:

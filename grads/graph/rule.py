@@ -25,7 +25,7 @@ def run_rule(snakemake: Any) -> None:
     with job_process(snakemake.rule, Path(snakemake.log[0]), inputs, outputs, snakemake.threads, fetches):
         from grads.graph.study import StudyGraph
         from grads.runtime.locks import take_device_slot
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         planned = dict(snakemake.params.items())
         graph = StudyGraph(parse_study(snakemake.config), snakemake.config)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from grads.config.domains import Domain
+from grads.config.evaluation import SHAPING
 from grads.config.general import General, Task
 from grads.config.kinds import RECORDS
 from grads.config.probe import UNREAD
@@ -27,7 +28,7 @@ from grads.evaluation.job import Evaluate, Judge, Metrics
 from grads.evaluation.metrics.registry import computed, find_metric
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.needs import arm_stores, measures, model_stores
-from grads.graph.order import in_order
+from grads.graph.sorting import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import JoinShards, ProbeEncoder, ProbeModel, ProbeTokens
 from grads.report.contract import Item, TableItem
@@ -597,7 +598,7 @@ class StudyGraph:
             "max_length": study.training.max_length,
             "form": study.every_model[model].format,
             "generation": study.generation,
-            "evaluation": study.evaluation.model_dump(mode="json", include={"precision", "token_budget", "task_batch"}),
+            "evaluation": study.evaluation.model_dump(mode="json", include=SHAPING),
         }
 
     def metrics(self, model: str, domain: str, arm: str, ratio: str, seed: str) -> Metrics:

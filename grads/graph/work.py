@@ -29,7 +29,7 @@ from grads.selection.needs import arm_method
 from grads.study.grid import Cell, cross_domains
 from grads.study.paths import BY_SEED, DURING, TRAJECTORY, WARM, store_point, warm_cell
 from grads.training.needs import strategy_needs
-from grads.training.order import micro_batch, optimiser_steps
+from grads.training.visits import micro_batch, optimiser_steps
 
 # Of a signal store, a record's row without vectors; of an evaluation, an answer and an item with what is known of it.
 ROW = 200

@@ -186,9 +186,18 @@ def generation_footprint(size: ModelSize, training: Training, computed: Computed
 
 
 def scoring_footprint(
-    size: ModelSize, training: Training, computed: Computed, rows: int, length: int, *, cached: bool = True
+    size: ModelSize,
+    training: Training,
+    computed: Computed,
+    rows: int,
+    length: int,
+    *,
+    cached: bool = True,
+    positions: int | None = None,
 ) -> Footprint:
-    """Return what a batch of lm-eval's choices holds at its peak: logits at all positions, b V a token, and the cache.
+    """Return what a batch of lm-eval's choices holds at its peak.
+
+    That is logits, b V for each of all positions, or 8 V for each of those that are read, and the cache.
 
     Args:
         size: the model.
@@ -197,9 +206,11 @@ def scoring_footprint(
         rows: choices in a batch.
         length: tokens of each, padding included.
         cached: whether the pass fills a key-value cache, too.
+        positions: whose logits are held at a time, where these are not all.
     """
     tokens = rows * length
-    parts = {"activations": tokens * _passing(size, computed), "logits": tokens * size.vocabulary * BYTES[computed]}
+    logits = tokens * BYTES[computed] if positions is None else positions * READ_LOGIT
+    parts = {"activations": tokens * _passing(size, computed), "logits": size.vocabulary * logits}
     if cached:
         parts["key-value cache"] = tokens * cached_bytes(size, computed)
     return Footprint(_frozen(size, training, computed, tuned=True) | parts)

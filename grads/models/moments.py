@@ -8,6 +8,7 @@ holds the optimiser's steps, betas and epsilon.
 """
 
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,6 @@ from grads.runtime.files import atomic_path
 
 AVERAGE = ".average"
 SQUARED = ".average_squared"
-# The entry of the file's header that holds the rest, as JSON.
-HEADER = "optimiser"
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,20 @@ def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:
     first, second = group["betas"]
     header = {"steps": steps, "beta1": first, "beta2": second, "epsilon": group["eps"]}
     with atomic_path(path) as temporary:
-        # One entry: several are written in any order, and equal runs are to leave equal files.
-        save_file(tensors, temporary, {HEADER: json.dumps(header)})
+        save_file(tensors, temporary, {key: repr(value) for key, value in header.items()})
+        _sort_header(temporary)
+
+
+def _sort_header(path: Path) -> None:
+    """Put what a safetensors file says of itself in order: it is written in any, and equal runs leave equal files."""
+    with path.open("r+b") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        # The length stays: spaces fill what is left, as the format has it.
+        file.seek(8)
+        file.write(ordered.ljust(length))
 
 
 def load_moments(path: Path) -> Moments:
@@ -94,7 +105,7 @@ def load_moments(path: Path) -> Moments:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            header = json.loads((file.metadata() or {})[HEADER])
+            header = file.metadata() or {}
         moments = Moments(
             {key.removesuffix(AVERAGE): value for key, value in tensors.items() if key.endswith(AVERAGE)},
             {key.removesuffix(SQUARED): value for key, value in tensors.items() if key.endswith(SQUARED)},
@@ -102,7 +113,7 @@ def load_moments(path: Path) -> Moments:
             (float(header["beta1"]), float(header["beta2"])),
             float(header["epsilon"]),
         )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise GradsError(f"{path} holds no moments of an adapter ({error}): run its preliminary epoch again") from None
     refuse_nonfinite(path, tensors.items())
     if below := [name + SQUARED for name, one in moments.average_squared.items() if bool((one < 0).any())]:

@@ -22,9 +22,9 @@ from grads.probing.budget import Budget
 from grads.probing.measure import measure
 from grads.runtime.errors import GradsError
 from grads.runtime.journal import Journal
+from grads.signals.blocks import Rows, example_frame, make_rows
 from grads.signals.finite import only_finite
 from grads.signals.measures.registry import signal_modules
-from grads.signals.rows import Rows, example_frame, make_rows
 from grads.signals.store import write_parts
 from grads.study.code import code_version
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from grads.data.records.formatting import Example
 from grads.runtime.journal import Journal
+from grads.signals.blocks import Rows, example_frame, make_rows
 from grads.signals.finite import only_finite
 from grads.signals.measured import Measured
-from grads.signals.rows import Rows, example_frame, make_rows
 from grads.signals.store import write_parts
 
 

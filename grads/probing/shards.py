@@ -7,7 +7,7 @@ from typing import Any
 
 from grads.runtime.errors import GradsError
 from grads.runtime.files import reading
-from grads.signals.rows import Rows
+from grads.signals.blocks import Rows
 from grads.signals.store import META, Store, read_store, write_parts
 
 

@@ -22,8 +22,8 @@ from grads.probing.measure import measure
 from grads.runtime.errors import GradsError
 from grads.runtime.files import reading
 from grads.runtime.journal import Journal
+from grads.signals.blocks import example_frame
 from grads.signals.names import TRAJECTORY_LOSSES
-from grads.signals.rows import example_frame
 from grads.signals.store import write_store
 
 

@@ -47,7 +47,7 @@ class Measurements(ReportJob):
         """Collect it."""
         from grads.report.files import cell_files
         from grads.report.run import make_measurements
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         study = parse_study(self.study)
         make_measurements(study, cell_files(study, self.stores), self.table)
@@ -78,7 +78,7 @@ class Tables(ReportJob):
     def run(self, machine: Machine) -> None:
         """Make them."""
         from grads.report.run import make_tables
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         make_tables(parse_study(self.study), self.measurements, self.tables[0].parent, self.figures[0].parent)
 
@@ -105,7 +105,7 @@ class Curves(ReportJob):
         """Draw them."""
         from grads.report.files import cell_files
         from grads.report.run import make_curves
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         study = parse_study(self.study)
         make_curves(study, cell_files(study, self.stores), self.figures[0].parent)
@@ -137,7 +137,7 @@ class SelectionTables(ReportJob):
         """Make them."""
         from grads.report.files import selection_files
         from grads.report.selections import make_selection_tables
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         study = parse_study(self.study)
         files = selection_files(study, self.reads)
@@ -167,7 +167,7 @@ class Pages(ReportJob):
     def run(self, machine: Machine) -> None:
         """Write them."""
         from grads.report.pages import make_pages
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         make_pages(parse_study(self.study), self.measurements, self.provenance.parent)
 
@@ -196,7 +196,7 @@ class Partial(ReportJob):
         from grads.report.partial import make_partial
         from grads.report.selections import make_partial_selections
         from grads.runtime.manifest import content_sha256, write_manifests
-        from grads.study.load import parse_study
+        from grads.study.reading import parse_study
 
         started = time.time()
         study = parse_study(self.study)

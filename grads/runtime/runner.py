@@ -47,7 +47,7 @@ class Runnable(Protocol):
     def outputs(self) -> Sequence[Path]: ...  # noqa: D102
     @property
     def settings(self) -> Mapping[str, Any]: ...  # noqa: D102
-    def run(self, machine: Machine) -> None: ...  # noqa: D102
+    def run(self, machine: Machine) -> Mapping[str, Any] | None: ...  # noqa: D102
 
 
 RESULTS = Path("results")
@@ -69,13 +69,13 @@ def perform(job: Runnable, machine: Machine, made: Path = RESULTS) -> None:
     inputs = read_inputs(job.inputs, job.contents, made)
     begin_artefacts(job.outputs)
     try:
-        job.run(machine)
+        how = job.run(machine)
     except BaseException:
         abandon_artefacts(job.outputs)
         raise
     inputs.check_unchanged()
     taken = {name: value for name, value in asdict(machine).items() if name in job.takes}
-    write_manifests(job.outputs, inputs.sha256, recorded(job) | taken, started)
+    write_manifests(job.outputs, inputs.sha256, recorded(job) | taken | dict(how or {}), started)
 
 
 def recorded(job: Runnable) -> dict[str, Any]:

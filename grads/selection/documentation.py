@@ -6,7 +6,7 @@ from grads.runtime.files import write_text
 from grads.selection.contract import Method, Needs
 from grads.selection.registry import REGISTRY
 from grads.signals.names import GRADIENTS
-from grads.study.registry import section
+from grads.study.parameters import section
 
 PAGE = Path("docs/methods.md")
 HEAD = """\

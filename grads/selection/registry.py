@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grads.selection.contract import Method, Parameters
-from grads.study import registry as declared
+from grads.study import parameters as declared
 
 REGISTRY = declared.Registry(
     "grads.selection.methods", "METHOD", Method, "there is no selection method", group="grads.methods"

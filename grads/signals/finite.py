@@ -4,8 +4,8 @@ import numpy as np
 
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
+from grads.signals.blocks import Rows
 from grads.signals.names import FIRST
-from grads.signals.rows import Rows
 
 
 def only_finite(rows: Rows, skip: bool) -> tuple[Rows, list[str]]:

@@ -23,10 +23,10 @@ from grads.data.positions import predicted
 from grads.data.records.formatting import Example
 from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_object, reading, remove, sha256_file, write_json
+from grads.signals.blocks import NORM, Rows, example_frame, make_rows
 from grads.signals.finite import not_finite, not_finite_error
 from grads.signals.measured import Measured
 from grads.signals.names import FIRST
-from grads.signals.rows import NORM, Rows, example_frame, make_rows
 from grads.signals.vectors import Vectors
 
 SIGNALS = "signals.parquet"

@@ -63,8 +63,12 @@ class Job(BaseModel, ABC):
     log: Aside[Path] = Path()
 
     @abstractmethod
-    def run(self, machine: Machine) -> None:
-        """Make what the job makes; nothing heavy is imported before."""
+    def run(self, machine: Machine) -> Mapping[str, Any] | None:
+        """Make what the job makes; nothing heavy is imported before.
+
+        Returns:
+            What manifests say, besides the settings, of how it was made, if anything.
+        """
 
     @property
     def more_modules(self) -> Iterable[str]:

@@ -16,9 +16,9 @@ from grads.data.selections import read_selection
 from grads.runtime.errors import GradsError
 from grads.study.seeds import own_seed
 from grads.training.cell import TrainingCell
-from grads.training.order import matched_order, training_order
 from grads.training.strategies.contract import Inputs, Needs
 from grads.training.strategies.registry import find_strategy, parse_parameters
+from grads.training.visits import matched_order, training_order
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from grads.runtime.files import write_text
-from grads.study.registry import section
+from grads.study.parameters import section
 from grads.training.strategies.contract import Strategy
 from grads.training.strategies.registry import REGISTRY
 

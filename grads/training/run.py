@@ -24,17 +24,17 @@ from grads.runtime.locks import scratch_folder
 from grads.runtime.manifest import verified
 from grads.runtime.progress import say
 from grads.study.code import code_version
+from grads.training.base_model import BaseModel, OwnLoss
 from grads.training.cell import Base, TrainingCell
 from grads.training.checkpoints import note_shortage, resume
 from grads.training.dataset import Material, prepare_material
 from grads.training.effect import check_adapter, check_weights
 from grads.training.engine import ENGINES
-from grads.training.order import micro_batch
-from grads.training.reference import BaseModel, OwnLoss
 from grads.training.step import Collator, Pace, Step
 from grads.training.strategies.contract import Parameters, Strategy
 from grads.training.strategies.registry import find_strategy, module_of, parse_parameters
 from grads.training.trainer import ProgressLines, ResponseTrainer, Watch, deterministic
+from grads.training.visits import micro_batch
 
 
 def train_cells(

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.plan import CASES, error, page, taken, write_config
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 LOG = """
 [Mon Nov 30 20:12:34 2026]

@@ -11,8 +11,8 @@ from grads.graph.times import MachineSpeed, Rate
 from grads.graph.work import work_of
 from grads.runtime.files import read_object
 from grads.runtime.runner import Machine, perform
-from grads.study.load import read_study
 from grads.study.paths import Paths
+from grads.study.reading import read_study
 
 ROOT = Path(__file__).parents[2]
 PREPARED = ("prepare_general", "prepare_domains", "prepare_model", "probe_tokens")

@@ -7,7 +7,7 @@ import yaml
 
 from grads.cli import plan
 from grads.graph.study import StudyGraph
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 ROOT = Path(__file__).parents[2]
 SMOKE = read_study("config/smoke.yaml")

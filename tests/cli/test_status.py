@@ -11,7 +11,7 @@ from grads.cli.status import State, failure, seconds_left, state_of
 from grads.graph.study import StudyGraph
 from grads.runtime.manifest import write_manifests
 from grads.study.grid import Cell
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 STUDY = read_study("config/smoke.yaml")
 

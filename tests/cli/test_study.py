@@ -8,7 +8,7 @@ from grads.cli import study as commands
 from grads.cli.study import chosen_cells
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import lock_study, study_holder
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 SMOKE = "config/smoke.yaml"
 

@@ -20,12 +20,12 @@ from grads.config.models import Encoder, Model
 from grads.config.sources import FileSource, HubSource, Source, TinySource
 from grads.models.prepare import prepare_model
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
 from grads.study.paths import hub_path
+from grads.study.reading import parse_study
 from tests.wheels import install, make_wheel
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/_source_section.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/adding-a-source.md").read_text(encoding="utf-8")
 RECORDS_MODULE, MODELS_MODULE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 POINTS = {"grads.sources": {"pairs": "acme_sources.pairs"}, "grads.model_sources": {"share": "acme_sources.share"}}
 FILES = {
@@ -35,7 +35,7 @@ FILES = {
 }
 VERSION = """
 from grads.graph.study import StudyGraph
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 print(StudyGraph(read_study("mine.yaml"), reading=False).prepare_domains().version)
 """

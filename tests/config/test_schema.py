@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from grads.config.schema import REFERENCE, SCHEMA, main, reference_page, schema_text, study_schema
 from grads.config.study import Study
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))

@@ -1,7 +1,8 @@
 """A tiny model, an adapter that changes it, and records to answer."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from grads.config.evaluation import Evaluation
 from grads.config.models import Format
 from grads.data.records.formatting import Formatter
 from grads.data.records.record import Record, make_record
+from grads.evaluation.benchmarks import run_tasks
+from grads.evaluation.drift import measure_drift, untuned_states
+from grads.evaluation.engines.choice import engine_of
+from grads.evaluation.engines.contract import Engine
+from grads.evaluation.generation import generate
+from grads.evaluation.likelihood import response_likelihoods
 from grads.models.load import load_model, load_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +105,80 @@ class Counter:
 @pytest.fixture
 def counter() -> Counter:
     return Counter()
+
+
+Opened = Callable[..., Any]
+
+
+@pytest.fixture(params=["reference", "packed"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """An engine's name: what is tested with it holds for each of them."""
+    return request.param
+
+
+@pytest.fixture
+def on(kind: str) -> Opened:
+    """A context: the engine over a model, with a budget of tokens, and with a batch size of lm-eval's."""
+
+    @contextmanager
+    def opened(model: nn.Module, budget: int = 4096, batch: int = 16) -> Iterator[Engine]:
+        settings = {"engine": kind, "token_budget": budget, "task_batch": batch, "generation_batch": 4}
+        with engine_of(model, Evaluation.model_validate(settings)) as engine:
+            yield engine
+
+    return opened
+
+
+@pytest.fixture
+def answered(on: Opened) -> Callable[..., Any]:
+    """`generate` by an engine that is opened for it."""
+
+    def run(model: nn.Module, formatter: Formatter, records: Any, limit: int, budget: int, progress: Any) -> Any:
+        with on(model, budget) as engine:
+            return generate(engine, formatter, records, limit, progress)
+
+    return run
+
+
+@pytest.fixture
+def likelihoods(on: Opened) -> Callable[..., Any]:
+    """`response_likelihoods` likewise."""
+
+    def run(model: nn.Module, examples: Any, budget: int, progress: Any) -> Any:
+        with on(model, budget) as engine:
+            return response_likelihoods(engine, examples, progress)
+
+    return run
+
+
+@pytest.fixture
+def untuned_of(on: Opened) -> Callable[..., Any]:
+    """`untuned_states` likewise."""
+
+    def run(model: nn.Module, texts: Any, budget: int, progress: Any) -> Any:
+        with on(model, budget) as engine:
+            return untuned_states(engine, texts, progress)
+
+    return run
+
+
+@pytest.fixture
+def drift_of(on: Opened) -> Callable[..., Any]:
+    """`measure_drift` likewise."""
+
+    def run(model: nn.Module, texts: Any, untuned: Any, budget: int, progress: Any) -> Any:
+        with on(model, budget) as engine:
+            return measure_drift(engine, texts, untuned, progress)
+
+    return run
+
+
+@pytest.fixture
+def asked(on: Opened) -> Callable[..., Any]:
+    """`run_tasks` likewise."""
+
+    def run(model: nn.Module, tokenizer: Any, tasks: Any, batch: int, label: str) -> Any:
+        with on(model, batch=batch) as engine:
+            return run_tasks(engine, tokenizer, tasks, label)
+
+    return run

@@ -22,6 +22,7 @@ from grads.config import task_file as task_files
 from grads.config.jinja import Templates
 from grads.data.sources.named_tasks import temporary_cache
 from grads.evaluation.benchmarks import TaskSpec, load_tasks, run_tasks
+from grads.evaluation.engines.reference import Reference
 from grads.models.load import load_model
 from grads.report.statistics.choices import BRIER, among_choices, choice_measures
 from grads.runtime.errors import GradsError
@@ -29,7 +30,24 @@ from grads.runtime.errors import GradsError
 TASKS = ["piqa", "siqa", "openbookqa", "commonsenseqa"]
 
 
-def test_numbers_are_lm_evals_own_to_the_last_bit(tiny_model_folder, make_adapter, tokenizer, task_file):
+def log_probabilities(samples):
+    return [[response[0] for response in sample["filtered_resps"]] for sample in samples]
+
+
+def found_by(kind, found, expected):
+    """Whether an engine's numbers are lm-eval's: to the last bit by the plain path, by the other but for rounding."""
+    numbers = [item["choice_logprobs"] for item in found["items"]]
+    if kind == "reference":
+        return numbers == log_probabilities(expected)
+    return all(
+        one == pytest.approx(other, rel=1e-5) for one, other in zip(numbers, log_probabilities(expected), strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", ["reference"])
+def test_numbers_of_the_plain_path_are_lm_evals_own_to_the_last_bit(
+    tiny_model_folder, make_adapter, tokenizer, task_file, asked
+):
     tuned = load_model(tiny_model_folder, "bf16", make_adapter(0.3))
     own = HFLM(
         pretrained=tuned.get_base_model(), tokenizer=tokenizer, batch_size=16,
@@ -37,20 +55,53 @@ def test_numbers_are_lm_evals_own_to_the_last_bit(tiny_model_folder, make_adapte
     )  # fmt: skip
     specs = {name: TaskSpec(task_file(name), "chat" if name == "piqa" else "plain", "acc_norm") for name in TASKS}
     with load_tasks(specs) as tasks:
-        found = run_tasks(tuned, tokenizer, tasks, 16, "tiny")
+        found = asked(tuned, tokenizer, tasks, 16, "tiny")
         for name, spec in specs.items():
             expected = evaluate(own, tasks[name].loaded, bootstrap_iters=0, apply_chat_template=spec.form == "chat")
             assert found[name]["value"] == expected["results"][f"grads_{name}"]["acc_norm,none"]
-            samples = expected["samples"][f"grads_{name}"]
-            assert [i["choice_logprobs"] for i in found[name]["items"]] == [
-                [response[0] for response in sample["filtered_resps"]] for sample in samples
-            ]
+            assert found_by("reference", found[name], expected["samples"][f"grads_{name}"])
 
 
-def test_log_probabilities_are_the_models(model, tokenizer, task_file):
+@pytest.mark.parametrize("kind", ["packed"])
+def test_in_float32_numbers_are_lm_evals_own(tiny_model_folder, make_adapter, tokenizer, task_file, asked):
+    """Log-probabilities but for rounding, accuracies exactly; items of each task differ in their choices' lengths."""
+    tuned = load_model(tiny_model_folder, "float32", make_adapter(0.3))
+    own = HFLM(pretrained=tuned.get_base_model(), tokenizer=tokenizer, batch_size=16, softmax_dtype="float32")
+    specs = {name: TaskSpec(task_file(name), "chat" if name == "piqa" else "plain", "acc_norm") for name in TASKS}
+    with load_tasks(specs) as tasks:
+        found = asked(tuned, tokenizer, tasks, 16, "tiny")
+        for name, spec in specs.items():
+            expected = evaluate(own, tasks[name].loaded, bootstrap_iters=0, apply_chat_template=spec.form == "chat")
+            assert found[name]["value"] == expected["results"][f"grads_{name}"]["acc_norm,none"]
+            assert found_by("packed", found[name], expected["samples"][f"grads_{name}"])
+
+
+@pytest.mark.parametrize("kind", ["packed"])
+def test_in_bf16_numbers_are_as_near_to_float32_as_the_plain_paths(
+    tiny_model_folder, make_adapter, tokenizer, task_file, on
+):
+    adapter = make_adapter(0.3)
+    half = load_model(tiny_model_folder, "bf16", adapter)
+    exact = load_model(tiny_model_folder, "float32", adapter)
+    # The same weights: rounded to bf16, and then computed with in float32.
+    exact.load_state_dict({name: tensor.float() for name, tensor in half.state_dict().items()})
+    with load_tasks({"siqa": TaskSpec(task_file("siqa"), "plain", "acc")}) as tasks:
+
+        def numbers(engine):
+            items = run_tasks(engine, tokenizer, tasks, "tiny")["siqa"]["items"]
+            return np.array([number for item in items for number in item["choice_logprobs"]])
+
+        expected = numbers(Reference(exact, 4096))
+        plain = [numbers(Reference(half, 4096, batch)) for batch in (1, 4, 16)]
+        with on(half) as engine:
+            found = numbers(engine)
+    assert abs(found - expected).mean() <= 1.25 * max(abs(one - expected).mean() for one in plain)
+
+
+def test_log_probabilities_are_the_models(model, tokenizer, task_file, asked):
     path = task_file("siqa")
     with load_tasks({"siqa": TaskSpec(path, "plain", "acc")}) as tasks:
-        found = run_tasks(model, tokenizer, tasks, 5, "tiny")["siqa"]
+        found = asked(model, tokenizer, tasks, 5, "tiny")["siqa"]
     row = json.loads(path.with_name("items.jsonl").read_text().splitlines()[4])
     prompt = tokenizer(f"Q: {row['passage']} {row['question']}\nA:")["input_ids"]
     expected = []
@@ -69,12 +120,12 @@ def test_log_probabilities_are_the_models(model, tokenizer, task_file):
     assert found["gold_logprob"] == pytest.approx(sum(i["gold_logprob"] for i in found["items"]) / 24)
 
 
-def test_what_the_tables_make_of_choices_is_lm_evals(model, tokenizer, task_file):
+def test_what_the_tables_make_of_choices_is_lm_evals(model, tokenizer, task_file, asked):
     """Its Brier score where choices are compared as they are; its answers, whatever they are compared by."""
     path = task_file("siqa")
     specs = {metric: TaskSpec(path, "plain", metric) for metric in ("acc", "acc_norm")}
     with load_tasks(specs) as tasks:
-        found = run_tasks(model, tokenizer, tasks, 16, "tiny")
+        found = asked(model, tokenizer, tasks, 16, "tiny")
     items = found["acc"]["items"]
     shares = [lm_eval.utils.softmax(np.array(item["choice_logprobs"])) for item in items]
     expected = brier_score([(item["gold"], share) for item, share in zip(items, shares, strict=True)])
@@ -86,19 +137,19 @@ def test_what_the_tables_make_of_choices_is_lm_evals(model, tokenizer, task_file
         ], metric
 
 
-def test_one_token_choices_that_share_a_context(model, tokenizer, task_file, tmp_path):
+def test_one_token_choices_that_share_a_context(model, tokenizer, task_file, tmp_path, asked, kind):
     text = task_file("piqa").read_text().replace("doc_to_choice: choices", "doc_to_choice: ['A', 'B', 'C']")
     path = tmp_path / "letters.yaml"
     path.write_text(text)
     own = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4, softmax_dtype="float32")
     with load_tasks({"letters": TaskSpec(path, "plain", "acc")}) as tasks:
-        found = run_tasks(model, tokenizer, tasks, 4, "tiny")["letters"]
+        found = asked(model, tokenizer, tasks, 4, "tiny")["letters"]
         expected = evaluate(own, tasks["letters"].loaded, bootstrap_iters=0)["samples"]["grads_piqa"]
-    assert [i["choice_logprobs"] for i in found["items"]] == [[r[0] for r in s["filtered_resps"]] for s in expected]
+    assert found_by(kind, found, expected)
 
 
 def test_loaded_tasks_serve_several_models_and_leave_the_home_alone(
-    tiny_model_folder, make_adapter, tokenizer, task_file
+    tiny_model_folder, make_adapter, tokenizer, task_file, asked
 ):
     import datasets
 
@@ -106,10 +157,10 @@ def test_loaded_tasks_serve_several_models_and_leave_the_home_alone(
     with load_tasks({"piqa": TaskSpec(task_file("piqa"), "plain", "acc")}) as tasks:
         assert str(datasets.config.HF_DATASETS_CACHE) != str(before)
         base = load_model(tiny_model_folder, "float32")
-        first = run_tasks(base, tokenizer, tasks, 16, "tiny")
+        first = asked(base, tokenizer, tasks, 16, "tiny")
         tuned = PeftModel.from_pretrained(base, make_adapter(0.3)).eval()
-        assert run_tasks(tuned, tokenizer, tasks, 16, "tiny")["piqa"]["gold_logprob"] != first["piqa"]["gold_logprob"]
-        assert run_tasks(tuned.unload(), tokenizer, tasks, 16, "tiny") == first
+        assert asked(tuned, tokenizer, tasks, 16, "tiny")["piqa"]["gold_logprob"] != first["piqa"]["gold_logprob"]
+        assert asked(tuned.unload(), tokenizer, tasks, 16, "tiny") == first
     assert before == datasets.config.HF_DATASETS_CACHE
 
 
@@ -169,17 +220,17 @@ def test_a_task_that_shuffles_while_it_is_read_is_the_same_in_every_job(task_fil
         ("items.jsonl", "absent.jsonl", "acc", "lm-eval cannot load this task"),
     ],
 )
-def test_task_files_that_cannot_be_used(model, tokenizer, task_file, old, new, metric, message):
+def test_task_files_that_cannot_be_used(model, tokenizer, task_file, old, new, metric, message, asked):
     path = task_file("piqa")
     path.write_text(path.read_text().replace(old, new))
     with (
         pytest.raises(GradsError, match=message),
         load_tasks({"piqa": TaskSpec(path, "plain", metric)}) as tasks,
     ):
-        run_tasks(model, tokenizer, tasks, 16, "tiny")
+        asked(model, tokenizer, tasks, 16, "tiny")
 
 
-def test_chat_without_a_template_is_refused(model, tiny_model_folder, task_file):
+def test_chat_without_a_template_is_refused(model, tiny_model_folder, task_file, asked):
     from grads.models.load import load_tokenizer
 
     bare = load_tokenizer(tiny_model_folder)
@@ -188,16 +239,20 @@ def test_chat_without_a_template_is_refused(model, tiny_model_folder, task_file)
         load_tasks({"piqa": TaskSpec(task_file("piqa"), "chat", "acc")}) as tasks,
         pytest.raises(GradsError, match="set it to 'plain'"),
     ):
-        run_tasks(model, bare, tasks, 16, "tiny")
+        asked(model, bare, tasks, 16, "tiny")
 
 
 @pytest.mark.slow
-def test_lm_evals_command_line_gives_the_same(tiny_model_folder, make_adapter, tokenizer, task_file, tmp_path):
+def test_lm_evals_command_line_gives_the_same(
+    tiny_model_folder, make_adapter, tokenizer, task_file, tmp_path, asked, kind
+):
+    """By the plain path in bf16, too, to the last bit; by the other in float32 but for rounding."""
     adapter, path = make_adapter(0.3), task_file("openbookqa")
     with load_tasks({"openbookqa": TaskSpec(path, "chat", "acc_norm")}) as tasks:
-        tuned = load_model(tiny_model_folder, "bf16", adapter)
-        found = run_tasks(tuned, tokenizer, tasks, 16, "tiny")["openbookqa"]
-    arguments = f"pretrained={tiny_model_folder},peft={adapter},dtype=bfloat16,mixed_precision_dtype=bfloat16"
+        tuned = load_model(tiny_model_folder, "bf16" if kind == "reference" else "float32", adapter)
+        found = asked(tuned, tokenizer, tasks, 16, "tiny")["openbookqa"]
+    precision = "dtype=bfloat16,mixed_precision_dtype=bfloat16" if kind == "reference" else "dtype=float32"
+    arguments = f"pretrained={tiny_model_folder},peft={adapter},{precision}"
     command = [
         sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", f"{arguments},softmax_dtype=float32",
         "--tasks", str(path), "--batch_size", "16", "--device", "cpu", "--apply_chat_template",
@@ -211,30 +266,32 @@ def test_lm_evals_command_line_gives_the_same(tiny_model_folder, make_adapter, t
     assert results["task_hashes"]["grads_openbookqa"] == found["hash"]
     (path,) = Path(tmp_path).rglob("samples_*.jsonl")
     samples = sorted(map(json.loads, path.read_text().splitlines()), key=lambda sample: sample["doc_id"])
-    assert [[float(r[0][0]) for r in s["resps"]] for s in samples] == [i["choice_logprobs"] for i in found["items"]]
+    for sample in samples:
+        sample["filtered_resps"] = [[float(response[0][0])] for response in sample["resps"]]
+    assert found_by(kind, found, samples)
 
 
 @pytest.mark.parametrize("room", [26, 40])
-def test_contexts_that_are_too_long_are_cut_as_lm_eval_cuts_them(model, tokenizer, task_file, room):
+def test_contexts_that_are_too_long_are_cut_as_lm_eval_cuts_them(model, tokenizer, task_file, room, asked, kind):
     """On the left, so that the choice, of up to 26 tokens here, and what stands before it are left."""
     model.config.max_position_embeddings = room
     path = task_file("siqa")
     own = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=5, softmax_dtype="float32")
     assert own.max_length == room
     with load_tasks({"siqa": TaskSpec(path, "plain", "acc")}) as tasks:
-        found = run_tasks(model, tokenizer, tasks, 5, "tiny")["siqa"]
+        found = asked(model, tokenizer, tasks, 5, "tiny")["siqa"]
         expected = evaluate(own, tasks["siqa"].loaded, bootstrap_iters=0)["samples"]["grads_siqa"]
-    assert [i["choice_logprobs"] for i in found["items"]] == [[r[0] for r in s["filtered_resps"]] for s in expected]
+    assert found_by(kind, found, expected)
 
 
-def test_a_choice_that_is_longer_than_the_model_has_room_is_refused(model, tokenizer, task_file):
+def test_a_choice_that_is_longer_than_the_model_has_room_is_refused(model, tokenizer, task_file, asked):
     model.config.max_position_embeddings = 25
     sentence = "tiny, siqa: a choice has 26 tokens, but the model has room for 25: leave such items out"
     with (
         load_tasks({"siqa": TaskSpec(task_file("siqa"), "plain", "acc")}) as tasks,
         pytest.raises(GradsError, match=sentence),
     ):
-        run_tasks(model, tokenizer, tasks, 5, "tiny")
+        asked(model, tokenizer, tasks, 5, "tiny")
 
 
 def test_the_home_is_given_back_when_a_task_fails(task_file):

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from grads.evaluation import drift
-from grads.evaluation.drift import compare, measure_drift, predicted_bytes, text_ids, untuned_states
+from grads.evaluation.drift import compare, predicted_bytes, text_ids
 from grads.evaluation.run import _drift_summary
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
@@ -62,20 +62,24 @@ def test_kl_is_never_negative_and_taken_in_parts(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("budget", [1, 10_000])
-def test_an_adapter_with_b_zero_has_not_moved(tiny_model_folder, make_adapter, tokenizer, counter, precision, budget):
+def test_an_adapter_with_b_zero_has_not_moved(
+    tiny_model_folder, make_adapter, tokenizer, counter, precision, budget, drift_of, untuned_of
+):
     base = load_model(tiny_model_folder, precision)
     texts = text_ids(tokenizer, TEXTS, 12)
-    untuned = untuned_states(base, texts, budget, 0, counter)
+    untuned = untuned_of(base, texts, budget, counter)
     tuned = PeftModel.from_pretrained(base, make_adapter(0.0)).eval()
-    assert [d.kl for d in measure_drift(tuned, texts, untuned, budget, 0, counter)] == [0.0] * len(TEXTS)
+    assert [d.kl for d in drift_of(tuned, texts, untuned, budget, counter)] == [0.0] * len(TEXTS)
     assert counter.done == 2 * len(TEXTS)
 
 
-def test_nll_and_kl_equal_whole_models(tiny_model_folder, model, make_adapter, tokenizer, counter):
+def test_nll_and_kl_equal_whole_models(
+    tiny_model_folder, model, make_adapter, tokenizer, counter, drift_of, untuned_of
+):
     texts = text_ids(tokenizer, TEXTS, 12)
-    untuned = untuned_states(model, texts, 30, 0, counter)
+    untuned = untuned_of(model, texts, 30, counter)
     tuned = PeftModel.from_pretrained(model, make_adapter(0.3)).eval()
-    found = measure_drift(tuned, texts, untuned, 30, 0, counter)
+    found = drift_of(tuned, texts, untuned, 30, counter)
     other = load_model(tiny_model_folder, "float32")
     for ids, one in zip(texts, found, strict=True):
         batch = torch.tensor([ids])
@@ -87,15 +91,15 @@ def test_nll_and_kl_equal_whole_models(tiny_model_folder, model, make_adapter, t
         assert one.kl > 1e-5
 
 
-def test_the_untuned_head_survives_an_adapter_on_it(model, tokenizer, counter):
+def test_the_untuned_head_survives_an_adapter_on_it(model, tokenizer, counter, drift_of, untuned_of):
     from peft import LoraConfig, get_peft_model
 
     texts = text_ids(tokenizer, TEXTS, 12)
-    untuned = untuned_states(model, texts, 1000, 0, counter)
-    bare = measure_drift(model, texts, untuned, 1000, 0, counter)
+    untuned = untuned_of(model, texts, 1000, counter)
+    bare = drift_of(model, texts, untuned, 1000, counter)
     assert [d.kl for d in bare] == [0.0] * len(TEXTS)
     tuned = get_peft_model(model, LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False)).eval()
-    assert min(d.kl for d in measure_drift(tuned, texts, untuned, 1000, 0, counter)) > 0
+    assert min(d.kl for d in drift_of(tuned, texts, untuned, 1000, counter)) > 0
 
 
 def test_texts_are_cut_and_short_ones_refused(tokenizer):
@@ -125,10 +129,10 @@ def test_texts_begin_with_the_beginning_token_and_have_no_end(tokenizer, adding)
 LINES = [*TEXTS, "  Größe: 5 €, naïve 東京 🙂 end.  "]
 
 
-def test_bits_per_byte_are_lm_evals(model, adding, counter):
+def test_bits_per_byte_are_lm_evals(model, adding, counter, drift_of, untuned_of):
     """Where both predict the same: whole texts, behind the beginning token."""
     ids = text_ids(adding, LINES, 1000)
-    found = measure_drift(model, ids, untuned_states(model, ids, 1000, 0, counter), 1000, 0, counter)
+    found = drift_of(model, ids, untuned_of(model, ids, 1000, counter), 1000, counter)
     sizes = predicted_bytes(adding, LINES, 1000)
     assert sizes == [len(text.encode()) for text in LINES]
     summary = _drift_summary(found, [len(one) - 1 for one in ids], sizes)
@@ -171,20 +175,22 @@ def test_a_model_that_is_sure_of_what_the_untuned_one_excludes_is_far_from_it():
     assert turned.kl > 1000
 
 
-def test_drift_does_not_depend_on_the_order_of_texts_or_their_padding(model, make_adapter, tokenizer, counter):
+def test_drift_does_not_depend_on_the_order_of_texts_or_their_padding(
+    model, make_adapter, tokenizer, counter, drift_of, untuned_of
+):
     texts = text_ids(tokenizer, TEXTS, 12)
-    untuned = untuned_states(model, texts, 1000, 0, counter)
-    turned = untuned_states(model, texts[::-1], 1000, 7, counter)
+    untuned = untuned_of(model, texts, 1000, counter)
+    turned = untuned_of(model, texts[::-1], 1000, counter)
     tuned = PeftModel.from_pretrained(model, make_adapter(0.3)).eval()
-    one = measure_drift(tuned, texts, untuned, 1000, 0, counter)
-    other = measure_drift(tuned, texts[::-1], turned, 1000, 7, counter)[::-1]
+    one = drift_of(tuned, texts, untuned, 1000, counter)
+    other = drift_of(tuned, texts[::-1], turned, 1000, counter)[::-1]
     assert [d.kl for d in one] == pytest.approx([d.kl for d in other], rel=1e-4)
     assert [d.nll for d in one] == pytest.approx([d.nll for d in other], rel=1e-5)
 
 
-def test_two_tokens_are_enough_and_their_second_is_predicted(model, tokenizer, counter):
+def test_two_tokens_are_enough_and_their_second_is_predicted(model, tokenizer, counter, drift_of, untuned_of):
     texts = [ids[:2] for ids in text_ids(tokenizer, TEXTS, 12)]
-    untuned = untuned_states(model, texts, 1000, 0, counter)
+    untuned = untuned_of(model, texts, 1000, counter)
     with torch.no_grad():
         expected = [-model(torch.tensor([a])).logits[0, 0].log_softmax(-1)[a[1]].item() for a in texts]
-    assert [d.nll for d in measure_drift(model, texts, untuned, 1000, 0, counter)] == pytest.approx(expected, rel=1e-5)
+    assert [d.nll for d in drift_of(model, texts, untuned, 1000, counter)] == pytest.approx(expected, rel=1e-5)

@@ -9,7 +9,6 @@ from transformers import PretrainedConfig
 from grads.config.models import Format
 from grads.data.records.formatting import Formatter
 from grads.evaluation import generation
-from grads.evaluation.generation import generate
 from grads.runtime.errors import GradsError
 
 
@@ -42,9 +41,9 @@ def often(model, formatter, records):
 
 
 @pytest.mark.parametrize("budget", [1, 150, 10_000])
-def test_any_batch_gives_plain_greedy_decoding(model, tokenizer, records, counter, often, budget):
+def test_any_batch_gives_plain_greedy_decoding(model, tokenizer, records, counter, often, budget, answered):
     formatter, ends = EndsAt(tokenizer, often), {often, tokenizer.eos_token_id}
-    rows = generate(model, formatter, records, 12, budget, counter)
+    rows = answered(model, formatter, records, 12, budget, counter)
     expected = [greedy(model, formatter.prompt_ids(r), 12, *ends) for r in records]
     kept = [e[:-1] if e[-1] in ends else e for e in expected]
     assert [row["prediction"] for row in rows] == [tokenizer.decode(k, skip_special_tokens=True).strip() for k in kept]
@@ -54,14 +53,14 @@ def test_any_batch_gives_plain_greedy_decoding(model, tokenizer, records, counte
     assert counter.done == len(records)
 
 
-def test_the_tokenizers_own_end_ends_an_answer_too(model, tokenizer, records, counter, often):
+def test_the_tokenizers_own_end_ends_an_answer_too(model, tokenizer, records, counter, often, answered):
     """A model that was not tuned to the template ends with the end of sequence, which need not be the end of turn."""
     answers = [greedy(model, Formatter(tokenizer, Format()).prompt_ids(r), 12, often) for r in records]
     turn = next(t for answer in answers for t in answer[:-1] if t not in {often, answer[0]})
     other = copy.copy(tokenizer)
     other.eos_token = tokenizer.convert_ids_to_tokens(often)
     formatter = EndsAt(other, turn)
-    rows = generate(model, formatter, records, 12, 150, counter)
+    rows = answered(model, formatter, records, 12, 150, counter)
     expected = [greedy(model, formatter.prompt_ids(r), 12, often, turn) for r in records]
     assert {answer[-1] for answer in expected} >= {often, turn}
     assert [row["capped"] for row in rows] == [answer[-1] not in {often, turn} for answer in expected]
@@ -69,20 +68,22 @@ def test_the_tokenizers_own_end_ends_an_answer_too(model, tokenizer, records, co
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_the_stop_tokens_that_come_with_a_model_end_answers(model, tokenizer, records, counter, often, listed):
+def test_the_stop_tokens_that_come_with_a_model_end_answers(
+    model, tokenizer, records, counter, often, listed, answered
+):
     """As GLM's does: its template has no end of turn, and its generation config stops at the next user's turn."""
     formatter = Formatter(tokenizer, Format())
     model.generation_config.eos_token_id = [formatter.end_id, often] if listed else often
     stops = {often, formatter.end_id}
-    rows = generate(model, formatter, records, 12, 10_000, counter)
+    rows = answered(model, formatter, records, 12, 10_000, counter)
     expected = [greedy(model, formatter.prompt_ids(r), 12, *stops) for r in records]
     assert often in {answer[-1] for answer in expected}
     assert [row["new_tokens"] for row in rows] == [len(e) - (e[-1] in stops) for e in expected]
     assert [row["capped"] for row in rows] == [answer[-1] not in stops for answer in expected]
 
 
-def test_rows_carry_the_record_and_its_templated_prompt(model, formatter, records, counter):
-    rows = generate(model, formatter, records, 2, 1000, counter)
+def test_rows_carry_the_record_and_its_templated_prompt(model, formatter, records, counter, answered):
+    rows = answered(model, formatter, records, 2, 1000, counter)
     assert [row["id"] for row in rows] == [r.id for r in records]
     assert [row["reference"] for row in rows] == [r.output for r in records]
     assert [formatter.tokenizer(row["prompt"], add_special_tokens=False)["input_ids"] for row in rows] == [
@@ -90,16 +91,16 @@ def test_rows_carry_the_record_and_its_templated_prompt(model, formatter, record
     ]
 
 
-def test_stored_sampling_settings_change_nothing(model, formatter, records, counter):
-    before = generate(model, formatter, records, 8, 1000, counter)
+def test_stored_sampling_settings_change_nothing(model, formatter, records, counter, answered):
+    before = answered(model, formatter, records, 8, 1000, counter)
     model.generation_config.update(do_sample=True, temperature=5.0, repetition_penalty=9.0)
-    assert generate(model, formatter, records, 8, 1000, counter) == before
+    assert answered(model, formatter, records, 8, 1000, counter) == before
 
 
-def test_an_adapter_is_heard(model, make_adapter, formatter, records, counter):
-    before = generate(model, formatter, records, 8, 1000, counter)
+def test_an_adapter_is_heard(model, make_adapter, formatter, records, counter, answered):
+    before = answered(model, formatter, records, 8, 1000, counter)
     tuned = PeftModel.from_pretrained(model, make_adapter(0.5)).eval()
-    rows = generate(tuned, formatter, records, 8, 1000, counter)
+    rows = answered(tuned, formatter, records, 8, 1000, counter)
     assert rows != before
     expected = [greedy(tuned, formatter.prompt_ids(r), 8, formatter.end_id) for r in records]
     kept = [[t for t in e if t != formatter.end_id] for e in expected]
@@ -108,18 +109,18 @@ def test_an_adapter_is_heard(model, make_adapter, formatter, records, counter):
     ]
 
 
-def test_more_tokens_than_the_model_has_positions_for(model, formatter, records, counter):
+def test_more_tokens_than_the_model_has_positions_for(model, formatter, records, counter, answered):
     model.config.max_position_embeddings = longest = max(len(formatter.prompt_ids(r)) for r in records)
     with pytest.raises(GradsError, match=f"longest prompt has {longest} tokens and generation.max_new_tokens is 1"):
-        generate(model, formatter, records, 1, 1000, counter)
+        answered(model, formatter, records, 1, 1000, counter)
 
 
-def test_prompt_and_answer_may_fill_the_model_to_its_last_position(model, formatter, records, counter):
+def test_prompt_and_answer_may_fill_the_model_to_its_last_position(model, formatter, records, counter, answered):
     longest = max(len(formatter.prompt_ids(r)) for r in records)
     model.config.max_position_embeddings = longest + 3
-    assert len(generate(model, formatter, records, 3, 1000, counter)) == len(records)
+    assert len(answered(model, formatter, records, 3, 1000, counter)) == len(records)
     with pytest.raises(GradsError, match=rf"max_new_tokens is 4, but the model has room for {longest + 3}: lower"):
-        generate(model, formatter, records, 4, 1000, counter)
+        answered(model, formatter, records, 4, 1000, counter)
 
 
 def test_a_model_that_names_no_positions_is_not_refused():
@@ -143,14 +144,14 @@ def test_an_answer_ends_at_its_first_end(formatter, records, answer, kept, cappe
 
 
 @pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [2, 0, 5, 1, 4, 3]])
-def test_answers_follow_their_records_in_any_order(model, formatter, records, counter, order):
-    before = generate(model, formatter, records, 6, 200, counter)
-    after = generate(model, formatter, [records[i] for i in order], 6, 200, counter)
+def test_answers_follow_their_records_in_any_order(model, formatter, records, counter, order, answered):
+    before = answered(model, formatter, records, 6, 200, counter)
+    after = answered(model, formatter, [records[i] for i in order], 6, 200, counter)
     assert after == [before[i] for i in order]
 
 
-def test_a_longer_answer_begins_like_a_shorter_one(model, formatter, records, counter):
-    short, long = (generate(model, formatter, records, limit, 1000, counter) for limit in (3, 9))
+def test_a_longer_answer_begins_like_a_shorter_one(model, formatter, records, counter, answered):
+    short, long = (answered(model, formatter, records, limit, 1000, counter) for limit in (3, 9))
     for one, other in zip(short, long, strict=True):
         assert other["prediction"].startswith(one["prediction"][:1])
         assert one["new_tokens"] <= min(3, other["new_tokens"])

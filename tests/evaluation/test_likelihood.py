@@ -6,7 +6,6 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHead
 
 from grads.data.records.formatting import Example
 from grads.evaluation import likelihood
-from grads.evaluation.likelihood import response_likelihoods
 
 
 def oracle(model, example):
@@ -33,37 +32,37 @@ def gemma2():
 
 
 @pytest.mark.parametrize("budget", [1, 60, 10_000])
-def test_equals_cross_entropy_alone_and_in_any_batch(model, formatter, records, counter, budget):
+def test_equals_cross_entropy_alone_and_in_any_batch(model, formatter, records, counter, budget, likelihoods):
     examples = [formatter.example(r) for r in records]
-    found = response_likelihoods(model, examples, budget, 0, counter)
+    found = likelihoods(model, examples, budget, counter)
     assert [f.nll for f in found] == pytest.approx([oracle(model, e) for e in examples], rel=1e-5)
     assert [(f.id, f.tokens) for f in found] == [(e.id, e.response_tokens) for e in examples]
     assert counter.done == len(examples)
 
 
-def test_long_responses_are_taken_in_parts(model, formatter, records, counter, monkeypatch):
+def test_long_responses_are_taken_in_parts(model, formatter, records, counter, monkeypatch, likelihoods):
     examples = [formatter.example(r) for r in records]
-    whole = response_likelihoods(model, examples, 1000, 0, counter)
+    whole = likelihoods(model, examples, 1000, counter)
     monkeypatch.setattr(likelihood, "POSITIONS_AT_ONCE", 3)
-    parts = response_likelihoods(model, examples, 1000, 0, counter)
+    parts = likelihoods(model, examples, 1000, counter)
     assert [p.nll for p in parts] == pytest.approx([w.nll for w in whole], rel=1e-6)
 
 
 @pytest.mark.parametrize("build", [gpt2, gemma2])
-def test_other_architectures(build, counter):
+def test_other_architectures(build, counter, likelihoods):
     torch.manual_seed(0)
     other = build().eval()
     conversation = Example("c", [11, 12, 90, 3, 4, 5, 6, 7], 6, earlier=((1, 3), (4, 5)))
     examples = [Example("a", [5, 6, 7, 8, 9], 2), Example("b", [11, 12, 90], 1), conversation]
-    found = response_likelihoods(other, examples, 100, 0, counter)
+    found = likelihoods(other, examples, 100, counter)
     assert [f.nll for f in found] == pytest.approx([oracle(other, e) for e in examples], rel=1e-5)
     assert [f.tokens for f in found] == [3, 2, 5]
 
 
-def test_with_an_adapter(model, make_adapter, formatter, records, counter):
+def test_with_an_adapter(model, make_adapter, formatter, records, counter, likelihoods):
     examples = [formatter.example(r) for r in records]
-    bare = response_likelihoods(model, examples, 200, 0, counter)
+    bare = likelihoods(model, examples, 200, counter)
     tuned = PeftModel.from_pretrained(model, make_adapter(0.3)).eval()
-    found = response_likelihoods(tuned, examples, 200, 0, counter)
+    found = likelihoods(tuned, examples, 200, counter)
     assert [f.nll for f in found] == pytest.approx([oracle(tuned, e) for e in examples], rel=1e-5)
     assert [f.nll for f in found] != pytest.approx([b.nll for b in bare], rel=1e-3)

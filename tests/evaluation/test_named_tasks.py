@@ -15,7 +15,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from grads.data.sources.named_tasks import TASKS, load_harness, sample_harness
-from grads.evaluation.benchmarks import TaskSpec, load_tasks, run_tasks
+from grads.evaluation.benchmarks import TaskSpec, load_tasks
 from grads.runtime.errors import GradsError
 from grads.runtime.files import write_json, write_jsonl
 
@@ -92,12 +92,12 @@ def benchmark(tmp_path):
         ("winogrande", 5, None, "plain"),
     ],
 )
-def test_it_is_what_lm_eval_finds(model, tokenizer, benchmark, name, number, few_shot, form):
+def test_it_is_what_lm_eval_finds(model, tokenizer, benchmark, name, number, few_shot, form, asked):
     model.config.max_position_embeddings = 2048
     folder, sample, rows, paths = benchmark(name, number, few_shot)
     spec = TaskSpec(folder, form, KINDS[name][2], sample, few_shot, SEED)
     with load_tasks({name: spec}) as tasks:
-        found = run_tasks(model, tokenizer, tasks, 4, "tiny")[name]
+        found = asked(model, tokenizer, tasks, 4, "tiny")[name]
     chosen: dict[str, list[int]] = {}
     for row in rows:
         chosen.setdefault(row["task"], []).append(row["doc_id"])
@@ -131,7 +131,9 @@ def test_it_is_what_lm_eval_finds(model, tokenizer, benchmark, name, number, few
     assert found["seed"] == SEED
 
 
-def test_generated_code_is_scored_where_it_may_run(model, tokenizer, benchmark, monkeypatch):
+# The harness loads its scorer once in a process, so only one engine can be watched.
+@pytest.mark.parametrize("kind", ["packed"])
+def test_generated_code_is_scored_where_it_may_run(model, tokenizer, benchmark, monkeypatch, asked):
     """By `code_eval`, which `evaluate` takes from the hub: here a stand-in that counts answers and runs nothing."""
     import evaluate
 
@@ -153,28 +155,28 @@ def test_generated_code_is_scored_where_it_may_run(model, tokenizer, benchmark, 
     with load_tasks({"humaneval": replace(refused, allow_code=True)}) as tasks:
         # The scorer tries itself once, when the task is read.
         seen.clear()
-        found = run_tasks(model, tokenizer, tasks, 4, "tiny")["humaneval"]
+        found = asked(model, tokenizer, tasks, 4, "tiny")["humaneval"]
     assert [reference for reference, _ in seen] == [[row["test"] + f"\ncheck({row['entry_point']})"] for row in CODE]
     assert all(answers[0][0].startswith(row["prompt"]) for (_, answers), row in zip(seen, CODE, strict=True))
     assert [item["correct"] for item in found["items"]] == [1, 0]
     assert found["value"] == 0.5
 
 
-def test_every_model_gets_the_same_examples(model, tokenizer, benchmark):
+def test_every_model_gets_the_same_examples(model, tokenizer, benchmark, asked):
     folder, sample, _, _ = benchmark("ai2_arc", 6, 2)
     spec = TaskSpec(folder, "plain", "acc", sample, 2, SEED)
     with load_tasks({"arc": spec}) as tasks:
-        first, second = (run_tasks(model, tokenizer, tasks, 4, "tiny")["arc"] for _ in range(2))
+        first, second = (asked(model, tokenizer, tasks, 4, "tiny")["arc"] for _ in range(2))
     assert first == second
     with load_tasks({"arc": TaskSpec(folder, "plain", "acc", sample, 2, SEED + 1)}) as tasks:
-        assert run_tasks(model, tokenizer, tasks, 4, "tiny")["arc"]["hash"] != first["hash"]
+        assert asked(model, tokenizer, tasks, 4, "tiny")["arc"]["hash"] != first["hash"]
 
 
-def test_the_right_choice_of_contexts_is_found(model, tokenizer, benchmark):
+def test_the_right_choice_of_contexts_is_found(model, tokenizer, benchmark, asked):
     """In winogrande the sentences differ in front, and what is scored is what follows the blank."""
     folder, sample, rows, _ = benchmark("winogrande", None, None)
     with load_tasks({"w": TaskSpec(folder, "plain", "acc", sample)}) as tasks:
-        items = run_tasks(model, tokenizer, tasks, 4, "tiny")["w"]["items"]
+        items = asked(model, tokenizer, tasks, 4, "tiny")["w"]["items"]
     assert len(items) == len(rows) == 8
     for item in items:
         assert item["gold_logprob"] == item["choice_logprobs"][item["doc_id"] % 2]
@@ -187,14 +189,14 @@ def test_the_right_choice_of_contexts_is_found(model, tokenizer, benchmark):
         ("lambada_openai", "perplexity", "is no mean over items of 'lambada_openai'"),
     ],
 )
-def test_metrics_that_cannot_be_had_are_refused(model, tokenizer, benchmark, name, metric, message):
+def test_metrics_that_cannot_be_had_are_refused(model, tokenizer, benchmark, name, metric, message, asked):
     model.config.max_position_embeddings = 2048
     folder, sample, _, _ = benchmark(name, 3, 0 if name == "gsm8k" else None)
     with (
         load_tasks({name: TaskSpec(folder, "plain", metric, sample, 0)}) as tasks,
         pytest.raises(GradsError, match=message),
     ):
-        run_tasks(model, tokenizer, tasks, 4, "tiny")
+        asked(model, tokenizer, tasks, 4, "tiny")
 
 
 @pytest.fixture
@@ -212,21 +214,21 @@ def sums(benchmark):
     return loaded
 
 
-def test_answers_need_room(model, tokenizer, sums):
+def test_answers_need_room(model, tokenizer, sums, asked):
     model.config.max_position_embeddings = 200
     sentence = "answers may have 256 tokens, but the model has room for 200"
     with sums() as (tasks, _), pytest.raises(GradsError, match=sentence):
-        run_tasks(model, tokenizer, tasks, 4, "tiny")
+        asked(model, tokenizer, tasks, 4, "tiny")
 
 
 @pytest.mark.parametrize("name", ["max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"])
-def test_the_limit_of_answers_counts_by_any_of_its_names(model, tokenizer, sums, name):
+def test_the_limit_of_answers_counts_by_any_of_its_names(model, tokenizer, sums, name, asked):
     model.config.max_position_embeddings = 2048
     with sums(**{name: 3}, do_sample=True, temperature=0.7, top_p=0.5) as (tasks, definition):
         until = definition.config.generation_kwargs["until"]
-        run_tasks(model, tokenizer, tasks, 4, "tiny")
+        asked(model, tokenizer, tasks, 4, "tiny")
         settled = {"until": until, "max_gen_toks": 3, "do_sample": False, "temperature": 0.0}
         assert definition.config.generation_kwargs == settled
     model.config.max_position_embeddings = 200
     with sums(**{name: 250}) as (tasks, _), pytest.raises(GradsError, match="answers may have 250 tokens"):
-        run_tasks(model, tokenizer, tasks, 4, "tiny")
+        asked(model, tokenizer, tasks, 4, "tiny")

@@ -7,9 +7,9 @@ import yaml
 
 from grads.config.yaml_file import read_yaml
 from grads.data.prepare import prepare_general
-from grads.evaluation.benchmarks import TaskSpec, load_tasks, run_tasks
+from grads.evaluation.benchmarks import TaskSpec, load_tasks
 from grads.graph.needs import check_study
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 KINDS = {
     "multiple_choice": (
@@ -80,10 +80,10 @@ def prepared(request, tmp_path, monkeypatch):
     return request.param, TaskSpec(tmp_path / "general" / "mine.yaml", "plain", metric)
 
 
-def test_a_task_of_every_kind_is_asked_item_by_item(model, tokenizer, prepared):
+def test_a_task_of_every_kind_is_asked_item_by_item(model, tokenizer, prepared, asked):
     kind, spec = prepared
     with load_tasks({"mine": spec}) as tasks:
-        found = run_tasks(model, tokenizer, tasks, 4, "tiny")["mine"]
+        found = asked(model, tokenizer, tasks, 4, "tiny")["mine"]
     assert found["n"] == 4
     assert all(0 <= item["correct"] <= 1 for item in found["items"])
     assert ("gold_logprob" in found) == (kind != "generate_until")

@@ -28,7 +28,7 @@ from grads.runtime.files import read_object, write_json, write_jsonl
 from grads.runtime.fingerprints import Fingerprints
 from grads.runtime.journal import Journal
 from grads.runtime.manifest import artefact_damage, damage_below, read_inputs, verified, write_manifests
-from grads.signals.rows import example_frame
+from grads.signals.blocks import example_frame
 from grads.signals.store import read_store, write_store
 from grads.study.grid import Cell
 from grads.training.checkpoints import last_checkpoint, record_checkpoint

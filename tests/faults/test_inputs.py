@@ -323,7 +323,7 @@ def test_the_task_files_that_come_with_grads_are_fine(folder: Path) -> None:
 
 
 def test_a_broken_file_of_methods_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from grads.study.registry import Registry
+    from grads.study.parameters import Registry
 
     package = folder / "lent"
     package.mkdir()

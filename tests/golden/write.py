@@ -16,8 +16,8 @@ from grads.evaluation.metrics.compute import compute_metrics
 from grads.evaluation.metrics.contract import LANGUAGES, Setting
 from grads.evaluation.metrics.registry import computed, metrics
 from grads.study.grid import cells
-from grads.study.load import read_study
 from grads.study.paths import WORDNET
+from grads.study.reading import read_study
 from tests.golden.compare import GOLDEN, golden_studies, selection_hashes, snakemake
 
 ANSWERS, MEASURED = GOLDEN / "data" / "answers.jsonl", GOLDEN / "data" / "answers.json"

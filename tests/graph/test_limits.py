@@ -10,7 +10,7 @@ from grads.graph.needs import measures
 from grads.graph.study import StudyGraph
 from grads.graph.work import work_of
 from grads.study.grid import cells
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 

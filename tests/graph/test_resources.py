@@ -13,8 +13,8 @@ from grads.models.hardware import CPU, SOME_GPU, find_device
 from grads.models.size import size_of_config
 from grads.runtime.errors import GradsError
 from grads.study.grid import Cell, cells
-from grads.study.load import read_study
 from grads.study.paths import Paths, warm_cell
+from grads.study.reading import read_study
 
 ROOT = Path(__file__).parents[2]
 SMOLLM = {

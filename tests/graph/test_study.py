@@ -12,7 +12,7 @@ from grads.graph.job import GradientsDuring, PreliminaryEpoch
 from grads.graph.study import StudyGraph
 from grads.study.grid import Cell
 from grads.study.job import Job
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 from tests.test_repository import rules_with_devices
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))

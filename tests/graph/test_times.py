@@ -8,7 +8,7 @@ from grads.data.passes import Passes
 from grads.graph.times import DeviceSpeed, MachineSpeed, ModelSpeed, Rate, measured, parse_speed
 from grads.graph.work import Work, work_of
 from grads.models.hardware import find_device
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 SPEED = ModelSpeed(
     load=100.0,

@@ -16,7 +16,7 @@ from grads.graph.study import StudyGraph
 from grads.graph.work import work_of
 from grads.runtime.files import read_jsonl, read_object
 from grads.runtime.runner import Machine, perform
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 ROOT = Path(__file__).parents[2]
 MICRO_BATCH = 4

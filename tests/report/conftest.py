@@ -15,8 +15,8 @@ from grads.config.study import Study
 from grads.report.files import CellFiles, SelectionFiles
 from grads.runtime.files import write_json
 from grads.study.grid import Cell, cells
-from grads.study.load import parse_study
 from grads.study.paths import verdicts_file
+from grads.study.reading import parse_study
 
 WORDS = [
     "a",

@@ -7,7 +7,7 @@ from grads.report.answers import SHOWN, answers_section, questions
 from grads.report.files import AnswerFiles
 from grads.runtime.errors import GradsError
 from grads.study.grid import cells
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import yaml
 from grads.report.files import cell_files, listed, missing_files, selection_files
 from grads.selection.needs import arm_stores
 from grads.study.grid import cells
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = read_study(ROOT / "config/smoke.yaml")

@@ -12,7 +12,7 @@ from grads.report.partial import make_partial
 from grads.report.rendering.layout import ABSENT
 from grads.runtime.errors import GradsError
 from grads.study.grid import Cell
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 FIGURES = ("differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves")
 

@@ -7,7 +7,7 @@ import pytest
 from grads.report.pool import pools
 from grads.report.statistics.estimates import Run
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 SCORES = dict(zip("abcdef", (6.0, 5.0, 4.0, 3.0, 2.0, 1.0), strict=True))
 HALF = Run("random", "0.5")

@@ -23,7 +23,7 @@ from grads.report.registry import (
 from grads.report.run import write_tables
 from grads.report.selections import make_selection_tables
 from grads.report.statistics.estimates import Estimates
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text(encoding="utf-8")
 OWN_TABLE, DOCUMENTED_FIGURE = (

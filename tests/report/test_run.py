@@ -8,7 +8,7 @@ from grads.report.measurements import collect
 from grads.report.registry import table_names
 from grads.report.run import make_measurements, make_tables, write_tables
 from grads.report.statistics.estimates import Estimates
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(study, make_cells, tmp_path):

@@ -8,7 +8,7 @@ from grads.report.selections import make_partial_selections, make_selection_tabl
 from grads.runtime.errors import GradsError
 from grads.selection.needs import arm_needs
 from grads.study.grid import cells
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 
 SCORES = dict(zip("abcdef", (6.0, 5.0, 4.0, 3.0, 2.0, 1.0), strict=True))
 MADE = {

@@ -13,7 +13,7 @@ from grads.runtime.errors import GradsError
 from grads.selection import needs as module
 from grads.selection.contract import Choice, Method, Needs
 from grads.selection.needs import arm_method, arm_needs, arm_stores, check_arms, measures, model_stores, needs_moments
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from grads.runtime.errors import GradsError
 from grads.selection.gradient_signals import Combination, Reduction, count_near_the_mean
 from grads.selection.methods.grads_density import Rule, Scale
 from grads.selection.needs import arm_stores, check_arms, measures, references
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 
 Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
 Stores = Callable[..., Any]

@@ -8,8 +8,8 @@ import pytest
 
 from grads.data.records.formatting import Example
 from grads.runtime.errors import GradsError
+from grads.signals.blocks import Rows, make_rows
 from grads.signals.measured import Measured
-from grads.signals.rows import Rows, make_rows
 from grads.signals.store import example_frame, read_store, write_parts, write_store
 
 EXAMPLES = [Example("a", [1, 2, 3], 2), Example("b", [1, 2, 3, 4], 1, truncated=True)]

@@ -8,8 +8,8 @@ import yaml
 from grads.runtime.errors import GradsError
 from grads.runtime.manifest import Damage, write_manifests
 from grads.study.artefacts import SHOWN, damage_sentence, damaged, refuse_damaged
-from grads.study.load import parse_study
 from grads.study.paths import WORDNET, Paths, archive_path
+from grads.study.reading import parse_study
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = parse_study(yaml.safe_load((ROOT / "config/smoke.yaml").read_text(encoding="utf-8")))

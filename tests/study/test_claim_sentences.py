@@ -8,7 +8,7 @@ import yaml
 from grads.config.claims import Claim
 from grads.runtime.errors import GradsError
 from grads.study.claim_sentences import ParsedClaim, in_study, parse_claim, read_claims, run_titles
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 

@@ -2,7 +2,7 @@
 
 from grads.selection.registry import find_method, methods
 from grads.study.controls import CONTROLS, REFERENCE, reference
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 
 def test_what_the_methods_say_of_themselves_is_what_is_known_here():

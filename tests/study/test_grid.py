@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grads.study.grid import FIXED_RATIOS, Cell, arm_ratios, cells
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 RATIOS = st.lists(st.sampled_from(["0.05", "0.1", "0.5", "1", "auto"]), min_size=1, max_size=4, unique=True)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from grads.study.grid import Cell, arm_ratios, cells
-from grads.study.load import read_study
 from grads.study.paths import WARM, WORDNET, Paths, archive_path, warm_cell
+from grads.study.reading import read_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = read_study(ROOT / "config/demo.yaml")

@@ -13,7 +13,7 @@ from grads.selection.contract import Method
 from grads.selection.registry import REGISTRY
 from grads.study import code
 from grads.study.code import code_version
-from grads.study.registry import Registry
+from grads.study.parameters import Registry
 from tests.wheels import install, make_wheel
 
 METHOD = '''

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
 from grads.study.published import Place, read_published
+from grads.study.reading import parse_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 ONE = {"run": "grads@0.5", "measure": "bleu", "domain": "sums", "value": 23.4, "source": "Table 2"}

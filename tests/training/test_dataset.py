@@ -13,7 +13,7 @@ from grads.models.load import load_tokenizer
 from grads.runtime.errors import GradsError
 from grads.training.cell import TrainingCell
 from grads.training.dataset import Material, prepare_material
-from grads.training.order import training_order
+from grads.training.visits import training_order
 
 TRAINING = Training(epochs=2, global_batch=4, max_length=256)
 

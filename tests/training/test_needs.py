@@ -8,7 +8,7 @@ import yaml
 
 from grads.graph.needs import arm_stores, check_arms, measures, model_stores
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 from grads.training.needs import arm_strategy, strategy_needs
 
 ROOT = Path(__file__).parents[2]

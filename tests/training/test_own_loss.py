@@ -10,7 +10,7 @@ from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model, load_tokenizer
 from grads.runtime.files import read_json
 from grads.training import run as module
-from grads.training.reference import BaseModel, OwnLoss
+from grads.training.base_model import BaseModel, OwnLoss
 from grads.training.strategies.contract import Batch
 from grads.training.strategies.registry import find_strategy, parse_parameters, strategies
 

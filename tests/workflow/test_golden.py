@@ -18,8 +18,8 @@ from grads.config.study import Study
 from grads.evaluation.metrics.registry import computed, metrics
 from grads.graph.needs import arm_stores, check_arms
 from grads.selection.registry import methods
-from grads.study.load import read_study
 from grads.study.paths import POINTS, split_label, store_point
+from grads.study.reading import read_study
 from grads.training.strategies.registry import strategies
 from tests.golden.compare import golden_studies, selection_hashes
 from tests.golden.write import ANSWERS, MEASURED, measured_answers

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from grads.graph.study import StudyGraph
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 CONFIG = ("--configfile", "config/smoke.yaml")
 ARMS = {
@@ -22,7 +22,7 @@ from grads.config.yaml_file import read_yaml
 from grads.graph.study import StudyGraph
 from grads.runtime.libraries import limit_threads, settle_libraries
 from grads.runtime.runner import Machine, run_jobs
-from grads.study.load import read_study
+from grads.study.reading import read_study
 limit_threads(1)
 settle_libraries()
 graph = StudyGraph(read_study("both.yaml"), read_yaml("both.yaml"))

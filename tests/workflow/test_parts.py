@@ -11,7 +11,7 @@ import yaml
 
 from grads.graph.study import StudyGraph
 from grads.study.grid import cells
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 pytestmark = pytest.mark.slow
 CONFIG = ("--configfile", "two.yaml")

@@ -62,7 +62,7 @@ def test_a_dry_run_plans_what_another_package_adds(workspace):
 
 
 def test_sources_of_kinds_of_another_package_are_fetched_and_prepared(make_workspace, tmp_path, tiny_model_folder):
-    page = (Path(__file__).parents[2] / "docs/_source_section.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/adding-a-source.md").read_text(encoding="utf-8")
     pairs, share = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     points = {"grads.sources": {"pairs": "acme.pairs"}, "grads.model_sources": {"share": "acme.share"}}
     files = {"acme/__init__.py": "", "acme/pairs.py": pairs, "acme/share.py": share}

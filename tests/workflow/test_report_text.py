@@ -12,7 +12,7 @@ from jinja2 import Environment
 from grads.graph.study import StudyGraph
 from grads.report.captions import caption_text
 from grads.report.registry import FIGURES, TABLES
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 HOSTILE = "a*b* `c <javascript:x>`_ |d| e_ :raw-html:`f`\n\n.. raw:: html\n\n   <script>alert(1)</script> \\ "
 SHOWN = " ".join(HOSTILE.split())

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from grads.study.grid import cells
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 SLURM = Path(__file__).resolve().parents[1] / "cluster" / "slurm.sh"
 # There is no slurmdbd, and nothing here takes 40 seconds.

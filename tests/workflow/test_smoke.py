@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from grads.study.grid import cells
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 
 CONFIG = ("--configfile", "smoke.yaml")
 # One of the smoke study's domains; test_resume.py runs all of it.

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from grads.selection.run import select_records
 from grads.signals.store import read_store
-from grads.study.load import read_study
+from grads.study.reading import read_study
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from grads.runtime.progress import say_error
 from grads.runtime.supervisor import name_runner
 from grads.study.artefacts import refuse_damaged
 from grads.study.grid import Cell
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 from grads.config.yaml_file import read_yaml
 from grads.study.paths import OTHERS, WORDNET, Paths, archive_path, documents_path, warm_cell
 

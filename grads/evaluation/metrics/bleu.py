@@ -15,7 +15,7 @@ def compute(rows: Rows, setting: Setting) -> Result:
     """
     from sacrebleu.metrics import BLEU
 
-    from grads.evaluation.metrics.words import BLEU_TOKENIZERS, reference_streams
+    from grads.evaluation.metrics.tokenizing import BLEU_TOKENIZERS, reference_streams
 
     tokenizer = BLEU_TOKENIZERS[setting.language]
     corpus = BLEU(tokenize=tokenizer)

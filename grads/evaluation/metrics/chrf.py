@@ -12,7 +12,7 @@ def compute(rows: Rows, setting: Setting) -> Result:
     """
     from sacrebleu.metrics import CHRF
 
-    from grads.evaluation.metrics.words import reference_streams
+    from grads.evaluation.metrics.tokenizing import reference_streams
 
     metric = CHRF()
     predictions = [row["prediction"] for row in rows]

@@ -5,7 +5,7 @@ from grads.evaluation.metrics.contract import Metric, Result, Rows, Setting, mea
 
 def compute(rows: Rows, setting: Setting) -> Result:
     """Return the share (0 to 1) of predictions that equal a reference once both are normalised."""
-    from grads.evaluation.metrics.words import answer_signature, answer_words
+    from grads.evaluation.metrics.tokenizing import answer_signature, answer_words
 
     def words(text: str) -> list[str]:
         return answer_words(text, setting.language)

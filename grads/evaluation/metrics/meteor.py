@@ -67,7 +67,7 @@ def _matching(setting: Setting) -> tuple[Any, dict[str, Any], str]:
     from functools import partial
 
     from grads.data.sources.wordnet import open_wordnet
-    from grads.evaluation.metrics.words import sacrebleu_tokenizer, split_words
+    from grads.evaluation.metrics.tokenizing import sacrebleu_tokenizer, split_words
 
     if setting.language != "en":
         described = f"tok:{sacrebleu_tokenizer(setting.language)}|stem:no|wordnet:no"

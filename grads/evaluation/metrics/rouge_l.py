@@ -21,7 +21,7 @@ class _Words:
         self.language = language
 
     def tokenize(self, text: str) -> list[str]:
-        from grads.evaluation.metrics.words import split_words
+        from grads.evaluation.metrics.tokenizing import split_words
 
         return split_words(text, self.language)
 
@@ -34,7 +34,7 @@ def compute(rows: Rows, setting: Setting) -> Result:
     """
     from rouge_score.rouge_scorer import RougeScorer
 
-    from grads.evaluation.metrics.words import sacrebleu_tokenizer
+    from grads.evaluation.metrics.tokenizing import sacrebleu_tokenizer
 
     english = setting.language == "en"
     tokenizer: Any = None if english else _Words(setting.language)

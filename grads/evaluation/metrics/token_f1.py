@@ -10,7 +10,7 @@ def compute(rows: Rows, setting: Setting) -> Result:
 
     Where either has no word left, it is 1 if both have none and else 0, as in SQuAD 2.0's official evaluation.
     """
-    from grads.evaluation.metrics.words import answer_signature, answer_words
+    from grads.evaluation.metrics.tokenizing import answer_signature, answer_words
 
     items = []
     for row in rows:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from grads.data.words import WORD
+from grads.data.compared_words import WORD
 from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.study.seeds import gumbel, own_seed
 

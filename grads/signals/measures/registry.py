@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from grads.runtime.errors import GradsError
+from grads.runtime.registry import Registry
 from grads.signals.measures.contract import MeanSignal, Signal, TokenSignal
-from grads.study.registry import Registry
 
 HELPERS = ("contract", "registry")
 REGISTRY = Registry("grads.signals.measures", "SIGNAL", Signal, "there is no signal", HELPERS, "grads.signals")

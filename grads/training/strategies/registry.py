@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from grads.study import registry as declared
+from grads.study import parameters as declared
 from grads.training.strategies.contract import Parameters, Strategy
 
 HELPERS = ("contract", "registry")

@@ -11,7 +11,7 @@ from sacrebleu.metrics import BLEU
 
 from grads.evaluation.metrics.contract import Setting, references
 from grads.evaluation.metrics.registry import find_metric
-from grads.evaluation.metrics.words import reference_streams
+from grads.evaluation.metrics.tokenizing import reference_streams
 from grads.report.measurements import _domain_items
 from grads.report.statistics.bootstrap import evaluate
 

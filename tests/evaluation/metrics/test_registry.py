@@ -11,7 +11,7 @@ from grads.config.yaml_file import read_yaml
 from grads.evaluation.metrics.contract import LANGUAGES, Metric, Setting
 from grads.evaluation.metrics.registry import REGISTRY, check_metrics, computed, find_metric, metrics, module_of
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 def test_all_files_are_found():

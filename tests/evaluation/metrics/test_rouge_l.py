@@ -5,7 +5,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from grads.evaluation.metrics.contract import Setting, references
 from grads.evaluation.metrics.rouge_l import compute
-from grads.evaluation.metrics.words import split_words
+from grads.evaluation.metrics.tokenizing import split_words
 
 
 def longest(first, second):

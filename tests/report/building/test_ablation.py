@@ -6,7 +6,7 @@ from grads.report.building.ablation import ablation_table
 from grads.report.measurements import collect
 from grads.report.registry import table_names
 from grads.report.statistics.estimates import Estimates, Quantity, Run
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 from grads.study.switches import Variant, variants
 
 

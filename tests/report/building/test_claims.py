@@ -14,7 +14,7 @@ from grads.report.rendering.render import latex, markdown, page
 from grads.report.statistics.estimates import Estimates
 from grads.study.claim_sentences import read_claims
 from grads.study.grid import cells
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 CLAIMS = [
     {"claim": "grads_density@0.5 beats full on meteor", "published": 1.5, "source": "Table 1"},

@@ -13,7 +13,7 @@ from grads.report.measurements import collect
 from grads.report.statistics.estimates import Estimates
 from grads.runtime.files import write_json
 from grads.study.grid import cells
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 

@@ -9,7 +9,7 @@ from grads.report.measurements import collect
 from grads.report.registry import table_names
 from grads.report.rendering.layout import number
 from grads.report.statistics.estimates import Estimates
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from grads.report.building.claims import claims_table
 from grads.report.building.domain import domain_table
 from grads.report.measurements import collect
 from grads.report.statistics.estimates import Estimates
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 @pytest.fixture

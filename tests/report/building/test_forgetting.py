@@ -8,7 +8,7 @@ from grads.report.measurements import collect
 from grads.report.rendering.layout import number, signed
 from grads.report.statistics.estimates import Estimates, Quantity, Run, untuned_run
 from grads.runtime.files import read_json, write_json
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 def test_differences_are_to_the_untuned_model(study, make_cells):

@@ -11,7 +11,7 @@ from grads.report.measurements import collect
 from grads.report.rendering.layout import number, signed
 from grads.report.rendering.render import latex, markdown, page
 from grads.report.statistics.estimates import Estimates
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from grads.report.building.overlap import agreement, chance_jaccard, overlap_facts, overlap_table
 from grads.report.pool import Selected, pools
 from grads.report.rendering.layout import ABSENT
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 UP = dict(zip("abcdef", (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), strict=True))
 DOWN = {id_: -score for id_, score in UP.items()}

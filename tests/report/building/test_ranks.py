@@ -14,7 +14,7 @@ from grads.report.measurements import collect
 from grads.report.registry import table_names
 from grads.report.rendering.render import latex, markdown, page, write_table
 from grads.report.statistics.estimates import Estimates, Run
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 # Table 6 of Demsar (JMLR 7, 2006): ranks of four algorithms on 14 data sets.
 EXAMPLE = [

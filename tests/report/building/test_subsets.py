@@ -10,7 +10,7 @@ from scipy.stats import kstest
 from grads.report.building.subsets import compare, describe, subset_facts, subset_table
 from grads.report.pool import pools
 from grads.report.rendering.layout import ABSENT
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 SCORES = dict.fromkeys("abcdef", 1.0)
 

@@ -11,7 +11,7 @@ from grads.report.registry import table_names
 from grads.report.rendering.layout import ABSENT, number
 from grads.report.statistics.estimates import Estimates, Quantity, Run
 from grads.runtime.files import read_json, write_json
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 def answers(files, cell):

@@ -9,7 +9,7 @@ from matplotlib.transforms import Bbox
 from grads.report.drawing.style import save
 from grads.report.measurements import collect
 from grads.report.statistics.estimates import Estimates
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 @pytest.fixture

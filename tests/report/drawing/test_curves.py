@@ -4,7 +4,7 @@ import pytest
 from grads.report.drawing.curves import curve_figure, read_curve, smooth
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 def with_curves(files, losses):

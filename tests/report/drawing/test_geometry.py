@@ -11,7 +11,7 @@ from grads.report.measurements import collect
 from grads.report.registry import measured_figures
 from grads.report.statistics.estimates import Estimates, runs
 from grads.runtime.files import read_json, write_json
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 LONG = "Title of a length that nobody expects, with Wordsthatcannotbebrokenanywhereatallbecausetheyhavenospaces"
 

@@ -9,7 +9,7 @@ from grads.report.drawing.ratio import ratio_figure
 from grads.report.drawing.style import CONTROLS, arm_style, bars, write_figure
 from grads.report.drawing.tradeoff import tradeoff_figure
 from grads.report.statistics.samples import Estimate
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 @pytest.mark.parametrize("draw", [ratio_figure, difference_figure, tradeoff_figure])

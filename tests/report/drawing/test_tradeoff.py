@@ -10,7 +10,7 @@ from grads.report.drawing.style import CONTROLS
 from grads.report.drawing.tradeoff import tradeoff_figure
 from grads.report.statistics.estimates import Quantity, Run
 from grads.report.statistics.samples import ItemSet, Sample
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 UNTUNED = Run("untuned", "0")
 RUNS = (Run("full", "1"), Run("random", "0.05"), Run("random", "0.5"), Run("grads_density", "0.5"))

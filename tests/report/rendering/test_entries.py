@@ -10,7 +10,7 @@ from grads.report.rendering.entries import RunMarks, fact_columns, groups_note, 
 from grads.report.rendering.layout import ABSENT, Entry
 from grads.report.statistics.estimates import Quantity, Run
 from grads.report.statistics.samples import ITEMS_ONLY, Estimate
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 SURE = Estimate(1.25, 1.0, 1.75, 40, 3, 20, kind=ITEMS_ONLY)
 BARE = Estimate(-0.004, math.nan, math.nan, 40, 1)

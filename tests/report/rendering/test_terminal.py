@@ -4,7 +4,7 @@ from rich.console import Console
 
 from grads.report.measurements import collect, write_measurements
 from grads.report.rendering.terminal import summary
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 
 def test_summary_shows_main_table_and_paths(study, make_cells, tmp_path):

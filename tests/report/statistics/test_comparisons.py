@@ -22,7 +22,7 @@ from grads.report.statistics.comparisons import (
 )
 from grads.report.statistics.estimates import Estimates, Quantity, Run
 from grads.report.statistics.samples import Estimate, Part, Spread
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 MINUS = "\u2212"
 METEOR = Quantity.domain("meteor")

@@ -7,7 +7,7 @@ from grads.report.measurements import collect
 from grads.report.statistics.estimates import Estimates, Quantity, Run, runs, untuned_run
 from grads.report.statistics.samples import ABSENT, CROSSED, ITEMS_ONLY
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 RANDOM, UNTUNED = Run("random", "0.5"), Run("untuned", "0")
 METEOR = Quantity.domain("meteor")

@@ -13,7 +13,7 @@ from grads.report.statistics.comparisons import holm
 from grads.report.statistics.estimates import Estimates, Quantity, Run, estimate
 from grads.report.statistics.means import compare_means, has_mean, mean_difference, mean_value, places_of
 from grads.study.claim_sentences import read_claims
-from grads.study.load import parse_study
+from grads.study.reading import parse_study
 
 METEOR, QUIZ = Quantity.domain("meteor"), Quantity.general("quiz", "acc")
 FULL, HALF, UNTUNED = Run("full", "1"), Run("random", "0.5"), Run("untuned", "0")

@@ -13,7 +13,7 @@ from grads.selection.contract import Inputs
 from grads.selection.documentation import methods_page
 from grads.selection.methods.full_steps import METHOD, FullSteps
 from grads.selection.registry import methods
-from grads.training.order import optimiser_steps, training_order
+from grads.training.visits import optimiser_steps, training_order
 
 Select = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
 

@@ -6,7 +6,7 @@ import torch
 from grads.config.training import Adapter
 from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
-from grads.training.reference import BaseModel
+from grads.training.base_model import BaseModel
 from grads.training.strategies.contract import Batch, Needs
 from grads.training.strategies.l2_sp import STRATEGY, L2Sp
 

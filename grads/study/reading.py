@@ -10,7 +10,7 @@ from grads.config.mistakes import sentences
 from grads.config.study import Study
 from grads.config.yaml_file import check_content, read_yaml
 from grads.runtime.errors import GradsError
-from grads.study.names import check_names
+from grads.study.naming import check_names
 
 
 def read_study(path: Path | str) -> Study:

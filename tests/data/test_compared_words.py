@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from grads.data.words import WORD
+from grads.data.compared_words import WORD
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from grads.config.yaml_file import read_yaml
 from grads.runtime.errors import GradsError
 from grads.selection.needs import check_arms
 from grads.study.grid import Cell, cells
-from grads.study.load import parse_study, read_study
+from grads.study.reading import parse_study, read_study
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))

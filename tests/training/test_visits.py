@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grads.config.training import Training
-from grads.training.order import matched_order, micro_batch, optimiser_steps, training_order
+from grads.training.visits import matched_order, micro_batch, optimiser_steps, training_order
 
 IDS = [f"id{i}" for i in range(21)]
 

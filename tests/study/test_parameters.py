@@ -9,7 +9,7 @@ from pydantic import Field
 
 from grads.config.section import Section
 from grads.runtime.errors import GradsError
-from grads.study.registry import Registry, parameters_table, parse_parameters
+from grads.study.parameters import Registry, parameters_table, parse_parameters
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from grads.config.evaluation import Verdicts
-from grads.evaluation.judgements import SHOWN, write_verdicts
+from grads.evaluation.judged import SHOWN, write_verdicts
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_jsonl
 

@@ -11,7 +11,7 @@ from grads.models.adapter import fresh_adapter
 from grads.models.causal import predicted_logits
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
-from grads.training.reference import BaseModel, OwnLoss
+from grads.training.base_model import BaseModel, OwnLoss
 from grads.training.step import IGNORED, collate
 from grads.training.strategies.contract import Batch, Needs, Parameters, Strategy
 
