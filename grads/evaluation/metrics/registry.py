@@ -8,7 +8,7 @@ from grads.evaluation.metrics.contract import Metric
 from grads.runtime.errors import GradsError, check_all, nearest
 from grads.runtime.registry import Registry
 
-HELPERS = ("compute", "contract", "registry", "words")
+HELPERS = ("compute", "contract", "registry", "tokenizing")
 REGISTRY = Registry("grads.evaluation.metrics", "METRIC", Metric, "there is no metric", HELPERS, "grads.metrics")
 metrics = REGISTRY.all
 find_metric = REGISTRY.find
