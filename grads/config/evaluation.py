@@ -13,6 +13,14 @@ SHAPING = {"precision", "engine", "token_budget", "generation_batch", "task_batc
 ROWS = {"cpu": 64, "cuda": 256}
 """Answers that are written at a time where the config leaves it open: more hardly save time on such a device."""
 
+ENOUGH = 1024
+"""Tokens that keep a CPU busy: larger passes leave its caches, and take a fifth longer."""
+
+
+def pass_tokens(token_budget: int, kind: str) -> int:
+    """Return the most tokens of a pass by the packed engine, on a kind of device."""
+    return min(token_budget, ENOUGH) if kind == "cpu" else token_budget
+
 
 class Generation(Section):
     """Greedy generation of the domain answers."""
