@@ -73,11 +73,11 @@ class Evaluation(Section):
     precision: Precision = Field(
         "auto", description="Type of the frozen weights, as in `training`; adapters stay in float32."
     )
-    engine: Literal["auto", "packed", "reference"] = Field(
-        "auto",
-        description="How models are run: `packed` computes what choices have in common once and pads nothing, "
-        "`reference` is the plain path, for tests and benchmarks; `auto` is `packed` for all models that it can run. "
-        "Results name it.",
+    engine: Literal["fast", "reference"] = Field(
+        "fast",
+        description="How models are run: `fast` computes what choices have in common once and pads nothing; models "
+        "that it cannot run go through `reference`, the plain path for tests and benchmarks. Results name it, and the "
+        "reason.",
     )
     token_budget: int = Field(
         4096, ge=1, description="Most tokens in a pass; halved by itself where memory runs out, which results tell."

@@ -103,7 +103,7 @@ def ran(tmp_path_factory):
     free = {"title": "Free", "yaml": "free.yaml", "data": {"kind": "file", "path": "free.jsonl"}, "sample": 5}
     config["general"]["tasks"]["free"] = free | {"metric": "exact_match", "chance": 0.0}
     config["evaluation"] = {"precision": "float32", "metrics": ["chrf"], "cross_domain": True, "token_budget": 500}
-    config["evaluation"] |= {"engine": "packed", "task_batch": 3, "generation_batch": 3}
+    config["evaluation"] |= {"engine": "fast", "task_batch": 3, "generation_batch": 3}
     config |= {"arms": ARMS, "archives": {}, "probe": config["probe"] | {"token_budget": 400}}
     config["training"] |= {"weights": "lora", "global_batch": 8}
     del config["claims"]

@@ -86,7 +86,7 @@ class Packed:
 
     def record(self) -> dict[str, Any]:
         """See `Engine`."""
-        found: dict[str, Any] = {"name": "packed"}
+        found: dict[str, Any] = {"name": "fast"}
         if self.written_at_once is not None:
             found["generation_batch"] = self.written_at_once
         return found | ({"lowered": self.lowered} if self.lowered else {})
