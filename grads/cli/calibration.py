@@ -1,35 +1,40 @@
 """How fast this machine is with a model: a few batches through each kind of pass, measured once and stored.
 
-Batches have the shapes of the study's own. Each kind of pass is measured twice, with one row and with a whole batch, so
-that a rate has two parts: of a batch, and of a token.
+Batches have the shapes of the study's own, and are run by the code that its jobs run. Each kind of pass is measured
+twice, with one row and with a whole batch, so that a rate has two parts: of a batch, and of a token.
 """
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from grads.config.study import Study
-from grads.data.passes import Lengths, Passes
+from grads.data.passes import NO_PASSES, Lengths, Passes
 from grads.data.records.formatting import Example, Formatter
 from grads.data.records.record import Record, load_records, write_records
 from grads.evaluation.benchmarks import TaskSpec, load_tasks
 from grads.evaluation.counting import count_general
-from grads.evaluation.engines.reference import Reference
-from grads.evaluation.generation import generate
+from grads.evaluation.engines.choice import engine_of
+from grads.evaluation.engines.contract import Engine
 from grads.evaluation.inference import inference
 from grads.evaluation.likelihood import mean_nll
 from grads.evaluation.requests import General
+from grads.graph.batching import batching
 from grads.graph.known import REQUESTS, TEST, general_key, general_of, load_of
 from grads.graph.needs import measures, model_stores
+from grads.graph.resources import planned_device
 from grads.graph.study import StudyGraph
 from grads.graph.times import ModelSpeed, Rate, measured, parse_speed
 from grads.models.adapter import fresh_adapter
-from grads.models.causal import pad_right
+from grads.models.causal import decoder, pad_right, unwrap
 from grads.models.cpu.compiled import worth_compiling
 from grads.models.load import load_model, load_tokenizer
 from grads.models.moments import initial_moments
@@ -45,7 +50,7 @@ from grads.training.visits import micro_batch, training_order
 CALIBRATION = "calibration.json"
 """File of a study with what was measured."""
 STEPS = 8
-"""Tokens that are generated to learn how long a step takes."""
+"""Steps of answers that are timed."""
 PREDICTIONS = 256
 """Tokens at which the LM head is applied to learn how long that takes."""
 ROUNDS = (1, 3)
@@ -69,8 +74,7 @@ def _count(study: Study, model: str) -> General:
     files = zip(job.tasks.items(), job.task_files, job.samples, strict=True)
     specs = {name: TaskSpec(file, sample=sample, **task) for (name, task), file, sample in files}
     with load_tasks(specs) as tasks:
-        rows = study.evaluation.task_batch
-        return count_general(job.model, job.form, tasks, rows, job.text or Path(), job.text_tokens)
+        return count_general(job.model, job.form, tasks, study.evaluation, job.text or Path(), job.text_tokens)
 
 
 def calibrate(study: Study, model: str, micro_batch_limit: int) -> ModelSpeed:
@@ -109,13 +113,14 @@ class _Timed:
 
 
 class _Bench:
-    """Measures one model, by the plain path of evaluation, whose passes are what `grads.graph.work` counts."""
+    """Measures one model; an evaluation's passes by the engine that the study asks for."""
 
     def __init__(self, study: Study, model: str, micro_batch_limit: int, general: General) -> None:
         self.study = study
         self.model = model
         self.limit = micro_batch_limit
         self.general = general
+        self.batching = batching(study, model, planned_device())
         self.paths = Paths(study.study)
         self.folder = self.paths.model(model)
         self.form = study.every_model[model].format
@@ -137,12 +142,12 @@ class _Bench:
         if self.study.training.weights == "lora":
             model = fresh_adapter(model, self.study.training.adapter, 0)
         model.eval()
-        reading, prediction = self._reading(model)
-        prompting, answering = self._generation(model)
+        with engine_of(model, self.study.evaluation) as engine:
+            reading, prediction = self._reading(engine)
+            prompting, answering = self._generation(engine)
+            scoring = self._scoring(engine, reading)
         tasks = _seconds(lambda: _count(self.study, self.model))
-        return ModelSpeed(
-            load, set_up, tasks, training, reading, prediction, self._scoring(model), prompting, answering, measuring
-        )
+        return ModelSpeed(load, set_up, tasks, training, reading, prediction, scoring, prompting, answering, measuring)
 
     def _records(self, split: str, count: int) -> list[Record]:
         """Return so many records of the study, spread over the lengths that there are; fewer where there are fewer."""
@@ -245,9 +250,8 @@ class _Bench:
 
         return _rate(passing, examples)
 
-    def _reading(self, model: Any) -> tuple[Rate, float]:
+    def _reading(self, engine: Engine) -> tuple[Rate, float]:
         """Return what batches without the LM head take, and what it takes at a token."""
-        budget = self.study.evaluation.token_budget
         kept: list[torch.Tensor] = []
 
         def passing(some: Sequence[Example]) -> _Timed:
@@ -257,22 +261,26 @@ class _Bench:
             def visit(_index: int, states: torch.Tensor) -> None:
                 kept[:] = [states]
 
-            seconds = _seconds(lambda: Reference(model, budget).states(sequences, firsts, visit))
-            return _Timed(Lengths.of(map(len, sequences)).under_budget(budget), seconds)
+            seconds = _seconds(lambda: engine.states(sequences, firsts, visit))
+            return _Timed(self.batching.read(Lengths.of(map(len, sequences))), seconds)
 
-        rate = _rate(passing, self._batch(TEST, budget))
+        rate = _rate(passing, self._batch(TEST, self.batching.budget))
+        model = engine.model
         states = kept[0][:1].expand(PREDICTIONS, -1).clone()
         targets = torch.zeros(PREDICTIONS, dtype=torch.long, device=states.device)
         with inference(model):
             mean_nll(model, states, targets)
             return rate, _seconds(lambda: mean_nll(model, states, targets)) / PREDICTIONS
 
-    def _scoring(self, model: Any) -> Rate:
-        """Return what batches of choices take, of the benchmarks' usual length."""
+    def _scoring(self, engine: Engine, reading: Rate) -> Rate:
+        """Return what batches of choices take: trees are read as sequences are, rows with the LM head at all tokens."""
+        if self.study.evaluation.engine != "reference":
+            return reading
         choices = [length for task in self.general.tasks.values() for length in task.choices.listed()]
         if not choices:
             return Rate()
         length = round(sum(choices) / len(choices))
+        model: Any = engine.model
 
         def passing(some: Sequence[Example]) -> _Timed:
             ids = pad_right([(example.input_ids * length)[:length] for example in some], self.padding)
@@ -282,37 +290,62 @@ class _Bench:
 
         return _rate(passing, self._examples("train", self.study.evaluation.task_batch))
 
-    def _generation(self, model: Any) -> tuple[Rate, Rate]:
-        """Return what batches of prompts take, and steps of a batch of answers."""
-        domain = next(iter(self.study.domains))
-        limit = self.study.generation.max_new_tokens
-        prompts = load_of(self.study, self.model, domain, TEST).prompts
-        batches = prompts.longer(limit).under_budget(self.study.evaluation.token_budget)
-        rows = max(1, round(batches.sequences / max(1, batches.batches)))
-        records = self._records(TEST, rows)
-        one = self._answers(model, records[:1])
-        whole = self._answers(model, records)
-        return tuple(_two_points(*pair) for pair in zip(one, whole, strict=True))  # type: ignore[return-value]
+    def _generation(self, engine: Engine) -> tuple[Rate, Rate]:
+        """Return what passes of prompts take, and steps of answers: with one, and with as many as the study has."""
+        load = load_of(self.study, self.model, next(iter(self.study.domains)), TEST)
+        rows = self.batching.rows(load.prompts, self.study.generation.max_new_tokens)
+        prompts = [self.formatter.prompt_ids(record) for record in self._records(TEST, rows)]
+        self._written(engine, prompts[:1])
+        one = self._written(engine, prompts[:1])
+        whole = self._written(engine, prompts)
+        return _two_points(one.prompts, whole.prompts), _two_points(one.steps, whole.steps)
 
-    def _answers(self, model: Any, records: Sequence[Record]) -> tuple[_Timed, _Timed]:
-        """Return the prompts of one batch, and the further steps of its answers."""
-        lengths = [len(self.formatter.prompt_ids(record)) for record in records]
-        limit = min(STEPS, max(2, self.study.generation.max_new_tokens))
+    def _written(self, engine: Engine, prompts: Sequence[list[int]]) -> "_Writing":
+        """Write a few tokens after each prompt; return the first pass, of prompts alone, and steps of all answers."""
+        reads = self.batching.read(Lengths.of(map(len, prompts))).batches
+        # So long after the last prompts were read all answers are still being written.
+        limit = reads + STEPS
+        # The model has room for a prompt; so much of it is left for the answer.
+        cut = [prompt[: max(1, len(prompt) - limit)] for prompt in prompts]
+        core = unwrap(engine.model)
+        # An answer that ends early would be left out of the steps: the last token of a vocabulary hardly occurs.
+        never = core.config.get_text_config().vocab_size - 1
+        with _watched(core) as passes:
+            engine.answers(cut, limit, [never], lambda: None)
+        return _Writing(passes[0], _together(passes[reads : reads + STEPS]))
 
-        def answer(tokens: int) -> list[dict[str, Any]]:
-            budget = len(records) * (max(lengths) + tokens)
-            progress = Progress("plan, answers", len(records))
-            return generate(Reference(model, budget), self.formatter, records, tokens, progress)
 
-        answer(1)
-        first = _seconds(lambda: answer(1))
-        started = time.monotonic()
-        rows = answer(limit)
-        whole = time.monotonic() - started
-        steps = max(row["new_tokens"] + (not row["capped"]) for row in rows)
-        prompts = Passes(len(records), sum(lengths), len(records) * max(lengths), 1)
-        more = max(1, steps - 1)
-        return _Timed(prompts, first), _Timed(Passes(len(records), 0, more * len(records), more), whole - first)
+@dataclass(frozen=True)
+class _Writing:
+    """A pass of prompts, and steps of their answers."""
+
+    prompts: _Timed
+    steps: _Timed
+
+
+@contextmanager
+def _watched(model: nn.Module) -> Iterator[list[_Timed]]:
+    """Yield a list that holds, when the block ends, each pass of a model in it, until the next one begins."""
+    begun: list[float] = []
+    tokens: list[int] = []
+
+    def begin(_module: nn.Module, _arguments: object, keywords: dict[str, torch.Tensor]) -> None:
+        begun.append(time.monotonic())
+        tokens.append(keywords["input_ids"].numel())
+
+    found: list[_Timed] = []
+    hook = decoder(model).register_forward_pre_hook(begin, with_kwargs=True)
+    try:
+        yield found
+    finally:
+        hook.remove()
+    begun.append(time.monotonic())
+    for count, (start, stop) in zip(tokens, pairwise(begun), strict=True):
+        found.append(_Timed(Passes(padded=count, batches=1), stop - start))
+
+
+def _together(timed: Sequence[_Timed]) -> _Timed:
+    return _Timed(sum((one.passes for one in timed), NO_PASSES), sum(one.seconds for one in timed))
 
 
 def _rate(passing: Callable[[Sequence[Example]], _Timed], examples: Sequence[Example]) -> Rate:

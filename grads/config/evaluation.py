@@ -13,6 +13,14 @@ SHAPING = {"precision", "engine", "token_budget", "generation_batch", "task_batc
 ROWS = {"cpu": 64, "cuda": 256}
 """Answers that are written at a time where the config leaves it open: more hardly save time on such a device."""
 
+ENOUGH = 1024
+"""Tokens that keep a CPU busy: larger passes leave its caches, and take a fifth longer."""
+
+
+def pass_tokens(token_budget: int, kind: str) -> int:
+    """Return the most tokens of a pass by the packed engine, on a kind of device."""
+    return min(token_budget, ENOUGH) if kind == "cpu" else token_budget
+
 
 class Generation(Section):
     """Greedy generation of the domain answers."""
@@ -65,11 +73,11 @@ class Evaluation(Section):
     precision: Precision = Field(
         "auto", description="Type of the frozen weights, as in `training`; adapters stay in float32."
     )
-    engine: Literal["auto", "packed", "reference"] = Field(
-        "auto",
-        description="How models are run: `packed` computes what choices have in common once and pads nothing, "
-        "`reference` is the plain path, for tests and benchmarks; `auto` is `packed` for all models that it can run. "
-        "Results name it.",
+    engine: Literal["fast", "reference"] = Field(
+        "fast",
+        description="How models are run: `fast` computes what choices have in common once and pads nothing; models "
+        "that it cannot run go through `reference`, the plain path for tests and benchmarks. Results name it, and the "
+        "reason.",
     )
     token_budget: int = Field(
         4096, ge=1, description="Most tokens in a pass; halved by itself where memory runs out, which results tell."

@@ -1,10 +1,12 @@
 """How sequences go through a model: their lengths, the batches they are put into, and the padding that these have."""
 
 import math
-from collections import Counter
+import random
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from heapq import heappop, heappush
 
 from grads.data.batches import token_budget_batches
 
@@ -133,6 +135,11 @@ class Lengths:
         """Return the passes of batches under a token budget, see `token_budget_batches`."""
         return _under_budget(self, budget, tight)
 
+    def packed(self, budget: int) -> Passes:
+        """Return the passes of batches under a token budget that have no padding."""
+        batches = self.under_budget(budget)
+        return replace(batches, padded=batches.tokens)
+
     def in_rows(self, rows: int) -> Passes:
         """Return the passes of batches of so many sequences, the longest first."""
         flat = self.listed()
@@ -156,6 +163,61 @@ class Lengths:
         """Return the expected passes of so many visits in random order, so many in a batch that has no padding."""
         drawn = self.drawn(visits, rows)
         return replace(drawn, padded=drawn.tokens)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Passes of a model that writes answers.
+
+    Attributes:
+        prompting: passes that have prompts alone; tokens of all prompts.
+        answering: passes that have the next tokens of answers, be it with prompts; those tokens.
+    """
+
+    prompting: Passes
+    answering: Passes
+
+
+@lru_cache(maxsize=1024)
+def written(prompts: Lengths, answers: Lengths, rows: int, budget: int) -> Written:
+    """Return the passes of answers of which each that ends makes room for the next prompt, the longest prompts first.
+
+    A prompt's pass gives the first token of its answer. Which answer is whose is not known: they are shuffled.
+
+    Args:
+        prompts: tokens of each prompt.
+        answers: tokens of each answer, what ends it included; as many.
+        rows: most answers at a time.
+        budget: most tokens of the prompts of a pass, where it has several.
+    """
+    lengths = [max(1, length) for length in answers.listed()]
+    random.Random(0).shuffle(lengths)
+    queue = deque(zip(prompts.listed(), lengths, strict=True))
+    passed = 0
+    alone = 0
+    # Of the answers in progress, how many passes there are when each has ended.
+    ends: list[int] = []
+    while queue:
+        while ends and ends[0] <= passed:
+            heappop(ends)
+        if len(ends) == rows:
+            passed = ends[0]
+            continue
+        alone += not ends
+        tokens = 0
+        fresh = 0
+        while queue and len(ends) < rows and (not fresh or tokens + queue[0][0] <= budget):
+            prompt, answer = queue.popleft()
+            tokens += prompt
+            fresh += 1
+            heappush(ends, passed + answer)
+        passed += 1
+    steps = max([passed, *ends]) - alone
+    held = sum(lengths) - len(lengths)
+    return Written(
+        Passes(prompts.sequences, prompts.tokens, prompts.tokens, alone),
+        Passes(len(lengths), sum(lengths), held, steps),
+    )
 
 
 NO_PASSES = Passes()

@@ -94,6 +94,14 @@ class BenchmarkModel(HFLM):
         """Return what the model reads for the choices of a batch: all ids but the last, cut on the left to its room."""
         return [(context + continuation)[-(self.max_length + 1) : -1] for _, context, continuation in chunk]
 
+    def continuations(self, requests: Sequence[Choice]) -> list[Continuation]:
+        """Return what is scored of choices, with the tokens before it, cut on the left to the model's room."""
+        asked = []
+        for _, context, tokens in requests:
+            whole = (context + tokens)[-(self.max_length + 1) :]
+            asked.append(Continuation(whole[: len(whole) - len(tokens)], tokens))
+        return asked
+
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         """Return the greedy answer to each request, cut at its stop texts, reporting to `progress`."""
         with _plain_generation(self.model):
@@ -127,11 +135,7 @@ class PackedBenchmark(BenchmarkModel):
         self, requests: list[Any], disable_tqdm: bool = True, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:
         self._check_room(max((len(tokens) for _, _, tokens in requests), default=0))
-        asked = []
-        for _, context, tokens in requests:
-            whole = (context + tokens)[-(self.max_length + 1) :]
-            asked.append(Continuation(whole[: len(whole) - len(tokens)], tokens))
-        scores = self.engine.scores(asked, self.progress.advance)
+        scores = self.engine.scores(self.continuations(requests), self.progress.advance)
         return [(one.log_probability, one.greedy) for one in scores]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:

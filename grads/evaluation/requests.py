@@ -1,9 +1,22 @@
 """What an evaluation's general part asks of a model, counted. Read while a study is planned: imports nothing heavy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grads.data.passes import NO_LENGTHS, Lengths
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The choices of a benchmark as trees (`grads.evaluation.engines.trees`).
+
+    Attributes:
+        trees: tokens of each.
+        predictions: at how many of them the LM head is applied.
+    """
+
+    trees: Lengths = NO_LENGTHS
+    predictions: int = 0
 
 
 @dataclass(frozen=True)
@@ -14,12 +27,14 @@ class Requests:
         items: how many.
         choices: tokens of each choice with its question and the examples in front of it; choices that are scored
             together are one.
+        planted: the same as trees, by the kind of device, which says how large they are.
         questions: tokens of each question that is answered freely.
         answer: most tokens of such an answer.
     """
 
     items: int
     choices: Lengths = NO_LENGTHS
+    planted: Mapping[str, Planted] = field(default_factory=dict)
     questions: Lengths = NO_LENGTHS
     answer: int = 0
 
@@ -37,6 +52,10 @@ class General:
             name: {
                 "items": task.items,
                 "choices": task.choices.as_json(),
+                "planted": {
+                    kind: {"trees": one.trees.as_json(), "predictions": one.predictions}
+                    for kind, one in task.planted.items()
+                },
                 "questions": task.questions.as_json(),
                 "answer": task.answer,
             }
@@ -53,14 +72,22 @@ def parse_general(stored: Mapping[str, object]) -> General:
 
 
 def _parse_task(task: Mapping[str, object]) -> Requests:
-    items = task.get("items")
-    answer = task.get("answer")
+    planted = task.get("planted")
     return Requests(
-        items=items if isinstance(items, int) else 0,
+        items=_number(task, "items"),
         choices=_lengths(task, "choices"),
+        planted={
+            str(kind): Planted(_lengths(one, "trees"), _number(one, "predictions"))
+            for kind, one in (planted.items() if isinstance(planted, Mapping) else ())
+        },
         questions=_lengths(task, "questions"),
-        answer=answer if isinstance(answer, int) else 0,
+        answer=_number(task, "answer"),
     )
+
+
+def _number(values: Mapping[str, object], name: str) -> int:
+    found = values.get(name)
+    return found if isinstance(found, int) else 0
 
 
 def _lengths(values: Mapping[str, object], name: str) -> Lengths:

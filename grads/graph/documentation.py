@@ -67,7 +67,7 @@ How many records fit into one pass of training, by the arithmetic of
 [grads/models/footprint.py](../grads/models/footprint.py) and by the memory of a GPU: {MICRO_BATCH} at most, `-` where
 not even one does. In bf16, with an adapter of rank 16 on all linear layers (`lora`) or with all weights (`full`),
 records of so many tokens; passes add up to `training.global_batch`. What evaluation takes is set by
-`evaluation.token_budget` and `evaluation.task_batch`, and is not in the table. Made by `make plans`.
+`evaluation.token_budget` and `evaluation.generation_batch`, and is not in the table. Made by `make plans`.
 
 {table}
 """

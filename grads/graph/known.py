@@ -12,12 +12,13 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
+from grads.config.evaluation import ROWS
 from grads.config.general import Task
 from grads.config.ratios import AUTO, keep_count
 from grads.config.study import Study
 from grads.config.training import Training
 from grads.data.passes import NO_LENGTHS, Lengths
-from grads.evaluation.requests import General, Requests, parse_general
+from grads.evaluation.requests import General, Planted, Requests, parse_general
 from grads.models.known_shapes import known_size
 from grads.models.shape import PREFIXES
 from grads.models.size import ModelSize, model_size, read_size
@@ -171,7 +172,7 @@ def general_key(study: Study, model: str) -> str:
     if len(known) < len(manifests):
         return ""
     asked = study.general.model_dump(mode="json"), study.every_model[model].format.model_dump(mode="json")
-    return digest([*known, *asked], 16)
+    return digest([*known, *asked, study.evaluation.token_budget], 16)
 
 
 def general_of(study: Study, model: str) -> General:
@@ -192,11 +193,12 @@ def uncounted_benchmarks(study: Study) -> set[str]:
 
 
 def _guessed(task: Task) -> Requests:
-    """Return about what a benchmark asks: a question of usual length, with its examples, for each choice."""
+    """Return about what a benchmark asks: a question of usual length, with its examples and choices."""
     items = task.sample or ITEMS
     length = (OWN_ITEM if task.yaml else ITEM) // 4 + SHOT * (task.few_shot or 0)
     if task.metric.startswith("acc"):
-        return Requests(items, choices=Lengths.of_counts({length: CHOICES * items}))
+        planted = Planted(Lengths.of_counts({length: items}), CHOICES * items)
+        return Requests(items, Lengths.of_counts({length: CHOICES * items}), dict.fromkeys(ROWS, planted))
     return Requests(items, questions=Lengths.of_counts({length: items}), answer=ANSWER)
 
 

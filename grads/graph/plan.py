@@ -21,7 +21,7 @@ HEAD = ("rule", "to run", "done", "longest", "together", "host GB", "GPU GB", "d
 KNOBS = {
     "probe": "probe.token_budget",
     "train": "training.max_length",
-    "evaluate": "evaluation.token_budget or evaluation.task_batch",
+    "evaluate": "evaluation.token_budget or evaluation.generation_batch",
 }
 """What makes jobs smaller whose rules begin so."""
 COLUMNS = "{:20} {:>6} {:>6} {:>13} {:>13} {:>8} {:>7} {:>8}"
@@ -86,7 +86,7 @@ def plan_of(study: Study, graph: StudyGraph, speed: Speed, device: Device, worke
 
 def planned_job(study: Study, job: Job, wildcards: dict[str, str], speed: Speed, device: Device) -> PlannedJob:
     """Return what a job takes."""
-    work = work_of(study, job.rule, wildcards, partial(micro_batch, study, device=device))
+    work = work_of(study, job.rule, wildcards, partial(micro_batch, study, device=device), device)
     asked = resources_of(study, job.rule, wildcards, 1, device)
     return PlannedJob(job.rule, work, speed.seconds(job.rule, work), asked.memory_mb, asked.gpu_memory_mb)
 

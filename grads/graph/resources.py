@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from grads.config.evaluation import ROWS, Evaluation
 from grads.config.study import Study
+from grads.graph.batching import answer_rows
 from grads.graph.known import (
     ITEMS,
     TEST,
@@ -27,14 +27,14 @@ from grads.graph.known import (
     vector_widths,
 )
 from grads.graph.needs import measures
-from grads.graph.times import DeviceSpeed, precision
+from grads.graph.times import DeviceSpeed
 from grads.graph.work import Work, cell_of, evaluation_work, probe_work, training_work
 from grads.models.footprint import (
     Computed,
     Footprint,
-    cached_bytes,
     generation_footprint,
     largest_micro_batch,
+    precision,
     probe_footprint,
     refusal,
     scoring_footprint,
@@ -316,7 +316,7 @@ def evaluate(
         tokens = max(evaluation.token_budget, longest)
     else:
         answers = max(1, sum(load.records for load in loads))
-        rows = min(answers, _answer_rows(evaluation, size, computed, longest, device))
+        rows = min(answers, answer_rows(evaluation, size, longest, device))
         tokens = max(evaluation.token_budget, rows * longest)
     footprints = [generation_footprint(size, study.training, computed, tokens, rows)]
     if general:
@@ -328,18 +328,8 @@ def evaluate(
             found = scoring_footprint(size, study.training, computed, 1, most, cached=False, positions=POSITIONS)
             footprints.append(found)
     needed = max(footprints, key=lambda one: one.total)
-    work = evaluation_work(study, model, answering, general=general, tuned=tuned)
+    work = evaluation_work(study, model, answering, device, general=general, tuned=tuned)
     return _on_device(study, size, needed, device, work, attempt)
-
-
-def _answer_rows(evaluation: Evaluation, size: ModelSize, computed: Computed, longest: int, device: Device) -> int:
-    """Return how many answers are written at a time: as many as the config says, or as half of the memory holds."""
-    if evaluation.rows is not None:
-        return evaluation.rows
-    rows = ROWS[device.kind]
-    while rows > 1 and device.usable is not None and rows * longest * cached_bytes(size, computed) > device.usable / 2:
-        rows //= 2
-    return rows
 
 
 def evaluate_cell(study: Study, cell: Cell, attempt: int = 1, device: Device = CPU) -> Resources:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from grads.config.section import Precision
 from grads.config.study import Study
 from grads.data.passes import Passes
 from grads.graph.known import size_of
 from grads.graph.work import Work
 from grads.models.flops import FORWARD
-from grads.models.footprint import Computed, trained_parameters
+from grads.models.footprint import precision, trained_parameters
 from grads.models.hardware import UTILISATION, Device
 from grads.models.speed import Pass, answer_seconds, pass_seconds, start_seconds
 from grads.signals.columns import needs_gradients
@@ -43,13 +42,6 @@ class Speed(Protocol):
 
     def seconds(self, rule: str, work: Work) -> float:
         """Return the seconds of a rule's job, its start included; 0 where they are not known."""
-
-
-def precision(asked: Precision, device: Device) -> Computed:
-    """Return what is computed in: of `auto`, bf16 on a GPU and float32, the larger, on a processor."""
-    if asked == "auto":
-        return "bf16" if device.kind == "cuda" else "float32"
-    return "bf16" if asked == "bf16" else "float32"
 
 
 @dataclass(frozen=True)

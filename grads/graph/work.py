@@ -13,6 +13,7 @@ from grads.config.section import Precision
 from grads.config.study import Study
 from grads.config.training import Training
 from grads.data.passes import NO_PASSES, Lengths, Passes
+from grads.graph.batching import Batching, all_of, batching
 from grads.graph.known import (
     TEST,
     Load,
@@ -25,6 +26,7 @@ from grads.graph.known import (
 )
 from grads.graph.needs import measures
 from grads.models.footprint import trained_parameters
+from grads.models.hardware import CPU, Device
 from grads.selection.needs import arm_method
 from grads.study.grid import Cell, cross_domains
 from grads.study.paths import BY_SEED, DURING, TRAJECTORY, WARM, store_point, warm_cell
@@ -45,11 +47,11 @@ class Work:
         measuring: batches of the probe.
         measures: what it measures of them, which decides what a token costs.
         reading: batches of an evaluation that are read, at some of whose tokens the LM head is applied.
-        predictions: how often it is, in `reading`.
-        scoring: batches of choices, with the LM head at all tokens.
+        predictions: how often it is, in `reading`, and in `scoring` by the packed engine.
+        scoring: batches of choices; by the reference engine with the LM head at all tokens.
         prompting: batches of prompts before their answers.
         answering: the answers; after its prompts, which give the first tokens, each step of a batch is a pass of one
-            token a row.
+            token a row. By the packed engine a step may read further prompts, too.
         precision: what it computes in.
         model: key of the model that does it; empty where there is none.
         loads: how often the model is read.
@@ -74,7 +76,13 @@ class Work:
     disk: float = 0.0
 
 
-def work_of(study: Study, rule: str, wildcards: Mapping[str, str], micro_batch_limit: Callable[[Cell], int]) -> Work:
+def work_of(
+    study: Study,
+    rule: str,
+    wildcards: Mapping[str, str],
+    micro_batch_limit: Callable[[Cell], int],
+    device: Device = CPU,
+) -> Work:
     """Return what a rule's job does.
 
     Args:
@@ -82,6 +90,7 @@ def work_of(study: Study, rule: str, wildcards: Mapping[str, str], micro_batch_l
         rule: name of the rule.
         wildcards: what its wildcards stand for.
         micro_batch_limit: says of a cell how many records of a pass its training may have.
+        device: where it runs.
     """
 
     def trained(cell: Cell) -> Work:
@@ -95,9 +104,9 @@ def work_of(study: Study, rule: str, wildcards: Mapping[str, str], micro_batch_l
         "probe_encoder": lambda: Work(records=load_of(study, model, domain).records),
         "probe_base": lambda: probe_work(study, model, domain, "base" + wildcards.get("other", "")),
         "probe_warm": lambda: probe_work(study, model, domain, WARM + wildcards.get("other", "")),
-        "evaluate_untuned": lambda: evaluation_work(study, model, study.domains, tuned=False),
-        "evaluate": lambda: evaluation_work(study, model, [domain]),
-        "evaluate_cross": lambda: evaluation_work(study, model, cross_domains(study, domain), general=False),
+        "evaluate_untuned": lambda: evaluation_work(study, model, study.domains, device, tuned=False),
+        "evaluate": lambda: evaluation_work(study, model, [domain], device),
+        "evaluate_cross": lambda: evaluation_work(study, model, cross_domains(study, domain), device, general=False),
         "train": lambda: trained(cell_of(wildcards)),
     }
     for point in BY_SEED:
@@ -221,7 +230,7 @@ def kept_of_ratio(study: Study, cell: Cell) -> int:
 
 
 def evaluation_work(
-    study: Study, model: str, domains: Iterable[str], *, general: bool = True, tuned: bool = True
+    study: Study, model: str, domains: Iterable[str], device: Device = CPU, *, general: bool = True, tuned: bool = True
 ) -> Work:
     """Return what evaluating one trained model takes, or the untuned one.
 
@@ -229,6 +238,7 @@ def evaluation_work(
         study: the study.
         model: key of the model.
         domains: whose test records it answers.
+        device: where it runs.
         general: whether general benchmarks and text are read, too.
         tuned: whether the model was trained, which is expected to end its answers as its references do.
     """
@@ -237,66 +247,49 @@ def evaluation_work(
         model=model,
         loads=2 if tuned and study.training.weights == "full" else 1,
     )
+    passes = batching(study, model, device)
     for domain in domains:
-        work = _with_answers(study, work, load_of(study, model, domain, TEST), tuned)
-    return _with_general(study, work) if general else work
+        work = _with_answers(study, work, load_of(study, model, domain, TEST), tuned, passes)
+    return _with_general(study, work, passes) if general else work
 
 
-def _with_answers(study: Study, work: Work, load: Load, tuned: bool) -> Work:
+def _with_answers(study: Study, work: Work, load: Load, tuned: bool, passes: Batching) -> Work:
     """Add the answers to a domain's test records, and how likely their references are."""
     limit = study.generation.max_new_tokens
-    budget = study.evaluation.token_budget
-    batches = load.prompts.longer(limit).under_budget(budget)
-    prompts = load.prompts.tokens
-    rows = max(1, round(batches.sequences / max(1, batches.batches)))
     references = load.responses.at_most(limit)
-    # A batch goes on until its longest answer ends; the untuned model is taken to talk on.
-    steps = math.ceil(references.longest_of(rows)) if tuned and references.counts else limit
-    read = load.examples.under_budget(budget)
-    answers = Passes(
-        load.records,
-        references.tokens if tuned else limit * load.records,
-        (steps - 1) * load.records,
-        (steps - 1) * batches.batches,
-    )
+    # The untuned model is taken to talk on.
+    answers = passes.domain_answers(load.prompts, references if tuned else all_of(limit, load.prompts))
     return replace(
         work,
-        prompting=work.prompting
-        + Passes(load.records, prompts, batches.padded - limit * load.records, batches.batches),
-        answering=work.answering + answers,
-        reading=work.reading + read,
+        prompting=work.prompting + answers.prompting,
+        answering=work.answering + answers.answering,
+        reading=work.reading + passes.read(load.examples),
         predictions=work.predictions + load.responses.tokens,
         records=work.records + load.records,
         disk=work.disk + ANSWER_BYTES * load.records,
     )
 
 
-def _with_general(study: Study, work: Work) -> Work:
+def _with_general(study: Study, work: Work, passes: Batching) -> Work:
     """Add the general benchmarks, and the general text: by the model that is asked, and by the untuned one."""
     found = general_of(study, work.model)
-    rows = study.evaluation.task_batch
     for task in found.tasks.values():
-        questions = task.questions.in_rows(rows)
-        answers = Passes(
-            questions.sequences,
-            task.answer * questions.sequences,
-            max(0, task.answer - 1) * questions.sequences,
-            max(0, task.answer - 1) * questions.batches,
-        )
+        scored, predictions = passes.scored(task)
+        answers = passes.task_answers(task)
         work = replace(
             work,
-            scoring=work.scoring + task.choices.in_rows(rows),
-            prompting=work.prompting + questions,
-            answering=work.answering + answers,
+            scoring=work.scoring + scored,
+            predictions=work.predictions + predictions,
+            prompting=work.prompting + answers.prompting,
+            answering=work.answering + answers.answering,
             records=work.records + task.items,
             disk=work.disk + ANSWER_BYTES * task.items,
         )
-    texts = found.texts.under_budget(study.evaluation.token_budget)
     # Both models' LM heads are applied to what they made of each token but the last.
-    predicted = 2 * (texts.tokens - texts.sequences)
+    predicted = 2 * (found.texts.tokens - found.texts.sequences)
     return replace(
         work,
-        reading=work.reading + texts.times(2),
+        reading=work.reading + passes.read(found.texts).times(2),
         predictions=work.predictions + predicted,
         tasks=len(found.tasks),
     )

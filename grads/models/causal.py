@@ -19,10 +19,16 @@ def unwrap(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def decoder(model: nn.Module) -> Any:
+    """Return what is below the LM head."""
+    core = unwrap(model)
+    return core.model if hasattr(core, "model") else core.base_model
+
+
 def hidden_states(model: nn.Module, **inputs: Any) -> Tensor:
     """Return the decoder's last hidden states, batch x tokens x width, the very input of the LM head."""
-    core = unwrap(model)
-    return core.model(**inputs)[0] if hasattr(core, "model") else core.base_model(**inputs)[0]
+    found: Tensor = decoder(model)(**inputs)[0]
+    return found
 
 
 def head_logits(model: nn.Module, hidden: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from grads.config.section import Precision
 from grads.config.training import Training
 from grads.models.hardware import DEVICES, GB, Device, Kind
 from grads.models.size import ModelSize
@@ -214,6 +215,13 @@ def scoring_footprint(
     if cached:
         parts["key-value cache"] = tokens * cached_bytes(size, computed)
     return Footprint(_frozen(size, training, computed, tuned=True) | parts)
+
+
+def precision(asked: Precision, device: Device) -> Computed:
+    """Return what is computed in: of `auto`, bf16 on a GPU and float32, the larger, on a processor."""
+    if asked == "auto":
+        return "bf16" if device.kind == "cuda" else "float32"
+    return "bf16" if asked == "bf16" else "float32"
 
 
 def cached_bytes(size: ModelSize, computed: Computed) -> int:

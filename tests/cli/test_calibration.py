@@ -39,11 +39,15 @@ def speed(study):
     return calibrate(study, "tiny", 4)
 
 
-def test_every_kind_of_pass_has_a_rate(study, speed):
+def check_rates(speed):
     rates = [speed.training, speed.reading, speed.scoring, speed.prompting, speed.answering, *speed.measuring.values()]
     assert all(rate.batch >= 0 and rate.token > 0 for rate in rates)
     assert min(speed.load, speed.set_up, speed.tasks, speed.prediction) > 0
     assert set(speed.measuring) == {"gradients", "hidden"}
+
+
+def test_every_kind_of_pass_has_a_rate(speed):
+    check_rates(speed)
 
 
 def test_a_setting_is_measured_once(study, speed):
@@ -52,9 +56,13 @@ def test_a_setting_is_measured_once(study, speed):
     assert calibrate(study, "tiny", 4) == speed
     assert path.stat().st_mtime_ns == before
     assert list(read_object(path).values()) == [asdict(speed)]
-    other = study.model_copy(update={"generation": study.generation.model_copy(update={"max_new_tokens": 3})})
-    calibrate(other, "tiny", 4)
+    other = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"engine": "reference"})})
+    plain = calibrate(other, "tiny", 4)
     assert len(read_object(path)) == 2
+    check_rates(plain)
+    # Choices have a rate of their own where the LM head is applied to all of their tokens.
+    assert speed.scoring == speed.reading
+    assert plain.scoring != plain.reading
 
 
 def test_every_job_of_a_model_takes_time_by_them(study, speed):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grads.data.batches import token_budget_batches
-from grads.data.passes import Lengths, Passes
+from grads.data.passes import Lengths, Passes, written
 
 SOME = st.lists(st.integers(1, 300), min_size=1, max_size=40)
 
@@ -77,3 +77,48 @@ def test_joined_sequences_have_no_padding():
     drawn = lengths.drawn(6, 4)
     assert lengths.joined(6, 4) == Passes(6, 34, 34, 2)
     assert drawn.padded > 34
+
+
+ASKED = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 9)), min_size=1, max_size=25)
+
+
+@given(ASKED, st.integers(1, 6), st.integers(1, 70))
+def test_answers_are_written_pass_after_pass(asked, rows, budget):
+    prompts = Lengths.of(prompt for prompt, _ in asked)
+    length = asked[0][1]
+    found = written(prompts, Lengths.of([length] * len(asked)), rows, budget)
+    waiting = prompts.listed()
+    left = []
+    alone = steps = 0
+    while waiting or left:
+        fresh = []
+        while waiting and len(left) + len(fresh) < rows and (not fresh or sum(fresh) + waiting[0] <= budget):
+            fresh.append(waiting.pop(0))
+        alone += not left
+        steps += bool(left)
+        left = [more - 1 for more in left + [length] * len(fresh) if more > 1]
+    assert found.prompting == Passes(len(asked), prompts.tokens, prompts.tokens, alone)
+    assert found.answering == Passes(len(asked), length * len(asked), (length - 1) * len(asked), steps)
+
+
+@given(ASKED, st.integers(1, 6))
+def test_answers_of_any_lengths_take_their_tokens_and_no_fewer_passes_than_they_need(asked, rows):
+    answers = Lengths.of(answer for _, answer in asked)
+    found = written(Lengths.of(prompt for prompt, _ in asked), answers, rows, 10**6)
+    assert found.answering.padded == answers.tokens - answers.sequences
+    passes = found.prompting.batches + found.answering.batches
+    assert max(answers.longest, answers.tokens / rows) <= passes <= answers.tokens
+    # With room for all, the longest says how many.
+    assert written(Lengths.of([5] * len(asked)), answers, len(asked), 10**6).answering.batches == answers.longest - 1
+
+
+def test_nothing_is_written_without_prompts():
+    found = written(Lengths.of([]), Lengths.of([]), 4, 100)
+    assert found.prompting == found.answering == Passes()
+
+
+@given(SOME, st.integers(1, 700))
+def test_packed_batches_have_no_padding(lengths, budget):
+    found = Lengths.of(lengths).packed(budget)
+    assert found.padded == found.tokens == sum(lengths)
+    assert found.batches == Lengths.of(lengths).under_budget(budget).batches

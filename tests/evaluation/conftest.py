@@ -110,7 +110,7 @@ def counter() -> Counter:
 Opened = Callable[..., Any]
 
 
-@pytest.fixture(params=["reference", "packed"])
+@pytest.fixture(params=["reference", "fast"])
 def kind(request: pytest.FixtureRequest) -> str:
     """An engine's name: what is tested with it holds for each of them."""
     return request.param

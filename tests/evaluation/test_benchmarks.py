@@ -62,7 +62,7 @@ def test_numbers_of_the_plain_path_are_lm_evals_own_to_the_last_bit(
             assert found_by("reference", found[name], expected["samples"][f"grads_{name}"])
 
 
-@pytest.mark.parametrize("kind", ["packed"])
+@pytest.mark.parametrize("kind", ["fast"])
 def test_in_float32_numbers_are_lm_evals_own(tiny_model_folder, make_adapter, tokenizer, task_file, asked):
     """Log-probabilities but for rounding, accuracies exactly; items of each task differ in their choices' lengths."""
     tuned = load_model(tiny_model_folder, "float32", make_adapter(0.3))
@@ -73,10 +73,10 @@ def test_in_float32_numbers_are_lm_evals_own(tiny_model_folder, make_adapter, to
         for name, spec in specs.items():
             expected = evaluate(own, tasks[name].loaded, bootstrap_iters=0, apply_chat_template=spec.form == "chat")
             assert found[name]["value"] == expected["results"][f"grads_{name}"]["acc_norm,none"]
-            assert found_by("packed", found[name], expected["samples"][f"grads_{name}"])
+            assert found_by("fast", found[name], expected["samples"][f"grads_{name}"])
 
 
-@pytest.mark.parametrize("kind", ["packed"])
+@pytest.mark.parametrize("kind", ["fast"])
 def test_in_bf16_numbers_are_as_near_to_float32_as_the_plain_paths(
     tiny_model_folder, make_adapter, tokenizer, task_file, on
 ):

@@ -132,7 +132,7 @@ def test_it_is_what_lm_eval_finds(model, tokenizer, benchmark, name, number, few
 
 
 # The harness loads its scorer once in a process, so only one engine can be watched.
-@pytest.mark.parametrize("kind", ["packed"])
+@pytest.mark.parametrize("kind", ["fast"])
 def test_generated_code_is_scored_where_it_may_run(model, tokenizer, benchmark, monkeypatch, asked):
     """By `code_eval`, which `evaluate` takes from the hub: here a stand-in that counts answers and runs nothing."""
     import evaluate

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import yaml
 from transformers.models.llama.modeling_llama import LlamaModel
 
 from grads.cli.calibration import count_requests
-from grads.data.passes import Passes
+from grads.data.passes import NO_LENGTHS, Passes
+from grads.evaluation.engines import packed
 from grads.graph.known import general_of, load_of
 from grads.graph.study import StudyGraph
 from grads.graph.work import work_of
@@ -52,9 +54,18 @@ class Seen:
     """What a model was given in a job: rows and columns of each call, with whether gradients were taken.
 
     Left out is LOOK, by which it is found out how a model makes its logits.
+
+    Attributes:
+        calls: all of them.
+        written: tokens of each call by which the packed engine writes answers.
+        read: tokens of each other call, without LOOK.
+        scored: tokens at which the packed engine applied the LM head to choices.
     """
 
     calls: list[tuple[int, int, bool]] = field(default_factory=list)
+    written: list[int] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    scored: int = 0
 
     def passes(self, wanted):
         """Return calls that fit, as how many and how large."""
@@ -92,7 +103,7 @@ def ran(tmp_path_factory):
     free = {"title": "Free", "yaml": "free.yaml", "data": {"kind": "file", "path": "free.jsonl"}, "sample": 5}
     config["general"]["tasks"]["free"] = free | {"metric": "exact_match", "chance": 0.0}
     config["evaluation"] = {"precision": "float32", "metrics": ["chrf"], "cross_domain": True, "token_budget": 500}
-    config["evaluation"]["task_batch"] = 3
+    config["evaluation"] |= {"engine": "fast", "task_batch": 3, "generation_batch": 3}
     config |= {"arms": ARMS, "archives": {}, "probe": config["probe"] | {"token_budget": 400}}
     config["training"] |= {"weights": "lora", "global_batch": 8}
     del config["claims"]
@@ -105,14 +116,7 @@ def run(study, patch):
     graph = StudyGraph(study)
     calls = {id(graph.job(rule, wildcards)): (rule, wildcards) for rule, wildcards in graph.calls()}
     found = Ran(study, graph, {}, {}, defaultdict(Seen))
-    now = Seen()
-    original = LlamaModel.forward
-
-    def watched(self, input_ids=None, **keywords):
-        now.calls.append((*input_ids.shape, torch.is_grad_enabled()))
-        return original(self, input_ids, **keywords)
-
-    patch.setattr(LlamaModel, "forward", watched)
+    watch = Watch(patch)
     for job in graph.in_order():
         rule, wildcards = calls[id(job)]
         if not rule.startswith(RUN) or is_left_out(rule, wildcards):
@@ -120,11 +124,54 @@ def run(study, patch):
         if rule == "evaluate_untuned":
             count_requests(study, "tiny")
         found.before[key(rule, wildcards)] = counted(study, rule, wildcards)
-        now.calls = []
+        found.seen[key(rule, wildcards)] = watch.now = Seen()
         perform(job, Machine(micro_batch=MICRO_BATCH, token_budget=study.probe.token_budget))
-        found.seen[key(rule, wildcards)] = Seen(now.calls)
     found.after = {name: counted(study, name[0], dict(name[1])) for name in found.before}
     return found
+
+
+class Watch:
+    """Notes what the model is given, but for the engines' trials of a model that is new to them."""
+
+    def __init__(self, patch):
+        self.now = Seen()
+        self.writing = False
+        self.trying = False
+        forward = LlamaModel.forward
+        head_logits = packed.head_logits
+
+        # Engines look at what the model takes.
+        @wraps(forward)
+        def watched(model, input_ids=None, **keywords):
+            if not self.trying:
+                self.now.calls.append((*input_ids.shape, torch.is_grad_enabled()))
+                if self.writing:
+                    self.now.written.append(input_ids.numel())
+                elif input_ids.shape != LOOK:
+                    self.now.read.append(input_ids.numel())
+            return forward(model, input_ids, **keywords)
+
+        def predicted(model, states):
+            self.now.scored += 0 if self.writing else len(states)
+            return head_logits(model, states)
+
+        patch.setattr(LlamaModel, "forward", watched)
+        patch.setattr(packed, "head_logits", predicted)
+        patch.setattr(packed.Packed, "continued", self.within("writing", packed.Packed.continued))
+        for name in ("_plain_states", "_compare"):
+            patch.setattr(packed, name, self.within("trying", getattr(packed, name)))
+
+    def within(self, flag, function):
+        """Return a function during which a flag is set."""
+
+        def flagged(*arguments):
+            setattr(self, flag, True)
+            try:
+                return function(*arguments)
+            finally:
+                setattr(self, flag, False)
+
+        return flagged
 
 
 def is_left_out(rule, wildcards):
@@ -191,31 +238,45 @@ def test_losses_along_a_trajectory_are_counted(ran):
         assert work.sequences == len(meta["steps"]) * meta["records"]
 
 
-def test_answers_and_items_are_those_recorded(ran):
+def evaluations(ran):
+    """Yield each evaluation: its job, what was counted of it, what its model saw, and its answers as recorded."""
     for rule in ("evaluate", "evaluate_untuned", "evaluate_cross"):
         for wildcards in ran.of_rule(rule):
             job = ran.graph.job(rule, wildcards)
-            work = ran.before[key(rule, wildcards)]
+            name = key(rule, wildcards)
             files = job.predictions or sorted(job.cross.glob("*.jsonl"))
-            rows = [row for file in files for row in read_jsonl(file)]
-            items = 0
-            texts = 0
-            if job.general is not None:
-                general = read_object(job.general)
-                items = sum(task["n"] for task in general["tasks"].values())
-                texts = 2 * (48 * general["drift"]["n"] - general["drift"]["n"])
-            assert work.records == len(rows) + items
-            assert work.predictions == sum(row["response_tokens"] for row in rows) + texts
+            yield job, ran.before[name], ran.seen[name], [row for file in files for row in read_jsonl(file)]
 
 
-def test_an_evaluation_calls_its_model_as_counted(ran):
-    """Prompts, references, choices with their examples, and texts: each batch of them, to the last token."""
-    for rule in ("evaluate", "evaluate_untuned", "evaluate_cross"):
-        for wildcards in ran.of_rule(rule):
-            work = ran.before[key(rule, wildcards)]
-            read = work.reading + work.scoring + work.prompting
-            calls = ran.seen[key(rule, wildcards)].passes(lambda columns, _graded: columns > 1)
-            assert (read.batches, read.padded) == calls, wildcards
+def test_answers_and_items_are_those_recorded(ran):
+    for job, work, seen, rows in evaluations(ran):
+        items = 0
+        texts = 0
+        if job.general is not None:
+            general = read_object(job.general)
+            items = sum(task["n"] for task in general["tasks"].values())
+            texts = 2 * (48 * general["drift"]["n"] - general["drift"]["n"])
+            assert seen.scored > 0
+        assert work.records == len(rows) + items
+        assert work.predictions == sum(row["response_tokens"] for row in rows) + texts + seen.scored
+
+
+def test_an_evaluation_reads_as_counted(ran):
+    """References, trees of choices with their examples, and texts: each batch of them, to the last token."""
+    for _job, work, seen, _rows in evaluations(ran):
+        read = work.reading + work.scoring
+        assert (read.batches, read.padded) == (len(seen.read), sum(seen.read))
+        assert read.padded == read.tokens
+
+
+def test_an_evaluation_reads_its_prompts_as_counted(ran):
+    for job, work, seen, rows in evaluations(ran):
+        steps = sum(seen.written) - work.prompting.padded
+        if job.general is None:
+            # The prompt gives the first token of an answer; a token that ends one is not in its length.
+            assert steps == sum(row["new_tokens"] + (not row["capped"]) - 1 for row in rows)
+        assert work.prompting.padded == work.prompting.tokens
+        assert steps >= 0
 
 
 def test_answers_of_a_model_that_never_ends_take_the_steps_that_are_counted(ran):
@@ -224,9 +285,25 @@ def test_answers_of_a_model_that_never_ends_take_the_steps_that_are_counted(ran)
     rows = [row for file in job.predictions for row in read_jsonl(file)]
     assert all(row["capped"] for row in rows)
     work = ran.before[key("evaluate_untuned", wildcards)]
-    steps = ran.seen[key("evaluate_untuned", wildcards)].passes(lambda columns, _graded: columns == 1)
-    assert (work.answering.batches, work.answering.padded) == steps
+    written = work.prompting + work.answering
+    steps = ran.seen[key("evaluate_untuned", wildcards)].written
+    assert (written.batches, written.padded) == (len(steps), sum(steps))
     assert work.answering.tokens == sum(row["new_tokens"] for row in rows) + 5 * 5
+
+
+def test_the_reference_engine_calls_its_model_as_counted(ran, monkeypatch):
+    """Prompts, references, choices with their examples, texts, and the steps of answers that never end."""
+    plain = ran.study.evaluation.model_copy(update={"engine": "reference"})
+    study = ran.study.model_copy(update={"evaluation": plain})
+    counted_now = counted(study, "evaluate_untuned", {"model": "tiny"})
+    watch = Watch(monkeypatch)
+    perform(StudyGraph(study).job("evaluate_untuned", {"model": "tiny"}), Machine())
+    read = counted_now.reading + counted_now.scoring + counted_now.prompting
+    assert (read.batches, read.padded) == watch.now.passes(lambda columns, _graded: columns > 1)
+    steps = watch.now.passes(lambda columns, _graded: columns == 1)
+    assert (counted_now.answering.batches, counted_now.answering.padded) == steps
+    packed_count = ran.before[key("evaluate_untuned", {"model": "tiny"})]
+    assert counted_now.scoring.padded > packed_count.scoring.padded
 
 
 def test_tuned_models_are_expected_to_end_as_their_references(ran):
@@ -249,6 +326,11 @@ def test_requests_are_counted_with_their_examples(ran):
     assert found["free"].answer == 5
     # Byte-level tokens: two examples and the question in front of the answer.
     assert 2 * len("Q: What follows 1?\nA: 2\n\n") < found["free"].questions.longest < 100
+    # Choices of an item have its question in common; each is predicted at its own tokens.
+    planted = found["products"].planted
+    assert planted["cpu"] == planted["cuda"]
+    assert planted["cpu"].trees.tokens < found["products"].choices.tokens
+    assert found["free"].planted["cpu"].trees == NO_LENGTHS
     # 48 tokens of each of the texts.
     assert general_of(ran.study, "tiny").texts.counts == ((48, 6),)
 

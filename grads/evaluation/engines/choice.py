@@ -11,7 +11,6 @@ from grads.evaluation.engines.contract import Engine
 from grads.evaluation.engines.packed import packed
 from grads.evaluation.engines.reference import Reference
 from grads.models.causal import unwrap
-from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
 
@@ -22,9 +21,6 @@ def engine_of(model: nn.Module, evaluation: Evaluation) -> Iterator[Engine]:
     Args:
         model: a causal language model in evaluation mode, with or without adapters.
         evaluation: the config's section.
-
-    Raises:
-        GradsError: `packed` is asked for, and cannot run this model.
     """
     engine: Engine | None = None
     reason = None
@@ -40,8 +36,6 @@ def engine_of(model: nn.Module, evaluation: Evaluation) -> Iterator[Engine]:
 
 
 def _plain(model: nn.Module, evaluation: Evaluation, reason: str | None) -> Reference:
-    if reason is not None and evaluation.engine == "packed":
-        raise GradsError(f"evaluation.engine is 'packed', which cannot run {reason}: set it to 'auto'")
     if reason is not None:
         say(f"evaluating by the plain path, which takes several times as long; {reason}")
     return Reference(model, evaluation.token_budget, evaluation.task_batch, reason)

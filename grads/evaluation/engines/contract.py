@@ -14,6 +14,11 @@ class Continuation:
     before: list[int]
     tokens: list[int]
 
+    @property
+    def sequence(self) -> list[int]:
+        """What a model reads of it: all but its last token, which predicts nothing."""
+        return (self.before + self.tokens)[:-1]
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from grads.config.evaluation import ROWS
+from grads.config.evaluation import ROWS, pass_tokens
 from grads.data.batches import longest_first, next_batch
 from grads.evaluation.engines.attention import (
     NAME,
@@ -35,7 +35,7 @@ from grads.evaluation.engines.attention import (
 from grads.evaluation.engines.contract import Advance, Continuation, Score, Visit
 from grads.evaluation.engines.trees import Tree, plant
 from grads.evaluation.inference import autocast_dtype, inference
-from grads.models.causal import head_logits, hidden_states, unwrap
+from grads.models.causal import decoder, head_logits, hidden_states, unwrap
 from grads.models.frozen_paths import low_rank_paths
 from grads.models.memory import free_memory, out_of_memory
 from grads.models.norms import fused_norms
@@ -44,8 +44,6 @@ from grads.runtime.progress import say
 
 T = TypeVar("T")
 Stop = Callable[[list[int]], bool]
-# Tokens that keep a CPU busy: larger passes leave its caches, and take a fifth longer.
-ENOUGH = 1024
 # Positions whose logits over the vocabulary are held at a time.
 POSITIONS_AT_ONCE = 512
 # Share of the free memory that their keys and values may take.
@@ -81,14 +79,14 @@ class Packed:
         self.model = model
         self.core: Any = unwrap(model)
         self.device: torch.device = self.core.device
-        self.budget = min(token_budget, ENOUGH) if self.device.type == "cpu" else token_budget
+        self.budget = pass_tokens(token_budget, self.device.type)
         self.rows = generation_batch
         self.lowered: list[dict[str, Any]] = []
         self.written_at_once: int | None = None
 
     def record(self) -> dict[str, Any]:
         """See `Engine`."""
-        found: dict[str, Any] = {"name": "packed"}
+        found: dict[str, Any] = {"name": "fast"}
         if self.written_at_once is not None:
             found["generation_batch"] = self.written_at_once
         return found | ({"lowered": self.lowered} if self.lowered else {})
@@ -111,7 +109,7 @@ class Packed:
         """Return the score of each continuation of at least one token; one without tokens is certain."""
         numbers = [number for number, one in enumerate(asked) if one.tokens]
         found = {number: Score(0.0, True) for number, one in enumerate(asked) if not one.tokens}
-        trees = plant({number: (asked[number].before + asked[number].tokens)[:-1] for number in numbers}, self.budget)
+        trees = plant({number: asked[number].sequence for number in numbers}, self.budget)
 
         def scored(batch: list[int]) -> dict[int, Score]:
             return self._scored([trees[index] for index in batch], asked, self._trees(trees, batch))
@@ -349,8 +347,7 @@ def _set_attention(core: Any) -> None:
         raise UnsupportedError(f"its rotary frequencies ({', '.join(changing)}) depend on the longest row of a batch")
     if not core._can_set_attn_implementation():
         raise UnsupportedError("its attention does not go through transformers' interface")
-    decoder = core.model if hasattr(core, "model") else core.base_model
-    if "position_ids" not in inspect.signature(decoder.forward).parameters:
+    if "position_ids" not in inspect.signature(decoder(core).forward).parameters:
         raise UnsupportedError("it does not take its tokens' positions")
     core.set_attn_implementation(NAME)
     if core.config._attn_implementation != NAME:

@@ -119,7 +119,7 @@ def check(model: nn.Module, limit: int = 9) -> None:
             assert [one.log_probability for one in scores] == pytest.approx([one for one, _ in expected], rel=1e-4)
             assert [one.greedy for one in scores] == [greedy for _, greedy in expected]
             assert engine.answers(PROMPTS, limit, ends, lambda: done.append(1)) == answers
-            assert engine.record() == {"name": "packed", "generation_batch": rows or ROWS["cpu"]}
+            assert engine.record() == {"name": "fast", "generation_batch": rows or ROWS["cpu"]}
     assert model.config._attn_implementation == before
     assert len({len(answer) for answer in answers}) > 1
     assert [oracle(model, one) for one in ASKED] == expected
@@ -167,11 +167,6 @@ def test_a_model_that_it_cannot_run_goes_by_the_plain_path_and_says_why(name, ca
     kept = [answer[: answer.index(60) + 1] if 60 in answer else answer for answer in answers]
     assert kept == [generated(model, prompt, 4, [60]) for prompt in PROMPTS[:3]]
     assert model.config._attn_implementation == before
-    with (
-        pytest.raises(GradsError, match=r"evaluation\.engine is 'packed', which cannot run"),
-        engine_of(model, Evaluation(engine="packed")),
-    ):
-        pass
 
 
 def test_a_model_whose_tokens_mix_outside_attention_is_found_out():
