@@ -47,7 +47,7 @@ class ResponseTrainer(Trainer):
         """
         model.train()
         pace = self.step.pace
-        random = torch.get_rng_state()
+        random = _random_states()
         while True:
             try:
                 return self.step.add_gradient(model, inputs["examples"])
@@ -58,7 +58,7 @@ class ResponseTrainer(Trainer):
                 say(f"memory ran out in step {number}: going on with {pace.micro_batch} records at a time")
             # What was added up is a part of the step, which begins again, with the same dropout.
             model.zero_grad()
-            torch.set_rng_state(random)
+            _restore(*random)
             give_back()
             note_micro_batch(Path(str(self.args.output_dir)), pace.micro_batch)
             self.apply_pace()
@@ -81,6 +81,17 @@ class ResponseTrainer(Trainer):
                 f"(loss {loss}): lower training.learning_rate, or look for broken records"
             )
         super().log(logs, *args, **kwargs)
+
+
+def _random_states() -> tuple[Tensor, Tensor | None]:
+    """Return the states that dropout draws from: the CPU's, and the GPU's where one is used."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state() if device().type == "cuda" else None
+
+
+def _restore(cpu: Tensor, gpu: Tensor | None) -> None:
+    torch.set_rng_state(cpu)
+    if gpu is not None:
+        torch.cuda.set_rng_state(gpu)
 
 
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
