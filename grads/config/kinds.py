@@ -142,7 +142,7 @@ def fetched(kind: Kind[AnySource]) -> Callable[[AnySource, Path], object]:
 def in_order(registry: Registry[AnyKind]) -> list[AnyKind]:
     """Return all kinds of a registry in the order in which messages name them.
 
-    Where a package of somebody else's is broken these are our own, so that the config can be imported all the same:
+    Where another package is broken these are our own, so that the config can be imported all the same:
     `check_kinds` says so before one is read.
     """
     try:

@@ -59,7 +59,7 @@ class Lengths:
 
     @classmethod
     def even(cls, sequences: int, longest: int) -> "Lengths":
-        """Return lengths that are spread evenly up to the longest: what is taken where nobody has counted."""
+        """Return lengths that are spread evenly up to the longest: what is taken where none are counted."""
         return _even(sequences, longest)
 
     @classmethod

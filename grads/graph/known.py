@@ -43,7 +43,7 @@ UNKNOWN_RECORDS = 10_000
 AUTO_SHARE = 0.68
 # Vectors of a sentence encoder.
 SENTENCE_WIDTH = 1024
-# Tokens of a benchmark's longest item, of one in a file of one's own, and of each example in front of it.
+# Tokens of a benchmark's longest item, of one in your own file, and of each example in front of it.
 ITEM = 1536
 OWN_ITEM = 512
 SHOT = 128
@@ -71,7 +71,7 @@ class Load:
 
     @classmethod
     def up_to(cls, records: int, limit: int) -> "Load":
-        """Return records that nobody has counted: their lengths are spread evenly up to a limit, half of it prompt."""
+        """Return records that are not counted yet: their lengths are spread evenly up to a limit, half of it prompt."""
         half = Lengths.even(records, max(1, limit // 2))
         return cls(half, half, Lengths.even(records, limit))
 
@@ -186,7 +186,7 @@ def general_of(study: Study, model: str) -> General:
 
 
 def uncounted_benchmarks(study: Study) -> set[str]:
-    """Return the general benchmarks with examples in front of their questions whose requests nobody has counted."""
+    """Return the general benchmarks with examples in front of their questions whose requests are not counted yet."""
     stored = _read(Paths(study.study).root / REQUESTS)
     counted = all(model in stored for model in study.models)
     return set() if counted else {name for name, task in study.general.tasks.items() if task.few_shot}

@@ -16,7 +16,7 @@ from grads.runtime.progress import duration
 from grads.study.job import Job
 
 NOT_PLANNED = ("fetch_", "prefetch_", "install_")
-"""Rules that wait for the network or a disk, whose time nobody knows."""
+"""Rules that wait for the network or a disk, whose time is not known."""
 HEAD = ("rule", "to run", "done", "longest", "together", "host GB", "GPU GB", "disk GB")
 KNOBS = {
     "probe": "probe.token_budget",

@@ -69,7 +69,7 @@ RECORDS = 1500 * MB
 RECORD = 20_000
 """Bytes of a record as Python holds it, with its tokens."""
 UNKNOWN_MODEL = 8000 * MB
-# Of the longest record, where nobody has counted the tokens.
+# Of the longest record, where the tokens are not counted.
 TYPICAL = 0.5
 # Most memory that a method takes which reads vectors part by part.
 PART = 3000 * MB

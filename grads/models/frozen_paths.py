@@ -1,7 +1,7 @@
 """A trained adapter's layers without PEFT's modules: W x + s B (A x), for passes that need no gradients.
 
 PEFT's module of a linear layer makes eight operations of what takes three, looks its adapter up by name in each call,
-and under autocast converts A and B anew for each. Here both are converted once. The adapter stays a low-rank path next
+and under autocast converts A and B again for each. Here both are converted once. The adapter stays a low-rank path next
 to the frozen weights: nothing is merged, and nothing is rounded into them.
 """
 

@@ -1,4 +1,4 @@
-"""`file`: records in a file or folder of one's own."""
+"""`file`: records in a file or folder of your own."""
 
 from grads.config.kinds import Reading, RecordKind, Rows
 from grads.config.sources import FileSource

@@ -1,4 +1,4 @@
-"""The fast engine: no token twice, no padding in linear layers, and nothing at positions that nobody reads.
+"""The fast engine: no token twice, no padding in linear layers, and nothing at positions that are not read.
 
 - Sequences that begin alike, as the choices of an item do, are branches of a tree: one pass over what they share.
 - The LM head and the softmax are applied at the positions of continuations only.
