@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from grads.config.evaluation import ROWS, Evaluation, pass_tokens
+from grads.config.evaluation import ROWS, pass_tokens
 from grads.config.study import Study
 from grads.data.passes import Lengths, Passes, Written, written
 from grads.evaluation.requests import Planted, Requests
 from grads.graph.known import size_of
-from grads.models.footprint import cached_bytes, precision
+from grads.models.footprint import cached_bytes, evaluated_weights, precision
 from grads.models.hardware import Device
 from grads.models.size import ModelSize
 
@@ -100,7 +100,7 @@ class _Packed:
         return pass_tokens(self.study.evaluation.token_budget, self.device.kind)
 
     def rows(self, prompts: Lengths, limit: int) -> int:
-        rows = answer_rows(self.study.evaluation, self.size, prompts.longest + limit, self.device)
+        rows = answer_rows(self.study, self.size, prompts.longest + limit, self.device)
         return max(1, min(rows, prompts.sequences))
 
     def read(self, sequences: Lengths) -> Passes:
@@ -118,22 +118,25 @@ class _Packed:
         return written(task.questions, answers, self.rows(task.questions, task.answer), self.budget)
 
 
-def answer_rows(evaluation: Evaluation, size: ModelSize | None, longest: int, device: Device) -> int:
-    """Return how many answers the packed engine writes at a time: as the config says, or as half of the memory holds.
+def answer_rows(study: Study, size: ModelSize | None, longest: int, device: Device) -> int:
+    """Return how many answers the packed engine writes at a time: as the config says, or as memory has room for.
+
+    That is half of what the weights leave.
 
     Args:
-        evaluation: the config's section.
+        study: the study.
         size: the model's, if it is known.
         longest: most tokens of a prompt and its answer.
         device: where.
     """
-    if evaluation.rows is not None:
-        return evaluation.rows
+    if study.evaluation.rows is not None:
+        return study.evaluation.rows
     rows = ROWS[device.kind]
     if size is None or device.usable is None:
         return rows
-    row = longest * cached_bytes(size, precision(evaluation.precision, device))
-    while rows > 1 and rows * row > device.usable / 2:
+    computed = precision(study.evaluation.precision, device)
+    room = (device.usable - evaluated_weights(size, study.training, computed)) / 2
+    while rows > 1 and rows * longest * cached_bytes(size, computed) > room:
         rows //= 2
     return rows
 

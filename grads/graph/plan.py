@@ -24,6 +24,10 @@ KNOBS = {
     "evaluate": "evaluation.token_budget or evaluation.generation_batch",
 }
 """What makes jobs smaller whose rules begin so."""
+GROUPED = ("train", "evaluate")
+"""Rules of which several jobs may be submitted as one."""
+GROUP = 3600.0
+"""Seconds that such a group is to take, about."""
 COLUMNS = "{:20} {:>6} {:>6} {:>13} {:>13} {:>8} {:>7} {:>8}"
 
 
@@ -146,11 +150,26 @@ def device_plan(
     if guessed := sorted(uncounted_benchmarks(study)):
         yield f"A guess, until counted: {SHOT} tokens an example in front of a question ({', '.join(guessed)})."
     yield from _too_large(found, device)
+    if sizes := group_sizes(found):
+        components = " ".join(f"{rule}={size}" for rule, size in sizes.items())
+        yield f"Groups of jobs that take about an hour (docs/clusters.md): --group-components {components}"
     if unknown := [model for model in study.used_models if size_of(study, model) is None]:
         yield (
             f"Not counted: {', '.join(unknown)}. A model's size is known once it is fetched, which a run does first; "
             "until then its jobs ask for 8 GB."
         )
+
+
+def group_sizes(found: Plan) -> dict[str, int]:
+    """Return, by rule, how many jobs make a group of about an hour, where that is more than one."""
+    sizes = {}
+    for rule in GROUPED:
+        seconds = [job.seconds for job in found.jobs if job.rule == rule]
+        # A group is as long as its jobs together, and there is no use in one that is larger than all.
+        size = min(len(seconds), int(GROUP * len(seconds) / sum(seconds))) if sum(seconds) > 0 else 1
+        if size > 1:
+            sizes[rule] = size
+    return sizes
 
 
 def _too_large(found: Plan, device: Device) -> Iterator[str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from grads.config.evaluation import pass_tokens
 from grads.config.study import Study
 from grads.graph.batching import answer_rows
 from grads.graph.known import (
@@ -40,7 +41,7 @@ from grads.models.footprint import (
     scoring_footprint,
     training_footprint,
 )
-from grads.models.hardware import CPU, SOME_GPU, Device, find_device
+from grads.models.hardware import CPU, GB, SOME_GPU, Device, find_device
 from grads.models.size import ModelSize, is_linked
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import local_devices
@@ -113,16 +114,34 @@ def planned_device() -> Device:
 
 
 def check_fits(study: Study, device: Device) -> None:
-    """Refuse models that cannot be trained on a device, not even one record at a time.
+    """Refuse models that cannot be trained or evaluated on a device, not even one record at a time.
 
     Raises:
         GradsError: all that is found, each with the arithmetic and what to change.
     """
-    computed = precision(study.training.precision, device)
-    known = {model: size_of(study, model) for model in study.models}
-    refused = [refusal(f"'{name}'", size, study.training, computed, device) for name, size in known.items() if size]
+    refused: list[str | None] = []
+    for name, size in ((model, size_of(study, model)) for model in study.models):
+        if size is not None:
+            computed = precision(study.training.precision, device)
+            refused.append(refusal(f"'{name}'", size, study.training, computed, device))
+            refused.append(_evaluation_refusal(study, name, size, device))
     if found := [sentence for sentence in refused if sentence]:
         raise GradsError(*found)
+
+
+def _evaluation_refusal(study: Study, model: str, size: ModelSize, device: Device) -> str | None:
+    """Return the sentence for an evaluation that does not fit on a device one answer at a time; None where it does."""
+    computed = precision(study.evaluation.precision, device)
+    loads = [load_of(study, model, domain, TEST) for domain in study.domains]
+    longest = max(load.longest for load in loads) + study.generation.max_new_tokens
+    needed = generation_footprint(size, study.training, computed, longest, 1)
+    if device.usable is None or needed.total <= device.usable:
+        return None
+    ways = "train an adapter, or use" if study.training.weights == "full" else "use"
+    return (
+        f"evaluating '{model}' takes {needed}, one answer at a time with its prompt, {longest} tokens, and "
+        f"{device.name} has {device.usable / GB:.1f} GB for them: {ways} a smaller model or a device with more memory"
+    )
 
 
 def micro_batch(study: Study, cell: Cell, attempt: int = 1, device: Device = CPU) -> int:
@@ -314,17 +333,19 @@ def evaluate(
     if evaluation.engine == "reference":
         rows = max(1, evaluation.token_budget // (prompt + limit))
         tokens = max(evaluation.token_budget, longest)
+        passing = tokens
     else:
         answers = max(1, sum(load.records for load in loads))
-        rows = min(answers, answer_rows(evaluation, size, longest, device))
-        tokens = max(evaluation.token_budget, rows * longest)
-    footprints = [generation_footprint(size, study.training, computed, tokens, rows)]
+        rows = min(answers, answer_rows(study, size, longest, device))
+        tokens = rows * longest
+        passing = min(tokens, max(pass_tokens(evaluation.token_budget, device.kind), longest) + rows)
+    footprints = [generation_footprint(size, study.training, computed, tokens, rows, passing)]
     if general:
         length = longest_item(study, size)
         if evaluation.engine == "reference":
             footprints.append(scoring_footprint(size, study.training, computed, evaluation.task_batch, length))
         else:
-            most = max(evaluation.token_budget, length)
+            most = max(pass_tokens(evaluation.token_budget, device.kind), length)
             found = scoring_footprint(size, study.training, computed, 1, most, cached=False, positions=POSITIONS)
             footprints.append(found)
     needed = max(footprints, key=lambda one: one.total)

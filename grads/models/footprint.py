@@ -166,7 +166,9 @@ def probe_footprint(
     return Footprint(frozen | {"activations": tokens * _passing(size, computed)} | logits)
 
 
-def generation_footprint(size: ModelSize, training: Training, computed: Computed, tokens: int, rows: int) -> Footprint:
+def generation_footprint(
+    size: ModelSize, training: Training, computed: Computed, tokens: int, rows: int, passing: int | None = None
+) -> Footprint:
     """Return what generating answers holds at its peak.
 
     Weights b P and the adapter's 4 T; of full training, the untuned weights and the tuned ones. Of every token of
@@ -179,9 +181,11 @@ def generation_footprint(size: ModelSize, training: Training, computed: Computed
         computed: type of the weights.
         tokens: of prompts and answers in a batch, padding included.
         rows: answers in a batch.
+        passing: most tokens of one pass; all of them if not given.
     """
     cache = tokens * cached_bytes(size, computed)
-    work = {"key-value cache": cache, "activations": tokens * _passing(size, computed)}
+    at_once = tokens if passing is None else passing
+    work = {"key-value cache": cache, "activations": at_once * _passing(size, computed)}
     logits = {"logits": rows * size.vocabulary * READ_LOGIT}
     return Footprint(_frozen(size, training, computed, tuned=True) | work | logits)
 
@@ -227,6 +231,11 @@ def precision(asked: Precision, device: Device) -> Computed:
 def cached_bytes(size: ModelSize, computed: Computed) -> int:
     """Return the bytes of a token's keys and values in all layers: 2 L K b."""
     return 2 * size.layers * size.kv_heads * size.head_width * BYTES[computed]
+
+
+def evaluated_weights(size: ModelSize, training: Training, computed: Computed) -> int:
+    """Return the bytes of all weights that an evaluation holds: of full training, the untuned and the tuned ones."""
+    return sum(_frozen(size, training, computed, tuned=True).values())
 
 
 def _frozen(size: ModelSize, training: Training, computed: Computed, tuned: bool = False) -> dict[str, int]:

@@ -122,6 +122,24 @@ def test_full_training_of_7b_is_refused_before_any_work(paper):
         resources.train(full, run_of(full, "full"), 1, H100)
 
 
+@pytest.mark.parametrize("config", ["paper_grads", "paper_less"])
+def test_answers_are_written_in_what_memory_the_weights_leave(config):
+    paper = read_study(ROOT / "config" / f"{config}.yaml")
+    for model in paper.models:
+        cell = next(one for one in cells(paper) if one.model == model and one.trained)
+        needed = resources.evaluate_cell(paper, cell, 1, H100)
+        assert size_of(paper, model).parameters * 2 < needed.gpu_memory_mb * 10**6 <= H100.usable
+
+
+def test_an_evaluation_that_does_not_fit_is_refused_before_any_work(paper):
+    # The weights of 7.6 billion parameters in bf16 fit, and nothing else does.
+    short = replace(H100, name="short", memory=int(15.3e9 / 0.94))
+    with pytest.raises(GradsError) as refused:
+        check_fits(paper, short)
+    assert "training an adapter of 'qwen2-5-7b'" in str(refused.value)
+    assert "evaluating 'qwen2-5-7b'" in str(refused.value)
+
+
 def test_a_model_that_is_not_fetched_has_its_published_size():
     paper = read_study(ROOT / "config" / "paper_grads.yaml")
     assert size_of(paper, "qwen2-5-7b").parameters == pytest.approx(7.62e9, rel=1e-3)
