@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from grads.runtime.group import Finished, in_group
 from grads.runtime.process import job_process
+from grads.runtime.progress import say
 from grads.runtime.runner import Machine, perform
 
 FETCHES = "prefetch_"
@@ -27,7 +29,7 @@ def run_rule(snakemake: Any) -> None:
         from grads.runtime.locks import take_device_slot
         from grads.study.reading import parse_study
 
-        planned = dict(snakemake.params.items())
+        planned = snakemake.params.job
         graph = StudyGraph(parse_study(snakemake.config), snakemake.config)
         job = graph.job(snakemake.rule, dict(snakemake.wildcards.items()))
         # Files from outside are to be those of the plan.
@@ -45,4 +47,10 @@ def run_rule(snakemake: Any) -> None:
         if job.device:
             take_device_slot()
         asked = {name: snakemake.resources[name] for name in job.takes}
+        finished = Finished(job, graph.paths.scratch("finished")) if in_group() else None
+        if finished and finished.restore():
+            say(f"{job.rule}: made before another job of its group failed")
+            return
         perform(job, Machine(**asked))
+        if finished:
+            finished.keep()

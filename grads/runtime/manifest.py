@@ -125,6 +125,12 @@ def _manifest_path(artefact: Path) -> Path:
     return artefact.with_name(f"{name}{SUFFIX}")
 
 
+def manifests_for(artefacts: Iterable[Path]) -> list[Path]:
+    """Return the manifests that say what made some artefacts, which are there: one in each of their folders."""
+    found = [manifest_of(artefact) for artefact in artefacts]
+    return list(dict.fromkeys(manifest.path for manifest in found if manifest is not None))
+
+
 def _forget_elsewhere(artefacts: Collection[Path]) -> None:
     """Take artefacts that have just been recorded out of older manifests of their folder, under other names."""
     names = {path.name for path in artefacts}

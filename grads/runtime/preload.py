@@ -57,8 +57,16 @@ _PR_SET_NAME = 15
 
 
 def can_preload() -> bool:
-    """Return whether a server would work here: on Linux, and with no GPU, whose driver does not outlive a fork."""
-    return sys.platform == "linux" and not Path("/proc/driver/nvidia").exists() and not Path("/dev/kfd").exists()
+    """Return whether a server would work here: on Linux, and without ROCm, whose runtime comes with torch's import."""
+    return sys.platform == "linux" and not Path("/dev/kfd").exists()
+
+
+def _driver_is_loaded() -> bool:
+    """Return whether this process holds the driver of NVIDIA's GPUs, which does not outlive a fork.
+
+    Importing torch does not load it, asking torch for a device does.
+    """
+    return "libcuda.so" in Path("/proc/self/maps").read_text()
 
 
 def start_server(jobs: int, libraries: Sequence[str] = LIBRARIES) -> None:
@@ -81,10 +89,12 @@ def start_server(jobs: int, libraries: Sequence[str] = LIBRARIES) -> None:
         command = [sys.executable, "-m", "grads.runtime.preload", str(listener.fileno()), str(os.getpid()), *libraries]
         # One thread: a process with more must not fork.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        # A library that asks for GPUs as it is imported is answered without their driver.
+        undriven = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
         subprocess.Popen(
             command,
             pass_fds=[listener.fileno()],
-            env=os.environ | threads,
+            env=os.environ | threads | undriven,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -323,6 +333,8 @@ def main(listener: int, parent: int, libraries: Sequence[str]) -> None:
     settle_libraries()
     for library in libraries:
         importlib.import_module(library)
+    if _driver_is_loaded():
+        return
     gc.collect()
     gc.freeze()
     _Server(socket.socket(fileno=listener)).serve()

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from grads.runtime.locks import _scratch_lock
 from grads.study.grid import cells
 from grads.study.reading import read_study
 
@@ -87,3 +88,33 @@ def test_jobs_that_need_a_device_ask_for_one(finished):
 
 def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake(*finished.command_line, *WITHOUT_ACCOUNTING)
+
+
+CELLS = ("full/1/0", "random/0.5/0")
+GROUPS = ("--groups", "train=train", "--group-components", "train=8", "--retries", "0")
+
+
+def test_cells_of_a_group_are_one_job_and_a_failed_one_takes_no_other_along(finished):
+    study = yaml.safe_load((finished.folder / "cluster.yaml").read_text())
+    smoke = yaml.safe_load((finished.folder / "config/smoke.yaml").read_text())
+    study["study"] = "grouped"
+    study["arms"] = {name: smoke["arms"][name] for name in ("full", "random")}
+    (finished.folder / "grouped.yaml").write_text(yaml.safe_dump(study))
+    runs = Path("results/grouped/runs/tiny/sums")
+    trained = [runs / cell / "adapter" for cell in CELLS]
+    workflow = ("--workflow-profile", "profiles/slurm", "--configfile", "grouped.yaml", *WITHOUT_ACCOUNTING, *GROUPS)
+    scratch = finished.folder / "results/grouped/scratch/train/tiny/sums"
+    before = len(jobs())
+    # Somebody else works in the scratch folder of one of them, which refuses.
+    with _scratch_lock(scratch / CELLS[0]):
+        finished.snakemake(*workflow, *trained, fails=True)
+    (kept,) = (finished.folder / "results/grouped/scratch/finished").rglob("training.json")
+    other = json.loads(kept.read_text())
+    assert other["records"] == 12
+    finished.snakemake(*workflow, *trained)
+    log = finished.folder / f"results/grouped/logs/train/tiny/sums/{CELLS[1]}.log"
+    assert "made before" in log.read_text()
+    assert json.loads((finished.folder / runs / CELLS[1] / "training.json").read_text()) == other
+    assert json.loads((finished.folder / runs / CELLS[0] / "training.json").read_text())["records"] == 24
+    submitted = [job[0] for job in jobs()][before:]
+    assert len([comment for comment in submitted if "train" in comment and "prepare" not in comment]) == 2

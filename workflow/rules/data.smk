@@ -17,7 +17,7 @@ rule prepare_domains:
         mem_mb=memory("prepare_domains"),
         runtime=minutes("prepare_domains"),
     params:
-        **settings_of("prepare_domains"),
+        job=settings_of("prepare_domains"),
     script:
         "../scripts/run.py"
 
@@ -36,7 +36,7 @@ rule overlap:
         mem_mb=memory("overlap"),
         runtime=minutes("overlap"),
     params:
-        **settings_of("overlap"),
+        job=settings_of("overlap"),
     script:
         "../scripts/run.py"
 
@@ -57,7 +57,7 @@ rule prepare_general:
         mem_mb=memory("prepare_general"),
         runtime=minutes("prepare_general"),
     params:
-        **settings_of("prepare_general"),
+        job=settings_of("prepare_general"),
     script:
         "../scripts/run.py"
 
@@ -77,7 +77,7 @@ rule prepare_instructions:
         mem_mb=memory("prepare_instructions"),
         runtime=minutes("prepare_instructions"),
     params:
-        **settings_of("prepare_instructions"),
+        job=settings_of("prepare_instructions"),
     script:
         "../scripts/run.py"
 
@@ -95,7 +95,7 @@ rule prepare_model:
         mem_mb=memory("prepare_model"),
         runtime=minutes("prepare_model"),
     params:
-        **settings_of("prepare_model"),
+        job=settings_of("prepare_model"),
     script:
         "../scripts/run.py"
 
@@ -113,6 +113,6 @@ rule prepare_encoder:
         mem_mb=memory("prepare_encoder"),
         runtime=minutes("prepare_encoder"),
     params:
-        **settings_of("prepare_encoder"),
+        job=settings_of("prepare_encoder"),
     script:
         "../scripts/run.py"

@@ -21,7 +21,7 @@ rule evaluate:
         mem_mb=memory("evaluate"),
         runtime=minutes("evaluate"),
     params:
-        **settings_of("evaluate"),
+        job=settings_of("evaluate"),
     script:
         "../scripts/run.py"
 
@@ -44,7 +44,7 @@ rule evaluate_cross:
         mem_mb=memory("evaluate_cross"),
         runtime=minutes("evaluate_cross"),
     params:
-        **settings_of("evaluate_cross"),
+        job=settings_of("evaluate_cross"),
     script:
         "../scripts/run.py"
 
@@ -69,7 +69,7 @@ rule evaluate_untuned:
         mem_mb=memory("evaluate_untuned"),
         runtime=minutes("evaluate_untuned"),
     params:
-        **settings_of("evaluate_untuned"),
+        job=settings_of("evaluate_untuned"),
     script:
         "../scripts/run.py"
 
@@ -90,7 +90,7 @@ rule metrics:
         mem_mb=memory("metrics"),
         runtime=minutes("metrics"),
     params:
-        **settings_of("metrics"),
+        job=settings_of("metrics"),
     script:
         "../scripts/run.py"
 
@@ -108,7 +108,7 @@ rule metrics_cross:
         mem_mb=memory("metrics_cross"),
         runtime=minutes("metrics_cross"),
     params:
-        **settings_of("metrics_cross"),
+        job=settings_of("metrics_cross"),
     script:
         "../scripts/run.py"
 
@@ -127,6 +127,6 @@ rule verdicts:
         mem_mb=memory("verdicts"),
         runtime=minutes("verdicts"),
     params:
-        **settings_of("verdicts"),
+        job=settings_of("verdicts"),
     script:
         "../scripts/run.py"

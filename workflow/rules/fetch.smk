@@ -15,7 +15,7 @@ rule fetch_archive:
     conda:
         "../../envs/grads.yaml"
     params:
-        **settings_of("fetch_archive"),
+        job=settings_of("fetch_archive"),
     script:
         "../scripts/run.py"
 
@@ -34,7 +34,7 @@ rule prefetch_model:
     conda:
         "../../envs/grads.yaml"
     params:
-        **settings_of("prefetch_model"),
+        job=settings_of("prefetch_model"),
     script:
         "../scripts/run.py"
 
@@ -54,7 +54,7 @@ rule prefetch_data:
     conda:
         "../../envs/grads.yaml"
     params:
-        **settings_of("prefetch_data"),
+        job=settings_of("prefetch_data"),
     script:
         "../scripts/run.py"
 
@@ -72,7 +72,7 @@ rule prefetch_task:
     conda:
         "../../envs/grads.yaml"
     params:
-        **settings_of("prefetch_task"),
+        job=settings_of("prefetch_task"),
     script:
         "../scripts/run.py"
 
@@ -88,6 +88,6 @@ rule install_wordnet:
     conda:
         "../../envs/grads.yaml"
     params:
-        **settings_of("install_wordnet"),
+        job=settings_of("install_wordnet"),
     script:
         "../scripts/run.py"

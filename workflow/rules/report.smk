@@ -14,7 +14,7 @@ rule measurements:
         mem_mb=memory("measurements"),
         runtime=minutes("measurements"),
     params:
-        **settings_of("measurements"),
+        job=settings_of("measurements"),
     script:
         "../scripts/run.py"
 
@@ -35,7 +35,7 @@ rule tables:
         mem_mb=memory("tables"),
         runtime=minutes("tables"),
     params:
-        **settings_of("tables"),
+        job=settings_of("tables"),
     script:
         "../scripts/run.py"
 
@@ -54,7 +54,7 @@ rule curves:
         mem_mb=memory("curves"),
         runtime=minutes("curves"),
     params:
-        **settings_of("curves"),
+        job=settings_of("curves"),
     script:
         "../scripts/run.py"
 
@@ -76,7 +76,7 @@ rule selection_tables:
         mem_mb=memory("selection_tables"),
         runtime=minutes("selection_tables"),
     params:
-        **settings_of("selection_tables"),
+        job=settings_of("selection_tables"),
     script:
         "../scripts/run.py"
 
@@ -95,7 +95,7 @@ rule pages:
         mem_mb=memory("pages"),
         runtime=minutes("pages"),
     params:
-        **settings_of("pages"),
+        job=settings_of("pages"),
     script:
         "../scripts/run.py"
 
@@ -109,6 +109,6 @@ rule partial:
     conda:
         "../../envs/grads.yaml"
     params:
-        **settings_of("partial"),
+        job=settings_of("partial"),
     script:
         "../scripts/run.py"

@@ -1,8 +1,14 @@
 # How a run starts and ends.
 from os.path import relpath
 
+from grads.runtime.files import remove
+from grads.runtime.group import start_group
 from grads.runtime.locks import lock_study
 from grads.runtime.preload import start_server
+
+# On a cluster's node, several jobs to run are a group that was submitted as one.
+if workflow.remote_exec:
+    start_group(len(workflow.dag_settings.target_jobs))
 
 
 def start_run():
@@ -15,9 +21,10 @@ def start_run():
 
 
 def finish_run():
-    """Print the main table and where everything lies."""
+    """Remove what was kept in case that a job failed, and print the main table and where everything lies."""
     from grads.report.rendering.terminal import summary
 
+    remove(PATHS.scratch("finished"))
     measurements = PATHS.root / "measurements.parquet"
     if measurements.is_file():
         shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}

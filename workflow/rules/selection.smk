@@ -15,6 +15,6 @@ rule select:
         mem_mb=memory("select"),
         runtime=minutes("select"),
     params:
-        **settings_of("select"),
+        job=settings_of("select"),
     script:
         "../scripts/run.py"

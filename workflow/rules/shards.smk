@@ -16,6 +16,6 @@ rule probe_shards:
         mem_mb=memory("probe_shards"),
         runtime=minutes("probe_shards"),
     params:
-        **settings_of("probe_shards"),
+        job=settings_of("probe_shards"),
     script:
         "../scripts/run.py"

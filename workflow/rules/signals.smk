@@ -14,7 +14,7 @@ rule probe_tokens:
         mem_mb=memory("probe_tokens"),
         runtime=minutes("probe_tokens"),
     params:
-        **settings_of("probe_tokens"),
+        job=settings_of("probe_tokens"),
     script:
         "../scripts/run.py"
 
@@ -36,7 +36,7 @@ rule probe_base:
         runtime=minutes("probe_base"),
         token_budget=token_budget,
     params:
-        **settings_of("probe_base"),
+        job=settings_of("probe_base"),
     script:
         "../scripts/run.py"
 
@@ -59,7 +59,7 @@ rule probe_warm:
         runtime=minutes("probe_warm"),
         token_budget=token_budget,
     params:
-        **settings_of("probe_warm"),
+        job=settings_of("probe_warm"),
     script:
         "../scripts/run.py"
 
@@ -81,7 +81,7 @@ rule probe_encoder:
         runtime=minutes("probe_encoder"),
         token_budget=token_budget,
     params:
-        **settings_of("probe_encoder"),
+        job=settings_of("probe_encoder"),
     script:
         "../scripts/run.py"
 

@@ -28,7 +28,7 @@ rule train:
         runtime=minutes("train"),
         micro_batch=micro_batch,
     params:
-        **settings_of("train"),
+        job=settings_of("train"),
     script:
         "../scripts/run.py"
 
@@ -56,7 +56,7 @@ rule train_warm:
         runtime=minutes("train_warm"),
         micro_batch=micro_batch,
     params:
-        **settings_of("train_warm"),
+        job=settings_of("train_warm"),
     script:
         "../scripts/run.py"
 
@@ -84,7 +84,7 @@ rule train_during:
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
-        **settings_of("train_during"),
+        job=settings_of("train_during"),
     script:
         "../scripts/run.py"
 
@@ -112,6 +112,6 @@ rule train_trajectory:
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
-        **settings_of("train_trajectory"),
+        job=settings_of("train_trajectory"),
     script:
         "../scripts/run.py"
