@@ -128,10 +128,10 @@ def _add_row(table: "Table", *cells: str) -> None:
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, strategies, metrics, models, domains or tasks.")],
+    what: Annotated[str, typer.Argument(help="methods, strategies, metrics, signals, models, domains or tasks.")],
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
-    """List selection methods, training strategies, domain metrics, or a study's models, domains or tasks.
+    """List selection methods, training strategies, domain metrics, signals, or a study's models, domains or tasks.
 
     \b
     Examples:
@@ -140,7 +140,7 @@ def list_(
     """
     from rich.console import Console
 
-    ours = {"methods": _methods, "strategies": _strategies, "metrics": _metrics}
+    ours = {"methods": _methods, "strategies": _strategies, "metrics": _metrics, "signals": _signals}
     studys = {"models": _models, "domains": _domains, "tasks": _tasks}
     if what not in (*ours, *studys):
         raise GradsError(f"there is no list of '{what}': {nearest(what, [*ours, *studys])}")
@@ -153,6 +153,21 @@ def _metrics() -> "Table":
     table = _plain_table(["metric", "title", "better", "source"])
     for name, metric in metrics().items():
         _add_row(table, name, metric.title, "higher" if metric.higher_is_better else "lower", metric.source)
+    return table
+
+
+def _signals() -> "Table":
+    from grads.signals.columns import columns
+    from grads.signals.measures.contract import MeanSignal
+    from grads.signals.measures.registry import REGISTRY
+    from grads.signals.names import VECTORS, known_measures
+
+    declared = REGISTRY.all()
+    table = _plain_table(["signal", "in the store", "source"])
+    for name in sorted(known_measures()):
+        vector = name in VECTORS or isinstance(declared.get(name), MeanSignal)
+        held = f"vectors: {name}" if vector else "\n".join(columns([name]))
+        _add_row(table, name, held, declared[name].source if name in declared else "the probe's own pass")
     return table
 
 

@@ -8,6 +8,7 @@ from grads.cli import study as commands
 from grads.cli.study import chosen_cells
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import lock_study, study_holder
+from grads.signals.names import known_measures
 from grads.study.reading import read_study
 
 SMOKE = "config/smoke.yaml"
@@ -64,6 +65,10 @@ def test_list_names_what_there_is(grads):
     assert re.search(r"tiny +Tiny random llama +tiny +chat", grads("list", "models", "--config", SMOKE).stdout)
     assert "config/smoke/sums.jsonl" in grads("list", "domains", "--config", SMOKE).stdout
     assert re.search(r"products +Products +acc +plain +10 +0.5", grads("list", "tasks", "--config", SMOKE).stdout)
+    signals = grads("list", "signals").stdout
+    assert all(re.search(rf"^{name} ", signals, re.M) for name in known_measures())
+    assert re.search(r"^hidden +vectors: hidden ", signals, re.M)
+    assert re.search(r"^gradients +embedding_l2", signals, re.M)
     assert "did you mean 'domains'" in grads("list", "domain", status=2).stderr
 
 
