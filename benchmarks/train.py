@@ -49,9 +49,10 @@ SOURCES = ("glossary", "MedQuAD")
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of two jobs side by side, and the peak of resident memory of the larger, in bytes."""
+    """Seconds of jobs side by side; their processor seconds together; the largest's resident memory, in bytes."""
 
     seconds: float
+    processor: float
     peak: int
 
 
@@ -119,12 +120,14 @@ class Contestants:
         started = time.perf_counter()
         jobs = [self._start(name, files, number) for number in range(self.side_by_side)]
         peaks = []
+        processor = 0.0
         for process, log in jobs:
             _, status, usage = os.wait4(process.pid, 0)
             if status:
                 raise RuntimeError(f"{name} ended with status {status}: see {log}")
             peaks.append(usage.ru_maxrss * 1024)
-        return Timed(time.perf_counter() - started, max(peaks))
+            processor += usage.ru_utime + usage.ru_stime
+        return Timed(time.perf_counter() - started, processor, max(peaks))
 
     def _start(self, name: str, files: Mapping[str, str], number: int) -> tuple[subprocess.Popen[bytes], Path]:
         out = self.scratch / f"{name}-{number}"
@@ -175,11 +178,14 @@ def measure(
 def table(source: str, tokens: int, timings: Mapping[str, Sequence[Timed]]) -> dict[str, Any]:
     """Return a source's results."""
     seconds = {name: median(one.seconds for one in runs) for name, runs in timings.items()}
+    processor = {name: median(one.processor for one in runs) for name, runs in timings.items()}
     rows = {
         name: {
             "seconds": [one.seconds for one in runs],
             "tokens_per_second": tokens / seconds[name],
             "times": seconds[name] / seconds["fast"],
+            "processor": processor[name],
+            "processor_times": processor[name] / processor["fast"],
             "peak": max(one.peak for one in runs),
         }
         for name, runs in timings.items()
@@ -198,7 +204,8 @@ def page(results: Mapping[str, Any]) -> str:
         f"{results['load_average']} before; Python {environment['machine']['python']}, {libraries}.",
         f"Model {results['model']}, {results['precision']}; LoRA of rank 16 on all linear layers, 8 records a step; "
         f"{results['side_by_side']} jobs of one thread side by side, from their start to their end; medians of "
-        f"{results['repeats']} interleaved repeats. Tokens are those of the records, without padding. No contestant "
+        f"{results['repeats']} interleaved repeats. Processor seconds are of all jobs together, and depend little on "
+        "what else the machine does. Tokens are those of the records, without padding. No contestant "
         "compiles anything here, so there is no cold compilation to state.",
     ]
     for one in results["tables"]:
@@ -208,8 +215,10 @@ def page(results: Mapping[str, Any]) -> str:
             said = "" if bar is None else f"{bar}: {met(row['times'] >= bar)}"
             seconds = f"{median(row['seconds']):.1f} ({min(row['seconds']):.1f} to {max(row['seconds']):.1f})"
             speed = f"{row['tokens_per_second']:.0f}"
-            rows.append((TITLES[name], seconds, speed, f"{row['times']:.2f}", said, f"{row['peak'] / MEBIBYTE:.0f}"))
-        header = ("", "s (range)", "tokens/s", "time / grads", "bar", "peak MiB")
+            processor = (f"{row['processor']:.1f}", f"{row['processor_times']:.2f}")
+            peak = f"{row['peak'] / MEBIBYTE:.0f}"
+            rows.append((TITLES[name], seconds, speed, f"{row['times']:.2f}", said, *processor, peak))
+        header = ("", "s (range)", "tokens/s", "time / grads", "bar", "processor s", "/ grads", "peak MiB")
         parts += [
             f"## {one['source']}: {one['records']} records, {one['tokens']} tokens a run",
             pipe_table(header, rows),
