@@ -4,7 +4,9 @@ Snakemake takes away the outputs of every job of a group when one of them fails.
 hard links to what it has made, which take no room, and finds them when it is run again.
 """
 
+import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from grads.runtime.errors import GradsError
@@ -15,6 +17,8 @@ from grads.runtime.runner import Runnable, is_finished
 
 GROUPED = "GRADS_GROUP"
 """Variable that tells a job that it is one of a group."""
+TARGETS = "--target-jobs"
+"""Option that names the jobs of a node."""
 
 
 class Finished:
@@ -54,6 +58,14 @@ class Finished:
             remove(place)
         remove(self.folder)
         return False
+
+
+def asked_jobs(arguments: Sequence[str]) -> int:
+    """Return how many jobs Snakemake is to run on a node, by its command line: rules are read before options."""
+    if TARGETS not in arguments:
+        return 0
+    following = arguments[arguments.index(TARGETS) + 1 :]
+    return sum(1 for _ in itertools.takewhile(lambda argument: not argument.startswith("-"), following))
 
 
 def start_group(jobs: int) -> None:

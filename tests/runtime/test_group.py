@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from grads.runtime import group
-from grads.runtime.group import GROUPED, Finished, in_group, start_group
+from grads.runtime.group import GROUPED, Finished, asked_jobs, in_group, start_group
 from grads.runtime.manifest import manifest_of
 from grads.runtime.runner import Machine, is_finished, perform
 from tests.runtime.test_runner import Copy
@@ -83,3 +83,10 @@ def test_several_jobs_of_a_node_are_a_group(jobs, grouped, monkeypatch):
     start_group(jobs)
     assert in_group() == grouped
     assert started == ([jobs] if grouped else [])
+
+
+def test_jobs_of_a_node_are_counted_by_its_command_line():
+    named = ["train:model=tiny,arm=full", "train:model=tiny,arm=random"]
+    assert asked_jobs(["snakemake", "--target-jobs", *named, "--cores", "1"]) == 2
+    assert asked_jobs(["snakemake", "--cores", "1", "--target-jobs", named[0]]) == 1
+    assert asked_jobs(["snakemake", "--cores", "1"]) == 0

@@ -1,14 +1,15 @@
 # How a run starts and ends.
+import sys
 from os.path import relpath
 
 from grads.runtime.files import remove
-from grads.runtime.group import start_group
+from grads.runtime.group import asked_jobs, start_group
 from grads.runtime.locks import lock_study
 from grads.runtime.preload import start_server
 
 # On a cluster's node, several jobs to run are a group that was submitted as one.
 if workflow.remote_exec:
-    start_group(len(workflow.dag_settings.target_jobs))
+    start_group(asked_jobs(sys.argv))
 
 
 def start_run():
