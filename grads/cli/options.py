@@ -266,7 +266,11 @@ def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Col
         needs = strategy.needs(parse_parameters(strategy, parameters))
     except GradsError as error:
         raise error.after("--strategy-parameter") from None
-    if needs.replay or needs.weights:
-        missing = "general records" if needs.replay else "a selection's weights"
+    study_only = {
+        "general records": needs.replay > 0,
+        "a selection's weights": needs.weights,
+        "another arm's run": needs.run is not None,
+    }
+    if missing := next((what for what, read in study_only.items() if read), None):
         raise GradsError(f"--strategy {name}: it reads {missing}, which one file of records has not: use a study")
     return needs.stores

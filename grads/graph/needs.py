@@ -77,8 +77,13 @@ def model_stores(study: Study, model: str) -> list[str]:
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
-    """Return the signal stores that an arm needs to select and to train, those of its references included, sorted."""
-    return sorted({*selecting.arm_stores(study, arm), *training.strategy_needs(study, arm).stores})
+    """Return the signal stores that an arm needs to select and to train, sorted.
+
+    Those of the arms that it refers to are included, and of the one whose run it scales.
+    """
+    needs = training.strategy_needs(study, arm)
+    scaled = [] if needs.run is None else arm_stores(study, needs.run)
+    return sorted({*selecting.arm_stores(study, arm), *needs.stores, *scaled})
 
 
 def _strategy_stores(study: Study, model: str) -> list[Mapping[str, frozenset[str]]]:

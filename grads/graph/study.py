@@ -447,9 +447,12 @@ class StudyGraph:
         declared = study.arms[arm]
         needs = strategy_needs(study, arm)
         epoch = paths.run(warm_cell(model, domain, cell.seed))
+        source = None if needs.run is None else paths.run(replace(cell, arm=needs.run))
         return Train(
             selection=paths.selection(cell),
             counts=paths.selection(cell).with_suffix(".json"),
+            run_trained=source and source / "adapter",
+            run_summary=source and source / "training.json",
             start=epoch / "adapter" if declared.start == WARM else None,
             stores={name: paths.store(model, domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)},
             replay=paths.general("replay.parquet") if needs.replay else None,

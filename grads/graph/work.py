@@ -160,6 +160,10 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
     training = cell_training(study, cell)
     size = size_of(study, cell.model)
     trained = trained_parameters(size, training) if size else 0
+    if cell.arm in study.arms and strategy_needs(study, cell.arm).run is not None:
+        # Another run's weights are scaled: nothing is trained, and all weights are read with those of the base model.
+        loads = 0 if training.weights == "lora" else 2
+        return Work(precision=training.precision, model=cell.model, loads=loads, disk=4.0 * trained)
     work = Work(
         training=_training_passes(study, cell, micro_batch_limit),
         precision=training.precision,

@@ -31,6 +31,10 @@ of a micro-batch's logits. With `training.weights: full` it is a second, frozen 
 `l2_sp` takes as much again during a pass. The forward pass for the base model's logits is part of a run's seconds and
 operations in the cost table.
 
+`wise_ft` trains nothing: its weights are those of another arm's run, moved back towards the base model's. The arm says
+what that one says, but for the strategy; its `training.json` charges what that run's training took, which was spent
+once however many arms are made of it.
+
 `match` says what an arm has in common with the plain run on all records of the domain, and goes with every strategy:
 
 - `epochs` (the default): each record is visited `training.epochs` times, so a smaller subset takes fewer steps.
@@ -75,6 +79,7 @@ def _reads(strategy: Strategy) -> str:
     needs = strategy.needs(strategy.parameters())
     names = [f"signals `{store}`" for store in sorted(needs.stores)]
     names += ["general records"] * bool(needs.replay) + ["the selection's weights"] * needs.weights
+    names += ["another arm's run"] * (needs.run is not None)
     names += ["the base model's logits"] * needs.base_logits + ["the base model's weights"] * needs.base_weights
     return ", ".join(names) or "-"
 

@@ -9,7 +9,7 @@ from grads.config.models import Format
 from grads.config.training import Training
 from grads.runtime.runner import Machine
 from grads.study.job import Aside, Job, Made, Read
-from grads.training.strategies.registry import module_of
+from grads.training.strategies.registry import find_strategy, module_of, parse_parameters
 from grads.training.strategies.sft import STRATEGY as SFT
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Train(Job):
         start: adapter or weights to go on from, where they are not the model's own.
         stores: signal stores that the strategy needs, by name.
         replay: general records that it mixes in.
+        run_trained: adapter or weights of the run that the strategy scales, where it trains nothing.
+        run_summary: that run's JSON file.
         strategy: name of the training strategy.
         strategy_parameters: those that differ from its defaults.
         match: see `matched_order`.
@@ -55,6 +57,8 @@ class Train(Job):
     start: Read[Path | None] = None
     stores: Read[dict[str, Path]] = {}
     replay: Read[Path | None] = None
+    run_trained: Read[Path | None] = None
+    run_summary: Read[Path | None] = None
     strategy: str = SFT.name
     strategy_parameters: dict[str, Any] = {}
     match: Match = "epochs"
@@ -74,14 +78,18 @@ class Train(Job):
     @property
     def more_modules(self) -> Iterable[str]:
         """The strategy's; plain training is a part of every run."""
-        return [] if self.strategy == SFT.name else [module_of(self.strategy)]
+        own = [] if self.strategy == SFT.name else [module_of(self.strategy)]
+        return own if self.run_trained is None else [*own, "grads.training.scaled"]
 
     def observer(self, machine: Machine) -> "Observer | None":
         """Return what watches the run; nothing watches this one."""
         return None
 
     def run(self, machine: Machine) -> None:
-        """Train it."""
+        """Train it, or scale what another run made."""
+        if self.run_trained is not None and self.run_summary is not None:
+            self._scale(self.run_trained, self.run_summary)
+            return
         from grads.data.selections import read_counts
         from grads.signals.store import read_store
         from grads.training.cell import Base, TrainingCell
@@ -109,3 +117,14 @@ class Train(Job):
             base=Base(str(self.base["name"]), self.base.get("revision")),
         )
         train_cells([cell], self.model, self.form, Training.model_validate(self.training), machine.micro_batch)
+
+    def _scale(self, trained: Path, summary: Path) -> None:
+        from grads.training.scaled import Scaling, scale_run
+
+        strategy = find_strategy(self.strategy)
+        parameters = parse_parameters(strategy, self.strategy_parameters)
+        arm = strategy.needs(parameters).run
+        assert strategy.scale is not None
+        assert arm is not None
+        scaling = Scaling(self.label, arm, trained, summary, strategy.scale(parameters), strategy.name)
+        scale_run(scaling, self.model, self.trained, self.summary)

@@ -2,11 +2,15 @@
 
 from functools import partial
 
+from grads.config.arms import Arm
 from grads.config.study import Study
-from grads.runtime.errors import GradsError, check_all
+from grads.runtime.errors import GradsError, check_all, nearest
 from grads.study.grid import arm_ratios
 from grads.training.strategies.contract import Needs, Parameters, Strategy
 from grads.training.strategies.registry import find_strategy, parse_parameters
+
+SHARED = frozenset(Arm.model_fields) - {"strategy", "strategy_parameters", "ratios"}
+"""What an arm that scales another one's run says as that one does."""
 
 
 def arm_strategy(study: Study, arm: str) -> tuple[Strategy, Parameters]:
@@ -37,7 +41,7 @@ def check_strategies(study: Study) -> None:
 
     Raises:
         GradsError: an unknown strategy or parameter, one that does not go with the study's training settings, general
-            records that the study does not have, or a strategy of an arm that trains nothing.
+            records or another arm's run that the study does not have, or a strategy of an arm that trains nothing.
     """
     check_all(partial(_check_strategy, study, arm) for arm in study.arms)
 
@@ -52,8 +56,11 @@ def _check_strategy(study: Study, arm: str) -> None:
         strategy.settings(study.training, parameters)
     except GradsError as error:
         raise error.after(f"arms.{arm}.strategy") from None
-    if strategy.needs(parameters).replay:
+    needs = strategy.needs(parameters)
+    if needs.replay:
         _check_replay(study, arm)
+    if needs.run is not None:
+        _check_run(study, arm, needs.run)
 
 
 def _check_replay(study: Study, arm: str) -> None:
@@ -63,3 +70,21 @@ def _check_replay(study: Study, arm: str) -> None:
             f"arms.{arm}.strategy: '{study.arms[arm].strategy}' mixes in general records, and the study draws none: "
             "set general.instructions with replay above 0"
         )
+
+
+def _check_run(study: Study, arm: str, other: str) -> None:
+    """Refuse to scale a run of another arm that is not there, or that keeps other records than the arm itself."""
+    if other not in study.arms:
+        raise GradsError(f"arms.{arm}.strategy_parameters.arm is '{other}': {nearest(other, study.arms)}")
+    declared = study.arms[arm]
+    source = study.arms[other]
+    if arm_ratios(study, other) == ["0"] or strategy_needs(study, other).run is not None:
+        raise GradsError(f"arms.{arm}.strategy_parameters.arm: '{other}' trains nothing itself: name an arm that does")
+    for key in sorted(SHARED):
+        if getattr(declared, key) != getattr(source, key):
+            raise GradsError(
+                f"arms.{arm}.{key}: the arm is the run of '{other}' scaled, and has to say the same as that one, but "
+                "for strategy and ratios: copy the key from there"
+            )
+    if missing := [ratio for ratio in arm_ratios(study, arm) if ratio not in arm_ratios(study, other)]:
+        raise GradsError(f"arms.{other}.ratios: arm '{arm}' scales its run at {missing[0]}: add that ratio")

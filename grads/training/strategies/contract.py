@@ -45,6 +45,7 @@ class Needs:
         weights: whether the selection's weights are read.
         base_logits: whether its loss reads `Reference.logits`.
         base_weights: whether its loss reads `Reference.changes`.
+        run: the arm whose run it scales instead of training; see `Strategy.scale`.
     """
 
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Needs:
     weights: bool = False
     base_logits: bool = False
     base_weights: bool = False
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,8 @@ class Strategy:
             by nothing, and its loss does not depend on the micro-batch as long as that of a record does not depend on
             the others. A penalty that counts once a step, as one on weights does, is added to each prediction's
             loss: the mean of a constant is the constant.
+        scale: of a strategy that trains nothing, how much of what the run of `Needs.run` made of the base model's
+            weights stays: w0 + scale (w - w0). Nothing else of such a strategy is asked for.
     """
 
     name: str
@@ -199,3 +203,4 @@ class Strategy:
     settings: Callable[[Training, Any], Training] = _unchanged
     prepare: Callable[[Mapping[str, Example], Inputs, Any], Prepared] = _all_alike
     loss: Callable[[Batch, Reference, Any], Tensor] | None = None
+    scale: Callable[[Any], float] | None = None
