@@ -105,6 +105,9 @@ def _grid(study: "Study") -> "Table":
 def _training(arm: "Arm") -> str:
     """Return how an arm departs from plain training; empty where it does not."""
     given = dict(arm.strategy_parameters) | ({"match": arm.match} if arm.match != "epochs" else {})
+    own = arm.training.given
+    given |= {key: value for key, value in own.items() if key != "adapter"}
+    given |= {f"adapter.{key}": value for key, value in own.get("adapter", {}).items()}
     strategy = [arm.strategy] if arm.strategy != "sft" else []
     return " ".join([*strategy, *(f"{key}={value}" for key, value in given.items())])
 

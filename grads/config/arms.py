@@ -2,12 +2,68 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from grads.config.ratios import Ratio
 from grads.config.section import Name, Section
+from grads.config.training import Targets, Training
 
 Match = Literal["epochs", "steps", "tokens"]
+
+
+class OwnAdapter(Section):
+    """What an arm's adapter has of its own; what is not given is the study's."""
+
+    rank: int | None = Field(
+        None, ge=1, description="Rank. Without an alpha next to it alpha / rank, the scale of the update, stays."
+    )
+    alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")
+    targets: Targets | None = Field(None, description="Names of linear layers, or `all-linear`.")
+
+
+class OwnTraining(Section):
+    """What an arm's training has of its own; what is not given is the study's. Tables mark the arm as a departure.
+
+    What decides which records there are, which of them a step takes, and what computes it is the study's alone.
+    """
+
+    epochs: int | None = Field(None, ge=1, le=10_000, description="Visits of each record.")
+    learning_rate: float | None = Field(None, gt=0, description="Peak rate of AdamW.")
+    warmup: float | None = Field(None, ge=0, lt=1, description="Share of the steps with rising rate.")
+    weight_decay: float | None = Field(None, ge=0, description="Decoupled weight decay of AdamW.")
+    adapter: OwnAdapter = Field(OwnAdapter(), description="Shape of the adapter.")
+    stop: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the run's steps after which it ends, as an early checkpoint: the rate is that of the "
+        "whole run up to there.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_what_may_differ(cls, content: Any) -> Any:
+        shared = Training.model_fields.keys() - cls.model_fields.keys()
+        if isinstance(content, dict) and (given := sorted(content.keys() & shared)):
+            raise ValueError(
+                f"{', '.join(given)} of the study's `training` holds for all arms, or they could not be compared: "
+                "remove it here"
+            )
+        return content
+
+    def applied(self, training: Training) -> Training:
+        """Return a study's training settings as the arm changes them."""
+        adapter = {name: value for name, value in self.adapter if value is not None}
+        if "rank" in adapter:
+            adapter.setdefault("alpha", training.adapter.alpha * adapter["rank"] / training.adapter.rank)
+        own = {name: value for name, value in self if value is not None and name in Training.model_fields}
+        return training.model_copy(update=own | {"adapter": training.adapter.model_copy(update=adapter)})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is given, as it is written in a config."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
 
 
 class Arm(Section):
@@ -25,6 +81,9 @@ class Arm(Section):
         "epochs",
         description="What training has in common with the arm's other ratios and with the study's plain run on all "
         "records: `training.epochs`, or what is kept repeated to that run's optimiser steps, or to its tokens.",
+    )
+    training: OwnTraining = Field(
+        OwnTraining(), description="What its training has of its own, in place of the study's `training`."
     )
     scorer: Name | None = Field(
         None,

@@ -1,10 +1,12 @@
 """The part of the config that says how models are fine-tuned: `training`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from grads.config.section import Precision, Section, Text
+
+Targets = Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)]
 
 
 class Adapter(Section):
@@ -13,13 +15,13 @@ class Adapter(Section):
     rank: int = Field(16, ge=1, description="Rank of the update of each layer.")
     alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")
-    targets: Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)] = Field(
+    targets: Targets = Field(
         "all-linear", description="Names of linear layers, such as `[q_proj, v_proj]`; or all but the LM head."
     )
 
 
 class Training(Section):
-    """Fine-tuning, shared by all arms; nothing is tuned per arm, and only an arm's strategy departs from it."""
+    """Fine-tuning, shared by all arms; where an arm or its strategy departs from it, tables say so."""
 
     weights: Literal["lora", "full"] = Field("lora", description="Train a LoRA adapter, or all weights.")
     adapter: Adapter = Field(Adapter(), description="Shape of the adapter; read when `weights` is `lora`.")
@@ -51,3 +53,24 @@ class Training(Section):
         description="Gradient checkpointing: a layer's activations are computed again in the backward pass instead of "
         "held, which takes less memory and a third more time. `auto`: where memory runs out on one record at a time.",
     )
+
+
+def departures(shared: Training, own: Training) -> dict[str, str]:
+    """Return where a run's settings are others than the study's: by key, `<value> for <the study's>`."""
+    theirs = _flat(shared.model_dump(mode="json"))
+    return {
+        key: f"{_shown(value)} for {_shown(theirs[key])}"
+        for key, value in _flat(own.model_dump(mode="json")).items()
+        if value != theirs[key]
+    }
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    adapter = {f"adapter.{key}": value for key, value in settings["adapter"].items()}
+    return {key: value for key, value in settings.items() if key != "adapter"} | adapter
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " ".join(value) if isinstance(value, list) else str(value)

@@ -28,7 +28,7 @@ from grads.signals.measures.registry import mean_signals
 from grads.signals.names import FEATURES, SENTENCES
 from grads.study.grid import Cell
 from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, Paths
-from grads.training.needs import arm_strategy
+from grads.training.needs import arm_training
 
 Stamp = tuple[int, int] | None
 TEST = "test"
@@ -210,13 +210,12 @@ def longest_item(study: Study, size: ModelSize) -> int:
 
 
 def cell_training(study: Study, cell: Cell) -> Training:
-    """Return how a cell is trained: as its arm's strategy departs from the study's settings, and for as many epochs.
+    """Return how a cell is trained: as its arm and that one's strategy depart from the study's settings.
 
     Runs that are no arm's have epochs of their own.
     """
     if cell.arm in study.arms:
-        strategy, parameters = arm_strategy(study, cell.arm)
-        return strategy.settings(study.training, parameters)
+        return arm_training(study, cell.arm)
     epochs = study.probe.trajectory.epochs if cell.arm == TRAJECTORY else 1
     return study.training.model_copy(update={"epochs": epochs})
 

@@ -56,11 +56,19 @@ def check_arms(study: Study) -> None:
 
 def _check_matches(study: Study) -> None:
     for arm, declared in study.arms.items():
-        if declared.match != "epochs" and selecting.arm_method(study, arm).equal_steps:
+        if not selecting.arm_method(study, arm).equal_steps:
+            continue
+        if declared.match != "epochs":
             raise GradsError(
                 f"arms.{arm}.match: method '{declared.method}' trains for the steps of its ratio's subset, and for "
                 f"no other '{declared.match}': remove the key"
             )
+        for key in ("epochs", "stop"):
+            if getattr(declared.training, key) is not None:
+                raise GradsError(
+                    f"arms.{arm}.training.{key}: method '{declared.method}' trains for the steps of its ratio's "
+                    "subset, which has the study's epochs: remove the key"
+                )
 
 
 def measures(study: Study, store: str, model: str) -> list[str]:

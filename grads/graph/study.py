@@ -460,6 +460,7 @@ class StudyGraph:
             strategy_parameters=declared.strategy_parameters,
             match=declared.match,
             training=study.training.model_dump(mode="json"),
+            own=declared.training.given,
             equal_steps=arm_method(study, arm).equal_steps,
             label=f"train {cell}",
             **self._run(cell),

@@ -216,12 +216,13 @@ def _visits(study: Study, cell: Cell, training: Training) -> tuple[Lengths, int]
         # All records, for as many steps as the subset would take.
         steps = optimiser_steps(kept_of_ratio(study, cell), training.epochs, training.global_batch)
         return pool.examples, min(training.epochs * pool.records, steps * training.global_batch)
-    match = study.arms[cell.arm].match
+    declared = study.arms[cell.arm]
+    match = declared.match
     whole = training.epochs * pool.records
     replayed = strategy_needs(study, cell.arm).replay
     mixed = kept.examples.scaled(kept.records + max(1, round(kept.records * replayed))) if replayed else kept.examples
     if match == "epochs":
-        return mixed, training.epochs * mixed.sequences
+        return mixed, round(training.epochs * mixed.sequences * (declared.training.stop or 1))
     if match == "steps" or not mixed.tokens:
         return mixed, whole
     return mixed, round(whole * pool.examples.mean / mixed.mean)

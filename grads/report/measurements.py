@@ -109,7 +109,7 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     for path, part, task, domain in places:
         content = _Content(path, one.cell)
         with reading(path):
-            groups = content.optional(GROUPS)
+            groups = content.optional(GROUPS, [])
             for metric in (*computed_metrics(study), *LENGTHS):
                 entry = content.at(metric)
                 statistic, items = _domain_items(metric, entry)
@@ -131,7 +131,7 @@ def _verdict_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str,
         rows = []
         for metric in judged_metrics(study):
             entry = content.at(metric)
-            items = Items(*_domain_items(metric, entry), content.optional(GROUPS), one.cell.domain)
+            items = Items(*_domain_items(metric, entry), content.optional(GROUPS, []), one.cell.domain)
             rows.append(_row(content, "domain", "test", metric, entry, items))
         return rows
 
@@ -276,6 +276,25 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         # What was kept is signed by where its method comes from, so that tables can say so.
         signature = {"signature": content.at("source")} if task == "selection" else {}
         rows += [_row(content, "cost", task, name, {"value": content.at(name)} | signature) for name in metrics]
+        if task == "training":
+            rows += _departure_rows(content)
+    return rows
+
+
+def _departure_rows(content: "_Content") -> list[dict[str, Any]]:
+    """Return what sets a run apart from plain training by the study's settings; nothing where it is that.
+
+    `departures`: how many settings are others than the study's, signed by which; `scaled`: how much of another arm's
+    run it is, signed by that arm.
+    """
+    departures = content.optional("departures", {})
+    rows = []
+    if departures:
+        said = ", ".join(f"{key} {change}" for key, change in departures.items())
+        rows.append(_row(content, "cost", "training", "departures", {"value": len(departures), "signature": said}))
+    if arm := content.optional("scaled_from", ""):
+        entry = {"value": content.at("notes", "scale"), "signature": arm}
+        rows.append(_row(content, "cost", "training", "scaled", entry))
     return rows
 
 
@@ -362,9 +381,9 @@ class _Content:
             raise GradsError(f"{path} is missing, cell {cell} is not finished; run the workflow again to make it")
         self._value = read_object(path)
 
-    def optional(self, key: str) -> list[str]:
-        """Return a list that may not be there, empty then."""
-        return self._value.get(key, [])
+    def optional(self, key: str, otherwise: Any) -> Any:
+        """Return an entry that may not be there."""
+        return self._value.get(key, otherwise)
 
     def at(self, *keys: str) -> Any:
         """Return the entry below `keys`."""

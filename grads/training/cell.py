@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grads.config.arms import Match
+from grads.config.arms import Match, OwnTraining
 from grads.training.strategies.contract import Store
 from grads.training.strategies.sft import STRATEGY as SFT
 from grads.training.trainer import Observer
@@ -45,6 +45,7 @@ class TrainingCell:
         strategy: name of the training strategy.
         strategy_parameters: those of its parameters that differ from its defaults.
         match: see `matched_order`.
+        own: what the cell's arm has of its own, in place of the study's training.
         stores: signal stores by name, at least those that the strategy needs.
         replay: Parquet file of general records, for a strategy that needs some.
         base: what an adapter names as its model; the prepared model's folder when not given.
@@ -66,6 +67,7 @@ class TrainingCell:
     strategy: str = SFT.name
     strategy_parameters: Mapping[str, Any] = field(default_factory=dict)
     match: Match = "epochs"
+    own: OwnTraining = field(default_factory=OwnTraining)
     stores: Mapping[str, Store] = field(default_factory=dict)
     replay: Path | None = None
     base: Base | None = None

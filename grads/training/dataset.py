@@ -18,7 +18,7 @@ from grads.study.seeds import own_seed
 from grads.training.cell import TrainingCell
 from grads.training.strategies.contract import Inputs, Needs
 from grads.training.strategies.registry import find_strategy, parse_parameters
-from grads.training.visits import matched_order, training_order
+from grads.training.visits import matched_order, optimiser_steps, training_order
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Material:
         visits: every visit of every example, in the order of training.
         weights: by id, how much each response token of an example counts; 1 where it is not named.
         notes: what the strategy says of it.
+        schedule: optimiser steps that the rate's schedule spans, more than the visits take where the run stops early.
     """
 
     visits: list[Example]
     weights: Mapping[str, Sequence[float]]
     notes: Mapping[str, Any]
+    schedule: int
 
     @property
     def order(self) -> list[str]:
@@ -83,7 +85,10 @@ def prepare_material(cell: TrainingCell, formatter: Formatter, training: Trainin
     else:
         whole = [len(example.input_ids) for example in _tokenized(records, formatter, training).values()]
         order = matched_order(tokens, training, cell.order_seed, cell.match, whole)
-    return Material([prepared.examples[id_] for id_ in order], prepared.weights, prepared.notes)
+    schedule = optimiser_steps(len(order), 1, training.global_batch)
+    if cell.own.stop is not None:
+        order = order[: max(1, round(cell.own.stop * schedule)) * training.global_batch]
+    return Material([prepared.examples[id_] for id_ in order], prepared.weights, prepared.notes, schedule)
 
 
 def _selection(path: Path | None) -> pd.DataFrame | None:

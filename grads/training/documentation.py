@@ -18,9 +18,16 @@ arms:
   grads_stm: {method: grads, ratios: [0.05], strategy: stm}
   grads_low: {method: grads, ratios: [0.05], strategy: low_lr, strategy_parameters: {factor: 0.05}}
   grads_long: {method: grads, ratios: [0.05], match: steps}
+  grads_rank4: {method: grads, ratios: [0.05], training: {adapter: {rank: 4}, stop: 0.5}}
 ```
 
-All else is the study's `training`, the same for every arm. Where tokens or records count differently, a step's loss is
+All else is the study's `training`, the same for every arm, unless the arm's own `training` says otherwise: it may set
+epochs, learning rate, warm-up, weight decay, the adapter's shape, and `stop`, the share of the run after which it ends as
+an early checkpoint would. Another rank keeps alpha / rank. What decides which records there are, which of them a step
+takes and what computes it is refused there. Whatever makes a run's settings others than the study's, the arm itself or
+its strategy (`low_lr`, `dropout`), tables mark the arm and name the settings: it is no fair comparison of selections.
+
+Where tokens or records count differently, a step's loss is
 the weighted sum of their negative log-likelihoods over the sum of the weights of the whole global batch, so that it
 does not depend on the micro-batch; what has no weight has no gradient.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from grads.config.arms import Match
+from grads.config.arms import Match, OwnTraining
 from grads.config.models import Format
 from grads.config.training import Training
 from grads.runtime.runner import Machine
@@ -33,6 +33,7 @@ class Train(Job):
         strategy_parameters: those that differ from its defaults.
         match: see `matched_order`.
         training: the config's section.
+        own: what the arm's training has of its own, as its config says.
         epochs: where they are not those of `training`.
         equal_steps: train on all records, for as many steps as those that the selection was asked for would take.
         form: how records become prompts.
@@ -63,6 +64,7 @@ class Train(Job):
     strategy_parameters: dict[str, Any] = {}
     match: Match = "epochs"
     training: dict[str, Any]
+    own: dict[str, Any] = {}
     epochs: int | None = None
     equal_steps: bool = False
     form: Format
@@ -112,6 +114,7 @@ class Train(Job):
             strategy=self.strategy,
             strategy_parameters=self.strategy_parameters,
             match=self.match,
+            own=OwnTraining.model_validate(self.own),
             stores={name: read_store(path) for name, path in self.stores.items()},
             replay=self.replay,
             base=Base(str(self.base["name"]), self.base.get("revision")),

@@ -4,6 +4,7 @@ from functools import partial
 
 from grads.config.arms import Arm
 from grads.config.study import Study
+from grads.config.training import Training
 from grads.runtime.errors import GradsError, check_all, nearest
 from grads.study.grid import arm_ratios
 from grads.training.strategies.contract import Needs, Parameters, Strategy
@@ -30,6 +31,16 @@ def arm_strategy(study: Study, arm: str) -> tuple[Strategy, Parameters]:
         raise error.after(f"arms.{arm}.strategy_parameters") from None
 
 
+def arm_training(study: Study, arm: str) -> Training:
+    """Return the settings that an arm trains with: the study's, as the arm itself and its strategy change them.
+
+    Raises:
+        GradsError: the strategy does not go with them.
+    """
+    strategy, parameters = arm_strategy(study, arm)
+    return strategy.settings(study.arms[arm].training.applied(study.training), parameters)
+
+
 def strategy_needs(study: Study, arm: str) -> Needs:
     """Return what the arm's strategy needs."""
     strategy, parameters = arm_strategy(study, arm)
@@ -49,11 +60,12 @@ def check_strategies(study: Study) -> None:
 def _check_strategy(study: Study, arm: str) -> None:
     declared = study.arms[arm]
     strategy, parameters = arm_strategy(study, arm)
-    for key in ("strategy", "strategy_parameters", "match"):
+    for key in ("strategy", "strategy_parameters", "match", "training"):
         if arm_ratios(study, arm) == ["0"] and key in declared.model_fields_set:
             raise GradsError(f"arms.{arm}.{key}: method '{declared.method}' trains nothing: remove the key")
+    _check_own(study, arm)
     try:
-        strategy.settings(study.training, parameters)
+        arm_training(study, arm)
     except GradsError as error:
         raise error.after(f"arms.{arm}.strategy") from None
     needs = strategy.needs(parameters)
@@ -61,6 +73,28 @@ def _check_strategy(study: Study, arm: str) -> None:
         _check_replay(study, arm)
     if needs.run is not None:
         _check_run(study, arm, needs.run)
+
+
+def _check_own(study: Study, arm: str) -> None:
+    """Refuse settings of an arm's own that nothing would read, or that another key of it promises to be the study's."""
+    declared = study.arms[arm]
+    shape = declared.training.adapter.model_dump(exclude_none=True)
+    if shape and study.training.weights != "lora":
+        raise GradsError(
+            f"arms.{arm}.training.adapter: training.weights is '{study.training.weights}', and there is no adapter: "
+            "remove the key, or set training.weights to lora"
+        )
+    if declared.start == "warm" and (fixed := sorted(shape.keys() - {"dropout"})):
+        raise GradsError(
+            f"arms.{arm}.training.adapter.{fixed[0]}: with start: warm it goes on with the adapter of the preliminary "
+            "epoch, which has the study's shape: remove one of the two"
+        )
+    for key in ("epochs", "stop"):
+        if declared.match != "epochs" and getattr(declared.training, key) is not None:
+            raise GradsError(
+                f"arms.{arm}.training.{key}: match: {declared.match} says how long the run is, that of the study's "
+                "plain run: remove one of the two"
+            )
 
 
 def _check_replay(study: Study, arm: str) -> None:

@@ -1,6 +1,6 @@
 """The training stage: from selected records to an adapter (or all weights) and its training curve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from peft import PeftModel
 
 from grads.config.models import Format
 from grads.config.section import Precision
-from grads.config.training import Training
+from grads.config.training import Training, departures
 from grads.data.records.formatting import Example, Formatter
 from grads.models.adapter import fresh_adapter, trained_adapter
 from grads.models.causal import check_context, unwrap
@@ -34,7 +34,7 @@ from grads.training.step import Collator, Pace, Step
 from grads.training.strategies.contract import Parameters, Strategy
 from grads.training.strategies.registry import find_strategy, module_of, parse_parameters
 from grads.training.trainer import ProgressLines, ResponseTrainer, Watch, deterministic
-from grads.training.visits import micro_batch
+from grads.training.visits import micro_batch, optimiser_steps
 
 
 def train_cells(
@@ -55,14 +55,20 @@ def train_cells(
     """
     formatter = Formatter(load_tokenizer(model_folder), form)
     for cell in cells:
-        settings = training.model_copy(update={"epochs": cell.epochs or training.epochs})
+        shared = training.model_copy(update={"epochs": cell.epochs or training.epochs})
         strategy, parameters = _strategy(cell)
-        settings = strategy.settings(settings, parameters)
-        _train_cell(cell, model_folder, formatter, settings, micro_batch_limit)
+        settings = strategy.settings(cell.own.applied(shared), parameters)
+        found = departures(shared, settings) | ({} if cell.own.stop is None else {"stop": f"{cell.own.stop:g} for 1"})
+        _train_cell(cell, model_folder, formatter, settings, found, micro_batch_limit)
 
 
 def _train_cell(
-    cell: TrainingCell, model_folder: Path, formatter: Formatter, training: Training, micro_batch_limit: int
+    cell: TrainingCell,
+    model_folder: Path,
+    formatter: Formatter,
+    training: Training,
+    departing: Mapping[str, str],
+    micro_batch_limit: int,
 ) -> None:
     material = prepare_material(cell, formatter, training)
     visits = material.visits
@@ -77,7 +83,9 @@ def _train_cell(
         check_context(visits, unwrap(model).config)
         padding = formatter.tokenizer.pad_token_id
         clock = ProgressLines(cell.label, scratch / "seconds.json")
-        arguments = _arguments(training, len(visits), engine.optimiser, scratch, cell.initialisation_seed)
+        arguments = _arguments(
+            training, len(visits), material.schedule, engine.optimiser, scratch, cell.initialisation_seed
+        )
         callbacks: list[Any] = [clock]
         if cell.observer is not None:
             cell.observer.open(scratch, padding, visits, digest(key | {"micro_batch": size}))
@@ -89,12 +97,13 @@ def _train_cell(
             args=_alone(arguments),
             train_dataset=visits,  # a list is a map-style data set
             step=Step(engine, training.precision, Collator(padding, material.weights), pace, own_loss),
+            schedule=material.schedule,
             callbacks=callbacks,
         )
         with engine.ready(model, visits):
             history = _fit(trainer, checkpoint, cell.label)
         summary = _summary(order, visits, history, training, pace, clock.seconds) | _plan(cell, material)
-        summary |= engine.notes()
+        summary |= engine.notes() | {"departures": dict(departing)}
         summary["flops"] = training_flops(model, summary["tokens"], base_passes)
         if cell.moments is not None:
             write_moments(cell.moments, model, trainer.optimizer)
@@ -136,6 +145,7 @@ def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, mater
         "strategy": [strategy.name, parameters.model_dump(mode="json")],
         "training": training.model_dump() | {"precision": chosen_precision(training.precision)},
         "visits": material.sha256,
+        "schedule": material.schedule,
         "weights": material.weights,
         "initialisation": cell.initialisation_seed,
         "model": verified(model_folder),
@@ -222,10 +232,10 @@ def _shortage(label: str, pace: Pace) -> str:
     return f"{found}: set training.checkpointing to auto, or lower training.max_length"
 
 
-def _arguments(training: Training, visits: int, optimiser: str, scratch: Path, seed: int) -> Any:
+def _arguments(training: Training, visits: int, schedule: int, optimiser: str, scratch: Path, seed: int) -> Any:
     from transformers import TrainingArguments
 
-    steps = -(-visits // training.global_batch)
+    steps = optimiser_steps(visits, 1, training.global_batch)
     return TrainingArguments(
         output_dir=str(scratch),
         num_train_epochs=1,
@@ -234,7 +244,7 @@ def _arguments(training: Training, visits: int, optimiser: str, scratch: Path, s
         learning_rate=training.learning_rate,
         lr_scheduler_type="cosine",
         # Rounded down: a warm-up step has rate 0, which would waste one of a short run's few steps.
-        warmup_steps=int(training.warmup * steps),
+        warmup_steps=int(training.warmup * schedule),
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         optim=optimiser,

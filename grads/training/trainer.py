@@ -28,12 +28,18 @@ class ResponseTrainer(Trainer):
 
     Args:
         step: makes the gradient of a global batch.
+        schedule: steps that the schedule of the rate spans, which may be more than are taken.
         arguments: of transformers' Trainer.
     """
 
-    def __init__(self, *, step: Step, **arguments: Any) -> None:
+    def __init__(self, *, step: Step, schedule: int, **arguments: Any) -> None:
         super().__init__(data_collator=_as_they_are, **arguments)
         self.step = step
+        self.schedule = schedule
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Make the schedule of the rate, over the whole run where this one stops early."""
+        return super().create_scheduler(self.schedule, optimizer)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset

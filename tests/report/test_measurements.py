@@ -341,3 +341,16 @@ def test_tests_of_other_domains_are_a_part_of_their_own(study, make_cells):
         # The same file, resampled by the same draws: the interval is the same too.
         assert (row.value, row.n) == (there["value"], there["n"])
         np.testing.assert_equal((row.low, row.high), (there["low"], there["high"]))
+
+
+def test_what_sets_a_run_apart_is_in_the_table(study, make_cells):
+    files = make_cells(study)
+    _edit(files[3].training, lambda content: content.update(departures={"epochs": "1 for 2", "stop": "0.5 for 1"}))
+    _edit(files[4].training, lambda content: content.update(scaled_from="full", notes={"scale": 0.25}))
+    frame = collect(study, files)
+    found = frame[(frame["task"] == "training") & frame["metric"].isin(["departures", "scaled"])]
+    rows = found[["arm", "metric", "value", "signature"]].to_dict("records")
+    assert [row["metric"] for row in rows] == ["departures", "scaled"]
+    assert (rows[0]["value"], rows[0]["signature"]) == (2.0, "epochs 1 for 2, stop 0.5 for 1")
+    assert (rows[1]["value"], rows[1]["signature"]) == (0.25, "full")
+    assert [row["arm"] for row in rows] == [files[3].cell.arm, files[4].cell.arm]

@@ -124,6 +124,6 @@ def test_its_hash_knows_tokens_order_and_what_carries_loss():
     one, other = Example("a", [1, 2, 3, 4], 3), Example("b", [5, 6], 1)
     changed = [replace(one, earlier=((1, 2),)), replace(one, prompt_tokens=2), replace(one, input_ids=[1, 2, 3, 5])]
     visits = [[one, other], [other, one], [one], *([each, other] for each in changed)]
-    hashes = [Material(each, {}, {}).sha256 for each in visits]
+    hashes = [Material(each, {}, {}, 1).sha256 for each in visits]
     assert len(set(hashes)) == len(visits)
-    assert Material([replace(one), replace(other)], {}, {"a": 1}).sha256 == hashes[0]
+    assert Material([replace(one), replace(other)], {}, {"a": 1}, 1).sha256 == hashes[0]

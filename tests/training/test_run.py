@@ -114,7 +114,7 @@ def test_nothing_to_train_on_is_said(tmp_path, records, tiny_model_folder):
 )
 def test_a_schedule_of_whole_steps(tmp_path, visits, whole, warmup, steps, rising, every):
     training = TRAINING.model_copy(update={"global_batch": whole, "warmup": warmup})
-    found = module._arguments(training, visits, "adamw_torch_fused", tmp_path, seed=7)
+    found = module._arguments(training, visits, steps, "adamw_torch_fused", tmp_path, seed=7)
     assert (found.per_device_train_batch_size, found.gradient_accumulation_steps) == (whole, 1)
     # A warm-up is rounded down, and a run has at most five checkpoints, none of fewer than twenty steps.
     assert (-(-visits // whole), found.warmup_steps, found.save_steps) == (steps, rising, every)

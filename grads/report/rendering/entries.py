@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -148,7 +148,8 @@ class RunMarks:
     """Knows which runs a reader must be warned of, and marks them.
 
     A dagger says that the method returned fewer records than the ratio asks for, a double dagger that it saw examples
-    of the target task.
+    of the target task, a section sign that it was trained with settings of its own, and a paragraph sign that it is
+    another arm's run, scaled.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -159,16 +160,42 @@ class RunMarks:
             {key[:4] for key in counts[counts["actual"] < counts["requested"]].index} if len(counts) else set()
         )
         self._target = set(chosen[(chosen["metric"] == "uses_target") & (chosen["value"] > 0)]["arm"])
+        trained = frame[(frame["part"] == "cost") & (frame["task"] == "training")]
+        self._departing = _signed(trained[trained["metric"] == "departures"])
+        scaled = trained[trained["metric"] == "scaled"]
+        factors = dict(zip(scaled["arm"], scaled["value"], strict=True))
+        self._scaled = {arm: f"{factors[arm]:g} of {other}" for arm, other in _signed(scaled).items()}
 
     def mark(self, model: str, run: Run, domain: str | None = None) -> str:
         """Return the marks of a run; a shortfall counts on `domain`, or on any domain."""
         short = any(
             (model, run.arm, run.ratio) == (key[0], *key[2:]) and domain in (None, key[1]) for key in self._short
         )
-        return "†" * short + "‡" * (run.arm in self._target)
+        own = "§" * (run.arm in self._departing) + "¶" * (run.arm in self._scaled)
+        return "†" * short + "‡" * (run.arm in self._target) + own
 
     def notes(self) -> list[str]:
         """Return the sentences that explain the marks that are used."""
         short = "† The method returned fewer records than the ratio asks for."
         target = "‡ The method sees examples of the target task (validation records) when it selects."
-        return [short] * bool(self._short) + [target] * bool(self._target)
+        own = f"§ Trained with settings that are not the study's: {_listed(self._departing)}."
+        scaled = (
+            "¶ Not trained: so much of the change that another arm's run made to the weights, whose training was spent "
+            f"once: {_listed(self._scaled)}."
+        )
+        marked = {
+            short: self._short,
+            target: self._target,
+            own: self._departing,
+            scaled: self._scaled,
+        }
+        return [note for note, used in marked.items() if used]
+
+
+def _signed(rows: pd.DataFrame) -> dict[str, str]:
+    """Return the signature of each arm that has such rows; it is the same for all cells of an arm."""
+    return {} if rows.empty else dict(zip(rows["arm"], rows["signature"], strict=True))
+
+
+def _listed(by_arm: Mapping[str, str]) -> str:
+    return "; ".join(f"{arm} ({said})" for arm, said in by_arm.items())

@@ -24,6 +24,8 @@ _LATEX = {
     "↓": r"$\downarrow$",
     "†": r"\textdagger{}",
     "‡": r"\textdaggerdbl{}",
+    "§": r"\textsection{}",
+    "¶": r"\textparagraph{}",
 }
 
 # What has a meaning in Markdown, within a line.

@@ -2,7 +2,7 @@
 
 A control for whatever forgets less: the authors of STM (arXiv 2501.14315) report that a lower rate alone removes most
 of the forgetting of plain fine-tuning, at some cost in what is learnt. The tenth is ours; schedule, steps and all else
-stay.
+stay. An arm's own `training: {learning_rate: ...}` does the same with a rate in place of a factor.
 """
 
 from pydantic import Field

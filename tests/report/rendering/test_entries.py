@@ -131,3 +131,21 @@ def test_arms_that_see_target_examples_are_marked():
     assert marks.mark("m", Run("less", "0.5")) == "†‡"
     assert marks.mark("m", Run("random", "0.5")) == ""
     assert [note[0] for note in marks.notes()] == ["†", "‡"]
+
+
+def test_arms_with_settings_of_their_own_are_marked_and_named():
+    place = {"study": "s", "model": "m", "domain": "law", "ratio": "1", "seed": 0, "part": "cost", "task": "training"}
+    rows = [
+        {"arm": "full", "metric": "epochs", "value": 2.0, "signature": ""},
+        {"arm": "low", "metric": "departures", "value": 1.0, "signature": "learning_rate 2e-05 for 0.0002"},
+        {"arm": "half", "metric": "scaled", "value": 0.5, "signature": "low"},
+        {"arm": "half", "metric": "departures", "value": 1.0, "signature": "learning_rate 2e-05 for 0.0002"},
+    ]
+    marks = RunMarks(pd.DataFrame([place | row for row in rows]))
+    found = {arm: marks.mark("m", Run(arm, "1"), "law") for arm in ("full", "low", "half")}
+    assert found == {"full": "", "low": "§", "half": "§¶"}
+    own, scaled = marks.notes()
+    assert own.startswith("§")
+    assert "low (learning_rate 2e-05 for 0.0002); half (" in own
+    assert scaled.startswith("¶")
+    assert "half (0.5 of low)" in scaled

@@ -68,9 +68,7 @@ def interpolated(model, trained, alpha):
 def test_logits_are_those_of_interpolated_weights(tmp_path, records, tiny_model_folder, weights):
     source = cell(tmp_path, records, "full", epochs=1)
     rate = 1.0e-2 if weights == "lora" else 1.0e-3
-    train(
-        tiny_model_folder, source, training=TRAINING.model_copy(update={"weights": weights, "learning_rate": rate})
-    )
+    train(tiny_model_folder, source, training=TRAINING.model_copy(update={"weights": weights, "learning_rate": rate}))
     untuned, tuned = logits(tiny_model_folder), logits(tiny_model_folder, source.trained)
     assert float((tuned - untuned).abs().max()) > 0.1
     made = {alpha: scaled(tmp_path, source, tiny_model_folder, alpha) for alpha in (0.0, 0.5, 1.0)}
