@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from grads.runtime.errors import GradsError
 from grads.study.paths import BASE
 from grads.training.strategies.contract import Inputs, Needs, Parameters, Prepared, Strategy
+from grads.training.token_losses import TokenLosses
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from grads.data.records.formatting import Example
 
 
@@ -42,18 +40,17 @@ def needs(_parameters: Masking) -> Needs:
 
 def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Masking) -> Prepared:
     """Mask the unlikely tokens, and leave out what has no other."""
-    store = inputs.stores[BASE]
+    losses = TokenLosses(inputs, BASE)
     most = math.log(parameters.threshold)
-    losses = dict(zip(store.signals["id"], store.token_losses(), strict=True))
-    left_out = set(store.left_out)
     kept: dict[str, Example] = {}
     weights: dict[str, list[float]] = {}
     tokens = masked = dropped = unmeasured = 0
     for id_, example in examples.items():
-        if id_ in left_out:
+        if id_ in losses.left_out:
             unmeasured += 1
             continue
-        counts = _counts(example, losses.get(id_), most)
+        # What nothing precedes has no loss, and is not at most any.
+        counts = (losses.of(example) <= most).astype(float).tolist()
         tokens = tokens + len(counts)
         masked = masked + counts.count(0.0)
         if any(counts):
@@ -63,18 +60,6 @@ def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Masking
             dropped += 1
     notes = {"response_tokens": tokens, "masked_tokens": masked, "records_all_masked": dropped}
     return Prepared(kept, weights, notes | {"records_unmeasured": unmeasured})
-
-
-def _counts(example: Example, losses: np.ndarray | None, most: float) -> list[float]:
-    """Return 1 for each response token that carries loss and 0 for one that is masked."""
-    unpredicted = int(0 in example.response_positions)
-    if losses is None or len(losses) != example.response_tokens - unpredicted:
-        found = "no" if losses is None else str(len(losses))
-        raise GradsError(
-            f"record {example.id} has {example.response_tokens} response tokens and the signals '{BASE}' hold {found} "
-            "losses of it: delete what is outdated, run again"
-        )
-    return [0.0] * unpredicted + [float(loss <= most) for loss in losses]
 
 
 STRATEGY = Strategy(

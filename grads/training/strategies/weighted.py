@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from grads.config.training import Training
-from grads.runtime.errors import GradsError
+from grads.training.record_weights import refuse_steps_of_one, weighed
 from grads.training.strategies.contract import Inputs, Needs, Parameters, Prepared, Strategy
 
 if TYPE_CHECKING:
@@ -32,18 +32,12 @@ def settings(training: Training, _parameters: Parameters) -> Training:
     Raises:
         GradsError: every step has one record, whose weight would do nothing.
     """
-    if training.global_batch == 1:
-        raise GradsError("strategy 'weighted' weighs records within a step, and training.global_batch is 1: raise it")
-    return training
+    return refuse_steps_of_one("weighted", training)
 
 
 def prepare(examples: Mapping[str, Example], inputs: Inputs, _parameters: Parameters) -> Prepared:
     """Give every token its record's weight."""
-    kept = {id_: example for id_, example in examples.items() if inputs.weights[id_] > 0}
-    weights = {id_: [inputs.weights[id_]] * example.response_tokens for id_, example in kept.items()}
-    used = [inputs.weights[id_] for id_ in kept]
-    notes = {"records_of_weight_0": len(examples) - len(kept), "distinct_weights": len(set(used))}
-    return Prepared(kept, weights, notes | ({"least_weight": min(used), "largest_weight": max(used)} if used else {}))
+    return weighed(examples, inputs.weights)
 
 
 STRATEGY = Strategy(

@@ -25,3 +25,19 @@ def store():
 def examples():
     """Return n examples of one prompt token and three of response, by id."""
     return lambda n, name="r": {f"{name}{i}": Example(f"{name}{i}", [1, 2, 3, 4], 1) for i in range(n)}
+
+
+@pytest.fixture
+def batch():
+    """Return a micro-batch by its logits, P x vocabulary, its labels, and which record each prediction is of."""
+    import torch
+
+    from grads.training.strategies.contract import Batch
+
+    def make(logits, labels, records=None):
+        places = torch.arange(len(labels))
+        rows = torch.zeros_like(places) if records is None else torch.tensor(records)
+        ids = torch.zeros(int(rows.max()) + 1, len(labels) + 1, dtype=torch.long)
+        return Batch(ids, rows, places, torch.tensor(labels), torch.ones(len(labels)), logits)
+
+    return make
