@@ -267,7 +267,7 @@ def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Col
     except GradsError as error:
         raise error.after("--strategy-parameter") from None
     study_only = {
-        "general records": needs.replay > 0,
+        "general records": needs.replay > 0 or needs.fisher,
         "a selection's weights": needs.weights,
         "another arm's run": needs.run is not None,
     }

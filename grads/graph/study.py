@@ -455,7 +455,7 @@ class StudyGraph:
             run_summary=source and source / "training.json",
             start=epoch / "adapter" if declared.start == WARM else None,
             stores={name: paths.store(model, domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)},
-            replay=paths.general("replay.parquet") if needs.replay else None,
+            replay=paths.general("replay.parquet") if needs.replay or needs.fisher else None,
             strategy=declared.strategy,
             strategy_parameters=declared.strategy_parameters,
             match=declared.match,

@@ -21,20 +21,22 @@ ACTIVATIONS = 2
 WEIGHTS = 2
 
 
-def training_flops(model: nn.Module, tokens: int, base_passes: int = 0) -> float:
+def training_flops(model: nn.Module, tokens: int, base_passes: int = 0, fisher_tokens: int = 0) -> float:
     """Return what training takes: about 4 operations a parameter and token with an adapter, 6 with all weights.
 
     Args:
         model: as it is trained; weights that two layers share count once.
         tokens: that the run visited, each as often as it did.
         base_passes: forward passes of the base model over each of them.
+        fisher_tokens: that the base model was read and its own weights' gradients taken of, before the run.
     """
     sizes = {True: 0, False: 0}
     for parameter in model.parameters():
         sizes[parameter.requires_grad] += parameter.numel()
     # Next to an adapter the base model is what is frozen; else it has the sizes of what is trained.
     base = sizes[False] or sizes[True]
-    return step_flops(sizes[False], sizes[True], tokens) + float(base_passes * FORWARD * base * tokens)
+    before = step_flops(0, base, fisher_tokens)
+    return step_flops(sizes[False], sizes[True], tokens) + float(base_passes * FORWARD * base * tokens) + before
 
 
 def step_flops(frozen: int, trained: int, tokens: int) -> float:

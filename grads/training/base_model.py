@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from grads.config.section import Precision
+from grads.data.records.formatting import Example
 from grads.models.causal import predicted_logits, unwrap
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
+from grads.training.fisher import fisher_diagonal
 from grads.training.strategies.contract import Batch, Change, Needs, Parameters, Strategy
 
 if TYPE_CHECKING:
@@ -83,9 +85,12 @@ class BaseModel:
         needs: what the strategy reads of the base model.
         folder: the prepared model.
         precision: of training.
+        general: examples that the Fisher information is estimated from, if it is needed.
     """
 
-    def __init__(self, model: Any, needs: Needs, folder: Path, precision: Precision) -> None:
+    def __init__(
+        self, model: Any, needs: Needs, folder: Path, precision: Precision, general: Sequence[Example] = ()
+    ) -> None:
         self.model = model
         self.needs = needs
         self.precision = precision
@@ -96,6 +101,8 @@ class BaseModel:
         if not self.adapters and (needs.base_logits or needs.base_weights):
             # In float32 like the trained weights: so both compute alike, and are equal before the first step.
             self.copy = load_model(folder, "float32").requires_grad_(False)
+        self.fisher_tokens = sum(len(example.input_ids) for example in general) if needs.fisher else 0
+        self._fisher = self._estimated(general) if needs.fisher else {}
 
     def logits(self, batch: Batch) -> Tensor:
         """Return the base model's logits; see `Reference`."""
@@ -111,6 +118,20 @@ class BaseModel:
             return {f"{layer}.weight": AdapterChange(adapted, name) for layer, adapted in self.adapters.items()}
         base = dict(self.copy.named_parameters())
         return {name: WeightChange(weight, base[name]) for name, weight in self.model.named_parameters()}
+
+    def fisher(self) -> Mapping[str, Tensor]:
+        """Return the diagonal of the base model's Fisher information; see `Reference`."""
+        _refuse_undeclared(self.needs.fisher, "Fisher information", "fisher")
+        return self._fisher
+
+    def _estimated(self, general: Sequence[Example]) -> Mapping[str, Tensor]:
+        """Return the Fisher information of the weights that `changes` names, in evaluation mode and without adapter."""
+        if self.copy is not None:
+            weights = dict(self.copy.named_parameters())
+        else:
+            weights = {f"{name}.weight": _own_weight(layer) for name, layer in self.adapters.items()}
+        with self._base() as base:
+            return fisher_diagonal(base, weights, general, self.precision)
 
     @contextmanager
     def _base(self) -> Iterator[nn.Module]:
@@ -133,6 +154,13 @@ class BaseModel:
         """Do what PEFT's `disable_adapter` does, but for the parameters' `requires_grad`, which costs much time."""
         for adapted in self.adapters.values():
             adapted._disable_adapters = off
+
+
+def _own_weight(layer: LoraLayer) -> nn.Parameter:
+    """Return the weight that an adapter is added to."""
+    weight = layer.get_base_layer().weight
+    assert isinstance(weight, nn.Parameter)
+    return weight
 
 
 def _refuse_undeclared(declared: bool, what: str, key: str) -> None:
@@ -169,6 +197,11 @@ class OwnLoss:
     def base_passes(self) -> int:
         """Forward passes of the base model over each token."""
         return int(self.base.needs.base_logits)
+
+    @property
+    def fisher_tokens(self) -> int:
+        """Tokens that the base model's Fisher information was estimated from, with gradients of its own weights."""
+        return self.base.fisher_tokens
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the loss of each prediction.

@@ -30,12 +30,14 @@ class Material:
         weights: by id, how much each response token of an example counts; 1 where it is not named.
         notes: what the strategy says of it.
         schedule: optimiser steps that the rate's schedule spans, more than the visits take where the run stops early.
+        general: examples that are not trained on, for what the strategy measures of the base model.
     """
 
     visits: list[Example]
     weights: Mapping[str, Sequence[float]]
     notes: Mapping[str, Any]
     schedule: int
+    general: Sequence[Example] = ()
 
     @property
     def order(self) -> list[str]:
@@ -88,7 +90,8 @@ def prepare_material(cell: TrainingCell, formatter: Formatter, training: Trainin
     schedule = optimiser_steps(len(order), 1, training.global_batch)
     if cell.own.stop is not None:
         order = order[: max(1, round(cell.own.stop * schedule)) * training.global_batch]
-    return Material([prepared.examples[id_] for id_ in order], prepared.weights, prepared.notes, schedule)
+    visits = [prepared.examples[id_] for id_ in order]
+    return Material(visits, prepared.weights, prepared.notes, schedule, prepared.general)
 
 
 def _selection(path: Path | None) -> pd.DataFrame | None:
@@ -124,9 +127,9 @@ def _inputs(
             raise GradsError(f"strategy '{cell.strategy}' reads a selection's weights and there are none: select again")
         weights = dict(zip(selection["id"], selection["weight"].tolist(), strict=True))
     replay: dict[str, Example] = {}
-    if needs.replay:
+    if needs.replay or needs.fisher:
         if cell.replay is None:
-            raise GradsError(f"strategy '{cell.strategy}' replays general records and none are given: give some")
+            raise GradsError(f"strategy '{cell.strategy}' reads general records and none are given: give some")
         ours = {record.id for record in records}
         general = [record for record in load_records(cell.replay) if record.id not in ours]
         replay = _tokenized(general, formatter, training)

@@ -22,21 +22,24 @@ arms:
 ```
 
 All else is the study's `training`, the same for every arm, unless the arm's own `training` says otherwise: it may set
-epochs, learning rate, warm-up, weight decay, the adapter's shape, and `stop`, the share of the run after which it ends as
-an early checkpoint would. Another rank keeps alpha / rank. What decides which records there are, which of them a step
-takes and what computes it is refused there. Whatever makes a run's settings others than the study's, the arm itself or
-its strategy (`low_lr`, `dropout`), tables mark the arm and name the settings: it is no fair comparison of selections.
+epochs, learning rate, warm-up, weight decay, the adapter's shape, and `stop`, the share of the run after which it ends
+as an early checkpoint would. Another rank keeps alpha / rank. What decides which records there are, which of them a
+step takes and what computes it is refused there. Whatever makes a run's settings others than the study's, the arm
+itself or its strategy (`low_lr`, `dropout`), tables mark the arm and name the settings: next to the others it is no
+fair comparison of selections.
 
 Where tokens or records count differently, a step's loss is
 the weighted sum of their negative log-likelihoods over the sum of the weights of the whole global batch, so that it
 does not depend on the micro-batch; what has no weight has no gradient.
 
-`kl` and `l2_sp` have a loss of their own, a number for each response token; a step minimises its mean over the whole
-global batch in the same way. They read the base model: the untuned one, also where an arm goes on from the preliminary
-epoch. With an adapter that is the model itself with the adapter switched off, which takes no memory but, for `kl`, that
-of a micro-batch's logits. With `training.weights: full` it is a second, frozen copy in float32, 4 bytes a weight more;
-`l2_sp` takes as much again during a pass. The forward pass for the base model's logits is part of a run's seconds and
-operations in the cost table.
+`kl`, `l2_sp`, `ewc`, `eaft` and `talr` have a loss of their own, a number for each response token; a step minimises its
+mean over the whole global batch in the same way, by either engine; all logits of a micro-batch are then held at once.
+The first three read the base model: the untuned one, also where an arm goes on from the preliminary epoch. With an
+adapter that is the model itself with the adapter switched off, which takes no memory but, for `kl`, that of a
+micro-batch's logits, and for `ewc`, 8 bytes for each weight that has an adapter. With `training.weights: full` it is a
+second, frozen copy in float32, 4 bytes a weight more; `l2_sp` takes as much again during a pass, and `ewc` twice as
+much. The forward pass for the base model's logits, and what the Fisher information of `ewc` takes before the first
+step, are part of a run's seconds and operations in the cost table.
 
 `wise_ft` trains nothing: its weights are those of another arm's run, moved back towards the base model's. The arm says
 what that one says, but for the strategy; its `training.json` charges what that run's training took, which was spent
@@ -85,9 +88,10 @@ def _reads(strategy: Strategy) -> str:
     """Return what the strategy needs with its default parameters, beside the kept records."""
     needs = strategy.needs(strategy.parameters())
     names = [f"signals `{store}`" for store in sorted(needs.stores)]
-    names += ["general records"] * bool(needs.replay) + ["the selection's weights"] * needs.weights
+    names += ["general records"] * bool(needs.replay or needs.fisher) + ["the selection's weights"] * needs.weights
     names += ["another arm's run"] * (needs.run is not None)
     names += ["the base model's logits"] * needs.base_logits + ["the base model's weights"] * needs.base_weights
+    names += ["its Fisher information"] * needs.fisher
     return ", ".join(names) or "-"
 
 

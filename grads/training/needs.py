@@ -69,7 +69,7 @@ def _check_strategy(study: Study, arm: str) -> None:
     except GradsError as error:
         raise error.after(f"arms.{arm}.strategy") from None
     needs = strategy.needs(parameters)
-    if needs.replay:
+    if needs.replay or needs.fisher:
         _check_replay(study, arm)
     if needs.run is not None:
         _check_run(study, arm, needs.run)
@@ -101,7 +101,7 @@ def _check_replay(study: Study, arm: str) -> None:
     instructions = study.general.instructions
     if instructions is None or not instructions.replay:
         raise GradsError(
-            f"arms.{arm}.strategy: '{study.arms[arm].strategy}' mixes in general records, and the study draws none: "
+            f"arms.{arm}.strategy: '{study.arms[arm].strategy}' reads general records, and the study draws none: "
             "set general.instructions with replay above 0"
         )
 

@@ -90,8 +90,9 @@ def _train_cell(
         if cell.observer is not None:
             cell.observer.open(scratch, padding, visits, digest(key | {"micro_batch": size}))
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
-        own_loss = _own_loss(cell, model, model_folder, training.precision)
+        own_loss = _own_loss(cell, model, model_folder, training.precision, material)
         base_passes = own_loss.base_passes if own_loss else 0
+        fisher_tokens = own_loss.fisher_tokens if own_loss else 0
         trainer = ResponseTrainer(
             model=model,
             args=_alone(arguments),
@@ -104,7 +105,7 @@ def _train_cell(
             history = _fit(trainer, checkpoint, cell.label)
         summary = _summary(order, visits, history, training, pace, clock.seconds) | _plan(cell, material)
         summary |= engine.notes() | {"departures": dict(departing)}
-        summary["flops"] = training_flops(model, summary["tokens"], base_passes)
+        summary["flops"] = training_flops(model, summary["tokens"], base_passes, fisher_tokens)
         if cell.moments is not None:
             write_moments(cell.moments, model, trainer.optimizer)
         if cell.observer is not None:
@@ -126,12 +127,15 @@ def _strategy(cell: TrainingCell) -> tuple[Strategy, Parameters]:
     return strategy, parse_parameters(strategy, cell.strategy_parameters)
 
 
-def _own_loss(cell: TrainingCell, model: Any, model_folder: Path, precision: Precision) -> OwnLoss | None:
+def _own_loss(
+    cell: TrainingCell, model: Any, model_folder: Path, precision: Precision, material: Material
+) -> OwnLoss | None:
     """Return the loss that the cell's strategy has of its own, None where it trains with the plain one."""
     strategy, parameters = _strategy(cell)
     if strategy.loss is None:
         return None
-    return OwnLoss(strategy, parameters, BaseModel(model, strategy.needs(parameters), model_folder, precision))
+    base = BaseModel(model, strategy.needs(parameters), model_folder, precision, material.general)
+    return OwnLoss(strategy, parameters, base)
 
 
 def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, material: Material) -> dict[str, Any]:
@@ -147,6 +151,7 @@ def _shaped_by(cell: TrainingCell, model_folder: Path, training: Training, mater
         "visits": material.sha256,
         "schedule": material.schedule,
         "weights": material.weights,
+        "general": [[example.id, example.input_ids, example.prompt_tokens] for example in material.general],
         "initialisation": cell.initialisation_seed,
         "model": verified(model_folder),
         "start": cell.start and verified(cell.start),

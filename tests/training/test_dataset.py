@@ -88,7 +88,7 @@ def test_general_records_are_mixed_in_and_none_of_the_domain(cell, formatter, tm
     whole = cell(strategy="replay", replay=tmp_path / "replay.parquet", kept=None)
     with pytest.raises(GradsError, match="needs 15 general records beside 30 of the domain, and 8 are eligible"):
         prepare_material(whole, formatter, TRAINING)
-    with pytest.raises(GradsError, match="strategy 'replay' replays general records and none are given"):
+    with pytest.raises(GradsError, match="strategy 'replay' reads general records and none are given"):
         prepare_material(cell(strategy="replay"), formatter, TRAINING)
 
 

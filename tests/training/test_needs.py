@@ -86,7 +86,7 @@ def test_general_records_must_be_drawn():
     content = copy.deepcopy(SMOKE) | {"arms": {"a": RANDOM | {"strategy": "replay"}}}
     content["general"].pop("instructions", None)
     with pytest.raises(
-        GradsError, match=r"arms\.a\.strategy: 'replay' mixes in general records, and the study draws none"
+        GradsError, match=r"arms\.a\.strategy: 'replay' reads general records, and the study draws none"
     ):
         check_arms(parse_study(content))
     content["general"]["instructions"] = {"source": {"kind": "file", "path": "g.jsonl"}}

@@ -45,6 +45,7 @@ class Needs:
         weights: whether the selection's weights are read.
         base_logits: whether its loss reads `Reference.logits`.
         base_weights: whether its loss reads `Reference.changes`.
+        fisher: whether its loss reads `Reference.fisher`, of the general records that it prepares.
         run: the arm whose run it scales instead of training; see `Strategy.scale`.
     """
 
@@ -53,6 +54,7 @@ class Needs:
     weights: bool = False
     base_logits: bool = False
     base_weights: bool = False
+    fisher: bool = False
     run: str | None = None
 
 
@@ -63,7 +65,8 @@ class Inputs:
     Args:
         stores: by name, those that it needs.
         weights: how much each kept record should count, by id, 1 on average; empty unless needed.
-        replay: eligible general records by id, none of them a training record of the domain; empty unless needed.
+        replay: eligible general records by id, none of them a training record of the domain; empty unless
+            `Needs.replay` or `Needs.fisher` asks for some.
         seed: for random draws; never from arm or ratio.
     """
 
@@ -81,11 +84,13 @@ class Prepared:
         examples: by id.
         weights: by id, how much each token of the example's `response_positions` counts in the loss, at least 0 and
             not all 0; those of an example that is not named count 1.
+        general: general records that are not trained on, for `Reference.fisher`.
         notes: what a reader of the run should know, as JSON values.
     """
 
     examples: Mapping[str, Example]
     weights: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    general: Sequence[Example] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -157,6 +162,16 @@ class Reference(Protocol):
 
         Raises:
             GradsError: `Needs.base_weights` does not say so.
+        """
+
+    def fisher(self) -> Mapping[str, Tensor]:
+        """Return the diagonal of the base model's Fisher information by the names of `changes`, float32.
+
+        It is the mean over `Prepared.general` of the squared gradient of a response's log-likelihood, estimated once,
+        before the first step. With an adapter it is that of the frozen weights that the adapter is added to.
+
+        Raises:
+            GradsError: `Needs.fisher` does not say so.
         """
 
 
