@@ -43,7 +43,7 @@ from grads.runtime.files import digest, read_object, reading, write_json
 from grads.runtime.manifest import environment
 from grads.runtime.progress import Progress, say
 from grads.signals.names import ADAM_FEATURES, FEATURES
-from grads.study.paths import BASE, TOKENS, TRAJECTORY, Paths, store_point
+from grads.study.paths import BASE, REWRITTEN, TOKENS, TRAJECTORY, Paths, store_point
 from grads.training.run import TrainingCell, train_cells
 from grads.training.visits import micro_batch, training_order
 
@@ -221,7 +221,7 @@ class _Bench:
         found = {}
         for store in model_stores(self.study, self.model):
             point, encoder, _records = store_point(store)
-            if encoder is not None or point == TOKENS:
+            if encoder is not None or point in (TOKENS, REWRITTEN):
                 continue
             held = ["losses"] if point == TRAJECTORY else measures(self.study, store, self.model)
             if (name := measured(tuple(held))) not in found:

@@ -269,6 +269,7 @@ def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Col
     study_only = {
         "general records": needs.replay > 0 or needs.fisher,
         "a selection's weights": needs.weights,
+        "the model's own answers": needs.own_answers,
         "another arm's run": needs.run is not None,
     }
     if missing := next((what for what, read in study_only.items() if read), None):

@@ -6,6 +6,7 @@ from typing import Any
 
 from grads.config.evaluation import Evaluation, Generation, Verdicts
 from grads.config.models import Format
+from grads.config.training import Training
 from grads.evaluation.metrics.registry import module_of
 from grads.runtime.runner import Machine
 from grads.study.job import Aside, Given, Job, Made, Read
@@ -91,6 +92,42 @@ class Evaluate(Job):
         )
         # The cells are of one trained model, which one engine runs.
         return {"ran_by": evaluate_cells(self.model, cells, settings)[0]}
+
+
+class Rewrite(Job):
+    """Has the untuned model answer training records in its own words, their answers given as a guide.
+
+    Attributes:
+        model: the prepared model.
+        records: training records.
+        form: the model's prompt format.
+        limits: the keys of `training` that say which records are eligible.
+        max_new_tokens: most tokens of an answer.
+        evaluation: the keys of the config's section that shape answers.
+        label: opens the progress lines.
+        answers: folder to write.
+    """
+
+    rule = "rewrite"
+    modules = ("grads.evaluation.rewrite",)
+    device = True
+
+    model: Read[Path]
+    records: Read[Path]
+    form: Format
+    limits: dict[str, Any]
+    max_new_tokens: int
+    evaluation: dict[str, Any]
+    label: Aside[str]
+    answers: Made[Path]
+
+    def run(self, machine: Machine) -> None:
+        """Write them."""
+        from grads.evaluation.rewrite import rewrite
+
+        limits = Training.model_validate(self.limits)
+        evaluation = Evaluation.model_validate(self.evaluation)
+        rewrite(self.model, self.records, self.form, limits, self.max_new_tokens, evaluation, self.answers, self.label)
 
 
 class Metrics(Job):

@@ -12,6 +12,7 @@ from grads.runtime.errors import GradsError, check_all
 from grads.selection import needs as selecting
 from grads.study.claim_sentences import read_claims
 from grads.study.naming import check_files
+from grads.study.paths import REWRITTEN
 from grads.study.published import read_published
 from grads.study.reading import parse_study
 from grads.training import needs as training
@@ -80,8 +81,10 @@ def measures(study: Study, store: str, model: str) -> list[str]:
 
 
 def model_stores(study: Study, model: str) -> list[str]:
-    """Return the signal stores that the study's arms need of a model, sorted."""
-    return sorted({*selecting.model_stores(study, model), *chain(*_strategy_stores(study, model))})
+    """Return the signal stores that the study's arms need of a model, its own answers among them, sorted."""
+    asked = model in study.models and any(training.strategy_needs(study, arm).own_answers for arm in study.arms)
+    own = [REWRITTEN] if asked else []
+    return sorted({*selecting.model_stores(study, model), *chain(*_strategy_stores(study, model)), *own})
 
 
 def arm_stores(study: Study, arm: str) -> list[str]:
@@ -90,8 +93,9 @@ def arm_stores(study: Study, arm: str) -> list[str]:
     Those of the arms that it refers to are included, and of the one whose run it scales.
     """
     needs = training.strategy_needs(study, arm)
+    own = [REWRITTEN] if needs.own_answers else []
     scaled = [] if needs.run is None else arm_stores(study, needs.run)
-    return sorted({*selecting.arm_stores(study, arm), *needs.stores, *scaled})
+    return sorted({*selecting.arm_stores(study, arm), *needs.stores, *own, *scaled})
 
 
 def _strategy_stores(study: Study, model: str) -> list[Mapping[str, frozenset[str]]]:

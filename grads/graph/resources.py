@@ -50,7 +50,7 @@ from grads.selection.registry import parse_parameters
 from grads.signals.columns import needs_gradients, needs_losses
 from grads.signals.names import FEATURES
 from grads.study.grid import Cell, cells, cross_domains
-from grads.study.paths import BY_SEED, WARM, Paths, store_point, warm_cell
+from grads.study.paths import BY_SEED, TRAIN, WARM, Paths, store_point, warm_cell
 
 MB = 10**6
 VARIABLE = "GRADS_DEVICE"
@@ -308,6 +308,7 @@ def evaluate(
     *,
     general: bool = True,
     tuned: bool = True,
+    split: str = TEST,
 ) -> Resources:
     """Return what evaluating one trained model takes, or the untuned one.
 
@@ -319,6 +320,7 @@ def evaluate(
         device: where it will run.
         general: whether general benchmarks and drift are measured, too.
         tuned: whether the model was trained.
+        split: whose records it answers; training records are shown with their answers.
     """
     size = size_of(study, model)
     if size is None:
@@ -327,7 +329,7 @@ def evaluate(
     answering = list(domains)
     limit = study.generation.max_new_tokens
     computed = precision(evaluation.precision, device)
-    loads = [load_of(study, model, domain, TEST) for domain in answering]
+    loads = [load_of(study, model, domain, split) for domain in answering]
     prompt = max((math.ceil(load.prompts.mean) for load in loads), default=1)
     longest = max((load.longest for load in loads), default=0) + limit
     if evaluation.engine == "reference":
@@ -349,7 +351,7 @@ def evaluate(
             found = scoring_footprint(size, study.training, computed, 1, most, cached=False, positions=POSITIONS)
             footprints.append(found)
     needed = max(footprints, key=lambda one: one.total)
-    work = evaluation_work(study, model, answering, device, general=general, tuned=tuned)
+    work = evaluation_work(study, model, answering, device, general=general, tuned=tuned, split=split)
     return _on_device(study, size, needed, device, work, attempt)
 
 
@@ -366,6 +368,11 @@ def evaluate_cross(study: Study, cell: Cell, attempt: int = 1, device: Device = 
 def evaluate_untuned(study: Study, model: str, attempt: int = 1, device: Device = CPU) -> Resources:
     """Return what evaluating the untuned model on all domains takes."""
     return evaluate(study, model, study.domains, attempt, device, tuned=False)
+
+
+def rewrite(study: Study, model: str, domain: str, attempt: int = 1, device: Device = CPU) -> Resources:
+    """Return what answering a domain's training records takes."""
+    return evaluate(study, model, [domain], attempt, device, general=False, tuned=False, split=TRAIN)
 
 
 def metrics(study: Study, attempt: int = 1) -> Resources:
@@ -471,6 +478,7 @@ def resources_of(study: Study, rule: str, wildcards: Mapping[str, str], attempt:
         "evaluate_untuned": partial(evaluate_untuned, study, model, attempt, device),
         "evaluate_cross": lambda: evaluate_cross(study, cell_of(wildcards), attempt, device),
         "evaluate": lambda: evaluate_cell(study, cell_of(wildcards), attempt, device),
+        "rewrite": partial(rewrite, study, model, domain, attempt, device),
         "select": lambda: select(study, cell_of(wildcards), attempt),
         "train": lambda: train(study, cell_of(wildcards), attempt, device),
     }

@@ -24,7 +24,7 @@ from grads.data.job import (
     PrepareInstructions,
     ReportOverlap,
 )
-from grads.evaluation.job import Evaluate, Judge, Metrics
+from grads.evaluation.job import Evaluate, Judge, Metrics, Rewrite
 from grads.evaluation.metrics.registry import computed, find_metric
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.needs import arm_stores, measures, model_stores
@@ -55,6 +55,7 @@ from grads.study.paths import (
     BY_SEED,
     DURING,
     RESOURCES,
+    REWRITTEN,
     TOKENS,
     TRAJECTORY,
     WARM,
@@ -411,6 +412,20 @@ class StudyGraph:
             store=self.paths.store(model, domain, f"encoder-{encoder}"),
         )
 
+    def rewrite(self, model: str, domain: str) -> Rewrite:
+        """Return the job that has a model answer a domain's training records in its own words."""
+        return Rewrite(
+            model=self.paths.model(model),
+            records=self.paths.records(domain, "train"),
+            form=self.study.every_model[model].format,
+            limits=self._limits,
+            max_new_tokens=self.study.generation.max_new_tokens,
+            evaluation=self.study.evaluation.model_dump(mode="json", include=SHAPING),
+            label=f"own answers {model}/{domain}",
+            log=self.paths.log("rewrite", model, domain),
+            answers=self.paths.store(model, domain, REWRITTEN),
+        )
+
     # Selection and training.
 
     def select(self, model: str, domain: str, arm: str, ratio: str, seed: str) -> Select:
@@ -451,6 +466,7 @@ class StudyGraph:
         return Train(
             selection=paths.selection(cell),
             counts=paths.selection(cell).with_suffix(".json"),
+            own_answers=paths.store(model, domain, REWRITTEN) if needs.own_answers else None,
             run_trained=source and source / "adapter",
             run_summary=source and source / "training.json",
             start=epoch / "adapter" if declared.start == WARM else None,
@@ -857,6 +873,8 @@ class StudyGraph:
         point, encoder, _records = store_point(store)
         if encoder is not None:
             yield self.job("probe_encoder", {**named, "encoder": encoder})
+        if point == REWRITTEN:
+            yield self.job("rewrite", named)
         if point not in ("base", WARM):
             return
         other = store.removeprefix(point)

@@ -29,7 +29,7 @@ from grads.models.footprint import trained_parameters
 from grads.models.hardware import CPU, Device
 from grads.selection.needs import arm_method
 from grads.study.grid import Cell, cross_domains
-from grads.study.paths import BY_SEED, DURING, TRAJECTORY, WARM, store_point, warm_cell
+from grads.study.paths import BY_SEED, DURING, TRAIN, TRAJECTORY, WARM, store_point, warm_cell
 from grads.training.needs import strategy_needs
 from grads.training.visits import micro_batch, optimiser_steps
 
@@ -106,6 +106,7 @@ def work_of(
         "probe_warm": lambda: probe_work(study, model, domain, WARM + wildcards.get("other", "")),
         "evaluate_untuned": lambda: evaluation_work(study, model, study.domains, device, tuned=False),
         "evaluate": lambda: evaluation_work(study, model, [domain], device),
+        "rewrite": lambda: evaluation_work(study, model, [domain], device, general=False, tuned=False, split=TRAIN),
         "evaluate_cross": lambda: evaluation_work(study, model, cross_domains(study, domain), device, general=False),
         "train": lambda: trained(cell_of(wildcards)),
     }
@@ -235,7 +236,14 @@ def kept_of_ratio(study: Study, cell: Cell) -> int:
 
 
 def evaluation_work(
-    study: Study, model: str, domains: Iterable[str], device: Device = CPU, *, general: bool = True, tuned: bool = True
+    study: Study,
+    model: str,
+    domains: Iterable[str],
+    device: Device = CPU,
+    *,
+    general: bool = True,
+    tuned: bool = True,
+    split: str = TEST,
 ) -> Work:
     """Return what evaluating one trained model takes, or the untuned one.
 
@@ -246,6 +254,7 @@ def evaluation_work(
         device: where it runs.
         general: whether general benchmarks and text are read, too.
         tuned: whether the model was trained, which is expected to end its answers as its references do.
+        split: whose records are answered; training records are shown with their answers, which is not counted.
     """
     work = Work(
         precision=study.evaluation.precision,
@@ -254,7 +263,7 @@ def evaluation_work(
     )
     passes = batching(study, model, device)
     for domain in domains:
-        work = _with_answers(study, work, load_of(study, model, domain, TEST), tuned, passes)
+        work = _with_answers(study, work, load_of(study, model, domain, split), tuned, passes)
     return _with_general(study, work, passes) if general else work
 
 

@@ -10,7 +10,7 @@ from grads.selection.contract import TEXTS, Method, Needs
 from grads.selection.registry import find_method, parse_parameters
 from grads.signals.names import ADAM_FEATURES, FEATURES, SENTENCES, TRAJECTORY_LOSSES, known_measures
 from grads.study.grid import FIXED_RATIOS, arm_ratios
-from grads.study.paths import ANCHOR, OTHERS, TOKENS, TRAJECTORY, VALIDATION, WARM, store_point
+from grads.study.paths import ANCHOR, OTHERS, REWRITTEN, TOKENS, TRAJECTORY, VALIDATION, WARM, store_point
 
 
 def arm_method(study: Study, arm: str) -> Method:
@@ -184,6 +184,11 @@ def _check_signals(study: Study, arm: str) -> None:
         point, encoder, records = store_point(store)
         if encoder is not None and encoder not in study.encoders:
             raise GradsError(f"arms.{arm}.parameters.encoder is '{encoder}': {nearest(encoder, study.encoders)}")
+        if point == REWRITTEN:
+            raise GradsError(
+                f"arms.{arm}.method: '{study.arms[arm].method}' asks for the signals '{store}', which are answers for "
+                "training strategies: ask for others"
+            )
         only = {"encoder": {SENTENCES}, TRAJECTORY: {TRAJECTORY_LOSSES}}
         known = only.get(point) or known_measures()
         for name in sorted(held - known):

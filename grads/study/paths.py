@@ -9,7 +9,11 @@ from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
-TOKENS, BASE, WARM, DURING, TRAJECTORY = POINTS = ("tokens", "base", "warm", "during", "trajectory")
+TOKENS, BASE, WARM, DURING, TRAJECTORY, REWRITTEN = POINTS = (
+    *("tokens", "base", "warm", "during", "trajectory"),
+    # No signals, but the untuned model's own answers, which take their time as signals do.
+    "rewritten",
+)
 # Those of a training run of their own, which each seed has.
 BY_SEED = (WARM, DURING, TRAJECTORY)
 # Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.

@@ -48,6 +48,7 @@ class TrainingCell:
         own: what the cell's arm has of its own, in place of the study's training.
         stores: signal stores by name, at least those that the strategy needs.
         replay: Parquet file of general records, for a strategy that needs some.
+        own_answers: folder of the model's own answers, for a strategy that needs them.
         base: what an adapter names as its model; the prepared model's folder when not given.
     """
 
@@ -70,4 +71,5 @@ class TrainingCell:
     own: OwnTraining = field(default_factory=OwnTraining)
     stores: Mapping[str, Store] = field(default_factory=dict)
     replay: Path | None = None
+    own_answers: Path | None = None
     base: Base | None = None

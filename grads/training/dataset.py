@@ -3,20 +3,21 @@
 import hashlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from grads.config.training import Training
+from grads.data.own_answers import read_own_answers
 from grads.data.records.formatting import Example, Formatter
 from grads.data.records.record import Record, load_records
 from grads.data.selections import read_selection
 from grads.runtime.errors import GradsError
 from grads.study.seeds import own_seed
 from grads.training.cell import TrainingCell
-from grads.training.strategies.contract import Inputs, Needs
+from grads.training.strategies.contract import Inputs, Needs, OwnAnswer
 from grads.training.strategies.registry import find_strategy, parse_parameters
 from grads.training.visits import matched_order, optimiser_steps, training_order
 
@@ -70,7 +71,7 @@ def prepare_material(cell: TrainingCell, formatter: Formatter, training: Trainin
     examples = _tokenized(chosen, formatter, training)
     if not examples:
         raise GradsError(f"{cell.label}: there is no record to train on; look at {cell.kept or cell.records}")
-    inputs = _inputs(cell, strategy.needs(parameters), records, selection, formatter, training)
+    inputs = _inputs(cell, strategy.needs(parameters), records, chosen, selection, formatter, training)
     prepared = strategy.prepare(examples, inputs, parameters)
     if not prepared.examples:
         raise GradsError(
@@ -111,11 +112,12 @@ def _inputs(
     cell: TrainingCell,
     needs: Needs,
     records: list[Record],
+    chosen: list[Record],
     selection: pd.DataFrame | None,
     formatter: Formatter,
     training: Training,
 ) -> Inputs:
-    """Return what the strategy reads."""
+    """Return what the strategy reads; `chosen` are those of the records that are kept."""
     for name in needs.stores:
         if name not in cell.stores:
             raise GradsError(
@@ -137,5 +139,24 @@ def _inputs(
         stores={name: cell.stores[name] for name in needs.stores},
         weights=weights,
         replay=replay,
+        own_answers=_own_answers(cell, chosen, formatter, training) if needs.own_answers else {},
         seed=own_seed(cell.order_seed, "strategy"),
     )
+
+
+def _own_answers(
+    cell: TrainingCell, chosen: list[Record], formatter: Formatter, training: Training
+) -> dict[str, OwnAnswer]:
+    """Return the kept records as the model answers them, but for those that are then too long or have no answer."""
+    if cell.own_answers is None:
+        raise GradsError(
+            f"strategy '{cell.strategy}' reads the model's own answers and none are given: write them first"
+        )
+    written = {id_: own for id_, own in read_own_answers(cell.own_answers).items() if own.answer.strip()}
+    known = {record.id: record for record in chosen if record.id in written}
+    answered = [replace(record, output=written[id_].answer) for id_, record in known.items()]
+    examples = _tokenized(answered, formatter, training)
+    return {
+        id_: OwnAnswer(written[id_].answer, known[id_].output, written[id_].capped, example)
+        for id_, example in examples.items()
+    }

@@ -41,6 +41,9 @@ second, frozen copy in float32, 4 bytes a weight more; `l2_sp` takes as much aga
 much. The forward pass for the base model's logits, and what the Fisher information of `ewc` takes before the first
 step, are part of a run's seconds and operations in the cost table.
 
+`sdft` has the untuned model answer the domain's training records before any arm is trained: a job of its own, once for
+all arms that read the answers, and charged to each of them in the cost table as signals are.
+
 `wise_ft` trains nothing: its weights are those of another arm's run, moved back towards the base model's. The arm says
 what that one says, but for the strategy; its `training.json` charges what that run's training took, which was spent
 once however many arms are made of it.
@@ -89,7 +92,7 @@ def _reads(strategy: Strategy) -> str:
     needs = strategy.needs(strategy.parameters())
     names = [f"signals `{store}`" for store in sorted(needs.stores)]
     names += ["general records"] * bool(needs.replay or needs.fisher) + ["the selection's weights"] * needs.weights
-    names += ["another arm's run"] * (needs.run is not None)
+    names += ["the model's own answers"] * needs.own_answers + ["another arm's run"] * (needs.run is not None)
     names += ["the base model's logits"] * needs.base_logits + ["the base model's weights"] * needs.base_weights
     names += ["its Fisher information"] * needs.fisher
     return ", ".join(names) or "-"

@@ -27,6 +27,7 @@ class Train(Job):
         start: adapter or weights to go on from, where they are not the model's own.
         stores: signal stores that the strategy needs, by name.
         replay: general records that it mixes in.
+        own_answers: folder of the model's own answers to the records.
         run_trained: adapter or weights of the run that the strategy scales, where it trains nothing.
         run_summary: that run's JSON file.
         strategy: name of the training strategy.
@@ -58,6 +59,7 @@ class Train(Job):
     start: Read[Path | None] = None
     stores: Read[dict[str, Path]] = {}
     replay: Read[Path | None] = None
+    own_answers: Read[Path | None] = None
     run_trained: Read[Path | None] = None
     run_summary: Read[Path | None] = None
     strategy: str = SFT.name
@@ -117,6 +119,7 @@ class Train(Job):
             own=OwnTraining.model_validate(self.own),
             stores={name: read_store(path) for name, path in self.stores.items()},
             replay=self.replay,
+            own_answers=self.own_answers,
             base=Base(str(self.base["name"]), self.base.get("revision")),
         )
         train_cells([cell], self.model, self.form, Training.model_validate(self.training), machine.micro_batch)

@@ -86,6 +86,28 @@ rule probe_encoder:
         "../scripts/run.py"
 
 
+# The untuned model's own answers to the training records, for strategies that train on them.
+rule rewrite:
+    input:
+        unpack(inputs_of("rewrite")),
+    output:
+        directory(PATHS.store("{model}", "{domain}", "rewritten")),
+    log:
+        PATHS.log("rewrite", "{model}", "{domain}"),
+    benchmark:
+        BENCHMARKS / "rewrite" / "{model}" / "{domain}.tsv"
+    conda:
+        "../../envs/grads.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=memory("rewrite"),
+        runtime=minutes("rewrite"),
+    params:
+        **settings_of("rewrite"),
+    script:
+        "../scripts/run.py"
+
+
 if SHARDS > 1:
 
     include: "shards.smk"

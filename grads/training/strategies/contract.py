@@ -46,6 +46,7 @@ class Needs:
         base_logits: whether its loss reads `Reference.logits`.
         base_weights: whether its loss reads `Reference.changes`.
         fisher: whether its loss reads `Reference.fisher`, of the general records that it prepares.
+        own_answers: whether the model's own answers to the training records are read.
         run: the arm whose run it scales instead of training; see `Strategy.scale`.
     """
 
@@ -55,7 +56,25 @@ class Needs:
     base_logits: bool = False
     base_weights: bool = False
     fisher: bool = False
+    own_answers: bool = False
     run: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnAnswer:
+    """A record as the untuned model answers it in its own words, its answer given as a guide.
+
+    Args:
+        answer: the model's.
+        reference: the record's.
+        capped: whether the model's answer was cut at `generation.max_new_tokens`.
+        example: the record with the model's answer in the place of its own.
+    """
+
+    answer: str
+    reference: str
+    capped: bool
+    example: Example
 
 
 @dataclass(frozen=True)
@@ -67,12 +86,14 @@ class Inputs:
         weights: how much each kept record should count, by id, 1 on average; empty unless needed.
         replay: eligible general records by id, none of them a training record of the domain; empty unless
             `Needs.replay` or `Needs.fisher` asks for some.
+        own_answers: by id, of those kept records that were answered and are not too long then; empty unless needed.
         seed: for random draws; never from arm or ratio.
     """
 
     stores: Mapping[str, Store] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     replay: Mapping[str, Example] = field(default_factory=dict)
+    own_answers: Mapping[str, OwnAnswer] = field(default_factory=dict)
     seed: int = 0
 
 
