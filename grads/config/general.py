@@ -113,7 +113,7 @@ class Instructions(Section):
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     leave: list[str] = Field([], description=LEAVE)
     anchor: int = Field(300, ge=1, description="Records that methods may read signals of.")
-    replay: int = Field(0, ge=0, description="Records that training strategies may mix in.")
+    replay: int = Field(0, ge=0, description="Records that training strategies may mix in or measure.")
 
 
 class General(Section):

@@ -20,6 +20,7 @@ from grads.config.study import Study
 from grads.report.building.main import KL
 from grads.report.files import LEAST_BLOCKS
 from grads.report.metrics import MEASURES
+from grads.report.rendering.entries import RunMarks
 from grads.report.rendering.layout import Block, Entry, Table, number, places
 from grads.report.statistics.comparisons import SIGNIFICANCE
 from grads.report.statistics.estimates import Estimates, Quantity, Run, estimate, runs
@@ -128,6 +129,7 @@ def ranks_table(study: Study, estimates: Estimates) -> Table:
         for ratio, some in runs_by_ratio(study).items()
     }
     number_of = len(study.models) * len(study.domains)
+    marks = RunMarks(estimates.frame)
     return Table(
         name="ranks",
         label=study.label,
@@ -135,9 +137,10 @@ def ranks_table(study: Study, estimates: Estimates) -> Table:
         groups=[("", 1), ("Average rank ↓", len(shown))],
         header=["arm", *(measure.title for measure in shown)],
         blocks=[
-            Block(f"ratio {ratio}", _rows(study, runs_by_ratio(study)[ratio], each)) for ratio, each in found.items()
+            Block(f"ratio {ratio}", _rows(study, marks, runs_by_ratio(study)[ratio], each))
+            for ratio, each in found.items()
         ],
-        notes=_notes(study, found),
+        notes=_notes(study, found) + marks.notes(),
         tidy=pd.DataFrame(
             [
                 fact
@@ -183,8 +186,14 @@ def _ranked(study: Study, estimates: Estimates, some: Sequence[Run], measure: Me
     return Ranked(known, left_out, rank(values, measure.higher_is_better))
 
 
-def _rows(study: Study, some: Sequence[Run], found: Sequence[Ranked]) -> list[list[Entry]]:
-    columns = [[*(Entry(run.title) for run in some), Entry("critical difference"), Entry("p that all are alike")]]
+def _rows(study: Study, marks: RunMarks, some: Sequence[Run], found: Sequence[Ranked]) -> list[list[Entry]]:
+    columns = [
+        [
+            *(Entry(run.title + marks.mark(None, run)) for run in some),
+            Entry("critical difference"),
+            Entry("p that all are alike"),
+        ]
+    ]
     columns += [_column(study, some, one) for one in found]
     return [list(row) for row in zip(*columns, strict=True)]
 

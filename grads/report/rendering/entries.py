@@ -166,10 +166,11 @@ class RunMarks:
         factors = dict(zip(scaled["arm"], scaled["value"], strict=True))
         self._scaled = {arm: f"{factors[arm]:g} of {other}" for arm, other in _signed(scaled).items()}
 
-    def mark(self, model: str, run: Run, domain: str | None = None) -> str:
-        """Return the marks of a run; a shortfall counts on `domain`, or on any domain."""
+    def mark(self, model: str | None, run: Run, domain: str | None = None) -> str:
+        """Return the marks of a run; a shortfall counts of any model, and on any domain, where none is named."""
         short = any(
-            (model, run.arm, run.ratio) == (key[0], *key[2:]) and domain in (None, key[1]) for key in self._short
+            (run.arm, run.ratio) == key[2:] and model in (None, key[0]) and domain in (None, key[1])
+            for key in self._short
         )
         own = "§" * (run.arm in self._departing) + "¶" * (run.arm in self._scaled)
         return "†" * short + "‡" * (run.arm in self._target) + own
