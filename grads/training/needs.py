@@ -109,11 +109,16 @@ def _check_replay(study: Study, arm: str) -> None:
 def _check_run(study: Study, arm: str, other: str) -> None:
     """Refuse to scale a run of another arm that is not there, or that keeps other records than the arm itself."""
     if other not in study.arms:
-        raise GradsError(f"arms.{arm}.strategy_parameters.arm is '{other}': {nearest(other, study.arms)}")
+        raise GradsError(
+            f"arms.{arm}.strategy_parameters: it scales the run of the arm '{other}': {nearest(other, study.arms)}"
+        )
     declared = study.arms[arm]
     source = study.arms[other]
     if arm_ratios(study, other) == ["0"] or strategy_needs(study, other).run is not None:
-        raise GradsError(f"arms.{arm}.strategy_parameters.arm: '{other}' trains nothing itself: name an arm that does")
+        raise GradsError(
+            f"arms.{arm}.strategy_parameters: it scales the run of the arm '{other}', which trains nothing itself: name "
+            "an arm that does"
+        )
     for key in sorted(SHARED):
         if getattr(declared, key) != getattr(source, key):
             raise GradsError(

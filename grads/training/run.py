@@ -103,7 +103,7 @@ def _train_cell(
         )
         with engine.ready(model, visits):
             history = _fit(trainer, checkpoint, cell.label)
-        summary = _summary(order, visits, history, training, pace, clock.seconds) | _plan(cell, material)
+        summary = _summary(order, visits, history, training, pace, clock.seconds) | _plan(cell, material, training)
         summary |= engine.notes() | {"departures": dict(departing)}
         summary["flops"] = training_flops(model, summary["tokens"], base_passes, fisher_tokens)
         if cell.moments is not None:
@@ -292,8 +292,11 @@ def _summary(
     }
 
 
-def _plan(cell: TrainingCell, material: Material) -> dict[str, Any]:
+def _plan(cell: TrainingCell, material: Material, training: Training) -> dict[str, Any]:
     """Return how the cell was trained beyond the study's settings; epochs are counted where they follow from that."""
     order = material.order
     plan = {"strategy": cell.strategy, "match": cell.match, "notes": dict(material.notes)}
+    if cell.own.stop is not None:
+        steps = optimiser_steps(len(order), 1, training.global_batch)
+        return plan | {"epochs": round(training.epochs * steps / material.schedule, 3)}
     return plan if cell.match == "epochs" else plan | {"epochs": round(len(order) / len(set(order)), 3)}

@@ -127,7 +127,7 @@ def test_an_early_stop_is_the_whole_run_up_to_there(tmp_path, records, tiny_mode
     assert not same(whole, early)
     all_of_it, summary = (read_json(run.summary) for run in (whole, early))
     assert summary["curve"] == all_of_it["curve"][:10]
-    assert (summary["steps"], summary["visits"]) == (10, 40)
+    assert (summary["steps"], summary["visits"], summary["epochs"]) == (10, 40, 0.8)
     assert summary["departures"] == {"stop": "0.4 for 1"}
     assert summary["flops"] < 0.5 * all_of_it["flops"]
 

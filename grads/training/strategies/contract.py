@@ -105,14 +105,14 @@ class Prepared:
         examples: by id.
         weights: by id, how much each token of the example's `response_positions` counts in the loss, at least 0 and
             not all 0; those of an example that is not named count 1.
-        general: general records that are not trained on, for `Reference.fisher`.
         notes: what a reader of the run should know, as JSON values.
+        general: general records that are not trained on, for `Reference.fisher`.
     """
 
     examples: Mapping[str, Example]
     weights: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    general: Sequence[Example] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    general: Sequence[Example] = ()
 
 
 @dataclass(frozen=True)

@@ -108,18 +108,18 @@ def test_what_the_other_run_needed_is_charged_too():
 @pytest.mark.parametrize(
     ("arms", "sentence"),
     [
-        ({"scaled": SCALED}, r"arms\.scaled\.strategy_parameters\.arm is 'full'"),
+        ({"scaled": SCALED}, r"arms\.scaled\.strategy_parameters: it scales the run of the arm 'full'"),
         (
             {"ful": FULL, "scaled": SCALED},
-            r"arms\.scaled\.strategy_parameters\.arm is 'full': did you mean 'ful'",
+            r"arms\.scaled\.strategy_parameters: .* 'full': did you mean 'ful'",
         ),
         (
             {"scaled": SCALED | {"strategy_parameters": {"arm": "untuned"}}},
-            r"arms\.scaled\.strategy_parameters\.arm: 'untuned' trains nothing itself",
+            r"arms\.scaled\.strategy_parameters: .* 'untuned', which trains nothing itself",
         ),
         (
             {"scaled": SCALED | {"strategy_parameters": {"arm": "scaled"}}},
-            r"arms\.scaled\.strategy_parameters\.arm: 'scaled' trains nothing itself",
+            r"arms\.scaled\.strategy_parameters: .* 'scaled', which trains nothing itself",
         ),
         ({"full": FULL, "scaled": SCALED | {"start": "warm"}}, r"arms\.scaled\.start: .* run of 'full' scaled"),
         ({"full": FULL, "scaled": SCALED | {"match": "steps"}}, r"arms\.scaled\.match: .* run of 'full' scaled"),
