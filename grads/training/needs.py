@@ -116,8 +116,8 @@ def _check_run(study: Study, arm: str, other: str) -> None:
     source = study.arms[other]
     if arm_ratios(study, other) == ["0"] or strategy_needs(study, other).run is not None:
         raise GradsError(
-            f"arms.{arm}.strategy_parameters: it scales the run of the arm '{other}', which trains nothing itself: name "
-            "an arm that does"
+            f"arms.{arm}.strategy_parameters: it scales the run of the arm '{other}', which trains nothing itself: "
+            "name an arm that does"
         )
     for key in sorted(SHARED):
         if getattr(declared, key) != getattr(source, key):
