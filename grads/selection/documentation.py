@@ -72,7 +72,8 @@ What a choice came to is in its selection's JSON, under `notes`: how much of it 
 the weights amount to (`effective_records` of every method that returns some), and whatever else a section below names.
 
 What cannot be asked for: `less` over several checkpoints, or after a warm-up on a part of the records; `kcenter`,
-`craig` and `s2l` in another space than their own, so neither a moderate coreset nor facility location over embeddings;
+`craig` and `s2l` in another space than their own, so no moderate coreset (`superfiltering` has facility location over
+embeddings, `clusters` shares of their clusters);
 `grads` and `grads_density` by the gradients of all weights, where all are trained (embedding, head and adapter are the
 layers); several target tasks in `rds_plus`. What was chosen or scored elsewhere comes in by `subset` and `metadata`.
 
