@@ -268,6 +268,11 @@ def _records(study: Study, domain: str, split: str) -> int:
     return min(known, default=UNKNOWN_RECORDS)
 
 
+def test_records(study: Study, domain: str) -> int:
+    """Return how many test records a domain has, or may have."""
+    return _records(study, domain, TEST)
+
+
 def records_are_known(study: Study, domain: str) -> bool:
     """Return whether anything says how many training records a domain has."""
     return study.splits.train is not None or (Paths(study.study).root / "data" / domain / "counts.json").is_file()

@@ -696,16 +696,18 @@ class StudyGraph:
         tables = measured_tables(self.study)
         figures = measured_figures(self.study)
         claims = self._claims()
+        seal = self.outside(files=[self.paths.seal] if self.paths.seal.is_file() else [])
         return Tables(
             **self._report("tables"),
             measurements=self.paths.root / "measurements.parquet",
             claims=claims.files,
+            seal=seal.files,
             tables=self._tables(tables),
             pages=self._pages(tables),
             figures=self._figures(figures, ".svg"),
             prints=self._figures(figures, ".pdf"),
             declared=modules_of([*tables, *figures]),
-            contents=claims.contents,
+            contents=claims.contents | seal.contents,
         )
 
     def curves(self) -> Curves:

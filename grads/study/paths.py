@@ -70,6 +70,11 @@ class Paths:
         """What splits and general items share; a table with the suffix .md lies beside it."""
         return self.root / "data" / "overlap.json"
 
+    @property
+    def seal(self) -> Path:
+        """What was settled before the results, as `grads seal` wrote it."""
+        return self.root / "seal.json"
+
     def general(self, name: str) -> Path:
         """A file of the general benchmarks or instructions: <task>.jsonl, <task>.yaml, text.jsonl, anchor.parquet."""
         return self.root / "general" / name
