@@ -27,7 +27,7 @@ from grads.runtime.manifest import manifest_of
 from grads.signals.measures.registry import mean_signals
 from grads.signals.names import FEATURES, SENTENCES
 from grads.study.grid import Cell
-from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, Paths
+from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, WARMUP, Paths
 from grads.training.needs import arm_strategy
 
 Stamp = tuple[int, int] | None
@@ -217,7 +217,8 @@ def cell_training(study: Study, cell: Cell) -> Training:
     if cell.arm in study.arms:
         strategy, parameters = arm_strategy(study, cell.arm)
         return strategy.settings(study.training, parameters)
-    epochs = study.probe.trajectory.epochs if cell.arm == TRAJECTORY else 1
+    of_points = {TRAJECTORY: study.probe.trajectory.epochs, WARMUP: study.probe.warmup.epochs}
+    epochs = of_points.get(cell.arm, 1)
     return study.training.model_copy(update={"epochs": epochs})
 
 

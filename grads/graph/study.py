@@ -26,7 +26,7 @@ from grads.data.job import (
 )
 from grads.evaluation.job import Evaluate, Judge, Metrics
 from grads.evaluation.metrics.registry import computed, find_metric
-from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
+from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory, Warmup
 from grads.graph.needs import arm_stores, measures, model_stores
 from grads.graph.sorting import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
@@ -57,7 +57,9 @@ from grads.study.paths import (
     RESOURCES,
     TOKENS,
     TRAJECTORY,
+    VALIDATION,
     WARM,
+    WARMUP,
     WORDNET,
     Paths,
     archive_path,
@@ -498,6 +500,21 @@ class StudyGraph:
             **self._run(replace(warm_cell(model, domain, int(seed)), arm=TRAJECTORY)),
         )
 
+    def train_warmup(self, model: str, domain: str, seed: str) -> Warmup:
+        """Return the job that takes gradients at the checkpoints of a warm-up on a part of the records."""
+        kept = {"warmup", "features", "hidden_layer", "nonfinite"}
+        return Warmup(
+            training=self._epoch,
+            epochs=self.study.probe.warmup.epochs,
+            probe=self.study.probe.model_dump(mode="json", include=kept),
+            tokens=self.paths.store(model, domain, TOKENS),
+            validation=self.paths.records(domain, VALIDATION),
+            label=f"warm-up {model}/{domain}/{seed}",
+            store=self.paths.store(model, domain, f"warmup-{seed}"),
+            targets=self.paths.store(model, domain, f"warmup-{seed}-{VALIDATION}"),
+            **self._run(replace(warm_cell(model, domain, int(seed)), arm=WARMUP)),
+        )
+
     @cached_property
     def _epoch(self) -> dict[str, Any]:
         """The settings of runs that are no arm's, which have as many epochs as their jobs say."""
@@ -844,7 +861,7 @@ class StudyGraph:
         for seed in map(str, self.study.seeds):
             if WARM in points or starts:
                 yield self.job("train_warm", {**named, "seed": seed})
-            for point in (DURING, TRAJECTORY):
+            for point in (DURING, TRAJECTORY, WARMUP):
                 if point in points:
                     yield self.job(f"train_{point}", {**named, "seed": seed})
         for store in stores:

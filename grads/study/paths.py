@@ -9,15 +9,16 @@ from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
-TOKENS, BASE, WARM, DURING, TRAJECTORY = POINTS = ("tokens", "base", "warm", "during", "trajectory")
+POINTS = ("tokens", "base", "warm", "during", "trajectory", "warmup")
+TOKENS, BASE, WARM, DURING, TRAJECTORY, WARMUP = POINTS
 # Those of a training run of their own, which each seed has.
-BY_SEED = (WARM, DURING, TRAJECTORY)
+BY_SEED = (WARM, DURING, TRAJECTORY, WARMUP)
 # Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
 TRAIN = "train"
 VALIDATION = "validation"
 ANCHOR = "anchor"
 OTHERS = (f"-{VALIDATION}", f"-{ANCHOR}")
-STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS))
+STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS), f"{WARMUP}-{VALIDATION}")
 
 
 def archive_path(file: str) -> Path:
