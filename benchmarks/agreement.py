@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from benchmarks.environment import own_python
@@ -32,6 +33,7 @@ PAGE = Path("docs/agreement.md")
 CASES = Path("tests/selection/agreement.json")
 BEGIN, END = "<!-- made by `make agreement` -->\n", "<!-- end -->\n"
 RATIOS = (0.05, 0.3)
+LOCATORS = {"apricot-select": "FacilityLocationSelection", "submodlib-py": "FacilityLocationFunction"}
 DECIMALS = 6
 
 
@@ -47,7 +49,8 @@ class Line:
         overlap: by ratio, the share of records that both keep.
         ordered: whether all that was chosen was chosen in the same order; None where there is no order.
         spearman: rank correlation of the scores; None where there are none.
-        largest: largest difference of the scores; None where they are in other units.
+        largest: largest difference of the scores, of greedy choices that of the objective, of densities and objectives
+            as a share; None where they are in other units.
         why: what differs, and why.
     """
 
@@ -88,7 +91,9 @@ def peers(request: dict[str, Any]) -> Any:
         asked, answered = Path(folder) / "asked.json", Path(folder) / "answered.json"
         asked.write_text(json.dumps(request), encoding="utf-8")
         worker = ROOT / "benchmarks" / "agreement_worker.py"
-        done = subprocess.run([str(python), str(worker), str(asked), str(answered)], capture_output=True, text=True)
+        # Without the worker's folder, whose select.py would stand for Python's own.
+        command = [str(python), "-P", str(worker), str(asked), str(answered)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise GradsError(f"a package failed at {request['task']}: {done.stderr.strip().splitlines()[-1]}")
         return json.loads(answered.read_text(encoding="utf-8"))
@@ -159,26 +164,57 @@ def by_scores(ours: np.ndarray, theirs: np.ndarray) -> tuple[dict[float, float],
 
 
 def facility_location() -> list[Line]:
-    """Compare the greedy choice of `craig` and of the second step of `superfiltering`."""
-    lines = []
+    """Compare the greedy choice of `craig` and of the second step of `superfiltering`.
+
+    Two records that no third is nearest to gain alike, so that equal gains are common; the objective says whether a
+    choice is as good.
+    """
     points = made_points()
-    counts = {ratio: round(ratio * len(points)) for ratio in RATIOS}
     units = points / np.linalg.norm(points, axis=1, keepdims=True)
-    for method, given in (("craig", points), ("superfiltering", units)):
-        ours = {ratio: order_of(_located(method, given, count), count) for ratio, count in counts.items()}
-        for package in ("apricot-select", "submodlib-py"):
-            asked = {"task": "facility_location", "package": package, "points": given.tolist(), "similarity": "distance"}
-            found = peers(asked | {"counts": list(counts.values())})
-            shares, ordered = agreed(ours, dict(zip(counts, found, strict=True)))
-            function = "FacilityLocationSelection" if package == "apricot-select" else "FacilityLocationFunction"
-            lines.append(Line(method, package, f"{function}, c - distance", "300 x 16", shares, ordered))
-    found = peers({"task": "facility_location", "package": "submodlib-py", "points": units.tolist(),
-                   "similarity": "authors", "counts": list(counts.values())})  # fmt: skip
-    shares, ordered = agreed(ours, dict(zip(counts, found, strict=True)))
-    why = "their kernel is exp(-distance / dimensions), as in Superfiltering's script; ours is c - distance"
-    lines.append(Line("superfiltering", "submodlib-py", "metric='euclidean'", "300 x 16, length 1", shares, ordered,
-                      why="" if ordered else why))  # fmt: skip
+    counts = {ratio: round(ratio * len(points)) for ratio in RATIOS}
+    lines = []
+    for package, function in LOCATORS.items():
+        given = [(name, of, "distance") for name, of in (("craig", points), ("superfiltering", units))]
+        if package == "submodlib-py":
+            given.append(("superfiltering", units, "authors"))
+        asked = [
+            {"points": of.tolist(), "similarity": similarity, "counts": list(counts.values())}
+            for _, of, similarity in given
+        ]
+        found = peers({"task": "facility_location", "package": package, "asked": asked})
+        for (method, of, similarity), orders in zip(given, found, strict=True):
+            theirs = dict(zip(counts, orders, strict=True))
+            ours = {ratio: order_of(_located(method, of, count), count) for ratio, count in counts.items()}
+            shares, ordered = agreed(ours, theirs)
+            largest = max(abs(objective(of, theirs[ratio]) / objective(of, ours[ratio]) - 1) for ratio in counts)
+            lines.append(
+                Line(
+                    method,
+                    package,
+                    f"{function}, {'c - distance' if similarity == 'distance' else 'its euclidean kernel'}",
+                    f"300 x 16{', length 1' if method == 'superfiltering' else ''}",
+                    shares,
+                    ordered,
+                    largest=largest,
+                    why=_why(ordered, similarity),
+                )
+            )
     return lines
+
+
+def _why(ordered: bool, similarity: str) -> str:
+    if ordered:
+        return ""
+    ties = "equal gains, which ours gives to the first in the pool"
+    return (
+        ties if similarity == "distance" else f"exp(-distance / dimensions), as Superfiltering's script has it; {ties}"
+    )
+
+
+def objective(points: np.ndarray, chosen_: Sequence[int]) -> float:
+    """Return F of a choice: how near all points have a chosen one, c less the distance."""
+    distances = cdist(points, points)
+    return float((distances.max() - distances)[:, list(chosen_)].max(axis=1).sum())
 
 
 def _located(method: str, points: np.ndarray, count: int) -> Choice:
@@ -205,7 +241,9 @@ def bm25() -> list[Line]:
         shares, correlation = by_scores(ours, np.round(theirs, DECIMALS))
         largest = float(np.abs(ours - theirs).max()) if package == "bm25s" else None
         function = "BM25(method='lucene')" if package == "bm25s" else "BM25Okapi"
-        lines.append(Line("bm25", package, function, "500 records, 20 targets", shares, None, correlation, largest, why))
+        lines.append(
+            Line("bm25", package, function, "500 records, 20 targets", shares, None, correlation, largest, why)
+        )
     return lines
 
 
@@ -239,12 +277,13 @@ def density() -> list[Line]:
         theirs = np.array(peers({"task": "density", "package": package, "values": np.log(norms).tolist()}))
         shares, correlation = by_scores(ours, theirs)
         largest = float(np.abs(ours / theirs - 1).max())
-        lines.append(Line("grads_density", package, function, "400 logarithms of norms", shares, None, correlation, largest))
+        inputs_said = "400 logarithms of norms"
+        lines.append(Line("grads_density", package, function, inputs_said, shares, None, correlation, largest))
     return lines
 
 
 def nearness() -> list[Line]:
-    """Compare `rep_sim` with cosines of scikit-learn, and `kcenter` and `clusters` with what its parts say."""
+    """Compare `rep_sim` with cosines of scikit-learn."""
     points, targets = made_points(seed=6), made_points(12, seed=7)
     pool = pd.DataFrame({"id": ids_of(len(points))})
     features = {
@@ -260,7 +299,8 @@ def nearness() -> list[Line]:
         shares, correlation = by_scores(ours, theirs)
         largest = float(np.abs(ours - theirs).max())
         function = f"cosine_similarity, {aggregate}"
-        lines.append(Line("rep_sim", "scikit-learn", function, "300 x 16, 12 targets", shares, None, correlation, largest))
+        inputs_said = "300 x 16, 12 targets"
+        lines.append(Line("rep_sim", "scikit-learn", function, inputs_said, shares, None, correlation, largest))
     return lines
 
 
@@ -275,16 +315,29 @@ COMPARISONS: dict[str, Callable[[], list[Line]]] = {
 
 def markdown(lines: Sequence[Line], versions: dict[str, str]) -> str:
     """Return the generated part of the page."""
-    head = "| method | package | called | inputs | at 5 % | at 30 % | same order | Spearman | largest difference | what differs |"
-    rows = [head, "| :-- | :-- | :-- | :-- | --: | --: | :-- | --: | --: | :-- |"]
+    names = [
+        "method",
+        "package",
+        "called",
+        "inputs",
+        "at 5 %",
+        "at 30 %",
+        "same order",
+        "Spearman",
+        "largest difference",
+    ]
+    rows = [
+        f"| {' | '.join([*names, 'what differs'])} |",
+        "| :-- | :-- | :-- | :-- | --: | --: | :-- | --: | --: | :-- |",
+    ]
     for line in lines:
         package = f"{line.package} {versions[line.package]}"
         shares = " | ".join(f"{line.overlap[ratio]:.3f}" for ratio in RATIOS)
         ordered = {None: "", True: "yes", False: "no"}[line.ordered]
         spearman = "" if line.spearman is None else f"{line.spearman:.4f}"
         largest = "" if line.largest is None else f"{line.largest:.0e}"
-        rows.append(f"| `{line.method}` | {package} | {line.function} | {line.inputs} | {shares} | {ordered} | {spearman} | "
-                    f"{largest} | {line.why or '-'} |")  # fmt: skip
+        cells = [f"`{line.method}`", package, line.function, line.inputs, shares, ordered, spearman, largest]
+        rows.append(f"| {' | '.join([*cells, line.why or '-'])} |")
     return "\n".join(rows) + "\n"
 
 
@@ -298,8 +351,10 @@ def page(part: str) -> str:
 def cases() -> dict[str, Any]:
     """Return small inputs with what packages choose of them, which tests hold the methods to."""
     points = np.round(made_points(40, 4, seed=8), 3)
-    asked = {"task": "facility_location", "points": points.tolist(), "similarity": "distance", "counts": [8]}
-    orders = {package: peers(asked | {"package": package})[0] for package in ("apricot-select", "submodlib-py")}
+    asked = [{"points": points.tolist(), "similarity": "distance", "counts": [8]}]
+    orders = {
+        package: peers({"task": "facility_location", "package": package, "asked": asked})[0][0] for package in LOCATORS
+    }
     train, target = made_texts(12, seed=9), made_texts(3, seed=10)
     words = [[text.split() for text in texts] for texts in (train, target)]
     scores = peers({"task": "bm25", "package": "bm25s", "documents": words[0], "queries": words[1]})

@@ -17,33 +17,44 @@ def versions(_asked):
 
 
 def facility_location(asked):
-    """Return for each count the positions that greedy facility location chooses."""
-    points = np.array(asked["points"])
-    if asked["similarity"] == "authors":
-        return [submodlib(points, None, count) for count in asked["counts"]]
+    """Return, for each of some matters and each of its counts, the positions that greedy facility location chooses."""
+    choose = apricot if asked["package"] == "apricot-select" else submodlib
+    return [[choose(np.array(one["points"]), one["similarity"], count) for count in one["counts"]]
+            for one in asked["asked"]]  # fmt: skip
+
+
+def nearness(points):
+    """Return c - |x - y| of all pairs, c being the largest distance."""
     from sklearn.metrics.pairwise import euclidean_distances
 
     distances = euclidean_distances(points)
     np.fill_diagonal(distances, 0.0)
-    similarity = distances.max() - distances
-    if asked["package"] == "submodlib-py":
-        return [submodlib(points, similarity, count) for count in asked["counts"]]
+    return distances.max() - distances
+
+
+def apricot(points, _similarity, count):
+    """Return what apricot's greedy choice takes."""
     from apricot import FacilityLocationSelection
 
-    return [
-        FacilityLocationSelection(count, metric="precomputed", optimizer="naive").fit(similarity).ranking.tolist()
-        for count in asked["counts"]
-    ]
+    selection = FacilityLocationSelection(count, metric="precomputed", optimizer="naive")
+    return [int(position) for position in selection.fit(nearness(points)).ranking]
 
 
 def submodlib(points, similarity, count):
     """Return what submodlib's greedy choice takes: by a matrix of similarities, or by its own Euclidean kernel."""
     from submodlib.functions.facilityLocation import FacilityLocationFunction
 
-    given = {"data": points, "metric": "euclidean"} if similarity is None else {"sijs": similarity, "separate_rep": False}
+    given = {"data": points, "metric": "euclidean"}
+    if similarity != "authors":
+        given = {"sijs": nearness(points), "separate_rep": False}
     function = FacilityLocationFunction(n=len(points), mode="dense", **given)
     greedy = function.maximize(
-        budget=count, optimizer="NaiveGreedy", stopIfZeroGain=False, stopIfNegativeGain=False, verbose=False
+        budget=count,
+        optimizer="NaiveGreedy",
+        stopIfZeroGain=False,
+        stopIfNegativeGain=False,
+        verbose=False,
+        show_progress=False,
     )
     return [int(position) for position, _gain in greedy]
 
