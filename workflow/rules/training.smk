@@ -142,6 +142,6 @@ rule train_warmup:
         micro_batch=micro_batch,
         token_budget=token_budget,
     params:
-        **settings_of("train_warmup"),
+        job=settings_of("train_warmup"),
     script:
         "../scripts/run.py"
