@@ -6,6 +6,8 @@
 # make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
 #              that does nothing else
+# make agreement  compare methods with packages of the index, which get an environment of their own, and write
+#              docs/agreement.md: minutes
 # make setup   only set everything up: .venv with pinned versions, and the data that tests read
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +17,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
+.PHONY: agreement setup demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
 
 setup: $(VENV)/ready
 
@@ -109,6 +111,10 @@ docs: setup
 	python -m grads.selection.documentation
 	python -m grads.training.documentation
 	python -m tests.architecture
+
+# Methods next to packages that do the same, on equal inputs.
+agreement: setup
+	python -m benchmarks.agreement $(ARGS)
 
 # What the studies after papers take on large GPUs, and which model fits where.
 plans: setup

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from grads.cli import doctor, explain, plan, probe, status, study
+from grads.cli import doctor, explain, plan, probe, seal, status, study
 from grads.cli import files as own
 from grads.runtime.errors import GradsError
 from grads.runtime.places import place_sentence, temporary_folder
@@ -79,6 +79,7 @@ for panel, command, function in (
     (STUDY, "check", study.check),
     (STUDY, "list", study.list_),
     (STUDY, "plan", plan.plan),
+    (STUDY, "seal", seal.seal),
     (STUDY, "run", study.run),
     (STUDY, "status", status.status),
     (STUDY, "explain", explain.explain),

@@ -47,25 +47,85 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Jobs side by side; as many as this machine has devices or cores."),
 ]
+Pilot = Annotated[
+    Path | None, typer.Option(help="Folder results/<study> of a pilot, which says how much differences vary.")
+]
+ItemSd = Annotated[
+    float | None,
+    typer.Option(min=0, help="Without a pilot: standard deviation of a difference over items, on a scale from 0 to 1."),
+]
+SeedSd = Annotated[float | None, typer.Option(min=0, help="The same over seeds.")]
 
 
-def plan(config: Config, device: OnDevice = None, records: Records = None, workers: Workers = None) -> None:
-    """Show what is left of a study before it runs: jobs, time, memory and disk of each rule.
+def plan(
+    config: Config,
+    device: OnDevice = None,
+    records: Records = None,
+    workers: Workers = None,
+    pilot: Pilot = None,
+    item_sd: ItemSd = None,
+    seed_sd: SeedSd = None,
+) -> None:
+    """Show what is left of a study before it runs: jobs, time, memory and disk of each rule, and what it could see.
 
     Prepares its data and models where they are not there or not this config's, counts what they hold, and measures a
     few passes of each model once. With `--device` nothing is prepared or measured: what is not there yet is counted by
     the config's limits and the models' published shapes, and times follow from the device's data sheet.
 
+    Last come the smallest differences that the study's items and seeds could tell from 0, before anything is run: by
+    stated standard deviations, or by the measurements of a pilot.
+
     \b
     Examples:
       grads plan mine.yaml
       grads plan mine.yaml --device h100-80gb --workers 8
+      grads plan mine.yaml --device h100-80gb --pilot results/pilot
     """
     study = checked_study(config)
+    _check_sources(pilot, item_sd, seed_sd)
     if device is None:
         _print_for_here(study, config, workers)
+    else:
+        _print_for_device(study, config, device, records, workers or 1)
+    _print_differences(study, pilot, item_sd, seed_sd)
+
+
+def _check_sources(pilot: Path | None, item_sd: float | None, seed_sd: float | None) -> None:
+    """Refuse a pilot that is not there, or one next to stated deviations."""
+    if pilot is None:
         return
-    _print_for_device(study, config, device, records, workers or 1)
+    if item_sd is not None or seed_sd is not None:
+        raise GradsError("--pilot says how much differences vary, as --item-sd and --seed-sd do: give one or the other")
+    if not (pilot / "measurements.parquet").is_file():
+        raise GradsError(
+            f"--pilot {pilot}: it holds no measurements.parquet: name the folder results/<study> of a pilot"
+        )
+
+
+def _print_differences(study: "Study", pilot: Path | None, item_sd: float | None, seed_sd: float | None) -> None:
+    """Print the smallest differences that a study could see.
+
+    Raises:
+        GradsError: the pilot has no measurements, or none of this study's measures.
+    """
+    from grads.graph.known import general_of, test_records
+    from grads.report.planned import GUESS, pilot_lines, stated_lines
+    from grads.report.statistics.planning import Deviations
+
+    domains = {domain: test_records(study, domain) for domain in study.domains}
+    benchmarks = general_of(study, next(iter(study.models))).tasks
+    tasks = {task: benchmarks[task].items for task in study.general.tasks}
+    if pilot is not None:
+        lines = pilot_lines(study, domains, tasks, pilot)
+    else:
+        items = {study.domains[domain].title: number for domain, number in domains.items()}
+        items |= {study.general.tasks[task].title: number for task, number in tasks.items()}
+        deviations = Deviations(
+            GUESS.items if item_sd is None else item_sd, GUESS.seeds if seed_sd is None else seed_sd
+        )
+        lines = stated_lines(study, items, deviations)
+    for line in lines:
+        typer.echo(line)
 
 
 def _print_for_device(study: "Study", config: Path, name: str, records: int | None, workers: int) -> None:

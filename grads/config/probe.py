@@ -20,6 +20,17 @@ class Trajectory(Section):
     epochs: int = Field(3, ge=1, le=10_000, description="Visits of each record.")
 
 
+class Warmup(Section):
+    """The training run on a part of the records at whose checkpoints methods compare gradients."""
+
+    share: float = Field(
+        0.05, gt=0, le=1, description="Share of the training records that it trains on, drawn by seed."
+    )
+    epochs: int = Field(
+        4, ge=1, le=10_000, description="Visits of each of them; at the end of each epoch there is a checkpoint."
+    )
+
+
 class Probe(Section):
     """The gradient probe."""
 
@@ -55,9 +66,13 @@ class Probe(Section):
     trajectory: Trajectory = Field(
         Trajectory(), description="The training run of which methods read losses, for those that ask for them."
     )
+    warmup: Warmup = Field(
+        Warmup(),
+        description="The training run at whose checkpoints methods read gradients, for those that ask for them.",
+    )
 
 
 MACHINE = {"token_budget", "shards"}
 """Keys of `probe` that are the machine's: they change no value beyond rounding."""
-UNREAD = MACHINE | {"trajectory"}
+UNREAD = MACHINE | {"trajectory", "warmup"}
 """Keys that shape no signals of weights that do not change meanwhile."""

@@ -31,7 +31,7 @@ from grads.signals.names import ADAM_FEATURES, FEATURES
 from grads.study.contents import contents, model_files, own_files
 from grads.study.data_files import format_of
 from grads.study.job import Job
-from grads.study.paths import DURING, TOKENS, TRAJECTORY, WARM, store_point
+from grads.study.paths import DURING, TOKENS, TRAJECTORY, WARM, WARMUP, store_point
 from grads.study.seeds import derive_seed
 from grads.training.job import Train
 
@@ -150,6 +150,8 @@ class FileGraph:
             return self._during(held)
         if point == TRAJECTORY:
             return self._trajectory()
+        if point == WARMUP:
+            raise GradsError("a method reads gradients of a warm-up next to those of validation records: use a study")
         return self._base(held) if point == "base" else self._warm(held)
 
     def tokens(self) -> ProbeTokens:

@@ -11,7 +11,7 @@ from grads.config.probe import Probe
 from grads.config.training import Training
 from grads.runtime.runner import Machine
 from grads.signals.measures.registry import signal_modules
-from grads.study.job import Aside, Made
+from grads.study.job import Aside, Made, Read
 from grads.training.job import Train
 
 if TYPE_CHECKING:
@@ -96,3 +96,54 @@ class Trajectory(Train):
 
         probe = Probe.model_validate({**self.probe, "token_budget": machine.token_budget})
         return TrajectoryLosses(self.store, probe)
+
+
+class Warmup(Train):
+    """A run on a part of the records, with gradients of all of them, and of validation records, at its checkpoints.
+
+    Attributes:
+        probe: the keys of the config's `probe` that shape the vectors, and its `warmup`.
+        tokens: the signal store `tokens`, which says what records may be drawn.
+        validation: validation records.
+        store: the signal store of the training records.
+        targets: that of the validation records.
+    """
+
+    rule = "train_warmup"
+    takes = ("micro_batch", "token_budget")
+
+    probe: dict[str, Any]
+    tokens: Read[Path]
+    validation: Read[Path]
+    store: Made[Path]
+    targets: Made[Path]
+
+    @property
+    def more_modules(self) -> Iterable[str]:
+        """The observer's."""
+        return [*super().more_modules, "grads.probing.warmup"]
+
+    def observer(self, machine: Machine) -> "Observer":
+        """Return what takes the gradients."""
+        from grads.probing.warmup import Place, WarmupFeatures
+
+        probe = Probe.model_validate({**self.probe, "token_budget": machine.token_budget})
+        training = Training.model_validate(self.training)
+        train = Place(self.records, self.store)
+        return WarmupFeatures(self.model, self.form, training, probe, train, Place(self.validation, self.targets))
+
+    def run(self, machine: Machine) -> None:
+        """Draw the part, and train on it."""
+        import tempfile
+
+        import pandas as pd
+
+        from grads.probing.warmup import drawn_share
+        from grads.signals.store import read_signals
+
+        ids = read_signals(self.tokens, ["id"])["id"]
+        drawn = set(drawn_share(ids.tolist(), Probe.model_validate(self.probe).warmup.share, self.order_seed))
+        with tempfile.TemporaryDirectory() as folder:
+            selection = Path(folder) / "drawn.parquet"
+            pd.DataFrame({"id": ids, "kept": ids.isin(drawn)}).to_parquet(selection, index=False)
+            super(Warmup, self.changed(selection=selection)).run(machine)

@@ -27,7 +27,7 @@ from grads.runtime.manifest import manifest_of
 from grads.signals.measures.registry import mean_signals
 from grads.signals.names import FEATURES, SENTENCES
 from grads.study.grid import Cell
-from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, Paths
+from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, WARMUP, Paths
 from grads.training.needs import arm_training
 
 Stamp = tuple[int, int] | None
@@ -216,7 +216,8 @@ def cell_training(study: Study, cell: Cell) -> Training:
     """
     if cell.arm in study.arms:
         return arm_training(study, cell.arm)
-    epochs = study.probe.trajectory.epochs if cell.arm == TRAJECTORY else 1
+    of_points = {TRAJECTORY: study.probe.trajectory.epochs, WARMUP: study.probe.warmup.epochs}
+    epochs = of_points.get(cell.arm, 1)
     return study.training.model_copy(update={"epochs": epochs})
 
 
@@ -265,6 +266,11 @@ def _records(study: Study, domain: str, split: str) -> int:
     counted = _number(counts, split) if isinstance(counts, Mapping) else None
     known = [number for number in (counted, limits[split]) if number is not None]
     return min(known, default=UNKNOWN_RECORDS)
+
+
+def test_records(study: Study, domain: str) -> int:
+    """Return how many test records a domain has, or may have."""
+    return _records(study, domain, TEST)
 
 
 def records_are_known(study: Study, domain: str) -> bool:

@@ -50,7 +50,7 @@ from grads.selection.registry import parse_parameters
 from grads.signals.columns import needs_gradients, needs_losses
 from grads.signals.names import FEATURES
 from grads.study.grid import Cell, cells, cross_domains
-from grads.study.paths import BY_SEED, TRAIN, WARM, Paths, store_point, warm_cell
+from grads.study.paths import BY_SEED, TRAIN, WARM, WARMUP, Paths, store_point, warm_cell
 
 MB = 10**6
 VARIABLE = "GRADS_DEVICE"
@@ -267,8 +267,10 @@ def select(study: Study, cell: Cell, attempt: int = 1) -> Resources:
     for store, held in needs.stores.items():
         size = size_of(study, scorer_of(study, cell.arm, store) or cell.model)
         if size is not None:
-            records = load_of(study, cell.model, cell.domain, store_point(store)[2]).records
-            vectors += 2 * 4 * records * sum(vector_widths(study, size, held))
+            point, _encoder, split = store_point(store)
+            records = load_of(study, cell.model, cell.domain, split).records
+            checkpoints = study.probe.warmup.epochs if point == WARMUP else 1
+            vectors += 2 * 4 * checkpoints * records * sum(vector_widths(study, size, held))
     in_parts = method.reads_in_parts(parse_parameters(method, study.arms[cell.arm].parameters))
     return _small(memory + (min(vectors, PART) if in_parts else vectors), attempt)
 

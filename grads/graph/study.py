@@ -26,7 +26,7 @@ from grads.data.job import (
 )
 from grads.evaluation.job import Evaluate, Judge, Metrics, Rewrite
 from grads.evaluation.metrics.registry import computed, find_metric
-from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
+from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory, Warmup
 from grads.graph.needs import arm_stores, measures, model_stores
 from grads.graph.sorting import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
@@ -58,7 +58,9 @@ from grads.study.paths import (
     REWRITTEN,
     TOKENS,
     TRAJECTORY,
+    VALIDATION,
     WARM,
+    WARMUP,
     WORDNET,
     Paths,
     archive_path,
@@ -518,6 +520,21 @@ class StudyGraph:
             **self._run(replace(warm_cell(model, domain, int(seed)), arm=TRAJECTORY)),
         )
 
+    def train_warmup(self, model: str, domain: str, seed: str) -> Warmup:
+        """Return the job that takes gradients at the checkpoints of a warm-up on a part of the records."""
+        kept = {"warmup", "features", "hidden_layer", "nonfinite"}
+        return Warmup(
+            training=self._epoch,
+            epochs=self.study.probe.warmup.epochs,
+            probe=self.study.probe.model_dump(mode="json", include=kept),
+            tokens=self.paths.store(model, domain, TOKENS),
+            validation=self.paths.records(domain, VALIDATION),
+            label=f"warm-up {model}/{domain}/{seed}",
+            store=self.paths.store(model, domain, f"warmup-{seed}"),
+            targets=self.paths.store(model, domain, f"warmup-{seed}-{VALIDATION}"),
+            **self._run(replace(warm_cell(model, domain, int(seed)), arm=WARMUP)),
+        )
+
     @cached_property
     def _epoch(self) -> dict[str, Any]:
         """The settings of runs that are no arm's, which have as many epochs as their jobs say."""
@@ -716,16 +733,18 @@ class StudyGraph:
         tables = measured_tables(self.study)
         figures = measured_figures(self.study)
         claims = self._claims()
+        seal = self.outside(files=[self.paths.seal] if self.paths.seal.is_file() else [])
         return Tables(
             **self._report("tables"),
             measurements=self.paths.root / "measurements.parquet",
             claims=claims.files,
+            seal=seal.files,
             tables=self._tables(tables),
             pages=self._pages(tables),
             figures=self._figures(figures, ".svg"),
             prints=self._figures(figures, ".pdf"),
             declared=modules_of([*tables, *figures]),
-            contents=claims.contents,
+            contents=claims.contents | seal.contents,
         )
 
     def curves(self) -> Curves:
@@ -862,7 +881,7 @@ class StudyGraph:
         for seed in map(str, self.study.seeds):
             if WARM in points or starts:
                 yield self.job("train_warm", {**named, "seed": seed})
-            for point in (DURING, TRAJECTORY):
+            for point in (DURING, TRAJECTORY, WARMUP):
                 if point in points:
                     yield self.job(f"train_{point}", {**named, "seed": seed})
         for store in stores:

@@ -28,8 +28,9 @@ from grads.graph.needs import measures
 from grads.models.footprint import trained_parameters
 from grads.models.hardware import CPU, Device
 from grads.selection.needs import arm_method
+from grads.signals.names import ADAM_FEATURES
 from grads.study.grid import Cell, cross_domains
-from grads.study.paths import BY_SEED, DURING, TRAIN, TRAJECTORY, WARM, store_point, warm_cell
+from grads.study.paths import BY_SEED, DURING, TRAIN, TRAJECTORY, VALIDATION, WARM, WARMUP, store_point, warm_cell
 from grads.training.needs import strategy_needs
 from grads.training.visits import micro_batch, optimiser_steps
 
@@ -190,7 +191,21 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
         once = pool.examples.under_budget(study.probe.token_budget, tight=True)
         stored = float(pool.records * (4 * checkpoints + ROW))
         return replace(work, measuring=once.times(checkpoints), measures=("losses",), disk=work.disk + stored)
+    if cell.arm == WARMUP:
+        return _with_checkpoints(study, cell, work)
     return work
+
+
+def _with_checkpoints(study: Study, cell: Cell, work: Work) -> Work:
+    """Return what a warm-up takes with the gradients at its checkpoints; its vectors are one after the other."""
+    checkpoints = study.probe.warmup.epochs
+    passes = NO_PASSES
+    disk = work.disk
+    for split in (TRAIN, VALIDATION):
+        load = load_of(study, cell.model, cell.domain, split)
+        passes += load.examples.under_budget(study.probe.token_budget, tight=True).times(checkpoints)
+        disk += _store_bytes(study, cell.model, [ADAM_FEATURES] * checkpoints, load.records)
+    return replace(work, measuring=passes, measures=(ADAM_FEATURES,), disk=disk)
 
 
 def _training_passes(study: Study, cell: Cell, micro_batch_limit: int) -> Passes:
@@ -211,6 +226,8 @@ def _visits(study: Study, cell: Cell, training: Training) -> tuple[Lengths, int]
     """Return the lengths of the records that a run trains on, and how many visits it makes to them."""
     pool = load_of(study, cell.model, cell.domain)
     kept = kept_of(study, cell)
+    if cell.arm == WARMUP:
+        return pool.examples, training.epochs * keep_count(str(study.probe.warmup.share), pool.records)
     if cell.arm not in study.arms:
         return pool.examples, training.epochs * pool.records
     if arm_method(study, cell.arm).equal_steps:

@@ -51,6 +51,31 @@ def initial_moments(model: nn.Module) -> Moments:
     return Moments(zeros, zeros, 0, (0.9, 0.999), 1e-8)
 
 
+def moments_of(model: nn.Module, optimizer: Any) -> Moments:
+    """Return what an optimiser remembers of a PEFT model's adapter, as it is at the moment: steps change it.
+
+    Args:
+        model: with one adapter, whose parameters are all that the optimiser trains.
+        optimizer: Adam or AdamW, after at least one step.
+
+    Raises:
+        GradsError: something else than an adapter is trained.
+    """
+    average: dict[str, Tensor] = {}
+    squared: dict[str, Tensor] = {}
+    steps = 0
+    for parameter_name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        state = optimizer.state[parameter]
+        name = _weights_name(parameter_name)
+        steps = int(state["step"])
+        average[name] = state["exp_avg"].detach().float()
+        squared[name] = state["exp_avg_sq"].detach().float()
+    group = optimizer.param_groups[0]
+    return Moments(average, squared, steps, tuple(group["betas"]), group["eps"])
+
+
 def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:
     """Write the moments of all trained parameters of a PEFT model's adapter, as a whole or not at all.
 
@@ -64,19 +89,13 @@ def write_moments(path: Path, model: nn.Module, optimizer: Any) -> None:
     """
     from safetensors.torch import save_file
 
+    found = moments_of(model, optimizer)
     tensors: dict[str, Tensor] = {}
-    steps = 0
-    for parameter_name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        state = optimizer.state[parameter]
-        name = _weights_name(parameter_name)
-        steps = int(state["step"])
-        tensors[name + AVERAGE] = state["exp_avg"].detach().float().cpu().contiguous()
-        tensors[name + SQUARED] = state["exp_avg_sq"].detach().float().cpu().contiguous()
-    group = optimizer.param_groups[0]
-    first, second = group["betas"]
-    header = {"steps": steps, "beta1": first, "beta2": second, "epsilon": group["eps"]}
+    for name in found.average:
+        tensors[name + AVERAGE] = found.average[name].cpu().contiguous()
+        tensors[name + SQUARED] = found.average_squared[name].cpu().contiguous()
+    first, second = found.betas
+    header = {"steps": found.steps, "beta1": first, "beta2": second, "epsilon": found.epsilon}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, {key: repr(value) for key, value in header.items()})
         _sort_header(temporary)

@@ -75,7 +75,7 @@ class During:
         notes = {"left_out": left_out, "state": self.budget.state()}
         self.journal.append(replace(rows, notes=notes).to_bytes())
 
-    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+    def after_step(self, model: nn.Module, step: int, steps: int, optimizer: Any) -> None:
         """Nothing is seen after a step."""
 
     def close(self, seconds: float, model: nn.Module, tokens: int) -> None:

@@ -64,7 +64,7 @@ class TrajectoryLosses:
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
         """Nothing is seen before a step."""
 
-    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+    def after_step(self, model: nn.Module, step: int, steps: int, optimizer: Any) -> None:
         """Take the losses of all records if the step is one of the checkpoints and they are not known yet."""
         if step in self.losses or step not in checkpoint_steps(steps, self.probe.trajectory.checkpoints):
             return

@@ -59,6 +59,7 @@ class Tables(ReportJob):
     Attributes:
         measurements: the long table.
         claims: the user's file of claims.
+        seal: the study's seal, if it has one.
         tables: files of the tables.
         pages: tables as pages of the report.
         figures: the figures.
@@ -70,6 +71,7 @@ class Tables(ReportJob):
 
     measurements: Read[Path]
     claims: Given[list[Path]]
+    seal: Given[list[Path]] = []
     tables: Made[list[Path]]
     pages: Made[list[Path]]
     figures: Made[list[Path]]

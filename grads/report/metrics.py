@@ -1,9 +1,11 @@
 """Domain metrics as tables and figures show them: what each metric's own file declares."""
 
 from grads.config.study import Study
-from grads.evaluation.metrics.registry import computed, metrics
+from grads.evaluation.metrics.registry import computed, metrics, module_of
 
 MEASURES = metrics()
+LEAST_BLEU_BASELINE = 5.0
+"""Below this BLEU a relative gain says nothing: 0.2 to 1.0 would be +400 %."""
 
 
 def computed_metrics(study: Study) -> list[str]:
@@ -14,3 +16,8 @@ def computed_metrics(study: Study) -> list[str]:
 def judged_metrics(study: Study) -> list[str]:
     """Return the domain metrics that come from verdicts on a domain's own test."""
     return [name for name in study.evaluation.metrics if MEASURES[name].judged]
+
+
+def metric_modules(study: Study) -> list[str]:
+    """Return the modules that declare the study's domain metrics."""
+    return [module_of(name) for name in study.evaluation.metrics]

@@ -25,10 +25,11 @@ even, at least one. Scores are ordered from high to low and ties by record id; a
 Signals are measured once per model, domain and point, however many methods read them: `base` is the model as it came,
 `warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
 before the step of that epoch that it belongs to; `trajectory` holds the losses of all records along a training run of
-its own, and `encoder-<name>` the embeddings of an entry of `encoders`. `base-validation` and `warm-validation` are the
-same of validation records, the target's examples, and `base-anchor` and `warm-anchor` of the general instructions that
-`general.instructions` names. An arm with a `scorer` reads the signals of that model instead of those of the model that
-is trained. No method reads test records.
+its own, `warmup` their gradients at the checkpoints of a training run on a part of them, and `encoder-<name>` the
+embeddings of an entry of `encoders`. `base-validation` and `warm-validation` are the same of validation records, the
+target's examples, and `base-anchor` and `warm-anchor` of the general instructions that `general.instructions` names. An
+arm with a `scorer` reads the signals of that model instead of those of the model that is trained. No method reads test
+records.
 
 So an arm can choose with a small model what a larger one is trained on, which GrADS is said to allow and OGS is built
 on; beside it stand the same method with the model's own signals, and chance:
@@ -46,9 +47,10 @@ claims:
 
 What a method's signals cost, with its defaults, is given in passes over the training records: E is the preliminary
 epoch of training, F a pass forward, B one forward and backward. `during` is an epoch in which each step takes the
-gradients beforehand, T the training run of a trajectory with a pass forward at each checkpoint. F(encoder) goes through
-a sentence encoder, F(answers) over the answers without their questions, and passes over other records say whose they
-are. Tables have what each arm took, alone and as it was shared.
+gradients beforehand, T the training run of a trajectory with a pass forward at each checkpoint, W a warm-up on a part
+of the records with a pass forward and backward over all at each checkpoint. F(encoder) goes through a sentence encoder,
+F(answers) over the answers without their questions, and passes over other records say whose they are. Tables have what
+each arm took, alone and as it was shared.
 
 In each section, what is certain of a method comes first, then what in it is ours. Methods with a ‡ see examples of the
 target task. Those that "may keep fewer" than asked for are marked in tables where they do.
@@ -71,10 +73,10 @@ What a choice came to is in its selection's JSON, under `notes`: how much of it 
 (`grads_density`), the mean lengths of a control and its reference (`random_length`), how many records of equal weight
 the weights amount to (`effective_records` of every method that returns some), and whatever else a section below names.
 
-What cannot be asked for: `less` over several checkpoints, or after a warm-up on a part of the records; `kcenter`,
-`craig` and `s2l` in another space than their own, so neither a moderate coreset nor facility location over embeddings;
-`grads` and `grads_density` by the gradients of all weights, where all are trained (embedding, head and adapter are the
-layers); several target tasks in `rds_plus`. What was chosen or scored elsewhere comes in by `subset` and `metadata`.
+What cannot be asked for: `kcenter`, `craig` and `s2l` in another space than their own, so no moderate coreset
+(`superfiltering` has facility location over embeddings, `clusters` shares of their clusters); `grads` and
+`grads_density` by the gradients of all weights, where all are trained (embedding, head and adapter are the layers);
+several target tasks in `rds_plus`. What was chosen or scored elsewhere comes in by `subset` and `metadata`.
 
 This page is made from the methods' own files by `make docs`; how to write one: [extending](extending.md#a-method).
 
@@ -109,7 +111,8 @@ def _reads(method: Method) -> str:
 def cost(needs: Needs) -> str:
     """Return the passes that the signals take, by the letters that the page explains."""
     points = {store.partition("-")[0] for store in needs.stores}
-    passes = [letter for point, letter in (("warm", "E"), ("during", "during"), ("trajectory", "T")) if point in points]
+    trained = {"warm": "E", "during": "during", "trajectory": "T", "warmup": "W"}
+    passes = [letter for point, letter in trained.items() if point in points]
     for store, held in sorted(needs.stores.items()):
         point, _, other = store.partition("-")
         if point == "encoder":

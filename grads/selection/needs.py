@@ -8,9 +8,9 @@ from grads.config.study import Study
 from grads.runtime.errors import GradsError, check_all, nearest
 from grads.selection.contract import TEXTS, Method, Needs
 from grads.selection.registry import find_method, parse_parameters
-from grads.signals.names import ADAM_FEATURES, FEATURES, SENTENCES, TRAJECTORY_LOSSES, known_measures
+from grads.signals.names import ADAM_FEATURES, FEATURES, SENTENCES, SGD_FEATURES, TRAJECTORY_LOSSES, known_measures
 from grads.study.grid import FIXED_RATIOS, arm_ratios
-from grads.study.paths import ANCHOR, OTHERS, REWRITTEN, TOKENS, TRAJECTORY, VALIDATION, WARM, store_point
+from grads.study.paths import ANCHOR, OTHERS, REWRITTEN, TOKENS, TRAJECTORY, VALIDATION, WARM, WARMUP, store_point
 
 
 def arm_method(study: Study, arm: str) -> Method:
@@ -189,7 +189,8 @@ def _check_signals(study: Study, arm: str) -> None:
                 f"arms.{arm}.method: '{study.arms[arm].method}' asks for the signals '{store}', which are answers for "
                 "training strategies: ask for others"
             )
-        only = {"encoder": {SENTENCES}, TRAJECTORY: {TRAJECTORY_LOSSES}}
+        of_warmup = {SGD_FEATURES} if records == VALIDATION else {ADAM_FEATURES}
+        only = {"encoder": {SENTENCES}, TRAJECTORY: {TRAJECTORY_LOSSES}, WARMUP: of_warmup}
         known = only.get(point) or known_measures()
         for name in sorted(held - known):
             raise GradsError(
@@ -216,7 +217,7 @@ def _check_adapter(study: Study, arm: str, point: str, held: frozenset[str]) -> 
             f"arms.{arm}.method: '{study.arms[arm].method}' needs gradients of the adapter as features: set "
             "training.weights to lora, or remove the arm"
         )
-    if ADAM_FEATURES in held and point != WARM:
+    if ADAM_FEATURES in held and point not in (WARM, WARMUP):
         raise GradsError(
             f"arms.{arm}.parameters: there are no moments of Adam at '{point}', only after the preliminary epoch: "
             f"measure at '{WARM}', or without Adam"

@@ -41,17 +41,22 @@ def code_version(*modules: str, classes: Iterable[str] = ()) -> str:
     layout do not count. `grads.runtime` and the command line are left out. Of modules that hold more than counts, the
     source of some `classes` is given instead: what they import does not count.
     """
-    reached: set[str] = set()
+    versions = [f"{module} {statements}" for module, statements in sorted(module_versions(*modules).items())]
+    versions += [_class(source) for source in classes]
+    return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
+
+
+def module_versions(*modules: str) -> dict[str, str]:
+    """Return a hash of the statements of the given modules and of all modules they import, by module."""
+    reached: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         if module in reached or module.startswith(EXEMPT):
             continue
-        reached.add(module)
-        waiting.extend(_read(module)[1])
-    versions = [f"{module} {_read(module)[0]}" for module in sorted(reached)]
-    versions += [_class(source) for source in classes]
-    return hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
+        reached[module], imported = _read(module)
+        waiting.extend(imported)
+    return reached
 
 
 @functools.cache

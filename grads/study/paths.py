@@ -9,19 +9,19 @@ from grads.study.grid import Cell
 
 RESOURCES = Path("resources")
 # What stores are named after: where in a study their records are measured.
-TOKENS, BASE, WARM, DURING, TRAJECTORY, REWRITTEN = POINTS = (
-    *("tokens", "base", "warm", "during", "trajectory"),
+TOKENS, BASE, WARM, DURING, TRAJECTORY, WARMUP, REWRITTEN = POINTS = (
+    *("tokens", "base", "warm", "during", "trajectory", "warmup"),
     # No signals, but the untuned model's own answers, which take their time as signals do.
     "rewritten",
 )
 # Those of a training run of their own, which each seed has.
-BY_SEED = (WARM, DURING, TRAJECTORY)
+BY_SEED = (WARM, DURING, TRAJECTORY, WARMUP)
 # Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
 TRAIN = "train"
 VALIDATION = "validation"
 ANCHOR = "anchor"
 OTHERS = (f"-{VALIDATION}", f"-{ANCHOR}")
-STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS))
+STORES = (*POINTS, *(point + other for point in (BASE, WARM) for other in OTHERS), f"{WARMUP}-{VALIDATION}")
 
 
 def archive_path(file: str) -> Path:
@@ -73,6 +73,11 @@ class Paths:
     def overlap(self) -> Path:
         """What splits and general items share; a table with the suffix .md lies beside it."""
         return self.root / "data" / "overlap.json"
+
+    @property
+    def seal(self) -> Path:
+        """What was settled before the results, as `grads seal` wrote it."""
+        return self.root / "seal.json"
 
     def general(self, name: str) -> Path:
         """A file of the general benchmarks or instructions: <task>.jsonl, <task>.yaml, text.jsonl, anchor.parquet."""

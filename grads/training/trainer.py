@@ -144,8 +144,8 @@ class Observer(Protocol):
     def before_step(self, model: nn.Module, examples: list[Example]) -> None:
         """Look at the model before the optimiser step that these examples lead to."""
 
-    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
-        """Look at the model after an optimiser step, counted from 1, of so many."""
+    def after_step(self, model: nn.Module, step: int, steps: int, optimizer: Any) -> None:
+        """Look at the model, and at what its optimiser remembers, after a step, counted from 1, of so many."""
 
     def close(self, seconds: float, model: nn.Module, tokens: int) -> None:
         """Keep what was seen; the run took so many seconds, watching included, and its model saw so many tokens."""
@@ -164,9 +164,11 @@ class Watch(TrainerCallback):
         start = state.global_step * self.global_batch
         self.observer.before_step(model, self.visits[start : start + self.global_batch])
 
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **kwargs: Any
+    ) -> None:
         """Show it after the step, before its checkpoint is written: what a stop repeats is seen again."""
-        self.observer.after_step(model, state.global_step, state.max_steps)
+        self.observer.after_step(model, state.global_step, state.max_steps, optimizer)
 
 
 def _seconds(spent: Path) -> float:

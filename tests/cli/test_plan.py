@@ -119,3 +119,37 @@ def test_plan_needs_the_folder_of_the_workflow(grads, elsewhere):
 )
 def test_of_a_failed_preparation_the_one_sentence_is_said(printed, sentence):
     assert plan._said(printed) == sentence
+
+
+def differences(printed):
+    """Return what the lines on smallest differences say: items, alone, of all tests, by their titles."""
+    lines = printed.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("Smallest differences"))
+    rows = {}
+    for line in lines[start + 2 :]:
+        cells = line.rsplit(maxsplit=3)
+        if len(cells) == 4 and cells[1].isdigit():
+            rows[cells[0].strip()] = cells[1:]
+    return rows
+
+
+def test_a_plan_says_what_its_items_and_seeds_could_see(grads, elsewhere):
+    mine = write_smoke(elsewhere, seeds=[0, 1, 2])
+    printed = grads("plan", mine, "--device", "h100-80gb").stdout
+    rows = differences(printed)
+    assert rows["Sums"][0] == str(SMOKE.splits.test)
+    assert "Stated, not measured" in printed
+    assert float(rows["Sums"][1]) <= float(rows["Sums"][2])
+    surer = differences(grads("plan", mine, "--device", "h100-80gb", "--item-sd", "0.1").stdout)
+    assert float(surer["Sums"][1]) < float(rows["Sums"][1])
+    one = grads("plan", "config/smoke.yaml", "--device", "h100-80gb").stdout
+    assert "there will be no verdict" in one
+
+
+def test_a_pilot_that_is_none_is_refused(grads, elsewhere):
+    said = grads("plan", "config/smoke.yaml", "--device", "h100-80gb", "--pilot", "results/none", status=2).stderr
+    assert "--pilot results/none: it holds no measurements.parquet" in said
+    said = grads(
+        "plan", "config/smoke.yaml", "--device", "h100-80gb", "--pilot", "x", "--item-sd", "1", status=2
+    ).stderr
+    assert "give one or the other" in said

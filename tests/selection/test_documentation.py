@@ -62,6 +62,7 @@ def test_the_overview_says_what_is_read_and_at_which_ratios() -> None:
         ({"base": {"hidden"}, "base-anchor": {"hidden"}}, "F + F(anchor)"),
         ({"during": {"gradients"}, "encoder-minilm": {"sentences"}}, "during + F(encoder)"),
         ({"trajectory": {"losses"}}, "T"),
+        ({"warmup": {"adam_features"}, "warmup-validation": {"sgd_features"}}, "W"),
     ],
 )
 def test_costs_follow_from_the_needs(stores: dict[str, set[str]], passes: str) -> None:
@@ -78,8 +79,6 @@ def test_a_section_says_what_is_certain_and_what_is_ours(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "given"),
     [
-        ("less", {"checkpoints": 4}),
-        ("less", {"warm_up": 0.05}),
         ("kcenter", {"space": "sgd_features"}),
         ("craig", {"encoder": "minilm"}),
         ("s2l", {"encoder": "minilm"}),

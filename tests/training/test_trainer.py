@@ -22,8 +22,10 @@ def test_before_each_step_its_own_examples_are_shown_and_after_it_the_model(glob
     watch, steps = Watch(visits, global_batch, observer), -(-10 // global_batch)
     for step in range(steps):
         watch.on_step_begin(None, SimpleNamespace(global_step=step), None, model="the model", processing_class=None)
-        watch.on_step_end(None, SimpleNamespace(global_step=step + 1, max_steps=steps), None, model="the model")
-    assert ended == [("the model", step + 1, steps) for step in range(steps)]
+        watch.on_step_end(
+            None, SimpleNamespace(global_step=step + 1, max_steps=steps), None, model="the model", optimizer="Adam"
+        )
+    assert ended == [("the model", step + 1, steps, "Adam") for step in range(steps)]
     assert [id_ for _, ids in seen for id_ in ids] == [e.id for e in visits]
     assert [len(ids) for _, ids in seen[:-1]] == [global_batch] * (steps - 1)
     assert {name for name, _ in seen} == {"the model"}

@@ -103,7 +103,7 @@ rule rewrite:
         mem_mb=memory("rewrite"),
         runtime=minutes("rewrite"),
     params:
-        **settings_of("rewrite"),
+        job=settings_of("rewrite"),
     script:
         "../scripts/run.py"
 

@@ -6,6 +6,7 @@ from grads.selection.needs import needs_moments
 WARM = warm_cell("{model}", "{domain}", "{seed}")
 DURING = replace(WARM, arm="during")
 TRAJECTORY = replace(WARM, arm="trajectory")
+WARMUP = replace(WARM, arm="warmup")
 
 
 rule train:
@@ -113,5 +114,34 @@ rule train_trajectory:
         token_budget=token_budget,
     params:
         job=settings_of("train_trajectory"),
+    script:
+        "../scripts/run.py"
+
+
+# A run on a part of the records, with gradients of all of them, and of validation records, taken at its checkpoints.
+rule train_warmup:
+    input:
+        unpack(inputs_of("train_warmup")),
+    output:
+        trained=directory(PATHS.run(WARMUP) / "adapter"),
+        summary=PATHS.run(WARMUP) / "training.json",
+        store=directory(PATHS.store("{model}", "{domain}", "warmup-{seed}")),
+        targets=directory(PATHS.store("{model}", "{domain}", "warmup-{seed}-validation")),
+    log:
+        PATHS.log("train", WARMUP),
+    benchmark:
+        BENCHMARKS / "train" / f"{WARMUP}.tsv"
+    priority: 20
+    conda:
+        "../../envs/grads.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=memory("train_warmup"),
+        runtime=minutes("train_warmup"),
+        micro_batch=micro_batch,
+        token_budget=token_budget,
+    params:
+        job=settings_of("train_warmup"),
     script:
         "../scripts/run.py"

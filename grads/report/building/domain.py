@@ -8,7 +8,7 @@ import pandas as pd
 
 from grads.config.study import Study
 from grads.report.measurements import beside
-from grads.report.metrics import MEASURES
+from grads.report.metrics import LEAST_BLEU_BASELINE, MEASURES
 from grads.report.rendering.entries import (
     RunMarks,
     estimate_columns,
@@ -36,9 +36,6 @@ from grads.report.statistics.comparisons import (
 )
 from grads.report.statistics.estimates import Estimates, Quantity, Run, estimate, runs, untuned_run
 from grads.report.statistics.means import FIXED, MEAN, compare_means, has_mean, mean_difference, mean_value, places_of
-
-LEAST_BLEU_BASELINE = 5.0
-"""Below this BLEU a relative gain says nothing: 0.2 to 1.0 would be +400 %."""
 
 LENGTH_NOTE = (
     " Ratio: words of the answers by those of their references, as BLEU counts both; BP: the brevity penalty in BLEU, "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from grads.config.study import Study
-from grads.report.building.claims import quantities_of
+from grads.report.building.judging import quantities_of
 from grads.report.metrics import MEASURES
 from grads.report.statistics.estimates import Estimates, Quantity, Run, untuned_run
 from grads.report.statistics.samples import Sample, average, difference, scaled

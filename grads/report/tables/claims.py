@@ -19,9 +19,13 @@ def when(study: Study) -> bool:
 
 def build(study: Study, estimates: Estimates) -> Table:
     """Return the table."""
-    from grads.report.building.claims import claims_table
+    from dataclasses import replace
 
-    return claims_table(study, estimates)
+    from grads.report.building.claims import claims_table
+    from grads.report.seal import seal_notes
+
+    table = claims_table(study, estimates)
+    return replace(table, notes=[*table.notes, *seal_notes(study)])
 
 
 TABLE = MeasuredTable(
@@ -35,6 +39,6 @@ What was said of the arms, and whether the measurements bear it out. A verdict i
 the difference, corrected for the number of claims, lies above 0, *refuted* where it lies below, *no larger than* a
 size that would matter where it lies within that, else *undecided*; with fewer than three seeds there is none. Rows
 over all domains are tested first, those of single domains where theirs comes out. Published differences stand next
-to ours, from other models and data.
+to ours, from other models and data. A note says whether all was sealed before the cells were evaluated.
 """,
 )

@@ -15,6 +15,8 @@ SMALL = 20_000
 CHUNK = 2**22
 # Decimals of a cosine that count; what lies below is rounding, and must not decide between equals.
 DECIMALS = 6
+# A difference of vectors below this share of their length is what half precision leaves of none.
+NOTHING = 1e-3
 # What stands for the cosine of a record with itself, so that it is no neighbour of its own.
 OWN = -2
 # Lists of the index for N records, as a multiple of sqrt(N), and the share of them that is searched for a record.
@@ -42,6 +44,24 @@ def unit_matrix(vectors: Vectors) -> np.ndarray:
     start = 0
     for chunk in vectors.unit.chunks():
         found[start : start + len(chunk)] = unit_rows(chunk)
+        start += len(chunk)
+    return found
+
+
+def centred_matrix(vectors: Vectors, origin: np.ndarray) -> np.ndarray:
+    """Return all of N x d vectors minus a point (d), as float32 of length 1; what is at that point is zero.
+
+    Vectors are kept in half precision, so a difference of less than a thousandth of a vector's length is rounding.
+    """
+    import numpy as np
+
+    found = np.empty(vectors.shape, dtype=np.float32)
+    start = 0
+    for chunk in vectors.chunks():
+        difference = chunk - origin
+        least = NOTHING * np.linalg.norm(chunk, axis=1)
+        difference[np.linalg.norm(difference, axis=1) <= least] = 0.0
+        found[start : start + len(chunk)] = unit_rows(difference)
         start += len(chunk)
     return found
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from grads.signals.vectors import Vectors
 
+# Records of a part at most where all pairs are compared: a matrix of 256 MiB.
+PART = 8192
 # Bytes of a part's vectors in single precision at most, where `partitions` is `auto`.
 MEMORY = 2**30
 

@@ -27,27 +27,13 @@ part's record that stands best for it alone.
 
 from __future__ import annotations
 
-import heapq
-import math
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from grads.selection.algorithms.partitions import Partitions
+from grads.selection.algorithms.partitions import PART, Partitions
 from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
 from grads.selection.gradient_signals import FeaturePoint
-
-if TYPE_CHECKING:
-    import numpy as np
-
-# Records of a part at most, where `partitions` is `auto`: a matrix of 256 MiB.
-PART = 8192
-# A squared distance below this share of the largest squared length is what rounding leaves of equal points.
-EQUAL = 1e-6
-# Decimals of a gain that count, in units of the largest first one.
-DECIMALS = 7
-# Records whose gains are computed at once.
-BLOCK = 256
 
 
 class Craig(Parameters):
@@ -76,6 +62,7 @@ def select(inputs: Inputs, parameters: Craig) -> Choice:
     """Choose greedily in each part."""
     import numpy as np
 
+    from grads.selection.algorithms.facility_location import FacilityLocation, similarities
     from grads.selection.algorithms.partitions import interleaved, partition, quotas, within_memory
 
     vectors = inputs.features[parameters.point]["sgd_features"]
@@ -95,110 +82,6 @@ def select(inputs: Inputs, parameters: Craig) -> Choice:
         reached.append(found.share)
     notes = {"partitions": len(parts), "share_of_largest_objective": round(float(np.mean(reached)), 6)}
     return Choice(score, interleaved(orders), notes, weights)
-
-
-def similarities(points: np.ndarray, squares: bool = False) -> np.ndarray:
-    """Return c - |x_i - x_j| of N x d points, or of the squares, N x N float32 and symmetric, c being the largest."""
-    import numpy as np
-
-    lengths = np.einsum("ij,ij->i", points, points)
-    squared = points @ points.T
-    squared *= -2
-    squared += lengths[:, None]
-    squared += lengths[None, :]
-    np.fill_diagonal(squared, 0.0)
-    # What is left of equal points is rounding.
-    squared[squared < EQUAL * float(lengths.max(initial=0.0))] = 0.0
-    distance = squared if squares else np.sqrt(squared, out=squared)
-    return np.subtract(distance.max(initial=0.0), distance, out=distance)
-
-
-class FacilityLocation:
-    """Greedy maximisation of F(S) = sum over i of max over j in S of s(i, j), over the m records of a part.
-
-    Args:
-        similarity: m x m float32, of at least 0, the largest of each row on the diagonal.
-    """
-
-    def __init__(self, similarity: np.ndarray) -> None:
-        import numpy as np
-
-        self.similarity = similarity
-        self.nearest = np.zeros(len(similarity), dtype=np.float32)
-        alone = similarity.sum(axis=1, dtype=np.float64)
-        self.unit = float(alone.max(initial=0.0)) or 1.0
-        self.gain = np.round(alone / self.unit, DECIMALS)
-        self.open = np.ones(len(similarity), dtype=bool)
-
-    @property
-    def share(self) -> float:
-        """F of what is chosen, as a share of F of all records."""
-        import numpy as np
-
-        largest = float(self.similarity.diagonal().sum(dtype=np.float64))
-        return float(self.nearest.sum(dtype=np.float64)) / largest if largest else 1.0
-
-    def choose(self, count: int, draw: np.random.Generator | None, epsilon: float) -> np.ndarray:
-        """Return the positions of `count` records in the order of their choice, by lazy greedy, or by draws if given.
-
-        `gain` is then what each brought as it was chosen, or would bring now, in units of the best record's alone.
-        """
-        import numpy as np
-
-        chosen = self._lazily(count) if draw is None else self._by_draws(count, draw, epsilon)
-        rest = np.flatnonzero(self.open)
-        for part in np.array_split(rest, -(-len(rest) // BLOCK)) if len(rest) else ():
-            self.gain[part] = self._gains(part)
-        return np.array(chosen, dtype=int)
-
-    def assigned(self, chosen: np.ndarray) -> np.ndarray:
-        """Return for each record how many are nearest to it among the chosen; of equal ones the first chosen has it."""
-        import numpy as np
-
-        counts = np.zeros(len(self.similarity))
-        counts[chosen] = np.bincount(self.similarity[:, chosen].argmax(axis=1), minlength=len(chosen))
-        return counts
-
-    def _lazily(self, count: int) -> list[int]:
-        # Gains only fall, so a record whose old gain is below another's new one need not be looked at.
-        heap = [(-gain, record, 0) for record, gain in enumerate(self.gain.tolist())]
-        heapq.heapify(heap)
-        chosen: list[int] = []
-        while len(chosen) < count:
-            negative, record, seen = heapq.heappop(heap)
-            if seen == len(chosen):
-                self._take(record, -negative)
-                chosen.append(record)
-            else:
-                heapq.heappush(heap, (-float(self._gains(slice(record, record + 1))[0]), record, len(chosen)))
-        return chosen
-
-    def _by_draws(self, count: int, draw: np.random.Generator, epsilon: float) -> list[int]:
-        import numpy as np
-
-        size = math.ceil(len(self.open) / count * math.log(1 / epsilon)) if count else 0
-        chosen: list[int] = []
-        for _ in range(count):
-            open_ = np.flatnonzero(self.open)
-            drawn = np.sort(draw.choice(open_, min(size, len(open_)), replace=False))
-            gains = np.concatenate([self._gains(drawn[start : start + BLOCK]) for start in range(0, len(drawn), BLOCK)])
-            best = int(np.argmax(gains))
-            self._take(int(drawn[best]), float(gains[best]))
-            chosen.append(int(drawn[best]))
-        return chosen
-
-    def _take(self, record: int, gain: float) -> None:
-        import numpy as np
-
-        self.gain[record] = gain
-        self.open[record] = False
-        np.maximum(self.nearest, self.similarity[record], out=self.nearest)
-
-    def _gains(self, records: np.ndarray | slice) -> np.ndarray:
-        import numpy as np
-
-        more = np.maximum(self.similarity[records] - self.nearest, 0).sum(axis=1, dtype=np.float64)
-        return np.round(more / self.unit, DECIMALS)
 
 
 # A pool of several parts gives each its share of the number asked for, so that a smaller number begins otherwise.

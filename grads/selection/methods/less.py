@@ -8,17 +8,20 @@ projection of the adapter's parameters. A record's score is the highest over the
 
 Certain: both, the highest over subtasks, and Adam's step against plain gradients.
 
-Ours: subtasks are all validation records as one, or those of the same `source`. The authors warm up for four epochs on
-5 % of the records, and sum over the four checkpoints by learning rate; here it is one checkpoint, that of the
-preliminary epoch on all records, which every method shares. Projection and its size are those of the study's
-`probe.features`.
+The authors warm up for four epochs on 5 % of the records, and add up the cosines at the checkpoint of each epoch by its
+mean learning rate. That is `point: warmup`, a training run of its own for this method, as `probe.warmup` says (its
+`share` and `epochs`). There the aggregate is that of the code.
+
+Ours: `point: warm` as the default, one checkpoint, that of the preliminary epoch on all records, which every method
+shares. Subtasks are all validation records as one, or those of the same `source`. Projection and its size are those of
+the study's `probe.features`, and what else shapes the warm-up is the study's `training`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
 
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 class Less(Parameters):
     """Parameters of `less`."""
 
+    point: Literal["warm", "warmup"] = Field(
+        "warm", description="Whose gradients: after the preliminary epoch, or over the checkpoints of a warm-up."
+    )
     aggregate: Literal["items", "mean_gradient"] = Field(
         "items", description="Mean of the cosines (authors' code), or cosine with the mean gradient (paper)."
     )
@@ -36,10 +42,19 @@ class Less(Parameters):
         "one", description="All validation records as one subtask, or one for each `source`; the best of them counts."
     )
 
+    @model_validator(mode="after")
+    def _gradients_have_lengths(self) -> Less:
+        if self.point == "warmup" and self.aggregate == "mean_gradient":
+            raise ValueError(
+                "over the checkpoints of a warm-up gradients have no lengths to take a mean by: take items"
+            )
+        return self
+
 
 def needs(parameters: Less) -> Needs:
     """Return the needs: Adam's steps, validation gradients, and the sources of validation records where they count."""
-    stores = {"warm": frozenset({"adam_features"}), "warm-validation": frozenset({"sgd_features"})}
+    point = parameters.point
+    stores = {point: frozenset({"adam_features"}), f"{point}-validation": frozenset({"sgd_features"})}
     return Needs(stores, texts=frozenset({"validation"} if parameters.subtasks == "source" else ()))
 
 
@@ -50,7 +65,7 @@ def select(inputs: Inputs, parameters: Less) -> Choice:
     from grads.selection.algorithms.neighbours import cosines_with
 
     names, targets = directions(inputs, parameters)
-    nearness = cosines_with(inputs.features["warm"]["adam_features"], targets)
+    nearness = cosines_with(inputs.features[parameters.point]["adam_features"], targets)
     counts = np.bincount(nearness.argmax(axis=1), minlength=len(names)).tolist()
     notes = {"records_nearest_to_subtask": dict(zip(names, counts, strict=True))}
     return Choice(nearness.max(axis=1), notes=notes)
@@ -62,11 +77,12 @@ def directions(inputs: Inputs, parameters: Less) -> tuple[list[str], np.ndarray]
 
     from grads.selection.algorithms.neighbours import unit_rows
 
-    gradients = inputs.features["warm-validation"]["sgd_features"]
+    store = f"{parameters.point}-validation"
+    gradients = inputs.features[store]["sgd_features"]
     sources = np.full(len(gradients), "all", dtype=object)
     if parameters.subtasks == "source":
         sources = inputs.texts["validation"].set_index("id")["source"]
-        sources = sources.loc[inputs.signals["warm-validation"]["id"]].to_numpy(dtype=object)
+        sources = sources.loc[inputs.signals[store]["id"]].to_numpy(dtype=object)
     names = sorted(set(sources))
     members = [gradients.ordered(np.flatnonzero(sources == name)) for name in names]
     # The mean of inner products is the inner product with the mean.

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+Missing = Literal["refuse", "last"]
+
 
 class Metadata(Parameters):
     """Parameters of `metadata`."""
 
     field: str = Field(min_length=1, description="Field of the records, one of the domain's `metadata`.")
     order: Literal["highest", "lowest"] = Field("highest", description="Which are kept.")
-    missing: Literal["refuse", "last"] = Field("refuse", description="What becomes of records without a number.")
+    missing: Missing = Field("refuse", description="What becomes of records without a number.")
 
 
 def needs(_parameters: Metadata) -> Needs:
@@ -41,16 +43,29 @@ def select(inputs: Inputs, parameters: Metadata) -> Choice:
 
     from grads.selection.gradient_signals import below
 
-    values = _numbers(inputs.texts["train"], parameters.field)
+    values = numbers_of(inputs, parameters.field, parameters.missing)
     absent = np.isnan(values)
-    if absent.any() and parameters.missing == "refuse":
-        raise GradsError(
-            f"{int(absent.sum())} of {len(values)} records have no number in '{parameters.field}' (first: "
-            f"{inputs.pool['id'][int(absent.argmax())]}): add it, or set the parameter missing to last"
-        )
     least = values[~absent].min() if not absent.all() else 0.0
     score = np.where(absent, least, values) * (1 if parameters.order == "highest" else -1)
     return Choice(below(score, absent), notes={"without_a_number": int(absent.sum())})
+
+
+def numbers_of(inputs: Inputs, field: str, missing: Missing) -> np.ndarray:
+    """Return N numbers of a field of the training records, NaN where a record has none.
+
+    Raises:
+        GradsError: no record has the field, or one has no number there and that is refused.
+    """
+    import numpy as np
+
+    values = _numbers(inputs.texts["train"], field)
+    absent = np.isnan(values)
+    if absent.any() and missing == "refuse":
+        raise GradsError(
+            f"{int(absent.sum())} of {len(values)} records have no number in '{field}' (first: "
+            f"{inputs.pool['id'][int(absent.argmax())]}): add it, or set the parameter missing to last"
+        )
+    return values
 
 
 def _numbers(records: pd.DataFrame, field: str) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grads.report.building.claims import Judged, claims_table, judge_claims
+from grads.report.building.claims import claims_table
 from grads.report.building.forgetting import forgetting_table
+from grads.report.building.judging import Judged, judge_claims
 from grads.report.measurements import collect
 from grads.report.rendering.render import latex, markdown, page
 from grads.report.statistics.estimates import Estimates

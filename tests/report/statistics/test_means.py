@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from grads.report.building.claims import judge_claims
+from grads.report.building.judging import judge_claims
 from grads.report.measurements import collect
 from grads.report.statistics.comparisons import holm
 from grads.report.statistics.estimates import Estimates, Quantity, Run, estimate

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
 
+from grads.selection.algorithms.facility_location import FacilityLocation, similarities
 from grads.selection.contract import Choice, Inputs
-from grads.selection.methods.craig import METHOD, Craig, FacilityLocation, similarities
+from grads.selection.methods.craig import METHOD, Craig
 from grads.signals.vectors import Vectors, split_lengths
 
 

@@ -73,3 +73,24 @@ def test_needs_follow_the_subtasks() -> None:
     assert METHOD.needs(Less()) == Needs(stores)
     assert METHOD.needs(Less(subtasks="source")) == Needs(stores, texts=frozenset({"validation"}))
     assert METHOD.uses_target is True
+
+
+def test_over_checkpoints_the_stores_of_the_warm_up_are_read(inputs_of: Make) -> None:
+    """Two checkpoints of weights 0.7 and 0.3, one after the other as `grads.probing.warmup` puts them."""
+    random = np.random.default_rng(0)
+    train, validation = random.normal(size=(2, 6, 4)), random.normal(size=(2, 3, 4))
+    weights = np.array([0.7, 0.3])
+
+    def joined(vectors: np.ndarray) -> np.ndarray:
+        units = vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
+        return np.concatenate(list(weights[:, None, None] ** 0.5 * units), axis=1)
+
+    rows = {"warmup": {"adam_features": joined(train)}, "warmup-validation": {"sgd_features": joined(validation)}}
+    cosines = [cosine_similarity(one, other).mean(axis=1) for one, other in zip(train, validation, strict=True)]
+    np.testing.assert_allclose(score(inputs_of(rows, 1), point="warmup"), weights @ cosines, atol=2e-3)
+    assert METHOD.needs(Less(point="warmup")).stores == {
+        "warmup": {"adam_features"},
+        "warmup-validation": {"sgd_features"},
+    }
+    with pytest.raises(ValueError, match="no lengths to take a mean by"):
+        Less(point="warmup", aggregate="mean_gradient")
