@@ -21,18 +21,24 @@ turn was like: such records are refused.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Form = Literal["losses", "perplexities"]
 
 
 class Ifd(Parameters):
     """Parameters of `ifd`."""
 
     point: Literal["base", "warm"] = Field("base", description="Whose losses: untrained, or after one epoch.")
-    form: Literal["losses", "perplexities"] = Field("losses", description="What the ratio is of.")
+    form: Form = Field("losses", description="What the ratio is of.")
 
 
 def needs(parameters: Ifd) -> Needs:
@@ -42,20 +48,23 @@ def needs(parameters: Ifd) -> Needs:
 
 def select(inputs: Inputs, parameters: Ifd) -> Choice:
     """Choose the highest ratios below 1; others stand below them."""
-    import numpy as np
-
     from grads.selection.gradient_signals import below, highest
 
-    statistics = inputs.signals[parameters.point]
-    given, alone = (statistics[name].to_numpy(dtype=float) for name in ("response_nll", "unconditional_nll"))
-    if parameters.form == "perplexities":
-        ratio = np.exp(np.minimum(given - alone, 700))  # Beyond that there is no number.
-    else:
-        # An answer that is certain without its question is not helped by it.
-        ratio = np.where(alone > 0, given / np.where(alone > 0, alone, 1.0), 1.0 + 0 * given * alone)
+    ratio = difficulty(inputs.signals[parameters.point], parameters.form)
     discarded = ratio >= 1
     score = below(ratio, discarded)
     return Choice(score, highest(score, ~discarded, inputs.count), {"discarded": int(discarded.sum())})
+
+
+def difficulty(statistics: pd.DataFrame, form: Form) -> np.ndarray:
+    """Return N ratios, of the columns response_nll and unconditional_nll; from 1 on a record is discarded."""
+    import numpy as np
+
+    given, alone = (statistics[name].to_numpy(dtype=float) for name in ("response_nll", "unconditional_nll"))
+    if form == "perplexities":
+        return np.exp(np.minimum(given - alone, 700))  # Beyond that there is no number.
+    # An answer that is certain without its question is not helped by it.
+    return np.where(alone > 0, given / np.where(alone > 0, alone, 1.0), 1.0 + 0 * given * alone)
 
 
 METHOD = Method(

@@ -26,7 +26,6 @@ from grads.study.seeds import own_seed, shuffled_ids
 if TYPE_CHECKING:
     import numpy as np
 
-ITERATIONS = 20
 # Clusters of at most so many records come last.
 OUTLIERS = 2
 
@@ -46,6 +45,8 @@ def select(inputs: Inputs, parameters: SmallToLarge) -> Choice:
     """Choose from the clusters in turn."""
     import numpy as np
 
+    from grads.selection.algorithms.clusters import clusters_of
+
     trajectories = np.asarray(inputs.features["trajectory"]["losses"])
     cluster = clusters_of(trajectories, parameters.clusters, inputs.seed)
     drawn = shuffled_ids(inputs.pool["id"], own_seed(inputs.seed, "s2l"))
@@ -56,20 +57,6 @@ def select(inputs: Inputs, parameters: SmallToLarge) -> Choice:
     sizes = np.bincount(cluster)
     notes = {"clusters": len(sizes), "clusters_of_outliers": int((sizes <= OUTLIERS).sum())}
     return Choice(score, order[: inputs.count], notes)
-
-
-def clusters_of(trajectories: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Return the cluster of each of N trajectories (N x checkpoints), numbered from 0 without gaps."""
-    import numpy as np
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    different = len(np.unique(trajectories, axis=0))
-    means = KMeans(min(clusters, different), n_init=1, max_iter=ITERATIONS, tol=0.0, random_state=seed)
-    with threadpool_limits(1):  # Threads would add up in an order of their own each time.
-        found = means.fit_predict(trajectories.astype(np.float64))
-    numbered: np.ndarray = np.unique(found, return_inverse=True)[1]
-    return numbered
 
 
 def in_turn(cluster: np.ndarray, place: np.ndarray) -> np.ndarray:

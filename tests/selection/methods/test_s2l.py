@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from grads.selection.algorithms.clusters import clusters_of
 from grads.selection.contract import Choice, Inputs
-from grads.selection.methods.s2l import METHOD, SmallToLarge, clusters_of, in_turn
+from grads.selection.methods.s2l import METHOD, SmallToLarge, in_turn
 from grads.signals.vectors import Vectors
 from grads.study.seeds import own_seed, shuffled_ids
 
