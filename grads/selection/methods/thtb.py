@@ -14,7 +14,7 @@ Certain: the filters, their order and shares, and their formulas, `form: code` a
 as in the paper (the level on the scale of 0 to 1; the quotient of the lengths as it is, added); 161 clusters of 100
 words at most, for Alpaca; cosine distances.
 
-Ours, and so it is called local: where the paper asks models, there are stand-ins, unless a field of the records has
+Ours: where the paper asks models there are stand-ins, so that it is called local, unless a field of the records has
 what they said. The notes list the stand-ins in use under `stand_ins`.
 
 - Quality: without `quality_field` the mean log-likelihood of the answer under the untrained model, or with an arm's
