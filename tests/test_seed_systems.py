@@ -32,6 +32,7 @@ SYSTEMS = [
     System("Partitioned Gradient Matching", "2210.16892", "methods", "pgm"),
     System("Domain Curiosity", "Domain Curiosity", "methods", "curiosity"),
     System("journal impact metrics", "2409.02725", "methods", "metadata"),
+    System("Test-Time Learning", "2505.20633", "strategies", "tlm"),
     System("low-perplexity token learning", "2501.14315", "strategies", "stm"),
     System("EcomGPT-CT", "2312.15696", "strategies", "replay"),
     System("To Repeat or Not To Repeat", "2305.13230", "strategies", "dropout"),

@@ -266,7 +266,8 @@ def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Col
         needs = strategy.needs(parse_parameters(strategy, parameters))
     except GradsError as error:
         raise error.after("--strategy-parameter") from None
-    if needs.replay or needs.weights:
-        missing = "general records" if needs.replay else "a selection's weights"
+    if needs.replay or needs.weights or needs.test_prompts:
+        missing = "a selection's weights" if needs.weights else "the prompts of a test set"
+        missing = "general records" if needs.replay else missing
         raise GradsError(f"--strategy {name}: it reads {missing}, which one file of records has not: use a study")
     return needs.stores

@@ -47,6 +47,7 @@ class TrainingCell:
         match: see `matched_order`.
         stores: signal stores by name, at least those that the strategy needs.
         replay: Parquet file of general records, for a strategy that needs some.
+        test: Parquet file of test records, for a strategy that reads their prompts.
         base: what an adapter names as its model; the prepared model's folder when not given.
     """
 
@@ -68,4 +69,5 @@ class TrainingCell:
     match: Match = "epochs"
     stores: Mapping[str, Store] = field(default_factory=dict)
     replay: Path | None = None
+    test: Path | None = None
     base: Base | None = None

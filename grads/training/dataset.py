@@ -11,6 +11,7 @@ import pandas as pd
 
 from grads.config.training import Training
 from grads.data.records.formatting import Example, Formatter
+from grads.data.records.prompts import load_prompts
 from grads.data.records.record import Record, load_records
 from grads.data.selections import read_selection
 from grads.runtime.errors import GradsError
@@ -125,9 +126,13 @@ def _inputs(
         ours = {record.id for record in records}
         general = [record for record in load_records(cell.replay) if record.id not in ours]
         replay = _tokenized(general, formatter, training)
+    if needs.test_prompts and cell.test is None:
+        raise GradsError(f"strategy '{cell.strategy}' reads the prompts of a test set and none is given: use a study")
+    prompts = load_prompts(cell.test, formatter, training.max_length) if needs.test_prompts and cell.test else []
     return Inputs(
         stores={name: cell.stores[name] for name in needs.stores},
         weights=weights,
         replay=replay,
+        test_prompts=prompts,
         seed=own_seed(cell.order_seed, "strategy"),
     )

@@ -27,6 +27,7 @@ class Train(Job):
         start: adapter or weights to go on from, where they are not the model's own.
         stores: signal stores that the strategy needs, by name.
         replay: general records that it mixes in.
+        test: test records, of which it reads the prompts.
         strategy: name of the training strategy.
         strategy_parameters: those that differ from its defaults.
         match: see `matched_order`.
@@ -55,6 +56,7 @@ class Train(Job):
     start: Read[Path | None] = None
     stores: Read[dict[str, Path]] = {}
     replay: Read[Path | None] = None
+    test: Read[Path | None] = None
     strategy: str = SFT.name
     strategy_parameters: dict[str, Any] = {}
     match: Match = "epochs"
@@ -106,6 +108,7 @@ class Train(Job):
             match=self.match,
             stores={name: read_store(path) for name, path in self.stores.items()},
             replay=self.replay,
+            test=self.test,
             base=Base(str(self.base["name"]), self.base.get("revision")),
         )
         train_cells([cell], self.model, self.form, Training.model_validate(self.training), machine.micro_batch)

@@ -52,8 +52,25 @@ def _check_strategy(study: Study, arm: str) -> None:
         strategy.settings(study.training, parameters)
     except GradsError as error:
         raise error.after(f"arms.{arm}.strategy") from None
+    if strategy.needs(parameters).test_prompts:
+        _check_test_prompts(study, arm)
     if strategy.needs(parameters).replay:
         _check_replay(study, arm)
+
+
+def _check_test_prompts(study: Study, arm: str) -> None:
+    """Refuse what would say of an arm that it learns from what it does not, or longer than it may."""
+    declared = study.arms[arm]
+    if declared.method != "full":
+        raise GradsError(
+            f"arms.{arm}.method: strategy '{declared.strategy}' learns from the prompts of the test set and from no "
+            "record that a method keeps: set the method to full"
+        )
+    if declared.match != "epochs":
+        raise GradsError(
+            f"arms.{arm}.match: strategy '{declared.strategy}' visits each prompt of the test set as often as "
+            "training.epochs says: remove the key"
+        )
 
 
 def _check_replay(study: Study, arm: str) -> None:

@@ -11,6 +11,7 @@ from grads.config.study import Study
 from grads.report.rendering.layout import Entry, number, places, signed, spread
 from grads.report.statistics.estimates import Estimates, Quantity, Run, untuned_run
 from grads.report.statistics.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
+from grads.study.controls import TEST_PROMPTS
 from grads.study.published import Place, read_published
 
 
@@ -148,7 +149,7 @@ class RunMarks:
     """Knows which runs a reader must be warned of, and marks them.
 
     A dagger says that the method returned fewer records than the ratio asks for, a double dagger that it saw examples
-    of the target task.
+    of the target task, a double bar that it learns from the prompts of the test set.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -159,16 +160,22 @@ class RunMarks:
             {key[:4] for key in counts[counts["actual"] < counts["requested"]].index} if len(counts) else set()
         )
         self._target = set(chosen[(chosen["metric"] == "uses_target") & (chosen["value"] > 0)]["arm"])
+        trained = frame[(frame["part"] == "cost") & (frame["task"] == "training")]
+        self._at_test_time = set(trained[trained["metric"] == TEST_PROMPTS]["arm"])
 
     def mark(self, model: str, run: Run, domain: str | None = None) -> str:
         """Return the marks of a run; a shortfall counts on `domain`, or on any domain."""
         short = any(
             (model, run.arm, run.ratio) == (key[0], *key[2:]) and domain in (None, key[1]) for key in self._short
         )
-        return "†" * short + "‡" * (run.arm in self._target)
+        return "†" * short + "‡" * (run.arm in self._target) + "‖" * (run.arm in self._at_test_time)
 
     def notes(self) -> list[str]:
         """Return the sentences that explain the marks that are used."""
         short = "† The method returned fewer records than the ratio asks for."
         target = "‡ The method sees examples of the target task (validation records) when it selects."
-        return [short] * bool(self._short) + [target] * bool(self._target)
+        at_test_time = (
+            "‖ It learns from the prompts of the test set, not their answers, and is never ranked with others."
+        )
+        marked = {short: self._short, target: self._target, at_test_time: self._at_test_time}
+        return [note for note, used in marked.items() if used]

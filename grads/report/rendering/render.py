@@ -24,6 +24,7 @@ _LATEX = {
     "↓": r"$\downarrow$",
     "†": r"\textdagger{}",
     "‡": r"\textdaggerdbl{}",
+    "‖": r"\textbardbl{}",
 }
 
 # What has a meaning in Markdown, within a line.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from grads.data.records.formatting import Example
+    from grads.data.records.prompts import QuestionPrompt
 
 
 class Parameters(Section):
@@ -43,6 +44,8 @@ class Needs:
         stores: signal stores of the training records and what each must hold, as for selection methods.
         replay: general records for each record of the domain; 0: none.
         weights: whether the selection's weights are read.
+        test_prompts: whether it learns from the prompts of the test set, of which it gets no answers; such an arm is
+            never ranked with others.
         base_logits: whether its loss reads `Reference.logits`.
         base_weights: whether its loss reads `Reference.changes`.
     """
@@ -50,6 +53,7 @@ class Needs:
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     replay: float = 0.0
     weights: bool = False
+    test_prompts: bool = False
     base_logits: bool = False
     base_weights: bool = False
 
@@ -62,12 +66,14 @@ class Inputs:
         stores: by name, those that it needs.
         weights: how much each kept record should count, by id, 1 on average; empty unless needed.
         replay: eligible general records by id, none of them a training record of the domain; empty unless needed.
+        test_prompts: of the test set, those that are not too long; empty unless needed.
         seed: for random draws; never from arm or ratio.
     """
 
     stores: Mapping[str, Store] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     replay: Mapping[str, Example] = field(default_factory=dict)
+    test_prompts: Sequence[QuestionPrompt] = ()
     seed: int = 0
 
 
