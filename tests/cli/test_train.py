@@ -42,6 +42,7 @@ def test_the_adapter_names_the_model_that_was_given(grads, data, tiny_model_fold
         (["--strategy", "stn"], "there is no training strategy 'stn': did you mean 'stm'"),
         (["--strategy", "stm", "--strategy-parameter", "treshold=2"], "--strategy-parameter: strategy 'stm' has no"),
         (["--strategy", "replay"], "--strategy replay: it reads general records, which one file"),
+        (["--strategy", "tlm"], "--strategy tlm: it reads the prompts of a test set, which one file"),
         (["--strategy", "weighted"], "--strategy weighted: it reads a selection's weights, which one file"),
     ],
 )
