@@ -40,7 +40,7 @@ Combination = Literal["sum", "zsum", "product", "joint", "embedding", "head"]
 
 # What stands for a record where records are compared: what the model makes of it, or its projected gradient.
 Content = Literal["hidden", "gradients"]
-# What `ratio: auto` counts: combined norms near their mean, or scores that are no lower than the pool's mean.
+# What `ratio: auto` counts: combined norms near their mean, or records chosen before a score below the scores' mean.
 Cut = Literal["norms", "score"]
 
 # Whose length: the answers' that carry loss, the prompt's, or both together.
@@ -176,12 +176,16 @@ def rank_share(values: np.ndarray) -> np.ndarray:
     return rankdata(np.round(values, DECIMALS)) / len(values)
 
 
-def mean_score(score: np.ndarray) -> float:
-    """Return the mean of N scores, a rounding's width less, so that equal scores are none of them below it."""
+def count_to_the_mean(scores: np.ndarray) -> int:
+    """Return how many of N scores, in the order in which the records are chosen, come before one below their mean.
+
+    The rule of `cut: score`. A rounding's width counts as nothing, so that equal scores all count.
+    """
     import numpy as np
 
-    mean = float(np.mean(score))
-    return mean - 1e-9 * abs(mean)
+    mean = float(np.mean(scores))
+    below = scores < mean - 1e-9 * abs(mean)
+    return int(np.argmax(below)) if below.any() else len(scores)
 
 
 def lengths(pool: pd.DataFrame, field: LengthField) -> np.ndarray:

@@ -76,15 +76,9 @@ class Lazy:
 
 
 def lazy_greedy(
-    fixed: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    weight: float,
-    count: int,
-    first: int | None = None,
-    least: float = -np.inf,
+    fixed: np.ndarray, rows: np.ndarray, columns: np.ndarray, weight: float, count: int, first: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose up to `count` of N records by fixed score minus weight times the largest similarity to those chosen.
+    """Choose `count` of N records one by one by fixed score minus weight times the largest similarity to those chosen.
 
     Args:
         fixed: N scores.
@@ -93,23 +87,16 @@ def lazy_greedy(
         weight: at least 0.
         count: at most N.
         first: the record to begin with; None: that of the highest fixed score.
-        least: the choice ends before a record whose score is lower.
 
     Returns:
         N scores, those of chosen records as they were chosen, and the positions of these in the order of their choice;
         ties go to the first position.
     """
     if count == 0 or (weight == 0 and first is None):
-        order = np.argsort(-fixed, kind="stable")[:count]
-        return fixed.astype(float), order[~(fixed[order] < least)]
+        return fixed.astype(float), np.argsort(-fixed, kind="stable")[:count]
     state = Lazy(fixed, rows, columns, weight, count)
     state.take(0, int(np.argmax(fixed)) if first is None else first)
-    taken = count
     for step in range(1, count):
-        best = state.best(step)
-        if state.score[best] < least:
-            taken = step
-            break
-        state.take(step, best)
-    state.refresh(np.flatnonzero((state.bound > -np.inf) & (state.seen < taken)), taken)
-    return state.score, state.order[:taken]
+        state.take(step, state.best(step))
+    state.refresh(np.flatnonzero((state.bound > -np.inf) & (state.seen < count)), count)
+    return state.score, state.order

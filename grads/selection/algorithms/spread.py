@@ -103,9 +103,8 @@ def spread_greedy(
     diversity: float,
     similarity: float,
     count: int,
-    least: float = -np.inf,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose up to `count` of N records one by one, each by what it adds to those before it.
+    """Choose `count` of N records one by one, each by what it adds to those before it.
 
     That is its fixed score, plus `diversity` times what it adds to the measure, minus `similarity` times its largest
     cosine to a chosen record. It costs N d steps a record.
@@ -117,7 +116,6 @@ def spread_greedy(
         diversity: at least 0.
         similarity: at least 0.
         count: at most N.
-        least: the choice ends before a record whose score is lower; the first is chosen all the same.
 
     Returns:
         N scores, those of chosen records as they were chosen, and the positions of these in the order of their choice;
@@ -130,8 +128,6 @@ def spread_greedy(
     order: list[int] = []
     while len(order) < count:
         best = int(np.argmax(np.where(open_, score, -np.inf)))
-        if order and score[best] < least:
-            break
         order.append(best)
         open_[best] = False
         cosines = np.round(directions @ directions[best], DECIMALS).astype(np.float64)
@@ -139,8 +135,3 @@ def spread_greedy(
         spread.take(best, cosines)
         score = np.where(open_, fixed + diversity * spread.gains() - similarity * largest, score)
     return score, np.array(order, dtype=int)
-
-
-def first_scores(fixed: np.ndarray, directions: np.ndarray, measure: SetMeasure, diversity: float) -> np.ndarray:
-    """Return the N scores that `spread_greedy` begins with."""
-    return fixed + diversity * SPREADS[measure](directions).gains()

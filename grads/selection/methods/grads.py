@@ -32,8 +32,8 @@ Other readings of the same texts are switches, all of them off by default and ou
 - `content: gradients`: diversity and similarity by the projected gradients of the adapter, at `point`.
 - `layers: [weights]`: the norm over all weights of the decoder's linear layers where all weights are trained; of it
   there is log l2 alone.
-- `cut: score`: `ratio: auto` keeps records as long as the next has a score of at least the mean with which all records
-  begin, before any is chosen. By default (`norms`) it counts combined norms near their mean, whatever ranks.
+- `cut: score`: `ratio: auto` chooses all records, and keeps those before the first whose score, as it was chosen, is
+  below the mean of all. By default (`norms`) it counts combined norms near their mean, whatever ranks.
 
 Where the gradients are taken (`point`), of which layers, and what embeds the content (`encoder`) are parameters, too.
 Which readings choose the same is in the table `overlap` of `config/ablation_grads.yaml`.
@@ -153,8 +153,8 @@ class Factors:
     parameters: Grads
     notes: dict[str, object]
 
-    def chosen(self, count: int, least: float = float("-inf")) -> tuple[np.ndarray, np.ndarray]:
-        """Return N scores and the order of up to `count` records, as long as their scores are at least `least`."""
+    def chosen(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return N scores and the order of `count` records."""
         from grads.selection.algorithms.greedy import lazy_greedy
         from grads.selection.algorithms.spread import spread_greedy
 
@@ -162,17 +162,8 @@ class Factors:
         measure = self.parameters.set_measure
         if measure is not None:
             diversity = self.parameters.diversity
-            return spread_greedy(self.fixed, self.directions, measure, diversity, similarity, count, least)
-        return lazy_greedy(self.fixed, self.directions, self.directions, similarity, count, least=least)
-
-    def first_scores(self) -> np.ndarray:
-        """Return the N scores before any record is chosen."""
-        from grads.selection.algorithms.spread import first_scores
-
-        measure = self.parameters.set_measure
-        if measure is None:
-            return self.fixed
-        return first_scores(self.fixed, self.directions, measure, self.parameters.diversity)
+            return spread_greedy(self.fixed, self.directions, measure, diversity, similarity, count)
+        return lazy_greedy(self.fixed, self.directions, self.directions, similarity, count)
 
 
 def measured(inputs: Inputs, parameters: Grads) -> Factors:
@@ -298,10 +289,10 @@ def automatic_count(parameters: Grads) -> Callable[[Inputs], int] | None:
 
 
 def _count_by_score(factors: Factors) -> int:
-    from grads.selection.gradient_signals import mean_score
+    from grads.selection.gradient_signals import count_to_the_mean
 
-    _, order = factors.chosen(len(factors.fixed), least=mean_score(factors.first_scores()))
-    return max(1, len(order))
+    score, order = factors.chosen(len(factors.fixed))
+    return count_to_the_mean(score[order])
 
 
 METHOD = Method(

@@ -41,9 +41,8 @@ compared by the mean last hidden states of the untrained model, by their project
 by the embeddings of an encoder. It is 0 by default, and ours.
 
 The layer `weights`, the norm over all weights of the decoder's linear layers where all weights are trained, has the
-reduction `l2` alone. `cut: score` has `ratio: auto` keep the records whose score is at least the mean of all scores
-(with `similarity`, those chosen before the score falls below the mean of R), where `norms` counts combined norms near
-their mean, whatever ranks.
+reduction `l2` alone. `cut: score` has `ratio: auto` choose all records, and keep those before the first whose score, as
+it was chosen, is below the mean of all, where `norms` counts combined norms near their mean, whatever ranks.
 
 Densities of more than 5,000 records are estimated on a grid where they have one or two dimensions, unless `exact`.
 """
@@ -185,30 +184,25 @@ def compared(inputs: Inputs, parameters: GradsDensity) -> np.ndarray | None:
 
 
 def chosen(
-    ruled: np.ndarray, directions: np.ndarray | None, similarity: float, count: int, to_mean: bool = False
+    ruled: np.ndarray, directions: np.ndarray | None, similarity: float, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return N scores and the order of up to `count` records, by the rule's score and by similarity.
+    """Return N scores and the order of `count` records, by the rule's score and by similarity.
 
     Args:
         ruled: N scores of the rule.
         directions: as `compared` returns them.
         similarity: its weight.
         count: at most N.
-        to_mean: whether to end before a record whose score is below the mean of those that records begin with.
     """
     import numpy as np
     from scipy.stats import rankdata
 
     from grads.selection.algorithms.greedy import lazy_greedy
-    from grads.selection.gradient_signals import mean_score
 
     if directions is None:
-        directions = np.zeros((len(ruled), 1))
-    else:
-        # Densities have units, so that no decimals can be cut.
-        ruled = rankdata(ruled) / len(ruled)
-    least = mean_score(ruled) if to_mean else -np.inf
-    return lazy_greedy(ruled, directions, directions, similarity, count, least=least)
+        return ruled, np.argsort(-ruled, kind="stable")[:count]
+    # Densities have units, so that no decimals can be cut.
+    return lazy_greedy(rankdata(ruled) / len(ruled), directions, directions, similarity, count)
 
 
 def by_rule(inputs: Inputs, parameters: GradsDensity, times: float = 1.0) -> tuple[np.ndarray, dict[str, Any]]:
@@ -293,9 +287,11 @@ def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:
 
 
 def _count_by_score(inputs: Inputs, parameters: GradsDensity) -> int:
+    from grads.selection.gradient_signals import count_to_the_mean
+
     ruled, _ = by_rule(inputs, parameters)
-    _, order = chosen(ruled, compared(inputs, parameters), parameters.similarity, len(ruled), to_mean=True)
-    return max(1, len(order))
+    score, order = chosen(ruled, compared(inputs, parameters), parameters.similarity, len(ruled))
+    return count_to_the_mean(score[order])
 
 
 METHOD = Method(

@@ -83,17 +83,3 @@ def test_a_bound_above_saves_the_look_at_others() -> None:
     for step in range(1, 50):
         state.take(step, state.best(step))
     assert state.looked < 1000 + 50 * 150, "not the 50 x 1000 looks of the plain loop"
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-def test_it_ends_before_a_score_that_is_too_low(weight: float) -> None:
-    random = np.random.default_rng(3)
-    rows = random.normal(size=(40, 3)) / 2
-    fixed = random.uniform(size=40)
-    score, order = lazy_greedy(fixed, rows, rows, weight, 40)
-    enough = int((score[order] >= 0.6).argmin())
-    ended, short = lazy_greedy(fixed, rows, rows, weight, 40, least=0.6)
-    assert 0 < enough < 40
-    assert short.tolist() == order[:enough].tolist()
-    rest = np.setdiff1d(np.arange(40), short)
-    assert ended[rest].max() < 0.6

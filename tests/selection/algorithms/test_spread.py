@@ -78,11 +78,3 @@ def test_choice_is_that_of_the_definition(measure: str) -> None:
     score, order = spread_greedy(fixed, rows, measure, 0.7, 0.3, 12)  # type: ignore[arg-type]
     assert order.tolist() == chosen
     assert np.isfinite(score).all()
-
-
-def test_it_ends_before_a_score_that_is_too_low() -> None:
-    rows = np.eye(3)[[0, 0, 1]]
-    score, order = spread_greedy(np.array([1.0, 0.9, 0.1]), rows, "log_det", 1.0, 1.0, 3, least=0.5)
-    # The copy has 0.9 + 0.27 - 1 left, the other 0.1 + 1.
-    assert order.tolist() == [0, 2]
-    assert score[1] < 0.5 < score[2]
