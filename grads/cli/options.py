@@ -271,6 +271,7 @@ def check_strategy(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Col
         "a selection's weights": needs.weights,
         "the model's own answers": needs.own_answers,
         "another arm's run": needs.run is not None,
+        "the prompts of a test set": needs.test_prompts,
     }
     if missing := next((what for what, read in study_only.items() if read), None):
         raise GradsError(f"--strategy {name}: it reads {missing}, which one file of records has not: use a study")

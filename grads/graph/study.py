@@ -474,6 +474,7 @@ class StudyGraph:
             start=epoch / "adapter" if declared.start == WARM else None,
             stores={name: paths.store(model, domain, store_folder(name, cell.seed)) for name in sorted(needs.stores)},
             replay=paths.general("replay.parquet") if needs.replay or needs.fisher else None,
+            test=paths.records(domain, "test") if needs.test_prompts else None,
             strategy=declared.strategy,
             strategy_parameters=declared.strategy_parameters,
             match=declared.match,

@@ -234,6 +234,9 @@ def _visits(study: Study, cell: Cell, training: Training) -> tuple[Lengths, int]
         # All records, for as many steps as the subset would take.
         steps = optimiser_steps(kept_of_ratio(study, cell), training.epochs, training.global_batch)
         return pool.examples, min(training.epochs * pool.records, steps * training.global_batch)
+    if strategy_needs(study, cell.arm).test_prompts:
+        tested = load_of(study, cell.model, cell.domain, TEST)
+        return tested.examples, training.epochs * tested.records
     declared = study.arms[cell.arm]
     match = declared.match
     whole = training.epochs * pool.records

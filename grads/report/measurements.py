@@ -28,6 +28,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import atomic_path, read_object, reading
 from grads.runtime.progress import Progress
 from grads.study.claim_sentences import DRIFT
+from grads.study.controls import TEST_PROMPTS
 from grads.study.grid import Cell, cells
 from grads.study.paths import TRAJECTORY, WARM, split_label, store_point, verdicts_file
 
@@ -278,6 +279,8 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         rows += [_row(content, "cost", task, name, {"value": content.at(name)} | signature) for name in metrics]
         if task == "training":
             rows += _departure_rows(content)
+            if TEST_PROMPTS in content.optional("notes"):
+                rows.append(_row(content, "cost", task, TEST_PROMPTS, {"value": content.at("notes", TEST_PROMPTS)}))
     return rows
 
 

@@ -56,8 +56,8 @@ In each section, what is certain of a method comes first, then what in it is our
 target task. Those that "may keep fewer" than asked for are marked in tables where they do.
 
 The ratio `auto` keeps as many records as the method finds by itself: those whose combined gradient norm has a logarithm
-within one standard deviation of the mean, or those of a given file. Controls take the number of their `reference` arm
-there.
+within one standard deviation of the mean, with `cut: score` those of at least the mean score, or those of a given file.
+Controls take the number of their `reference` arm there.
 
 Densities of up to 5,000 records are summed over all pairs. Of more they are estimated on a grid, where they have one or
 two dimensions (`exact: true` has the sum of `grads_density` all the same). The largest relative error at any of 20,000
@@ -74,8 +74,7 @@ What a choice came to is in its selection's JSON, under `notes`: how much of it 
 the weights amount to (`effective_records` of every method that returns some), and whatever else a section below names.
 
 What cannot be asked for: `kcenter`, `craig` and `s2l` in another space than their own, so no moderate coreset
-(`superfiltering` has facility location over embeddings, `clusters` shares of their clusters); `grads` and
-`grads_density` by the gradients of all weights, where all are trained (embedding, head and adapter are the layers);
+(`superfiltering` has facility location over embeddings, `clusters` shares of their clusters);
 several target tasks in `rds_plus`. What was chosen or scored elsewhere comes in by `subset` and `metadata`.
 
 This page is made from the methods' own files by `make docs`; how to write one: [extending](extending.md#a-method).

@@ -5,7 +5,7 @@ And which embeddings stand for the content.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field
@@ -17,25 +17,37 @@ if TYPE_CHECKING:
 Point = Literal["warm", "base", "during"]
 # Where projected gradients are taken.
 FeaturePoint = Literal["warm", "base"]
+# Layers of whose gradients there are all statistics, and with those of which there is the norm alone.
 Layer = Literal["embedding", "head", "adapter"]
-NormLayer = Literal["embedding", "head", "adapter", "weights"]
-LayerName = TypeVar("LayerName", bound=str)
+NormLayer = Literal[Layer, "weights"]
+Listed = TypeVar("Listed", bound=str)
 
 
-def _each_once(layers: list[LayerName]) -> list[LayerName]:
-    if len(set(layers)) < len(layers):
-        raise ValueError("a layer that is listed twice would count twice: remove one")
-    return layers
+def once(what: str) -> Callable[[list[Listed]], list[Listed]]:
+    """Return what refuses a list that has an entry twice; `what` is how the error calls an entry."""
+
+    def check(names: list[Listed]) -> list[Listed]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"a {what} that is listed twice would count twice: remove one")
+        return names
+
+    return check
 
 
-Layers = Annotated[list[Layer], Field(min_length=1), AfterValidator(_each_once)]
-NormLayers = Annotated[list[NormLayer], Field(min_length=1), AfterValidator(_each_once)]
+NormLayers = Annotated[list[NormLayer], Field(min_length=1), AfterValidator(once("layer"))]
 Reduction = Literal["l2", "mean_abs", "std", "range", "vector"]
 Combination = Literal["sum", "zsum", "product", "joint", "embedding", "head"]
+
+# What stands for a record where records are compared: what the model makes of it, or its projected gradient.
+Content = Literal["hidden", "gradients"]
+# What `ratio: auto` counts: combined norms near their mean, or records chosen before a score below the scores' mean.
+Cut = Literal["norms", "score"]
 
 # Whose length: the answers' that carry loss, the prompt's, or both together.
 LengthField = Literal["response", "prompt", "whole"]
 
+# Decimals of what is ranked that count; what lies below is rounding, and must not decide between equals.
+DECIMALS = 6
 POINTS: tuple[str, ...] = get_args(Point)
 LENGTHS: dict[LengthField, list[str]] = {
     "response": ["response_tokens"],
@@ -52,9 +64,28 @@ def gradient_measures(layers: Sequence[NormLayer], mean_abs: bool = False) -> fr
     return frozenset(measures)
 
 
-def content(encoder: str | None) -> tuple[str, str]:
-    """Return the store of the content's embeddings and what they are called in it: hidden states without an encoder."""
-    return ("base", "hidden") if encoder is None else (f"encoder-{encoder}", "sentences")
+def content(encoder: str | None, kind: Content = "hidden", point: Point = "base") -> tuple[str, str]:
+    """Return the store of the vectors that records are compared by, and what they are called in it.
+
+    Those of the encoder where there is one; else hidden states of the untrained model, or gradients at `point`.
+    """
+    if encoder is not None:
+        return f"encoder-{encoder}", "sentences"
+    return ("base", "hidden") if kind == "hidden" else (point, "sgd_features")
+
+
+def check_content(encoder: str | None, kind: Content, point: Point) -> None:
+    """Refuse what records cannot be compared by.
+
+    Raises:
+        ValueError: it is to be an encoder's and a gradient, or a gradient where no projection is taken.
+    """
+    if kind == "gradients" and encoder is not None:
+        raise ValueError("content 'gradients' has no encoder: remove one of the two")
+    if kind == "gradients" and point not in get_args(FeaturePoint):
+        raise ValueError(
+            f"there are no projected gradients at '{point}': set point to warm or base, or content to hidden"
+        )
 
 
 def gradient_norm(statistics: pd.DataFrame, layers: Sequence[NormLayer]) -> np.ndarray:
@@ -64,14 +95,16 @@ def gradient_norm(statistics: pd.DataFrame, layers: Sequence[NormLayer]) -> np.n
     return np.sqrt(np.square(statistics[[f"{layer}_l2" for layer in layers]].to_numpy(dtype=float)).sum(axis=1))
 
 
-def reduced(statistics: pd.DataFrame, layer: Layer, reduction: Reduction) -> np.ndarray:
+def reduced(statistics: pd.DataFrame, layer: NormLayer, reduction: Reduction) -> np.ndarray:
     """Return N numbers, one gradient of a layer each: l2 norm, mean |g|, standard deviation, or max - min."""
     if reduction == "range":
         return (statistics[f"{layer}_max"] - statistics[f"{layer}_min"]).to_numpy(dtype=float)
     return statistics[f"{layer}_{reduction}"].to_numpy(dtype=float)
 
 
-def magnitude(statistics: pd.DataFrame, layers: list[Layer], reduction: Reduction, how: Combination) -> np.ndarray:
+def magnitude(
+    statistics: pd.DataFrame, layers: Sequence[NormLayer], reduction: Reduction, how: Combination
+) -> np.ndarray:
     """Return N numbers, the layers' reduced gradients combined; all rules but these are documented with the method.
 
     `sum` and `product` are over the layers; `zsum` sums deviations from the mean in standard deviations, where a layer
@@ -106,7 +139,9 @@ def logarithms(magnitudes: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(magnitudes, positive.min() if len(positive) else 1.0))
 
 
-def points_of(statistics: pd.DataFrame, layers: list[Layer], reduction: Reduction, how: Combination) -> np.ndarray:
+def points_of(
+    statistics: pd.DataFrame, layers: Sequence[NormLayer], reduction: Reduction, how: Combination
+) -> np.ndarray:
     """Return N x d coordinates for a joint density: a column per layer, or the four of `vector` per layer."""
     import numpy as np
 
@@ -131,6 +166,26 @@ def count_near_the_mean(norms: np.ndarray) -> int:
     # A rounding's width more, so that equal norms, whose deviation is rounding, all count.
     within = np.abs(logs - logs.mean()) <= logs.std() + 1e-9
     return max(1, int(within.sum()))
+
+
+def rank_share(values: np.ndarray) -> np.ndarray:
+    """Return rank / N of each value, 1 for the highest; values equal to six decimals share their average rank."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    return rankdata(np.round(values, DECIMALS)) / len(values)
+
+
+def count_to_the_mean(scores: np.ndarray) -> int:
+    """Return how many of N scores, in the order in which the records are chosen, come before one below their mean.
+
+    The rule of `cut: score`. A rounding's width counts as nothing, so that equal scores all count.
+    """
+    import numpy as np
+
+    mean = float(np.mean(scores))
+    below = scores < mean - 1e-9 * abs(mean)
+    return int(np.argmax(below)) if below.any() else len(scores)
 
 
 def lengths(pool: pd.DataFrame, field: LengthField) -> np.ndarray:

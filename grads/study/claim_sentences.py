@@ -18,6 +18,7 @@ from grads.config.ratios import canonical_ratio
 from grads.config.study import Study
 from grads.config.yaml_file import read_yaml
 from grads.runtime.errors import GradsError, nearest
+from grads.study.controls import AT_TEST_TIME
 from grads.study.grid import arm_ratios
 
 GENERAL = "general"
@@ -122,6 +123,8 @@ def _not_in_study(study: Study, claim: ParsedClaim) -> str | None:
     for run in (claim.run, claim.base):
         if run not in titles:
             return f"'{run}' is no run of this study: {nearest(run, titles)}"
+        if study.arms[run.partition("@")[0]].strategy in AT_TEST_TIME:
+            return f"'{run}' learns from the prompts of the test set and is compared with nothing: remove the claim"
     general = [*tasks, *([GENERAL] if tasks else [])]
     known = [*study.evaluation.metrics, *general] if claim.verb == BEATS else [*general, *DRIFT]
     if claim.measure not in known:

@@ -4,6 +4,10 @@ from grads.config.study import Study
 
 CONTROLS = ("full", "random", "random_length", "full_steps")
 """Full data, a random subset of equal size, one of equal lengths, and fresh random records for as many steps."""
+AT_TEST_TIME = ("tlm",)
+"""Strategies that learn from the prompts of the test set: their arms are marked, and never ranked with others."""
+TEST_PROMPTS = "test_prompts"
+"""What such a run notes, and the long table has of it: of how many prompts."""
 REFERENCE = "grads"
 """The arm that a control refers to where its parameters name none, as the methods' own files say."""
 

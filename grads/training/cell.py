@@ -49,6 +49,7 @@ class TrainingCell:
         stores: signal stores by name, at least those that the strategy needs.
         replay: Parquet file of general records, for a strategy that needs some.
         own_answers: folder of the model's own answers, for a strategy that needs them.
+        test: Parquet file of test records, for a strategy that reads their prompts.
         base: what an adapter names as its model; the prepared model's folder when not given.
     """
 
@@ -72,4 +73,5 @@ class TrainingCell:
     stores: Mapping[str, Store] = field(default_factory=dict)
     replay: Path | None = None
     own_answers: Path | None = None
+    test: Path | None = None
     base: Base | None = None

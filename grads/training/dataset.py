@@ -12,6 +12,7 @@ import pandas as pd
 from grads.config.training import Training
 from grads.data.own_answers import read_own_answers
 from grads.data.records.formatting import Example, Formatter
+from grads.data.records.prompts import load_prompts
 from grads.data.records.record import Record, load_records
 from grads.data.selections import read_selection
 from grads.runtime.errors import GradsError
@@ -135,11 +136,15 @@ def _inputs(
         ours = {record.id for record in records}
         general = [record for record in load_records(cell.replay) if record.id not in ours]
         replay = _tokenized(general, formatter, training)
+    if needs.test_prompts and cell.test is None:
+        raise GradsError(f"strategy '{cell.strategy}' reads the prompts of a test set and none is given: use a study")
+    prompts = load_prompts(cell.test, formatter, training.max_length) if needs.test_prompts and cell.test else []
     return Inputs(
         stores={name: cell.stores[name] for name in needs.stores},
         weights=weights,
         replay=replay,
         own_answers=_own_answers(cell, chosen, formatter, training) if needs.own_answers else {},
+        test_prompts=prompts,
         seed=own_seed(cell.order_seed, "strategy"),
     )
 

@@ -30,6 +30,7 @@ class Train(Job):
         own_answers: folder of the model's own answers to the records.
         run_trained: adapter or weights of the run that the strategy scales, where it trains nothing.
         run_summary: that run's JSON file.
+        test: test records, of which it reads the prompts.
         strategy: name of the training strategy.
         strategy_parameters: those that differ from its defaults.
         match: see `matched_order`.
@@ -62,6 +63,7 @@ class Train(Job):
     own_answers: Read[Path | None] = None
     run_trained: Read[Path | None] = None
     run_summary: Read[Path | None] = None
+    test: Read[Path | None] = None
     strategy: str = SFT.name
     strategy_parameters: dict[str, Any] = {}
     match: Match = "epochs"
@@ -120,6 +122,7 @@ class Train(Job):
             stores={name: read_store(path) for name, path in self.stores.items()},
             replay=self.replay,
             own_answers=self.own_answers,
+            test=self.test,
             base=Base(str(self.base["name"]), self.base.get("revision")),
         )
         train_cells([cell], self.model, self.form, Training.model_validate(self.training), machine.micro_batch)

@@ -69,6 +69,8 @@ def _check_strategy(study: Study, arm: str) -> None:
     except GradsError as error:
         raise error.after(f"arms.{arm}.strategy") from None
     needs = strategy.needs(parameters)
+    if needs.test_prompts:
+        _check_test_prompts(study, arm)
     if needs.replay or needs.fisher:
         _check_replay(study, arm)
     if needs.run is not None:
@@ -95,6 +97,21 @@ def _check_own(study: Study, arm: str) -> None:
                 f"arms.{arm}.training.{key}: match: {declared.match} says how long the run is, that of the study's "
                 "plain run: remove one of the two"
             )
+
+
+def _check_test_prompts(study: Study, arm: str) -> None:
+    """Refuse what would say of an arm that it learns from what it does not, or longer than it may."""
+    declared = study.arms[arm]
+    if declared.method != "full":
+        raise GradsError(
+            f"arms.{arm}.method: strategy '{declared.strategy}' learns from the prompts of the test set and from no "
+            "record that a method keeps: set the method to full"
+        )
+    if declared.match != "epochs":
+        raise GradsError(
+            f"arms.{arm}.match: strategy '{declared.strategy}' visits each prompt of the test set as often as "
+            "training.epochs says: remove the key"
+        )
 
 
 def _check_replay(study: Study, arm: str) -> None:

@@ -45,6 +45,7 @@ def test_the_adapter_names_the_model_that_was_given(grads, data, tiny_model_fold
         (["--strategy", "ewc"], "--strategy ewc: it reads general records, which one file"),
         (["--strategy", "sdft"], "--strategy sdft: it reads the model's own answers, which one file"),
         (["--strategy", "wise_ft"], "--strategy wise_ft: it reads another arm's run, which one file"),
+        (["--strategy", "tlm"], "--strategy tlm: it reads the prompts of a test set, which one file"),
         (["--strategy", "weighted"], "--strategy weighted: it reads a selection's weights, which one file"),
     ],
 )

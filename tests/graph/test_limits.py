@@ -52,6 +52,11 @@ def test_general_records_count_next_to_those_of_the_domain():
     assert training(with_arm(strategy="replay")).sequences == 2 * 18
 
 
+def test_prompts_of_the_test_set_take_the_place_of_the_records():
+    tested = SMOKE["splits"]["test"]
+    assert training(with_arm(method="full", ratios=[], strategy="tlm")).sequences == 2 * tested
+
+
 def test_the_pass_that_a_strategy_reads_is_counted():
     study = with_arm(strategy="stm")
     work = work_of(study, "probe_base", {"model": "tiny", "domain": "sums"}, lambda _cell: 8)

@@ -12,6 +12,7 @@ from grads.report.statistics.choices import TRANSITIONS
 from grads.report.statistics.samples import measured
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
+from grads.study.controls import TEST_PROMPTS
 from grads.study.grid import cells
 from grads.study.paths import verdicts_file
 
@@ -168,6 +169,16 @@ def test_costs_need_training_and_preliminary_epoch(study, make_cells):
         collect(study, [dataclasses.replace(one, preliminary=None) for one in files])
     with pytest.raises(GradsError, match="summary of the training is not given"):
         collect(study, [dataclasses.replace(one, training=None) for one in files])
+
+
+def test_a_run_on_the_test_sets_prompts_says_so_in_the_table(study, make_cells):
+    files = make_cells(study)
+    run = next(one for one in files if one.cell.arm == "full")
+    _edit(run.training, lambda content: content.update(notes={TEST_PROMPTS: 6}))
+    frame = collect(study, files)
+    rows = frame[(frame["task"] == "training") & (frame["metric"] == TEST_PROMPTS)]
+    assert set(rows["arm"]) == {"full"}
+    assert set(rows["value"]) == {6.0}
 
 
 def test_what_is_collected_in_part_is_checked_all_the_same(study, make_cells):

@@ -82,8 +82,6 @@ def test_a_section_says_what_is_certain_and_what_is_ours(name: str) -> None:
         ("kcenter", {"space": "sgd_features"}),
         ("craig", {"encoder": "minilm"}),
         ("s2l", {"encoder": "minilm"}),
-        ("grads", {"layers": ["weights"]}),
-        ("grads_density", {"layers": ["weights"]}),
         ("rds_plus", {"subtasks": "source"}),
     ],
 )

@@ -19,6 +19,7 @@ from grads.selection.gradient_signals import (
     LengthField,
     Reduction,
     count_near_the_mean,
+    count_to_the_mean,
     gradient_measures,
     highest,
     lengths,
@@ -186,3 +187,10 @@ def test_logarithms_are_those_of_numpy_and_zeros_are_the_smallest(norms: np.ndar
 def test_logarithms_of_nothing_but_zeros_and_of_no_number() -> None:
     assert logarithms(np.zeros(3)).tolist() == [0.0] * 3
     assert np.isnan(logarithms(np.array([1.0, np.nan]))[1])
+
+
+def test_count_to_the_mean_by_hand() -> None:
+    # Means 2.5 and 2; what rises again after a fall is not counted.
+    assert count_to_the_mean(np.array([4.0, 3.0, 2.0, 1.0])) == 2
+    assert count_to_the_mean(np.array([3.0, 1.0, 3.0, 1.0])) == 1
+    assert count_to_the_mean(np.array([0.1] * 3)) == 3

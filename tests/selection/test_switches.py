@@ -13,6 +13,7 @@ from scipy.stats import gaussian_kde, norm, zscore
 from grads.config.study import Study
 from grads.runtime.errors import GradsError
 from grads.selection.gradient_signals import Combination, Reduction, count_near_the_mean
+from grads.selection.methods.grads import Grads
 from grads.selection.methods.grads_density import Rule, Scale
 from grads.selection.needs import arm_stores, check_arms, measures, references
 from grads.study.reading import parse_study, read_study
@@ -231,6 +232,16 @@ def test_arms_that_could_not_run_are_refused(arm: dict[str, Any], sentence: str)
         check_arms(with_arms(**{"untuned" if arm["method"] == "untuned" else "x": arm}))
 
 
+@pytest.mark.parametrize("method", ["grads", "grads_density"])
+def test_all_weights_are_a_layer_where_all_are_trained(method: str) -> None:
+    arm = {"method": method, "ratios": ["0.5"], "parameters": {"layers": ["weights"]}}
+    study = parse_study(SMOKE | {"arms": {"x": arm}, "training": {"weights": "full"}})
+    check_arms(study)
+    assert "weights" in measures(study, "warm", "tiny")
+    with pytest.raises(GradsError, match=r"'weights' needs training\.weights to be full"):
+        check_arms(with_arms(x=arm))
+
+
 def test_the_adapter_needs_an_adapter() -> None:
     arm = {"method": "grads", "ratios": ["0.5"], "parameters": {"layers": ["adapter"]}}
     study = parse_study(SMOKE | {"arms": {"x": arm}, "training": {"weights": "full"}})
@@ -245,10 +256,17 @@ def test_the_ablation_asks_for_every_switch() -> None:
         measures(study, store, next(iter(study.models))) for store in ("base", "warm", "during", "encoder-minilm")
     ] == [
         ["gradients", "hidden"],
-        ["adapter", "gradients", "mean_abs"],
+        ["adapter", "gradients", "mean_abs", "sgd_features"],
         ["gradients"],
         ["sentences"],
     ]
     given = [value for arm in study.arms.values() for value in arm.parameters.values()]
+    for method, switches in {
+        "grads": {"statistics", "magnitude", "diversity_measure", "content", "encoder", "point", "layers", "cut"},
+        "grads_density": {"reduction", "combination", "scale", "bandwidth", "rule", "similarity", "content", "cut"},
+    }.items():
+        assert {key for arm in study.arms.values() if arm.method == method for key in arm.parameters} == switches
+    measures_of_diversity = Grads.model_fields["diversity_measure"].annotation
+    assert set(get_args(measures_of_diversity)[1:]) <= {value for value in given if isinstance(value, str)}
     for values in (get_args(Reduction)[1:], get_args(Combination)[1:], get_args(Rule)[1:], get_args(Scale)[:1]):
         assert set(values) <= {value for value in given if isinstance(value, str)}

@@ -69,6 +69,14 @@ def test_a_config_s_own_claims_are_about_the_study(claim, said):
         read_claims(study([{"claim": claim}]))
 
 
+def test_no_claim_is_about_what_learns_from_the_test_set():
+    arms = SMOKE["arms"] | {"seen": {"method": "full", "strategy": "tlm"}}
+    mine = parse_study(SMOKE | {"arms": arms, "claims": [{"claim": "seen beats full on bleu"}]})
+    with pytest.raises(GradsError, match=r"'seen' learns from the prompts of the test set .*: remove the claim"):
+        read_claims(mine)
+    assert not in_study(mine, parsed("full beats seen on bleu"))
+
+
 def test_claims_of_a_file_may_name_what_a_study_lacks(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(

@@ -49,6 +49,16 @@ def test_what_a_strategy_needs_is_measured_in_the_one_pass():
 @pytest.mark.parametrize(
     ("name", "arm", "sentence"),
     [
+        (
+            "a",
+            RANDOM | {"strategy": "tlm"},
+            r"arms\.a\.method: strategy 'tlm' learns from the prompts of the test set .* set the method to full",
+        ),
+        (
+            "a",
+            {"method": "full", "strategy": "tlm", "match": "steps"},
+            r"arms\.a\.match: strategy 'tlm' visits each prompt",
+        ),
         ("a", RANDOM | {"strategy": "stn"}, r"arms\.a\.strategy: there is no .* 'stn': did you mean 'stm'"),
         (
             "a",

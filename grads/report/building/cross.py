@@ -57,7 +57,7 @@ def _block(
     for target, metric in itertools.product(study.domains, computed_metrics(study)):
         source = target if domain is None else domain
         found = [estimates.of(model, source, run, tested_on(source, target, metric)) for run in rows]
-        ranks = [run.trained for run in rows]
+        ranks = [run.ranked for run in rows]
         columns.append(ranked_column(found, MEASURES[metric].decimals, MEASURES[metric].higher_is_better, ranks))
     return Block(title, [list(row) for row in zip(*columns, strict=True)])
 

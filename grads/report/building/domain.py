@@ -111,8 +111,8 @@ def _column(
     rows = runs(study)
     found = [estimates.of(*of, run, Quantity.domain(metric)) for run in rows]
     signs = [significance(compared[run], measure.higher_is_better) for run in rows]
-    trained = [run.trained for run in rows]
-    column = ranked_column(found, measure.decimals, measure.higher_is_better, trained, signs)
+    ranked = [run.ranked for run in rows]
+    column = ranked_column(found, measure.decimals, measure.higher_is_better, ranked, signs)
     return with_published(study, column, of, rows, metric, measure.decimals)
 
 
@@ -124,7 +124,7 @@ def _mean_column(
     places = places_of(study, model)
     found = [estimate(mean_value(estimates, places, run, [Quantity.domain(metric)])) for run in rows]
     signs = [significance(compared[run], measure.higher_is_better) for run in rows]
-    return ranked_column(found, measure.decimals, measure.higher_is_better, [run.trained for run in rows], signs)
+    return ranked_column(found, measure.decimals, measure.higher_is_better, [run.ranked for run in rows], signs)
 
 
 def _length(study: Study, estimates: Estimates, of: tuple[str, str, Run]) -> Entry:

@@ -145,29 +145,30 @@ def _block(changed: Transitions, compared: _Compared, of: tuple[str, str], rows:
         if untuned is None or not any(trained):
             return [Entry("") for _ in rows]
         found = [estimates.difference(*of, run, untuned, quantity) for run in rows]
-        return ranked_column(found, 3, higher, marks=marked(quantity, higher), signs=True)
+        return ranked_column(found, 3, higher, ranked, marked(quantity, higher), signs=True)
 
     columns = [heads]
     trained = [run.trained for run in rows]
+    ranked = [run.ranked for run in rows]
     for task, spec in study.general.tasks.items():
         marks_of_task = marked(Quantity.general(task, spec.metric), True)
-        accuracies = _accuracies([parts[run][task] for run in rows], marks_of_task, trained, untuned is not None)
+        accuracies = _accuracies([parts[run][task] for run in rows], marks_of_task, ranked, untuned is not None)
         columns.append(with_published(study, accuracies, of, rows, task, 1))
         if has_choices(estimates, task):
             columns.append(changes(Quantity.general(task, AMONG_CHOICES), True))
     nll, bits, kl = (Quantity.general("text", name) for name in DRIFT)
     columns.append(changes(nll, False))
-    values = ranked_column([estimates.of(*of, run, bits) for run in rows], 4, False, trained)
+    values = ranked_column([estimates.of(*of, run, bits) for run in rows], 4, False, ranked)
     moved = None
     if untuned is not None:
         moved = [estimates.difference(*of, run, untuned, bits) if run.trained else ABSENT for run in rows]
     columns.append(_with_changes(values, moved, 4, marked(bits, False)))
     drift = [estimates.of(*of, run, kl) for run in rows]
-    columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False, marks=marked(kl, False)))
+    columns.append([Entry("0")] if not any(trained) else ranked_column(drift, 3, False, ranked, marked(kl, False)))
     if study.general.tasks:
         compared_with_full = ["full" in baselines(study, run) for run in rows]
         means = [mean_retained(list(parts[run].values())) for run in rows]
-        accuracies = _accuracies(means, marked(_MEAN, True), trained, untuned is not None)
+        accuracies = _accuracies(means, marked(_MEAN, True), ranked, untuned is not None)
         columns.append(with_published(study, accuracies, of, rows, GENERAL, 1))
         columns += changed.entries(of, rows, MEAN) if changed.tasks else []
         columns += _ratios(means, [parts[run] for run in rows], trained, compared_with_full)

@@ -143,7 +143,8 @@ def _column(
     found = [mean_value(estimates, places, run, column.quantities) for run in rows]
     values = [estimate(_printed(one, column)) for one in found]
     signs = [significance(compared[run], column.higher_is_better) for run in rows]
-    entries = ranked_column(values, column.decimals, column.higher_is_better, trained, signs)
+    ranked = [run.ranked for run in rows]
+    entries = ranked_column(values, column.decimals, column.higher_is_better, ranked, signs)
     if column.measure == KL.metric:
         # The untuned model does not drift from itself, whatever the text.
         return [entry if one else Entry("0") for entry, one in zip(entries, trained, strict=True)]

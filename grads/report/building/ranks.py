@@ -166,7 +166,7 @@ def measures(study: Study) -> list[Measure]:
 
 def runs_by_ratio(study: Study) -> dict[str, list[Run]]:
     """Return by ratio the trained runs that are ranked together: all of the ratio, and those on all records."""
-    trained = [run for run in runs(study) if run.trained]
+    trained = [run for run in runs(study) if run.ranked]
     on_all = [run for run in trained if study.arms[run.arm].method == "full"]
     ratios = list(dict.fromkeys(run.ratio for run in trained if run not in on_all)) or ["1"]
     return {ratio: [run for run in trained if run in on_all or run.ratio == ratio] for ratio in ratios}

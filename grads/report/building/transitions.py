@@ -94,7 +94,8 @@ class Transitions:
             found = [self._points(of, run, task, metric) for run in rows]
             compared = self.compared(of, task, metric)
             higher = _HIGHER_IS_BETTER[metric]
-            column = ranked_column(found, 1, higher, marks=[significance(compared[run], higher) for run in rows])
+            signs = [significance(compared[run], higher) for run in rows]
+            column = ranked_column(found, 1, higher, [run.ranked for run in rows], signs)
             columns.append([entry if run.trained else Entry("") for entry, run in zip(column, rows, strict=True)])
         return columns
 
@@ -176,7 +177,8 @@ def _brier(changed: Transitions, of: _Place, rows: Sequence[Run], task: str) -> 
     assert untuned is not None  # Else there is no such table.
     compared = compare(study, estimates, *of, quantity)
     found = [estimates.difference(*of, run, untuned, quantity) for run in rows]
-    return ranked_column(found, 3, False, marks=[significance(compared[run], False) for run in rows], signs=True)
+    ranked = [run.ranked for run in rows]
+    return ranked_column(found, 3, False, ranked, [significance(compared[run], False) for run in rows], signs=True)
 
 
 def _facts(changed: Transitions) -> list[dict[str, Any]]:

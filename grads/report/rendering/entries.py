@@ -11,6 +11,7 @@ from grads.config.study import Study
 from grads.report.rendering.layout import Entry, number, places, signed, spread
 from grads.report.statistics.estimates import Estimates, Quantity, Run, untuned_run
 from grads.report.statistics.samples import CROSSED, ITEMS_ONLY, LEAST_SEEDS, Estimate
+from grads.study.controls import TEST_PROMPTS
 from grads.study.published import Place, read_published
 
 
@@ -148,8 +149,8 @@ class RunMarks:
     """Knows which runs a reader must be warned of, and marks them.
 
     A dagger says that the method returned fewer records than the ratio asks for, a double dagger that it saw examples
-    of the target task, a section sign that it was trained with settings of its own, and a paragraph sign that it is
-    another arm's run, scaled.
+    of the target task, a section sign that it was trained with settings of its own, a paragraph sign that it is
+    another arm's run, scaled, and a double bar that it learns from the prompts of the test set.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -165,6 +166,7 @@ class RunMarks:
         scaled = trained[trained["metric"] == "scaled"]
         factors = dict(zip(scaled["arm"], scaled["value"], strict=True))
         self._scaled = {arm: f"{factors[arm]:g} of {other}" for arm, other in _signed(scaled).items()}
+        self._at_test_time = set(trained[trained["metric"] == TEST_PROMPTS]["arm"])
 
     def mark(self, model: str | None, run: Run, domain: str | None = None) -> str:
         """Return the marks of a run; a shortfall counts of any model, and on any domain, where none is named."""
@@ -173,6 +175,7 @@ class RunMarks:
             for key in self._short
         )
         own = "§" * (run.arm in self._departing) + "¶" * (run.arm in self._scaled)
+        own += "‖" * (run.arm in self._at_test_time)
         return "†" * short + "‡" * (run.arm in self._target) + own
 
     def notes(self) -> list[str]:
@@ -184,11 +187,15 @@ class RunMarks:
             "¶ Not trained: so much of the change that another arm's run made to the weights, whose training was spent "
             f"once: {_listed(self._scaled)}."
         )
+        at_test_time = (
+            "‖ It learns from the prompts of the test set, not their answers, and is never ranked with others."
+        )
         marked = {
             short: self._short,
             target: self._target,
             own: self._departing,
             scaled: self._scaled,
+            at_test_time: self._at_test_time,
         }
         return [note for note, used in marked.items() if used]
 

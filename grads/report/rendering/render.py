@@ -26,6 +26,7 @@ _LATEX = {
     "‡": r"\textdaggerdbl{}",
     "§": r"\textsection{}",
     "¶": r"\textparagraph{}",
+    "‖": r"\textbardbl{}",
 }
 
 # What has a meaning in Markdown, within a line.

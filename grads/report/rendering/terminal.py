@@ -64,7 +64,7 @@ def _table(study: Study, estimates: Estimates, model: str) -> Table:
 def _column(study: Study, estimates: Estimates, model: str, domain: str, metric: str) -> list[str]:
     measure = MEASURES[metric]
     found = {run: estimates.of(model, domain, run, Quantity.domain(metric)) for run in runs(study)}
-    picked = [run for run, one in found.items() if run.trained and one.has_interval]
+    picked = [run for run, one in found.items() if run.ranked and one.has_interval]
     ranked = places([found[run].value for run in picked], measure.decimals, measure.higher_is_better)
     place = dict(zip(picked, ranked, strict=True))
     look = {1: "[bold]{}[/bold]", 2: "[underline]{}[/underline]"}

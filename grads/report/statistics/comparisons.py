@@ -91,12 +91,13 @@ def baselines(study: Study, run: Run) -> dict[str, Run]:
     same way are steps equal, so `full_steps` has no substitute. A baseline that is itself trained otherwise, such as
     full data with some tokens masked, is compared with the plain one.
     """
-    if not run.trained:
+    if not run.ranked:
         return {}
     arm = study.arms[run.arm]
     found = {}
+    ranked = [one for one in runs(study) if one.ranked]
     for method in _baseline_methods(arm.method):
-        known = [one for one in runs(study) if study.arms[one.arm].method == method and _belongs(study, run, one)]
+        known = [one for one in ranked if study.arms[one.arm].method == method and _belongs(study, run, one)]
         ways = [_training(study.arms[one.arm]) for one in known]
         wanted = [_training(arm), _PLAIN, *ways[:1]]
         if method == "full_steps":

@@ -1,7 +1,7 @@
 """Estimates: what the measurements of a cell's seeds say together, and how arms differ, with intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from grads.config.study import Study
 from grads.report.statistics.bootstrap import group_items
 from grads.report.statistics.samples import ABSENT, Estimate, Sample, average, difference, measured
 from grads.runtime.errors import GradsError
+from grads.study.controls import AT_TEST_TIME
 from grads.study.grid import arm_ratios
 
 TEXT = "text"
@@ -20,10 +21,17 @@ TEXT = "text"
 
 @dataclass(frozen=True)
 class Run:
-    """A row of a table: an arm at a ratio, over all of its seeds."""
+    """A row of a table: an arm at a ratio, over all of its seeds.
+
+    Attributes:
+        arm: key of the arm.
+        ratio: its keep ratio.
+        at_test_time: whether it learns from the prompts of the test set.
+    """
 
     arm: str
     ratio: str
+    at_test_time: bool = field(default=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -35,10 +43,19 @@ class Run:
         """Whether the arm trains."""
         return self.ratio != "0"
 
+    @property
+    def ranked(self) -> bool:
+        """Whether it is compared for the best: trained, and not on what it is tested with."""
+        return self.trained and not self.at_test_time
+
 
 def runs(study: Study) -> list[Run]:
     """Return the runs of a study in the order of its config."""
-    return [Run(arm, ratio) for arm in study.arms for ratio in arm_ratios(study, arm)]
+    return [
+        Run(arm, ratio, declared.strategy in AT_TEST_TIME)
+        for arm, declared in study.arms.items()
+        for ratio in arm_ratios(study, arm)
+    ]
 
 
 def untuned_run(study: Study) -> Run | None:

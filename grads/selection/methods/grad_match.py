@@ -87,7 +87,7 @@ def select(inputs: Inputs, parameters: GradMatch) -> Choice:
     vectors = inputs.features[parameters.point]["sgd_features"]
     ids = inputs.pool["id"].tolist()
     unit = root_mean_square(vectors)
-    whole = _validation_sum(inputs, parameters) if uses_target(parameters) else None
+    whole = validation_sum(inputs, parameters.point, METHOD.name) if uses_target(parameters) else None
     parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
     score = np.zeros(len(ids))
     weights = np.zeros(len(ids))
@@ -106,7 +106,7 @@ def select(inputs: Inputs, parameters: GradMatch) -> Choice:
     order = interleaved(orders)
     notes = {"partitions": len(parts), "matched": len(order), "residual": round(float(np.mean(residuals)), 6)}
     weights[order] = np.minimum(weights[order], parameters.largest_weight * weights[order].mean() if len(order) else 0)
-    filling = _filling(inputs, order) if parameters.fill else order[:0]
+    filling = others(inputs, order) if parameters.fill else order[:0]
     weights[filling] = 1.0
     return Choice(score, np.concatenate([order, filling]), notes, weights)
 
@@ -119,16 +119,21 @@ def root_mean_square(vectors: Vectors) -> float:
     return float(np.sqrt(squares / len(vectors))) or 1.0
 
 
-def _validation_sum(inputs: Inputs, parameters: GradMatch) -> np.ndarray:
+def validation_sum(inputs: Inputs, point: FeaturePoint, method: str) -> np.ndarray:
+    """Return the sum of the validation records' gradients, d float64; `method` is who asks.
+
+    Raises:
+        GradsError: there is none.
+    """
     from grads.runtime.errors import GradsError
 
-    vectors = inputs.features[f"{parameters.point}-validation"]["sgd_features"]
+    vectors = inputs.features[f"{point}-validation"]["sgd_features"]
     if not len(vectors):
-        raise GradsError("method 'grad_match' has no validation record to match: set target to train, or add a split")
+        raise GradsError(f"method '{method}' has no validation record to match: set target to train, or add a split")
     return vectors.mean() * len(vectors)
 
 
-def _filling(inputs: Inputs, order: np.ndarray) -> np.ndarray:
+def others(inputs: Inputs, order: np.ndarray) -> np.ndarray:
     """Return positions of random records that are not chosen, as many as are missing."""
     import numpy as np
 

@@ -35,6 +35,15 @@ Rules, with p the density and s the combined number (all ours but the first):
 
 The last three estimate no density, and take s as it is: they have neither scale nor bandwidth.
 
+With `similarity` above 0, w, the density form reduces redundancy, as the digest of the paper wants it: records are
+chosen one by one by R - w max cosine(i, j), j among those already chosen, R = rank / N of the rule's score. They are
+compared by the mean last hidden states of the untrained model, by their projected gradients (`content: gradients`), or
+by the embeddings of an encoder. It is 0 by default, and ours.
+
+The layer `weights`, the norm over all weights of the decoder's linear layers where all weights are trained, has the
+reduction `l2` alone. `cut: score` has `ratio: auto` choose all records, and keep those before the first whose score, as
+it was chosen, is below the mean of all, where `norms` counts combined norms near their mean, whatever ranks.
+
 Densities of more than 5,000 records are estimated on a grid where they have one or two dimensions, unless `exact`.
 """
 
@@ -46,7 +55,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
-from grads.selection.gradient_signals import Combination, Layers, Point, Reduction, gradient_measures
+from grads.selection.gradient_signals import (
+    Combination,
+    Content,
+    Cut,
+    NormLayers,
+    Point,
+    Reduction,
+    check_content,
+    content,
+    gradient_measures,
+)
 from grads.study.seeds import gumbel, own_seed
 
 if TYPE_CHECKING:
@@ -65,7 +84,9 @@ class GradsDensity(Parameters):
     """Parameters of `grads_density`; the defaults are ours."""
 
     point: Point = Field("warm", description="Whose gradients: after the preliminary epoch, untrained, or during it.")
-    layers: Layers = Field(["embedding", "head"], description="Layers whose gradients count.")
+    layers: NormLayers = Field(
+        ["embedding", "head"], description="Layers whose gradients count; `weights` where all are trained."
+    )
     reduction: Reduction = Field("l2", description="How a layer's gradient becomes a number.")
     combination: Combination = Field("sum", description="How the layers' numbers become one.")
     scale: Scale = Field(
@@ -80,6 +101,10 @@ class GradsDensity(Parameters):
         "rule, N^(-1/(d+4)) in d dimensions.",
     )
     rule: Rule = Field("density", description="Which records are kept.")
+    similarity: float = Field(0.0, ge=0, description="Weight of the largest cosine to a chosen record, subtracted.")
+    content: Content = Field("hidden", description="What the similarity compares, where there is no encoder.")
+    encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; `content` if none.")
+    cut: Cut = Field("norms", description="What `ratio: auto` counts: norms near their mean, or scores above theirs.")
     exact: bool = Field(False, description="Densities pair by pair however many records there are; takes N^2 steps.")
 
     @model_validator(mode="before")
@@ -99,6 +124,11 @@ class GradsDensity(Parameters):
             self._check_numbers()
         if self.reduction == "vector" and self.scale == "log":
             raise ValueError("reduction 'vector' has numbers below 0, which have no logarithm: set scale to raw")
+        if "weights" in self.layers and self.reduction != "l2":
+            raise ValueError(
+                f"of the layer 'weights' there is the norm alone, no '{self.reduction}': set reduction to l2"
+            )
+        check_content(self.encoder, self.content, self.point)
         return self
 
     def _check_numbers(self) -> None:
@@ -119,27 +149,89 @@ NUMBER_RULES: tuple[NumberRule, ...] = get_args(NumberRule)
 
 
 def needs(parameters: GradsDensity) -> Needs:
-    """Return the need of the gradient statistics."""
-    return Needs({parameters.point: gradient_measures(parameters.layers, parameters.reduction == "mean_abs")})
+    """Return the need of the gradient statistics, and of what records are compared by if they are."""
+    stores: dict[str, frozenset[str]] = {
+        parameters.point: gradient_measures(parameters.layers, parameters.reduction == "mean_abs")
+    }
+    if parameters.similarity:
+        store, kind = content(parameters.encoder, parameters.content, parameters.point)
+        stores[store] = stores.get(store, frozenset()) | {kind}
+    return Needs(stores)
 
 
 def select(inputs: Inputs, parameters: GradsDensity) -> Choice:
-    """Choose by the rule; the score is density, log-density with noise, minus distance (in rank, too), or magnitude."""
+    """Choose by the rule, and by similarity where it counts; note how much of it another bandwidth would choose."""
+    directions = compared(inputs, parameters)
+    ruled, notes = by_rule(inputs, parameters)
+    score, order = chosen(ruled, directions, parameters.similarity, inputs.count)
+    if parameters.rule not in NUMBER_RULES:
+        kept = set(order.tolist())
+        for name, times in (("half", 0.5), ("double", 2.0)):
+            other, _ = by_rule(inputs, parameters, times)
+            _, others = chosen(other, directions, parameters.similarity, inputs.count)
+            notes[f"kept_at_{name}_bandwidth"] = round(len(kept & set(others.tolist())) / len(kept), 4)
+    return Choice(score, order, notes)
+
+
+def compared(inputs: Inputs, parameters: GradsDensity) -> np.ndarray | None:
+    """Return N x d directions by which records are compared, None where they are not."""
+    from grads.selection.algorithms.neighbours import unit_matrix
+
+    if not parameters.similarity:
+        return None
+    store, kind = content(parameters.encoder, parameters.content, parameters.point)
+    return unit_matrix(inputs.features[store][kind])
+
+
+def chosen(
+    ruled: np.ndarray, directions: np.ndarray | None, similarity: float, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return N scores and the order of `count` records, by the rule's score and by similarity.
+
+    Args:
+        ruled: N scores of the rule.
+        directions: as `compared` returns them.
+        similarity: its weight.
+        count: at most N.
+    """
     import numpy as np
+    from scipy.stats import rankdata
+
+    from grads.selection.algorithms.greedy import lazy_greedy
+
+    if directions is None:
+        return ruled, np.argsort(-ruled, kind="stable")[:count]
+    # Densities have units, so that no decimals can be cut.
+    return lazy_greedy(rankdata(ruled) / len(ruled), directions, directions, similarity, count)
+
+
+def by_rule(inputs: Inputs, parameters: GradsDensity, times: float = 1.0) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return density, log-density with noise, minus distance (in rank, too), or magnitude, N; and notes.
+
+    `times` is what the bandwidth is multiplied by.
+    """
+    import numpy as np
+
+    from grads.selection.algorithms.density import Bandwidth
 
     statistics = inputs.signals[parameters.point]
     if parameters.rule == "highest":
-        return Choice(combined(statistics, parameters))
+        return combined(statistics, parameters), {}
     if parameters.rule == "median":
         number = combined(statistics, parameters)
-        return Choice(-np.abs(number - np.median(number)))
+        return -np.abs(number - np.median(number)), {}
     if parameters.rule == "central":
         from scipy.stats import rankdata
 
         # |F - 1/2| in whole numbers over 2 N, so that ranks equally far from the middle are equal.
         twice = np.rint(2 * rankdata(combined(statistics, parameters)))
-        return Choice(-np.abs(twice - (len(twice) + 1)) / (2 * len(twice)))
-    return _by_density(inputs, parameters)
+        return -np.abs(twice - (len(twice) + 1)) / (2 * len(twice)), {}
+    points, notes = scaled(statistics, parameters)
+    dense = _density(points, parameters, Bandwidth(parameters.bandwidth, times))
+    if parameters.rule == "sample":
+        seed = own_seed(inputs.seed, "grads_density")
+        return np.log(dense) + np.array([gumbel(id_, seed) for id_ in inputs.pool["id"]]), notes
+    return dense, notes
 
 
 def combined(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
@@ -147,29 +239,6 @@ def combined(statistics: pd.DataFrame, parameters: GradsDensity) -> np.ndarray:
     from grads.selection.gradient_signals import magnitude
 
     return magnitude(statistics, parameters.layers, parameters.reduction, parameters.combination)
-
-
-def _by_density(inputs: Inputs, parameters: GradsDensity) -> Choice:
-    """Choose by density, and note how much of the choice is kept with half and with double the bandwidth."""
-    import numpy as np
-
-    from grads.selection.algorithms.density import Bandwidth
-
-    points, notes = scaled(inputs.signals[parameters.point], parameters)
-    noise = np.zeros(len(points))
-    if parameters.rule == "sample":
-        seed = own_seed(inputs.seed, "grads_density")
-        noise = np.array([gumbel(id_, seed) for id_ in inputs.pool["id"]])
-
-    def score(times: float) -> np.ndarray:
-        dense = _density(points, parameters, Bandwidth(parameters.bandwidth, times))
-        return np.log(dense) + noise if parameters.rule == "sample" else dense
-
-    chosen = score(1.0)
-    kept = _highest(chosen, inputs.count)
-    for name, times in (("half", 0.5), ("double", 2.0)):
-        notes[f"kept_at_{name}_bandwidth"] = round(len(kept & _highest(score(times), inputs.count)) / len(kept), 4)
-    return Choice(chosen, notes=notes)
 
 
 def scaled(statistics: pd.DataFrame, parameters: GradsDensity) -> tuple[np.ndarray, dict[str, Any]]:
@@ -202,14 +271,10 @@ def _density(points: np.ndarray, parameters: GradsDensity, bandwidth: Bandwidth)
     return joint_density(points, parameters.exact, bandwidth)
 
 
-def _highest(score: np.ndarray, count: int) -> set[int]:
-    import numpy as np
-
-    return set(np.argsort(-score, kind="stable")[:count].tolist())
-
-
 def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:
-    """Return what counts for `ratio: auto`, where the combined number is a magnitude, which has a logarithm."""
+    """Return what counts for `ratio: auto`: scores, or combined numbers where they are magnitudes, with logarithms."""
+    if parameters.cut == "score":
+        return lambda inputs: _count_by_score(inputs, parameters)
     if not parameters.one_number or parameters.combination == "zsum":
         return None
 
@@ -219,6 +284,14 @@ def automatic_count(parameters: GradsDensity) -> Callable[[Inputs], int] | None:
         return count_near_the_mean(combined(inputs.signals[parameters.point], parameters))
 
     return count
+
+
+def _count_by_score(inputs: Inputs, parameters: GradsDensity) -> int:
+    from grads.selection.gradient_signals import count_to_the_mean
+
+    ruled, _ = by_rule(inputs, parameters)
+    score, order = chosen(ruled, compared(inputs, parameters), parameters.similarity, len(ruled))
+    return count_to_the_mean(score[order])
 
 
 METHOD = Method(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from grads.data.records.formatting import Example
+    from grads.data.records.prompts import QuestionPrompt
 
 
 class Parameters(Section):
@@ -43,6 +44,8 @@ class Needs:
         stores: signal stores of the training records and what each must hold, as for selection methods.
         replay: general records for each record of the domain; 0: none.
         weights: whether the selection's weights are read.
+        test_prompts: whether it learns from the prompts of the test set, of which it gets no answers; such an arm is
+            never ranked with others.
         base_logits: whether its loss reads `Reference.logits`.
         base_weights: whether its loss reads `Reference.changes`.
         fisher: whether its loss reads `Reference.fisher`, of the general records that it prepares.
@@ -53,6 +56,7 @@ class Needs:
     stores: Mapping[str, frozenset[str]] = field(default_factory=dict)
     replay: float = 0.0
     weights: bool = False
+    test_prompts: bool = False
     base_logits: bool = False
     base_weights: bool = False
     fisher: bool = False
@@ -87,6 +91,7 @@ class Inputs:
         replay: eligible general records by id, none of them a training record of the domain; empty unless
             `Needs.replay` or `Needs.fisher` asks for some.
         own_answers: by id, of those kept records that were answered and are not too long then; empty unless needed.
+        test_prompts: of the test set, those that are not too long; empty unless needed.
         seed: for random draws; never from arm or ratio.
     """
 
@@ -94,6 +99,7 @@ class Inputs:
     weights: Mapping[str, float] = field(default_factory=dict)
     replay: Mapping[str, Example] = field(default_factory=dict)
     own_answers: Mapping[str, OwnAnswer] = field(default_factory=dict)
+    test_prompts: Sequence[QuestionPrompt] = ()
     seed: int = 0
 
 

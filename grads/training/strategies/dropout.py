@@ -4,6 +4,17 @@ Small subsets are repeated more often, and "To Repeat or Not To Repeat" (arXiv 2
 regulariser that helps against repetition, when T5 is pre-trained with all its weights. Here it is the adapter's inputs
 that are dropped, and the rate is ours; models of today are trained without dropout and have none to set, so where all
 weights are trained the strategy is refused.
+
+The paper's comparison, few data again and again against as many tokens that are new, is two arms with one budget:
+
+```yaml
+arms:
+  full: {method: full}
+  repeated: {method: random, ratios: [0.05], match: tokens}
+  repeated_dropout: {method: random, ratios: [0.05], match: tokens, strategy: dropout}
+```
+
+`match: tokens` repeats what is kept until it has the tokens of the run on all records.
 """
 
 from pydantic import Field

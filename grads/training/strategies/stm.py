@@ -1,5 +1,7 @@
 """`stm`: selective token masking; response tokens that the untuned model finds unlikely carry no loss.
 
+What is left is the low-perplexity token learning that the paper is named after.
+
 A token's perplexity is exp(-log p(token | all before it)) under the model that is tuned, before it is tuned; where it
 is above the threshold, 2.5 in the paper, the token is left in the context and out of the loss. The losses are those of
 the store `base`, so all records of a study are measured once. A step's loss is the mean over the tokens that are left.

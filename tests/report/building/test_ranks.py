@@ -99,6 +99,8 @@ def test_runs_of_a_ratio_are_ranked_together_with_those_on_all_records(blocks):
     }
     blocks["arms"] = {name: blocks["arms"][name] for name in ("untuned", "full")}
     blocks["arms"]["masked"] = {"method": "full", "strategy": "stm"}
+    # What learns from the test set is ranked with nobody.
+    blocks["arms"]["seen"] = {"method": "full", "strategy": "tlm"}
     assert runs_by_ratio(parse_study(blocks)) == {"1": [full, Run("masked", "1")]}
 
 

@@ -10,6 +10,7 @@ from grads.report.rendering.entries import RunMarks, fact_columns, groups_note, 
 from grads.report.rendering.layout import ABSENT, Entry
 from grads.report.statistics.estimates import Quantity, Run
 from grads.report.statistics.samples import ITEMS_ONLY, Estimate
+from grads.study.controls import TEST_PROMPTS
 from grads.study.reading import parse_study
 
 SURE = Estimate(1.25, 1.0, 1.75, 40, 3, 20, kind=ITEMS_ONLY)
@@ -115,6 +116,17 @@ def test_more_than_asked_is_no_shortfall():
     short = RunMarks(chosen(("m", "law", "full_steps", "0.05", 0, 5, 100)))
     assert short.mark("m", Run("full_steps", "0.05")) == ""
     assert short.notes() == []
+
+
+def test_what_learns_from_the_test_sets_prompts_is_marked():
+    frame = chosen(("m", "law", "full", "1", 0, 10, 10), ("m", "law", "seen", "1", 0, 10, 10))
+    row = {"model": "m", "domain": "law", "arm": "seen", "ratio": "1", "seed": 0}
+    row |= {"part": "cost", "task": "training", "metric": TEST_PROMPTS, "value": 6.0}
+    marks = RunMarks(pd.concat([frame, pd.DataFrame([row])], ignore_index=True))
+    assert (marks.mark("m", Run("seen", "1")), marks.mark("m", Run("full", "1"))) == ("\u2016", "")
+    (note,) = marks.notes()
+    assert note.startswith("\u2016")
+    assert "never ranked" in note
 
 
 def test_without_selections_nothing_is_marked():

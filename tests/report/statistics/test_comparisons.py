@@ -20,12 +20,23 @@ from grads.report.statistics.comparisons import (
     significance,
     significance_note,
 )
-from grads.report.statistics.estimates import Estimates, Quantity, Run
+from grads.report.statistics.estimates import Estimates, Quantity, Run, runs
 from grads.report.statistics.samples import Estimate, Part, Spread
 from grads.study.reading import parse_study
 
 MINUS = "\u2212"
 METEOR = Quantity.domain("meteor")
+
+
+def test_what_learns_from_the_test_set_is_neither_compared_nor_a_baseline(config):
+    config["arms"] = {"seen": {"method": "full", "strategy": "tlm"}, **config["arms"]}
+    study = parse_study(config)
+    found = {run.arm: run for run in runs(study)}
+    assert baselines(study, found["seen"]) == {}
+    assert baselines(study, found["grads_density"])["full"] == Run("full", "1")
+    assert [run.arm for run in runs(study) if not run.ranked] == ["seen", "untuned"]
+    del config["arms"]["full"]
+    assert "full" not in baselines(parse_study(config), found["grads_density"])
 
 
 def test_holm_by_hand():

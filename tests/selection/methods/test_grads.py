@@ -137,3 +137,100 @@ def test_all_columns_constant_leaves_none() -> None:
 def test_weights_of_which_none_counts_are_refused() -> None:
     with pytest.raises(GradsError, match="all three weights are 0"):
         parse_parameters(METHOD, dict.fromkeys(("representativeness", "diversity", "similarity"), 0.0))
+
+
+def test_the_four_statistics_of_the_digest(select: Select, stores_of: Callable[..., Any]) -> None:
+    stores = stores_of(40)
+    warm = stores["warm"].signals
+    names = ["max", "min", "mean", "std"]
+    # The head's mean is 0 for all: seven columns are left. Units do not matter to a density's order.
+    columns = [warm[f"{layer}_{name}"] for layer in ("embedding", "head") for name in names]
+    columns = [column / warm[column.name.partition("_")[0] + "_std"].mean() for column in columns if column.any()]
+    rep = pd.Series(np.mean([gaussian_kde(column).logpdf(column) for column in columns], axis=0), index=warm["id"])
+    table, meta = select("grads", "1", stores, diversity=0.0, similarity=0.0, statistics=names)
+    assert table["id"].tolist() == rep.sort_values(ascending=False).index.tolist()
+    assert meta["notes"]["dropped_columns"] == {"head_mean": "constant"}
+
+
+def test_the_unit_of_the_gradients_does_not_matter(select: Select, stores_of: Callable[..., Any]) -> None:
+    stores = stores_of(40)
+    warm = stores["warm"].signals
+    numbers = [name for name in warm.columns if name.startswith(("embedding_", "head_"))]
+    scaled = {**stores, "warm": type(stores["warm"])(warm.assign(**(1e-6 * warm[numbers])), stores["warm"].features)}
+    for given in ({}, {"statistics": ["max", "min", "mean", "std"]}, {"magnitude": 1.0}):
+        expected, _ = select("grads", "0.5", stores, **given)
+        found, meta = select("grads", "0.5", scaled, **given)
+        assert found["id"].tolist() == expected["id"].tolist()
+        assert len(meta["notes"]["columns"]) >= 6
+
+
+def test_magnitude_alone_takes_the_largest_gradients(select: Select, stores_of: Callable[..., Any]) -> None:
+    stores = stores_of(30)
+    given = {"representativeness": 0.0, "diversity": 0.0, "similarity": 0.0, "magnitude": 2.0}
+    table, _ = select("grads", "0.5", stores, **given)
+    highest, _ = select("grads_density", "0.5", stores, rule="highest")
+    assert table["id"].tolist() == highest["id"].tolist()
+
+
+@pytest.mark.parametrize("measure", ["mean_distance", "log_det"])
+def test_a_diversity_of_the_subset(measure: str, select: Select, stores_of: Callable[..., Any]) -> None:
+    stores = stores_of(20)
+    directions = np.asarray(stores["base"].features["hidden"].unit, dtype=float)
+    table, _ = select("grads", "0.5", stores, representativeness=0.0, similarity=0.0, diversity_measure=measure)
+    kept = stores["tokens"].signals["id"].isin(table["id"][table["kept"]]).to_numpy()
+
+    def value(rows: np.ndarray) -> float:
+        if measure == "mean_distance":
+            return -float((rows @ rows.T).mean())
+        return float(np.linalg.slogdet(np.eye(len(rows)) + 10 * rows @ rows.T)[1])
+
+    random = np.random.default_rng(0)
+    draws = [value(directions[random.permutation(20)[:10]]) for _ in range(200)]
+    assert value(directions[kept]) > np.quantile(draws, 0.95)
+    smaller, _ = select("grads", "0.2", stores, representativeness=0.0, similarity=0.0, diversity_measure=measure)
+    assert smaller["id"][:4].tolist() == table["id"][:4].tolist()
+
+
+def test_records_can_be_compared_by_their_gradients(select: Select, stores_of: Callable[..., Any]) -> None:
+    stores = stores_of(30)
+    hidden = Vectors(stores["base"].features["hidden"].directions, stores["base"].features["hidden"].norms)
+    expected, _ = select("grads", "0.5", stores)
+    moved = {**stores, "warm": type(stores["warm"])(stores["warm"].signals, {"sgd_features": hidden})}
+    found, _ = select("grads", "0.5", moved, content="gradients")
+    assert found.equals(expected)
+    assert METHOD.needs(parse_parameters(METHOD, {"content": "gradients"})).stores == {
+        "warm": {"gradients", "sgd_features"}
+    }
+
+
+def test_all_weights_have_a_norm_alone(select: Select, stores_of: Callable[..., Any]) -> None:
+    stores = stores_of(30)
+    warm = stores["warm"].signals.assign(weights_l2=stores["warm"].signals["embedding_l2"])
+    of_weights = {**stores, "warm": type(stores["warm"])(warm)}
+    expected, _ = select("grads", "0.5", stores, layers=["embedding"], statistics=["log_l2"])
+    found, meta = select("grads", "0.5", of_weights, layers=["weights"])
+    assert found.equals(expected)
+    assert meta["notes"]["columns"] == ["weights_log_l2"]
+
+
+def test_the_cut_by_score_ends_where_the_score_falls_below_the_mean(
+    hand_made: dict[str, HandStore], select: Select
+) -> None:
+    # All four are chosen with 1.1875, 1.1875, 0.6875, 0.1875 (see above), mean 0.8125.
+    table, meta = select("grads", "auto", hand_made, neighbours=1, cut="score")
+    assert meta["requested"] == 2
+    assert table["id"][table["kept"]].tolist() == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"content": "gradients", "encoder": "minilm"}, "has no encoder"),
+        ({"content": "gradients", "point": "during"}, "no projected gradients at 'during'"),
+        ({"layers": ["weights"], "statistics": ["max"]}, "there is log_l2 alone"),
+        ({"statistics": ["max", "max"]}, "listed twice"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(GradsError, match=message):
+        parse_parameters(METHOD, given)

@@ -13,6 +13,7 @@ from grads.selection.contract import Inputs
 from grads.selection.gradient_signals import Combination, Point
 from grads.selection.methods.grads_density import METHOD, GradsDensity, NumberRule, Scale, combined
 from grads.selection.registry import parse_parameters
+from grads.signals.vectors import Vectors, split_lengths
 from grads.study.seeds import own_seed, uniform
 
 Stores = Callable[..., Any]
@@ -266,3 +267,55 @@ def test_rules_of_numbers_have_neither_scale_nor_bandwidth(stores_of: Stores, ru
 def test_scales_and_bandwidths_that_there_are_none_of(given: dict[str, Any], said: str) -> None:
     with pytest.raises(GradsError, match=said):
         parse_parameters(METHOD, given)
+
+
+def compared(stores: dict[str, Any], directions: list[list[float]], sizes: list[float], count: int) -> Inputs:
+    """Return inputs with these hidden states, and combined numbers."""
+    inputs = with_sizes(stores, sizes)
+    hidden = Vectors(*split_lengths(np.array(directions)))
+    return Inputs(inputs.signals, {"base": {"hidden": hidden}}, {}, count, 0)
+
+
+def test_the_densest_that_are_unlike_each_other_by_hand(stores_of: Stores) -> None:
+    # By size 4, 3, 2, 1: R = 1, 3/4, 2/4, 1/4. The second is a copy of the first and falls to 0.75 - 0.5.
+    inputs = compared(stores_of(4), [[1, 0], [2, 0], [0, 1], [-1, 0]], [4.0, 3.0, 2.0, 1.0], 4)
+    choice = METHOD.select(inputs, GradsDensity(rule="highest", similarity=0.5))
+    assert choice.order is not None
+    # After the first and the third: 0.25, and 0.25 - 0.5 * 0 of the last, whose cosine to the third is 0.
+    assert choice.order.tolist() == [0, 3, 2, 1]
+    np.testing.assert_allclose(choice.score, [1.0, 0.25, 0.5, 0.75])
+
+
+def test_without_similarity_nothing_is_compared(stores_of: Stores) -> None:
+    assert METHOD.needs(GradsDensity()).stores == {"warm": {"gradients"}}
+    assert METHOD.needs(GradsDensity(similarity=0.5)).stores == {"warm": {"gradients"}, "base": {"hidden"}}
+    by_gradients = GradsDensity(similarity=0.5, content="gradients", point="base")
+    assert METHOD.needs(by_gradients).stores == {"base": {"gradients", "sgd_features"}}
+    plain = inputs_of(stores_of(30))
+    dense = METHOD.select(plain, GradsDensity())
+    hidden = Inputs(plain.signals, {"base": {"hidden": Vectors(np.eye(30))}}, {}, 30, 0)
+    unlike = METHOD.select(hidden, GradsDensity(similarity=3.0))
+    # Records at right angles to each other have no similarity.
+    assert dense.order is not None
+    assert unlike.order is not None
+    assert dense.order.tolist() == unlike.order.tolist() == chosen(plain).tolist()
+
+
+def test_the_cut_by_score_keeps_what_is_denser_than_the_mean(stores_of: Stores) -> None:
+    for parameters in (GradsDensity(cut="score"), GradsDensity(cut="score", combination="joint")):
+        inputs = inputs_of(stores_of(60))
+        score = METHOD.select(inputs, parameters).score
+        count = METHOD.automatic_count(parameters)
+        assert count is not None
+        assert count(inputs) == (score >= score.mean()).sum()
+    alike = with_sizes(stores_of(5), [2.0] * 5)
+    assert METHOD.automatic_count(GradsDensity(cut="score"))(alike) == 5  # type: ignore[misc]
+
+
+def test_of_all_weights_there_is_the_norm_alone(stores_of: Stores) -> None:
+    inputs = inputs_of(stores_of(20))
+    warm = inputs.signals["warm"].assign(weights_l2=inputs.signals["warm"]["head_l2"])
+    of_weights = Inputs({**inputs.signals, "warm": warm}, {}, {}, 20, 0)
+    assert chosen(of_weights, layers=["weights"]).tolist() == chosen(inputs, layers=["head"]).tolist()
+    with pytest.raises(GradsError, match="of the layer 'weights' there is the norm alone, no 'std'"):
+        parse_parameters(METHOD, {"layers": ["weights"], "reduction": "std"})
