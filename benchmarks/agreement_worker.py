@@ -4,26 +4,30 @@ import importlib.metadata
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+Asked = dict[str, Any]
 
 PACKAGES = ("apricot-select", "submodlib-py", "bm25s", "rank-bm25", "data-selection", "scikit-learn", "scipy")
 
 
-def versions(_asked):
+def versions(_asked: Asked) -> dict[str, str]:
     """Return the version of each package."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def facility_location(asked):
+def facility_location(asked: Asked) -> list[list[list[int]]]:
     """Return, for each of some matters and each of its counts, the positions that greedy facility location chooses."""
     choose = apricot if asked["package"] == "apricot-select" else submodlib
     return [[choose(np.array(one["points"]), one["similarity"], count) for count in one["counts"]]
             for one in asked["asked"]]  # fmt: skip
 
 
-def nearness(points):
+def nearness(points: np.ndarray) -> np.ndarray:
     """Return c - |x - y| of all pairs, c being the largest distance."""
     from sklearn.metrics.pairwise import euclidean_distances
 
@@ -32,7 +36,7 @@ def nearness(points):
     return distances.max() - distances
 
 
-def apricot(points, _similarity, count):
+def apricot(points: np.ndarray, _similarity: str, count: int) -> list[int]:
     """Return what apricot's greedy choice takes."""
     from apricot import FacilityLocationSelection
 
@@ -40,11 +44,11 @@ def apricot(points, _similarity, count):
     return [int(position) for position in selection.fit(nearness(points)).ranking]
 
 
-def submodlib(points, similarity, count):
+def submodlib(points: np.ndarray, similarity: str, count: int) -> list[int]:
     """Return what submodlib's greedy choice takes: by a matrix of similarities, or by its own Euclidean kernel."""
     from submodlib.functions.facilityLocation import FacilityLocationFunction
 
-    given = {"data": points, "metric": "euclidean"}
+    given: dict[str, Any] = {"data": points, "metric": "euclidean"}
     if similarity != "authors":
         given = {"sijs": nearness(points), "separate_rep": False}
     function = FacilityLocationFunction(n=len(points), mode="dense", **given)
@@ -59,7 +63,7 @@ def submodlib(points, similarity, count):
     return [int(position) for position, _gain in greedy]
 
 
-def bm25(asked):
+def bm25(asked: Asked) -> list[list[float]]:
     """Return N x Q scores of documents for queries, both lists of words."""
     documents, queries = asked["documents"], asked["queries"]
     if asked["package"] == "rank-bm25":
@@ -74,7 +78,7 @@ def bm25(asked):
     return np.array([index.get_scores(query) for query in queries], dtype=float).T.tolist()
 
 
-def dsir(asked):
+def dsir(asked: Asked) -> list[float]:
     """Return N log-weights of texts."""
     from data_selection import HashedNgramDSIR
 
@@ -96,7 +100,7 @@ def dsir(asked):
     return found[0].tolist()
 
 
-def density(asked):
+def density(asked: Asked) -> list[float]:
     """Return the densities at N values."""
     values = np.array(asked["values"])
     if asked["package"] == "scipy":
@@ -109,14 +113,16 @@ def density(asked):
     return np.exp(KernelDensity(bandwidth=bandwidth).fit(values[:, None]).score_samples(values[:, None])).tolist()
 
 
-def cosines(asked):
+def cosines(asked: Asked) -> list[list[float]]:
     """Return N x Q cosines."""
     from sklearn.metrics.pairwise import cosine_similarity
 
     return cosine_similarity(np.array(asked["points"]), np.array(asked["targets"])).tolist()
 
 
-TASKS = {one.__name__: one for one in (versions, facility_location, bm25, dsir, density, cosines)}
+TASKS: dict[str, Callable[[Asked], Any]] = {
+    one.__name__: one for one in (versions, facility_location, bm25, dsir, density, cosines)
+}
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def _cost_rows(one: CellFiles) -> list[dict[str, Any]]:
         rows += [_row(content, "cost", task, name, {"value": content.at(name)} | signature) for name in metrics]
         if task == "training":
             rows += _departure_rows(content)
-            if TEST_PROMPTS in content.optional("notes"):
+            if TEST_PROMPTS in content.optional("notes", {}):
                 rows.append(_row(content, "cost", task, TEST_PROMPTS, {"value": content.at("notes", TEST_PROMPTS)}))
     return rows
 

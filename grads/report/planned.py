@@ -125,7 +125,7 @@ def pilot_differences(estimates: Estimates, quantity: Quantity) -> list[Estimate
     frame = estimates.frame
     named = zip(frame["part"], frame["task"], frame["metric"], strict=True)
     mine = frame[[Quantity(*one) == quantity for one in named]]
-    found = []
+    found: list[Estimate] = []
     for (model, domain), rows in mine[mine["ratio"] != "0"].groupby(["model", "domain"], sort=False):
         runs = [Run(arm, ratio) for arm, ratio in dict.fromkeys(zip(rows["arm"], rows["ratio"], strict=True))]
         for one, other in itertools.combinations(runs, 2):

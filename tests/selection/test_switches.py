@@ -142,6 +142,45 @@ def test_grads_reads_the_point_layers_and_encoder_asked_for(select: Select, stor
     assert not plain.equals(expected)
 
 
+READINGS = [
+    ("grads", {"statistics": ["max", "min", "mean", "std"]}),
+    ("grads", {"magnitude": 1.0}),
+    ("grads", {"diversity_measure": "mean_distance"}),
+    ("grads", {"diversity_measure": "log_det"}),
+    ("grads", {"content": "gradients"}),
+    ("grads_density", {"similarity": 0.5}),
+    ("grads_density", {"similarity": 0.5, "content": "gradients", "combination": "joint"}),
+    ("grads_density", {"similarity": 0.5, "rule": "central"}),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), READINGS)
+def test_every_reading_is_a_ranking_that_depends_on_the_records_alone(
+    name: str, given: dict[str, Any], select: Select, needed_by: Stores, reordered: Callable[..., Any]
+) -> None:
+    stores = needed_by(name, 40, **given)
+    table, meta = select(name, "0.5", stores, **given)
+    assert meta["actual"] == meta["requested"] == 20
+    assert np.isfinite(table["score"]).all()
+    again, _ = select(name, "0.5", reordered(stores, np.random.default_rng(1).permutation(40)), seed=1, **given)
+    assert again.equals(table)
+    small, _ = select(name, "0.1", stores, **given)
+    assert small["id"][:4].tolist() == table["id"][:4].tolist()
+    plain, _ = select(name, "0.5", needed_by(name, 40))
+    assert plain["id"].tolist() != table["id"].tolist()
+    alike, _ = select(name, "0.5", needed_by(name, 9, constant=True, **given), **given)
+    assert alike["id"].tolist() == sorted(alike["id"])
+
+
+@pytest.mark.parametrize(("name", "given"), READINGS)
+def test_the_cut_by_score_goes_with_every_reading(
+    name: str, given: dict[str, Any], select: Select, needed_by: Stores
+) -> None:
+    table, meta = select(name, "auto", needed_by(name, 40, **given), **given, cut="score")
+    assert 1 < meta["requested"] < 39
+    assert table["kept"].sum() == meta["requested"]
+
+
 def test_count_near_the_mean_by_hand() -> None:
     # Logarithms 0, 0, 0, 0, 5: mean 1, standard deviation 2.
     assert count_near_the_mean(np.exp([0.0, 0.0, 0.0, 0.0, 5.0])) == 4
