@@ -3,8 +3,10 @@
 A record's weight is exp(-l / tau), with l its mean loss per response token under the model that is tuned, before it is
 tuned, and tau the median of these losses over the kept records.
 
-Certain: weights that fall with the pre-trained model's loss, in this form, and the median as the temperature, which
-leaves nothing to be tuned (arXiv 2502.02797, "Upweighting Easy Samples in Fine-Tuning Mitigates Forgetting").
+Certain: weights that fall with the pre-trained model's loss and come from these losses alone, with nothing to be tuned
+(arXiv 2502.02797, "Upweighting Easy Samples in Fine-Tuning Mitigates Forgetting", its abstract).
+
+Not certain: the form exp(-l / tau) and the median are the paper's as others repeat them; its full text was not read.
 
 Ours: the weights are scaled to a mean of 1 over the kept records, and a step's loss is the weighted mean over its
 response tokens, as under `weighted`: they set the records of a step against each other and do not change how much a
@@ -86,7 +88,7 @@ def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Flow) -
 STRATEGY = Strategy(
     name="flow",
     title="Easy records weighted up (FLOW)",
-    source="arXiv 2502.02797",
+    source="arXiv 2502.02797, as repeated by others",
     parameters=Flow,
     needs=needs,
     settings=settings,
