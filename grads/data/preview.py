@@ -76,9 +76,10 @@ def check_task(name: str, task: Task, archives: dict[str, Path], allow_code: boo
 
 
 def _own_records(study: Study) -> Iterator[Domain]:
-    """Yield the domains, and general instructions, whose records are the user's own and there."""
+    """Yield the domains, skills and general instructions whose records are the user's own and there."""
     instructions = study.general.instructions
-    for domain in [*study.domains.values(), *([instruction_domain(instructions)] if instructions else [])]:
+    further = [*study.skills.values(), *([instructions] if instructions else [])]
+    for domain in [*study.domains.values(), *map(instruction_domain, further)]:
         if domain.source.own_paths and _is_there(domain.source, {}):
             yield domain
 
