@@ -145,12 +145,9 @@ class StudyGraph:
     def _fetched_records(self) -> dict[Path, Source]:
         """The same of the sources of domains, of skills, and of general instructions."""
         instructions = self.study.general.instructions
-        sections = [
-            *self.study.domains.values(),
-            *self.study.skills.values(),
-            *([instructions] if instructions else []),
-        ]
-        return _by_path(section.source for section in sections)
+        sources = [domain.source for domain in self.study.domains.values()]
+        sources += [skill.source for skill in self.study.skills.values()]
+        return _by_path([*sources, *([instructions.source] if instructions else [])])
 
     @cached_property
     def _fetched_tasks(self) -> dict[Path, Source]:
