@@ -1,4 +1,5 @@
-# make demo    set everything up and run the demonstration study
+# make try     set everything up and run a toy study from data to tables: two minutes, and nothing else is downloaded
+# make demo    set everything up and run the demonstration study: a quarter of an hour
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md, the picture in docs/architecture.md and the JSON
 #              schema again from the code
@@ -17,7 +18,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: agreement setup demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
+.PHONY: agreement setup try demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
 
 setup: $(VENV)/ready
 
@@ -28,6 +29,10 @@ $(VENV)/ready: pyproject.toml envs/constraints.txt
 	$(BIN)/python -m pip install --quiet --progress-bar off --disable-pip-version-check \
 		--constraint envs/constraints.txt --editable '.[test,slurm]'
 	@touch $@
+
+try: setup
+	snakemake --configfile config/smoke.yaml config/smoke/try.yaml --cores $(CORES) $(ARGS)
+	@echo "Now look into results/try/: tables/main.md, tables/forgetting.md, figures/, pages/sums.html; README.md says what is what."
 
 demo: setup
 	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS)

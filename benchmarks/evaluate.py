@@ -33,7 +33,7 @@ from grads.runtime.progress import say
 from grads.study.reading import read_study
 
 BEFORE = "8efbb86"
-DEMO = Path("results/demo")
+DEMO = Path("results/demo-large")
 COUNTS = (8, 48, 256)
 BATCHES = (8, 16, 32, 64)
 # How many times as long as ours each peer has to take: the commit before over the demonstration's tasks and texts,
@@ -246,7 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluate", description=__doc__)
     parser.add_argument("--model", type=Path, default=DEMO / "models" / "smollm2", help="a prepared model")
     adapter = DEMO / "runs" / "smollm2" / "medicine" / "full" / "1" / "0" / "adapter"
-    parser.add_argument("--adapter", type=Path, default=adapter, help="of that model (default: the demonstration's)")
+    parser.add_argument(
+        "--adapter", type=Path, default=adapter, help="of that model (default: the large demonstration's)"
+    )
     parser.add_argument("--items", type=int, default=40, help="of each task")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -261,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from grads.models.device import chosen_precision
 
     scratch = options.scratch.resolve()
-    data = write_data(read_study(ROOT / "config" / "demo.yaml"), options.model, options.items, scratch)
+    data = write_data(read_study(ROOT / "config" / "demo-large.yaml"), options.model, options.items, scratch)
     common = {
         "model": str(options.model.resolve()),
         "adapter": str(options.adapter.resolve()),

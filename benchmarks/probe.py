@@ -37,8 +37,8 @@ from grads.runtime.libraries import settle_libraries
 from grads.runtime.progress import say
 from grads.study.reading import read_study
 
-DEMO = Path("config/demo.yaml")
-DEMO_MODEL = Path("results/demo/models/smollm2")
+DEMO = Path("config/demo-large.yaml")
+DEMO_MODEL = Path("results/demo-large/models/smollm2")
 SCRATCH = Path("results/bench-probe")
 RESULTS = Path("benchmarks/results")
 PARTS = ("tables", "count", "length", "memory")

@@ -60,7 +60,7 @@ def records_of(source: str, options: argparse.Namespace, scratch: Path) -> list[
     """Return the records of a source that have at most 512 tokens, the first ones by a fixed seed."""
     import random
 
-    study = read_study(ROOT / "config" / "demo.yaml")
+    study = read_study(ROOT / "config" / "demo-large.yaml")
     found = glossary(study, scratch) if source == "glossary" else medquad(options.medquad)
     formatter = Formatter(load_tokenizer(options.model), Format())
     count = options.records[SOURCES.index(source)]
@@ -229,7 +229,9 @@ def page(results: Mapping[str, Any]) -> str:
 def main() -> None:
     """Measure, and write the page and its numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("results/demo/models/smollm2"), help="a prepared model")
+    parser.add_argument(
+        "--model", type=Path, default=Path("results/demo-large/models/smollm2"), help="a prepared model"
+    )
     parser.add_argument("--medquad", type=Path, help="JSON lines of instruction, input, output; left out without it")
     parser.add_argument("--records", type=int, nargs=2, default=(256, 64), help="of the glossary and of MedQuAD")
     parser.add_argument("--repeats", type=int, default=5)

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-REFERENCE = Path("results/reference/demo")
+REFERENCE = Path("results/reference/demo-large")
 
 
 def test_the_main_table_is_that_of_the_run():

@@ -122,13 +122,27 @@ def small_demo():
     return read_yaml(".ci/demo-small.yaml")
 
 
-@pytest.mark.parametrize("section", ["seeds", "archives", "models", "training", "generation", "evaluation", "claims"])
+def test_the_demonstration_with_more_seeds_is_the_demonstration(demo):
+    seeds = read_yaml("config/demo-seeds.yaml")
+    assert len(seeds["seeds"]) >= 3
+    different = {"study", "label", "seeds"}
+    assert {key: value for key, value in seeds.items() if key not in different} == {
+        key: value for key, value in demo.items() if key not in different
+    }
+
+
+@pytest.mark.parametrize("section", ["seeds", "archives", "training", "generation", "evaluation", "claims"])
 def test_the_small_demonstration_runs_as_the_demonstration_does(demo, small_demo, section):
     assert small_demo[section] == demo[section]
 
 
 def test_the_small_demonstration_is_a_part_of_the_demonstration(demo, small_demo):
     assert small_demo.keys() == demo.keys()
+    for name, model in small_demo["models"].items():
+        assert {**model, "taught": model["taught"] | {"epochs": 0}} == {
+            **demo["models"][name],
+            "taught": demo["models"][name]["taught"] | {"epochs": 0},
+        }
     assert small_demo["arms"].keys() == demo["arms"].keys()
     for name, arm in small_demo["arms"].items():
         assert arm["method"] == demo["arms"][name]["method"]

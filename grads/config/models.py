@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from grads.config.general import InstructionSource
 from grads.config.kinds import MODELS, in_order, union
-from grads.config.section import Section, Shown
+from grads.config.section import LEAVE, RecordField, Section, Shown
 from grads.config.sources import Source
+from grads.config.training import Training
 
 if TYPE_CHECKING:
     ModelSource = Source
@@ -58,12 +60,51 @@ class Format(Section):
         return self
 
 
+class Skill(Section):
+    """What a model is taught before the study begins, as a positive control: what it surely knows, it can forget.
+
+    All of its weights are trained, in float32. The model that comes out is the one that the study calls untuned, that
+    every arm starts from, and that drift is measured against. A general benchmark over the same records says what
+    becomes of the skill.
+    """
+
+    source: InstructionSource = Field(discriminator="kind", description="Where the records come from.")
+    fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
+    leave: list[str] = Field([], description=LEAVE)
+    records: int = Field(ge=1, description="Records that it is taught, drawn with `seed`.")
+    epochs: int = Field(20, ge=1, le=10_000, description="Visits of each record.")
+    global_batch: int = Field(8, ge=1, description="Records per optimiser step.")
+    learning_rate: float = Field(1.0e-4, gt=0, description="Peak rate of AdamW on all weights.")
+    max_length: int = Field(128, ge=8, le=10_000_000, description="Tokens of a record; longer ones are dropped.")
+    seed: int = Field(0, description="Draws the records and their order; the same for all seeds of the study.")
+
+    def training(self, study: Training) -> Training:
+        """Return the settings of its training, which is computed as the study's is.
+
+        Args:
+            study: the study's section.
+        """
+        return Training(
+            weights="full",
+            epochs=self.epochs,
+            global_batch=self.global_batch,
+            learning_rate=self.learning_rate,
+            max_length=self.max_length,
+            precision=study.precision,
+            engine=study.engine,
+            checkpointing=study.checkpointing,
+        )
+
+
 class Model(Section):
     """A model of the study."""
 
     title: Shown = Field(description="How tables call the model, with its quantisation.")
     source: ModelSource = Field(discriminator="kind", description="Where it comes from.")
     format: Format = Field(Format(), description="How its prompts are written, in training and evaluation alike.")
+    taught: Skill | None = Field(
+        None, description="A skill that it is taught before the study begins, to see whether the study takes it away."
+    )
 
 
 class Encoder(Section):

@@ -12,7 +12,7 @@ from grads.config.claims import Claim, Publication
 from grads.config.domains import Domain, Splits
 from grads.config.evaluation import Evaluation, Generation
 from grads.config.general import General
-from grads.config.models import Encoder, Model
+from grads.config.models import Encoder, Model, Skill
 from grads.config.probe import Probe
 from grads.config.section import Name, Section, Shown
 from grads.config.sources import Archive
@@ -54,6 +54,11 @@ class Study(Section):
     def every_model(self) -> dict[str, Model]:
         """Models that are trained, and those that only score."""
         return {**self.models, **self.scorers}
+
+    @property
+    def skills(self) -> dict[str, Skill]:
+        """What models are taught before the study begins, by the keys of those that are."""
+        return {name: model.taught for name, model in self.every_model.items() if model.taught}
 
     @property
     def used_models(self) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from grads.config.domains import Domain
 from grads.config.general import Instructions
+from grads.config.models import Skill
 from grads.data.overlap import Collection, find_overlaps, general_collections, record_item
 from grads.data.prepare import domain_records
 from grads.data.records.layouts import each_once
@@ -55,8 +56,29 @@ def prepare_instructions(
     say(f"general instructions: {counts['anchor']} anchor, {counts['replay']} replay of {len(usable)} usable records")
 
 
-def instruction_domain(instructions: Instructions) -> Domain:
-    """Return general instructions as what they are read like: a domain."""
+def skill_records(skill: Skill, archives: Mapping[str, Path], scratch: Path, label: str) -> list[Record]:
+    """Return the records of a skill that a model is taught; a larger draw contains the smaller one.
+
+    Args:
+        skill: source and number.
+        archives: maps their keys to the fetched files.
+        scratch: a folder for what is needed while reading.
+        label: what errors call it.
+
+    Raises:
+        GradsError: the source cannot be read, or has too few records.
+    """
+    records, _counts = each_once(*domain_records(instruction_domain(skill), archives, scratch))
+    if len(records) < skill.records:
+        raise GradsError(
+            f"{label}: 'records' asks for {skill.records} of {len(records)} usable records: ask for fewer, or give "
+            "more data"
+        )
+    return sorted(records, key=lambda record: digest([skill.seed, "skill", record.id]))[: skill.records]
+
+
+def instruction_domain(instructions: Instructions | Skill) -> Domain:
+    """Return general instructions, or a skill, as what they are read like: a domain."""
     return Domain(
         title="General instructions",
         source=instructions.source,

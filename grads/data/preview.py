@@ -9,8 +9,9 @@ from typing import Any
 
 from grads.config.domains import Domain
 from grads.config.evaluation import Verdicts
-from grads.config.general import HarnessData, Task
+from grads.config.general import HarnessData, Instructions, Task
 from grads.config.kinds import RECORDS, Reading
+from grads.config.models import Skill
 from grads.config.sources import Source
 from grads.config.study import Study
 from grads.config.task_file import check_items, check_metric, read_task_file
@@ -76,9 +77,10 @@ def check_task(name: str, task: Task, archives: dict[str, Path], allow_code: boo
 
 
 def _own_records(study: Study) -> Iterator[Domain]:
-    """Yield the domains, and general instructions, whose records are the user's own and there."""
+    """Yield the domains, skills and general instructions whose records are the user's own and there."""
     instructions = study.general.instructions
-    for domain in [*study.domains.values(), *([instruction_domain(instructions)] if instructions else [])]:
+    further: list[Instructions | Skill] = [*study.skills.values(), *([instructions] if instructions else [])]
+    for domain in [*study.domains.values(), *map(instruction_domain, further)]:
         if domain.source.own_paths and _is_there(domain.source, {}):
             yield domain
 

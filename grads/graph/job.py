@@ -1,17 +1,17 @@
-"""Training runs of the probe: the preliminary epoch, and runs whose records are measured meanwhile.
+"""Jobs of several stages, which do not know each other: training runs that a probe measures, and taught models."""
 
-They belong to training and to the probe alike, which do not know each other.
-"""
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grads.config.kinds import RECORDS
+from grads.config.models import Format, Skill
 from grads.config.probe import Probe
 from grads.config.training import Training
+from grads.models.job import PrepareModel
 from grads.runtime.runner import Machine
 from grads.signals.measures.registry import signal_modules
-from grads.study.job import Aside, Made, Read
+from grads.study.job import Aside, Given, Made, Read
 from grads.training.job import Train
 
 if TYPE_CHECKING:
@@ -147,3 +147,76 @@ class Warmup(Train):
             selection = Path(folder) / "drawn.parquet"
             pd.DataFrame({"id": ids, "kept": ids.isin(drawn)}).to_parquet(selection, index=False)
             super(Warmup, self.changed(selection=selection)).run(machine)
+
+
+class TeachModel(PrepareModel):
+    """Makes a model ready and teaches it a skill, before anything else of the study sees it.
+
+    Attributes:
+        taught: the skill.
+        archives: fetched archives that its records may be in, by their keys in the config.
+        records: the user's own files of them.
+        fetched_records: what was fetched of them from the network.
+        form: how records become prompts.
+        computing: the keys of the config's `training` that say how it is computed.
+        initialisation_seed: seeds dropout, where the model has some.
+        order_seed: seeds the order of the records.
+        label: how progress lines call it.
+        scratch: folder for the model before, and for checkpoints.
+    """
+
+    rule = "teach_model"
+    modules = ("grads.models.prepare", "grads.training.run", "grads.data.instructions")
+    device = True
+    takes = ("micro_batch",)
+
+    taught: Skill
+    archives: Given[dict[str, Path]] = {}
+    records: Given[list[Path]] = []
+    fetched_records: Read[list[Path]] = []
+    form: Format
+    computing: dict[str, Any]
+    initialisation_seed: int
+    order_seed: int
+    label: Aside[str]
+    scratch: Aside[Path]
+
+    @property
+    def more_modules(self) -> list[str]:
+        """Those of the kinds of sources that the model and its skill come from."""
+        return [*super().more_modules, RECORDS.module_of(self.taught.source.kind)]
+
+    def run(self, machine: Machine) -> Mapping[str, Any]:
+        """Prepare it, train it, and keep what came out.
+
+        Returns:
+            How much it was trained, and to which loss.
+        """
+        from grads.data.instructions import skill_records
+        from grads.data.records.record import write_records
+        from grads.models.prepare import place_taught, prepare_model
+        from grads.runtime.files import atomic_path, read_json, remove
+        from grads.training.cell import TrainingCell
+        from grads.training.run import train_cells
+
+        plain = self.scratch / "plain"
+        cell = TrainingCell(
+            label=self.label,
+            records=self.scratch / "records.parquet",
+            kept=None,
+            trained=self.scratch / "trained",
+            summary=self.scratch / "training.json",
+            scratch=self.scratch / "checkpoints",
+            initialisation_seed=self.initialisation_seed,
+            order_seed=self.order_seed,
+        )
+        write_records(cell.records, skill_records(self.taught, self.archives, self.scratch, self.label))
+        prepare_model(self.source, self.fetched or self.archive, plain)
+        training = self.taught.training(Training.model_validate(self.computing))
+        train_cells([cell], plain, self.form, training, machine.micro_batch)
+        with atomic_path(self.folder) as folder:
+            folder.mkdir()
+            place_taught(plain, cell.trained, folder)
+        summary = read_json(cell.summary)
+        remove(self.scratch)
+        return {"taught_records": summary["records"], "steps": summary["steps"], "final_loss": summary["final_loss"]}

@@ -29,7 +29,7 @@ from grads.graph.known import (
 )
 from grads.graph.needs import measures
 from grads.graph.times import DeviceSpeed
-from grads.graph.work import Work, cell_of, evaluation_work, probe_work, training_work
+from grads.graph.work import Work, cell_of, evaluation_work, probe_work, teaching_work, training_work
 from grads.models.footprint import (
     Computed,
     Footprint,
@@ -191,6 +191,42 @@ def prepare_model(study: Study, model: str, attempt: int = 1) -> Resources:
     largest = max((math.prod(matrix.shape) for matrix in size.matrices), default=0)
     held = 3 * 4 * largest if linked else 2 * size.stored_bytes
     return _job(SLACK * (PROCESS["cpu"] + held), attempt=attempt)
+
+
+def teach_model(study: Study, model: str, attempt: int = 1, device: Device = CPU) -> Resources:
+    """Return what teaching a model its skill takes: preparing it, then training all of its weights."""
+    size = size_of(study, model)
+    if size is None:
+        return _unknown(device, attempt)
+    training = study.skills[model].training(study.training)
+    batch = teaching_batch(study, model, 1, device)
+    computed = precision(training.precision, device)
+    needed = training_footprint(size, training, computed, batch, training.max_length, kind=device.kind)
+    found = _on_device(study, size, needed, device, teaching_work(study, model, batch), attempt)
+    return replace(found, memory_mb=max(found.memory_mb, prepare_model(study, model, attempt).memory_mb))
+
+
+def teaching_batch(study: Study, model: str, attempt: int = 1, device: Device = CPU) -> int:
+    """Return the most records of one pass as a model is taught its skill; see `micro_batch`.
+
+    Raises:
+        GradsError: not even one fits.
+    """
+    training = study.skills[model].training(study.training)
+    most = min(MICRO_BATCH, training.global_batch)
+    size = size_of(study, model)
+    if size is not None:
+        computed = precision(training.precision, device)
+        fitting = largest_micro_batch(size, training, computed, device, most)
+        if fitting is None:
+            needed = training_footprint(size, training, computed, 1, training.max_length)
+            raise GradsError(
+                f"teaching '{model}' trains all of its weights, which takes {needed}, one record at a time, and "
+                f"{device.name} has {(device.usable or 0) / GB:.1f} GB for them: lower its 'taught.max_length', or "
+                "teach a smaller model"
+            )
+        most = fitting
+    return max(1, most // 2 ** (attempt - 1))
 
 
 def prepare_encoder(study: Study, encoder: str, attempt: int = 1) -> Resources:
@@ -473,6 +509,7 @@ def resources_of(study: Study, rule: str, wildcards: Mapping[str, str], attempt:
         **dict.fromkeys(("prepare_domains", "prepare_general", "prepare_instructions", "overlap"), of_data),
         **dict.fromkeys(("metrics", "metrics_cross"), partial(metrics, study, attempt)),
         "prepare_model": partial(prepare_model, study, model, attempt),
+        "teach_model": partial(teach_model, study, model, attempt, device),
         "prepare_encoder": lambda: prepare_encoder(study, wildcards["encoder"], attempt),
         "probe_tokens": partial(probe_tokens, study, model, domain, attempt),
         "probe_encoder": lambda: probe_encoder(study, wildcards["encoder"], model, domain, attempt, device),

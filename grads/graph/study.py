@@ -26,7 +26,7 @@ from grads.data.job import (
 )
 from grads.evaluation.job import Evaluate, Judge, Metrics, Rewrite
 from grads.evaluation.metrics.registry import computed, find_metric
-from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory, Warmup
+from grads.graph.job import GradientsDuring, PreliminaryEpoch, TeachModel, Trajectory, Warmup
 from grads.graph.needs import arm_stores, measures, model_stores
 from grads.graph.sorting import in_order
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
@@ -146,10 +146,11 @@ class StudyGraph:
 
     @cached_property
     def _fetched_records(self) -> dict[Path, Source]:
-        """The same of the sources of domains, and of general instructions."""
+        """The same of the sources of domains, of skills, and of general instructions."""
         instructions = self.study.general.instructions
-        domains = [domain.source for domain in self.study.domains.values()]
-        return _by_path([*domains, *([instructions.source] if instructions else [])])
+        sources = [domain.source for domain in self.study.domains.values()]
+        sources += [skill.source for skill in self.study.skills.values()]
+        return _by_path([*sources, *([instructions.source] if instructions else [])])
 
     @cached_property
     def _fetched_tasks(self) -> dict[Path, Source]:
@@ -283,18 +284,41 @@ class StudyGraph:
         )
 
     def prepare_model(self, model: str) -> PrepareModel:
-        """Return the job that makes a model ready."""
+        """Return the job that makes a model ready which is taught nothing before."""
+        return PrepareModel(log=self.paths.log("prepare_model", model), **self._prepared(model))
+
+    def teach_model(self, model: str) -> TeachModel:
+        """Return the job that makes a model ready and teaches it a skill."""
+        skill = self.study.skills[model]
+        read = self.outside(skill.source)
+        prepared = self._prepared(model)
+        return TeachModel(
+            **prepared | {"contents": prepared["contents"] | read.contents},
+            log=self.paths.log("teach_model", model),
+            taught=skill,
+            archives=read.archives,
+            records=read.files,
+            fetched_records=read.fetched,
+            form=self.study.every_model[model].format,
+            computing=self.study.training.model_dump(mode="json", include={"precision", "engine", "checkpointing"}),
+            initialisation_seed=derive_seed(skill.seed, model, "taught", "initialisation"),
+            order_seed=derive_seed(skill.seed, model, "taught", "order"),
+            label=f"teach {model}",
+            scratch=self.paths.scratch("teach") / model,
+        )
+
+    def _prepared(self, model: str) -> dict[str, Any]:
+        """Return what making a model ready takes."""
         source = self.study.every_model[model].source
         read = self.outside(source)
-        return PrepareModel(
-            log=self.paths.log("prepare_model", model),
-            source=source,
-            archive=next(iter(read.archives.values()), None),
-            files=read.files,
-            fetched=next(iter(read.fetched), None),
-            folder=self.paths.model(model),
-            contents=read.contents,
-        )
+        return {
+            "source": source,
+            "archive": next(iter(read.archives.values()), None),
+            "files": read.files,
+            "fetched": next(iter(read.fetched), None),
+            "folder": self.paths.model(model),
+            "contents": read.contents,
+        }
 
     def prepare_encoder(self, encoder: str) -> PrepareEncoder:
         """Return the job that makes a sentence encoder ready."""
@@ -560,9 +584,11 @@ class StudyGraph:
     def _base(self, model: str) -> dict[str, str | None]:
         """Return what an adapter names as its model: the source in the config, or the prepared folder.
 
-        A path stays as it is written there, so that equal studies in two places write equal adapters.
+        A path stays as it is written there, so that equal studies in two places write equal adapters. A taught model is
+        in no source.
         """
-        return self.study.every_model[model].source.identity or {"name": str(self.paths.model(model))}
+        identity = None if model in self.study.skills else self.study.every_model[model].source.identity
+        return identity or {"name": str(self.paths.model(model))}
 
     def _seed(self, cell: Cell, purpose: str) -> int:
         return derive_seed(cell.seed, cell.model, cell.domain, purpose)
@@ -853,7 +879,7 @@ class StudyGraph:
             yield self.job("prepare_instructions", {})
         yield from (self.job("prepare_encoder", {"encoder": encoder}) for encoder in study.encoders)
         for model in study.used_models:
-            yield self.job("prepare_model", {"model": model})
+            yield self.job("teach_model" if model in study.skills else "prepare_model", {"model": model})
             for domain in study.domains:
                 yield from self._signal_jobs(model, domain)
         for model in study.models:

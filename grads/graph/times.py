@@ -57,7 +57,7 @@ class DeviceSpeed:
         if size is None or rule == "prepare_model":
             return 0.0
         computed = precision(work.precision, self.device)
-        trained = trained_parameters(size, self.study.training)
+        trained = size.parameters if work.all_weights else trained_parameters(size, self.study.training)
 
         def passing(kind: Pass, passes: Passes) -> float:
             return pass_seconds(size, passes, kind, self.device, computed=computed, trained=trained)

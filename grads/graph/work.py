@@ -55,6 +55,7 @@ class Work:
             token a row. By the packed engine a step may read further prompts, too.
         precision: what it computes in.
         model: key of the model that does it; empty where there is none.
+        all_weights: whether training changes all of the model's weights, whatever the study trains.
         loads: how often the model is read.
         tasks: general benchmarks that are set up.
         records: of the data that it reads or writes.
@@ -71,6 +72,7 @@ class Work:
     answering: Passes = NO_PASSES
     precision: Precision = "auto"
     model: str = ""
+    all_weights: bool = False
     loads: int = 0
     tasks: int = 0
     records: int = 0
@@ -101,6 +103,7 @@ def work_of(
     domain = wildcards.get("domain", "")
     of_rule: dict[str, Callable[[], Work]] = {
         "prepare_model": lambda: _prepared(study, model),
+        "teach_model": lambda: teaching_work(study, model, study.skills[model].global_batch),
         "probe_tokens": lambda: Work(records=load_of(study, model, domain).records),
         "probe_encoder": lambda: Work(records=load_of(study, model, domain).records),
         "probe_base": lambda: probe_work(study, model, domain, "base" + wildcards.get("other", "")),
@@ -132,6 +135,21 @@ def cell_of(wildcards: Mapping[str, str]) -> Cell:
 def _prepared(study: Study, model: str) -> Work:
     size = size_of(study, model)
     return Work(loads=1, model=model, disk=size.stored_bytes if size else 0.0)
+
+
+def teaching_work(study: Study, model: str, micro_batch_limit: int) -> Work:
+    """Return what teaching a model its skill takes, before which it is prepared and after which it is compared."""
+    skill = study.skills[model]
+    training = skill.training(study.training)
+    lengths = Load.up_to(skill.records, training.max_length).examples
+    return replace(
+        _prepared(study, model),
+        training=_drawn(lengths, training.epochs * skill.records, training, micro_batch_limit),
+        precision=training.precision,
+        all_weights=True,
+        loads=3,
+        records=skill.records,
+    )
 
 
 def probe_work(study: Study, model: str, domain: str, store: str) -> Work:
@@ -209,13 +227,18 @@ def _with_checkpoints(study: Study, cell: Cell, work: Work) -> Work:
 
 
 def _training_passes(study: Study, cell: Cell, micro_batch_limit: int) -> Passes:
-    """Return the micro-batches of a run, its records in random order.
+    """Return the micro-batches of a run."""
+    training = cell_training(study, cell)
+    lengths, visits = _visits(study, cell, training)
+    return _drawn(lengths, visits, training, micro_batch_limit)
+
+
+def _drawn(lengths: Lengths, visits: int, training: Training, micro_batch_limit: int) -> Passes:
+    """Return the micro-batches of so many visits of records, in random order.
 
     The fast engine joins records without padding, as many as `micro_batch_limit` of the longest have tokens; under
     dropout it does as the reference.
     """
-    training = cell_training(study, cell)
-    lengths, visits = _visits(study, cell, training)
     if training.engine == "reference" or training.adapter.dropout > 0:
         return lengths.drawn(visits, micro_batch(training.global_batch, micro_batch_limit))
     tokens = micro_batch_limit * training.max_length

@@ -150,6 +150,25 @@ def place_checkpoint(
                 shutil.copyfile(path, out / path.name)
 
 
+def place_taught(plain: Path, trained: Path, out: Path) -> None:
+    """Write a prepared model with other weights: theirs, and all else of what it was before.
+
+    Args:
+        plain: the prepared model.
+        trained: a folder with all of its weights, made by training; it gets the tokenizer.
+        out: an empty folder.
+
+    Raises:
+        GradsError: the weights are not whole.
+    """
+    for pattern in TEXTS:
+        for path in sorted(plain.glob(pattern)):
+            # What says how weights are stored belongs to the weights.
+            if path.name not in ("config.json", INDEX):
+                shutil.copyfile(path, trained / path.name)
+    place_checkpoint(trained, out)
+
+
 def _check_whole(folder: Path, kind: Kind, place: Path | str, weights: bool = True) -> None:
     """Refuse a folder whose weights and tokenizer are not whole, or do not belong together."""
     skeleton: Any = check_checkpoint(folder, kind, place)

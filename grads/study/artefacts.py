@@ -58,6 +58,7 @@ def _shared(study: Study) -> list[Path]:
     """Return what is fetched or installed once for all studies, as far as it is there."""
     sources: list[Source] = [model.source for model in study.every_model.values()]
     sources += [encoder.source for encoder in study.encoders.values()]
+    sources += [skill.source for skill in study.skills.values()]
     sources += [domain.source for domain in study.domains.values()]
     sources += [task.data for task in study.general.tasks.values()]
     sources += [study.general.instructions.source] if study.general.instructions else []

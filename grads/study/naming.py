@@ -16,6 +16,8 @@ from grads.study.paths import BY_SEED
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
 VERDICTS = "evaluation.verdicts"
+# In the key of the records that a model is taught.
+TAUGHT = ".taught."
 # What no task is called, for files and claims mean something else by it.
 TAKEN = {
     "text": "the general text",
@@ -57,7 +59,7 @@ def check_files(study: Study) -> None:
 
 def _missing_file(key: str, path: Path, source: Source | None) -> Iterator[str]:
     """Yield what is wrong with a path of the user's own, which may be that of a source."""
-    may_be_folder = key.split(".")[0] in ("models", "scorers", "encoders")
+    may_be_folder = _is_model(key) or key.startswith("encoders.")
     if not path.exists():
         folder = path.parent
         names = [one.name for one in folder.glob(f"*{path.suffix}") if folder.is_dir() and one.name[0] != "."]
@@ -72,7 +74,7 @@ def _missing_file(key: str, path: Path, source: Source | None) -> Iterator[str]:
 
 
 def _is_model(key: str) -> bool:
-    return key.startswith(("models.", "scorers."))
+    return key.startswith(("models.", "scorers.")) and TAUGHT not in key
 
 
 def _is_data(key: str, source: Source | None) -> bool:
@@ -118,6 +120,7 @@ def _sources(study: Study) -> dict[str, Source]:
         **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
         **{f"models.{k}.source": m.source for k, m in study.models.items()},
         **{f"scorers.{k}.source": m.source for k, m in study.scorers.items()},
+        **{f"{_section(study, k)}.{k}{TAUGHT}source": skill.source for k, skill in study.skills.items()},
         **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
         **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
         "general.text.source": study.general.text.source,
@@ -125,6 +128,10 @@ def _sources(study: Study) -> dict[str, Source]:
         "evaluation.wordnet": study.evaluation.wordnet,
     }
     return {key: source for key, source in sources.items() if source is not None}
+
+
+def _section(study: Study, model: str) -> str:
+    return "models" if model in study.models else "scorers"
 
 
 def _bad_paths(study: Study) -> Iterator[str]:

@@ -15,7 +15,7 @@ SMOKE = "config/smoke.yaml"
 
 
 def test_check_prints_the_grid_in_one_screen(grads):
-    printed = grads("check", "config/demo.yaml").stdout
+    printed = grads("check", "config/demo-large.yaml").stdout
     assert len(printed.splitlines()) <= 24
     assert re.search(r"grads +grads +0.05 0.5 +base warm +6", printed)
     assert "30, of which 27 are trained" in printed

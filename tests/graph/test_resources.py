@@ -45,7 +45,7 @@ def prepared(study, model, config):
 
 @pytest.fixture
 def demo():
-    study = read_study(ROOT / "config" / "demo.yaml")
+    study = read_study(ROOT / "config" / "demo-large.yaml")
     prepared(study, "smollm2", SMOLLM)
     return study
 
@@ -82,6 +82,14 @@ def test_what_was_measured_is_asked_for_and_not_twice_as_much(demo):
     cell = run_of(demo, "grads", "0.5")
     assert 3770 < resources.train(demo, cell).memory_mb < 2 * 3770
     assert 4150 < resources.probe(demo, "smollm2", "medicine", "warm").memory_mb < 2 * 4150
+
+
+def test_teaching_asks_for_all_weights_with_gradients_and_adam():
+    study = read_study(ROOT / "config" / "demo.yaml")
+    prepared(study, "smollm2", SMOLLM)
+    weights = 134_515_008
+    # Float32: weights, gradients, two moments.
+    assert 16 * weights < resources.teach_model(study, "smollm2").memory_mb * 10**6 < 9e9
 
 
 def test_the_demonstration_asks_for_no_more_than_a_usual_machine_has(demo):

@@ -17,6 +17,7 @@ from tests.test_repository import rules_with_devices
 
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
 CONFIGS = [str(path) for path in sorted(Path("config").glob("*.yaml"))]
+SKILL = {"source": {"kind": "file", "path": "config/smoke/sums.jsonl"}, "records": 4}
 
 
 def graph_of(**changes):
@@ -47,7 +48,10 @@ def test_every_job_has_a_log_of_its_own(graph):
 def test_every_cell_is_reached_from_what_comes_from_outside(graph):
     for cell in graph.cells[:: max(1, len(graph.cells) // 20)]:
         rules = {job.rule for job in graph.on_the_way(cell)}
-        assert {"prepare_model", "prepare_domains", "prepare_general", "metrics"} <= rules
+        assert {"prepare_domains", "prepare_general", "metrics"} <= rules
+        assert {"prepare_model", "teach_model"} & rules == {
+            "teach_model" if cell.model in graph.study.skills else "prepare_model"
+        }
         assert ("train" in rules) == cell.trained
 
 
@@ -55,6 +59,7 @@ def test_rules_ask_for_a_device_where_their_jobs_compute_on_one():
     rules = rules_with_devices()
     asked = {
         "probe": SMOKE.get("probe", {}) | {"shards": 2},
+        "models": SMOKE["models"] | {"taught": {**SMOKE["models"]["tiny"], "title": "Taught", "taught": SKILL}},
         "encoders": {"mini": {"title": "Mini", "source": {"kind": "file", "path": "mini"}}},
         "evaluation": SMOKE["evaluation"] | {"cross_domain": True},
     }

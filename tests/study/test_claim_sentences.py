@@ -145,6 +145,6 @@ def test_the_claims_of_papers_can_be_read(path):
     claims = read_claims(study(str(path)))
     assert len(claims) >= 3
     assert all(one.claim.source for one in claims)
-    demo = read_study("config/demo.yaml")
+    demo = read_study("config/demo-large.yaml")
     if path.stem == "grads":
         assert all(in_study(demo, one) for one in claims)

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from grads.config.domains import Domain
 from grads.config.features import Features
 from grads.config.probe import Probe
+from grads.config.ratios import keep_count
 from grads.config.yaml_file import read_yaml
 from grads.runtime.errors import GradsError
 from grads.selection.needs import check_arms
 from grads.study.grid import Cell, cells
 from grads.study.reading import parse_study, read_study
+from grads.training.visits import optimiser_steps
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load(Path("config/smoke.yaml").read_text(encoding="utf-8"))
@@ -36,7 +38,7 @@ def changed(path, value):
     return config
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "ablation_grads"])
+@pytest.mark.parametrize("name", ["demo", "demo-large", "demo-seeds", "smoke", "ablation_grads"])
 def test_shipped_configs_are_valid(name):
     assert read_study(f"config/{name}.yaml").study == name.replace("_", "-")
 
@@ -177,8 +179,20 @@ def test_a_config_with_anything_changed_is_valid_or_refused_in_one_sentence(path
     assert all(len(one) < 1000 and one.startswith(("mine.yaml: ", "arms.")) for one in sentence.splitlines())
 
 
-def test_the_grid_of_the_demo():
-    grid = cells(read_study("config/demo.yaml"))
+def test_every_arm_of_the_demonstration_takes_sixteen_steps_or_more():
+    study = read_study("config/demo.yaml")
+    training = study.training
+    taken = {
+        cell: optimiser_steps(keep_count(cell.ratio, study.splits.train), training.epochs, training.global_batch)
+        for cell in cells(study)
+        if cell.trained
+    }
+    assert {cell.domain for cell in taken} == {"medicine", "law", "finance"}
+    assert min(taken.values()) == 16
+
+
+def test_the_grid_of_the_large_demo():
+    grid = cells(read_study("config/demo-large.yaml"))
     assert len(grid) == len(set(grid)) == 3 * (2 + 3 * 2 + 2)
     assert Cell("smollm2", "law", "untuned", "0", 0) in grid
     assert Cell("smollm2", "law", "full", "1", 0) in grid

@@ -43,6 +43,16 @@ def test_snakemake_plans_the_jobs_of_the_graph(make_workspace):
     assert planned == rules_of(StudyGraph(read_study("config/smoke.yaml"), reading=False))
 
 
+def test_a_first_try_downloads_nothing(make_workspace):
+    """`make try` is the smoke study without what it would fetch."""
+    workspace = make_workspace()
+    (workspace.folder / "resources").unlink()
+    planned = workspace.planned("--configfile", "config/smoke.yaml", "config/smoke/try.yaml")
+    assert not {rule for rule in planned if rule.startswith(("fetch_", "prefetch_", "install_"))}
+    assert planned["train"] == 12
+    assert planned["tables"] == 1
+
+
 def content_of(path):
     """Return what a file holds, without the times that its job took."""
     if path.suffix != ".json":

@@ -59,13 +59,18 @@ SHARD = "" if SHARDS == 1 else ".{shard}"
 CAPTIONS = Path(".snakemake/captions").absolute()
 
 
+def any_of(names):
+    """Return a pattern of some names, which matches nothing where there are none."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
 wildcard_constraints:
     model="|".join(STUDY.every_model),
     domain="|".join(STUDY.domains),
     arm="|".join(STUDY.arms),
     ratio="|".join(sorted({cell.ratio for cell in CELLS})).replace(".", r"\."),
     seed="|".join(str(seed) for seed in sorted({0, *STUDY.seeds})),
-    encoder="|".join(STUDY.encoders) or "none",
+    encoder=any_of(STUDY.encoders),
     # Follows a store's name: nothing for training records.
     other="|".join(["", *OTHERS]),
     shard=r"\d+",
@@ -147,6 +152,14 @@ def micro_batch(wildcards, attempt):
     cell = Cell(wildcards.model, wildcards.domain, arm, wildcards.get("ratio", "1"), int(wildcards.seed))
     try:
         return resources.micro_batch(STUDY, cell, attempt, DEVICE)
+    except GradsError as error:
+        refuse(error)
+
+
+def teaching_batch(wildcards, attempt):
+    """Return the same of the run that teaches a model its skill."""
+    try:
+        return resources.teaching_batch(STUDY, wildcards.model, attempt, DEVICE)
     except GradsError as error:
         refuse(error)
 

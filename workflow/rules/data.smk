@@ -89,6 +89,8 @@ rule prepare_model:
         directory(PATHS.model("{model}")),
     log:
         PATHS.log("prepare_model", "{model}"),
+    wildcard_constraints:
+        model=any_of(set(STUDY.every_model) - set(STUDY.skills)),
     conda:
         "../../envs/grads.yaml"
     resources:
@@ -96,6 +98,34 @@ rule prepare_model:
         runtime=minutes("prepare_model"),
     params:
         job=settings_of("prepare_model"),
+    script:
+        "../scripts/run.py"
+
+
+# A model that is taught a skill before the study begins.
+rule teach_model:
+    input:
+        unpack(inputs_of("teach_model")),
+    output:
+        directory(PATHS.model("{model}")),
+    log:
+        PATHS.log("teach_model", "{model}"),
+    benchmark:
+        BENCHMARKS / "teach" / "{model}.tsv"
+    wildcard_constraints:
+        model=any_of(STUDY.skills),
+    # Everything waits for it.
+    priority: 20
+    conda:
+        "../../envs/grads.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=memory("teach_model"),
+        runtime=minutes("teach_model"),
+        micro_batch=teaching_batch,
+    params:
+        job=settings_of("teach_model"),
     script:
         "../scripts/run.py"
 
