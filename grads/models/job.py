@@ -1,6 +1,8 @@
 """The jobs that fetch models and make them ready."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -37,7 +39,7 @@ class PrepareModel(Job):
     """
 
     rule = "prepare_model"
-    modules = ("grads.models.prepare",)
+    modules: ClassVar[tuple[str, ...]] = ("grads.models.prepare",)
 
     source: ModelSource = Field(discriminator="kind")
     archive: Given[Path | None] = None
@@ -51,11 +53,12 @@ class PrepareModel(Job):
         """That of the kind of source that it comes from."""
         return [MODELS.module_of(self.source.kind)]
 
-    def run(self, machine: Machine) -> None:
-        """Prepare it."""
+    def run(self, machine: Machine) -> Mapping[str, Any]:
+        """Prepare it; there is nothing more to say of how."""
         from grads.models.prepare import prepare_model
 
         prepare_model(self.source, self.fetched or self.archive, self.folder, self.weights)
+        return {}
 
 
 class PrepareEncoder(Job):
