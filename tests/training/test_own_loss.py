@@ -1,5 +1,7 @@
 """Strategies with a loss of their own: gradients of a step against autograd by hand, and whole runs."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -23,7 +25,12 @@ EXAMPLES = [
     Example("d", [4, 9, 4, 8], 3),
 ]
 WEIGHTS = {"a": [0.5, 0.0, 2.0], "c": [1.5, 0.25, 0.0, 3.0]}
-GIVEN = {"kl": {"coefficient": 0.7}, "l2_sp": {"alpha": 0.2}}
+GIVEN = {
+    "kl": {"coefficient": 0.7},
+    "l2_sp": {"alpha": 0.2},
+    "eaft": {"likeliest": 7, "power": 2.0},
+    "talr": {"temperature": 0.5, "floor": 0.1},
+}
 FULL = TRAINING.model_copy(update={"weights": "full", "learning_rate": 1.0e-3})
 
 
@@ -65,8 +72,16 @@ def by_hand(model, folder, name, token_weights):
         counts = token_weights.get(example.id, [1.0] * example.response_tokens)
         ids = torch.tensor([example.input_ids])
         tuned, untuned = (one(input_ids=ids).logits[0].log_softmax(-1) for one in (model, base))
-        for position, count in zip(example.response_positions, counts, strict=True):
-            loss = -tuned[position - 1, example.input_ids[position]]
+        losses = [-tuned[position - 1, example.input_ids[position]] for position in example.response_positions]
+        counted = [loss.item() for loss, count in zip(losses, counts, strict=True) if count]
+        for position, count, loss in zip(example.response_positions, counts, losses, strict=True):
+            if name == "eaft":
+                likeliest = tuned[position - 1].detach().exp().topk(7).values
+                shares = likeliest / likeliest.sum()
+                loss = (-(shares * shares.log()).sum() / math.log(7)) ** 2 * loss
+            if name == "talr":
+                tau = 0.5 * sum(counted) / len(counted) if counted else 1.0
+                loss = max(math.exp(-loss.item() / tau), 0.1) * loss
             if name == "kl":
                 p = untuned[position - 1].detach()
                 loss = loss + 0.7 * (p.exp() * (p - tuned[position - 1])).sum()
