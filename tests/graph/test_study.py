@@ -1,6 +1,7 @@
 """The graph of a study: each file has one maker, and what a rule asks for is what its job is."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,12 @@ from pydantic import ValidationError
 
 from grads.config.yaml_file import read_yaml
 from grads.graph.job import GradientsDuring, PreliminaryEpoch
+from grads.graph.known import load_of
 from grads.graph.study import StudyGraph
+from grads.graph.work import training_work
 from grads.study.grid import Cell
 from grads.study.job import Job
+from grads.study.paths import warm_cell
 from grads.study.reading import parse_study, read_study
 from tests.test_repository import rules_with_devices
 
@@ -134,3 +138,31 @@ def test_gradients_during_the_epoch_are_of_the_epoch_itself():
     same = ("model", "records", "training", "epochs", "initialisation_seed", "order_seed", "form")
     assert all(getattr(during, name) == getattr(epoch, name) for name in same)
     assert during in graph.on_the_way(Cell("tiny", "sums", "early", "0.5", 0))
+
+
+def test_a_warm_up_makes_both_stores_of_the_arm_that_reads_them():
+    arms = SMOKE["arms"] | {"less": {"method": "less", "ratios": [0.5], "parameters": {"point": "warmup"}}}
+    graph = graph_of(arms=arms, probe=SMOKE.get("probe", {}) | {"warmup": {"share": 0.25, "epochs": 3}})
+    named = {"model": "tiny", "domain": "sums", "seed": "0"}
+    warmup = graph.job("train_warmup", named)
+    assert warmup in graph.on_the_way(Cell("tiny", "sums", "less", "0.5", 0))
+    assert warmup.epochs == 3
+    assert warmup.probe["warmup"] == {"share": 0.25, "epochs": 3}
+    select = graph.job("select", {**named, "arm": "less", "ratio": "0.5"})
+    assert {name: path for name, path in select.stores.items() if name != "tokens"} == {
+        "warmup": warmup.store,
+        "warmup-validation": warmup.targets,
+    }
+    # No other arm waits for it.
+    assert warmup not in graph.on_the_way(Cell("tiny", "sums", "grads", "0.5", 0))
+
+
+def test_a_warm_up_is_counted_with_all_that_its_checkpoints_read():
+    arms = SMOKE["arms"] | {"less": {"method": "less", "ratios": [0.5], "parameters": {"point": "warmup"}}}
+    study = parse_study(SMOKE | {"arms": arms, "probe": SMOKE.get("probe", {}) | {"warmup": {"share": 0.25}}})
+    cell = replace(warm_cell("tiny", "sums", 0), arm="warmup")
+    work = training_work(study, cell, 8)
+    records = {split: load_of(study, "tiny", "sums", split).records for split in ("train", "validation")}
+    assert work.measuring.sequences == 4 * sum(records.values())
+    assert work.training.sequences == 4 * round(0.25 * records["train"])
+    assert work.measures == ("adam_features",)

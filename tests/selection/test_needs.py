@@ -272,3 +272,13 @@ def test_validation_records_that_are_read_must_be_there(method: str, parameters:
         check_arms(parse_study(config))
     config["arms"] = {"mine": {"method": "grad_match", "ratios": ["0.5"]}}
     check_arms(parse_study(config))
+
+
+def test_steps_of_adam_are_there_over_a_warm_up_and_gradients_of_its_targets() -> None:
+    less = {"method": "less", "ratios": ["0.5"], "parameters": {"point": "warmup"}}
+    mine = study(less=less)
+    check_arms(mine)
+    assert arm_stores(mine, "less") == ["warmup", "warmup-validation"]
+    assert not needs_moments(mine)
+    with pytest.raises(GradsError, match=r"needs gradients of the adapter as features: set training\.weights to lora"):
+        check_arms(parse_study(copy.deepcopy(SMOKE) | {"arms": {"less": less}, "training": {"weights": "full"}}))
