@@ -32,8 +32,8 @@ ALLOWED = {
     "evaluation": STAGE,
     "report": STAGE,
 }
-# Parts that may import everything: the command line, and what knows a whole study.
-FRONT = {"cli", "graph"}
+# Parts that may import everything: the command line, the Python interface, and what knows a whole study.
+FRONT = {"api", "cli", "graph"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "lm_eval", "pandas", "numpy", "scipy", "sklearn", "matplotlib"}
 # What is imported while the workflow is planned, or by `--help`.
 LIGHT = [module for module in MODULES if module.split(".")[1] in {"config", "study", "runtime", "graph"}]

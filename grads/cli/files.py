@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grads.cli.options import (
-    assignments,
-    check_absent,
+from grads.api.checks import (
+    METRICS,
     check_choice,
     check_folder,
     check_method,
-    check_out,
     check_strategy,
+    metric_setting,
     ratio_of,
     section,
 )
+from grads.cli.options import assignments, check_absent, check_out
 from grads.cli.outputs import Force, check_outputs, inputs_of, made_by, manifest_of, refuse_inputs, refuse_others
-from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench, read_by
+from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench, others_of, read_by
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
@@ -38,7 +38,7 @@ Language = Annotated[
 WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs; a study's run installs it here.")]
 
 
-@on_own_files("seed", "metadata", "encoder", "probe", "dtype", "token_budget", "micro_batch")
+@on_own_files("seed", "metadata", "encoder", "validation", "anchor", "probe", "dtype", "token_budget", "micro_batch")
 def select(
     given: Own,
     ratio: Annotated[str, typer.Option(help="Share of the records to keep, such as 0.05; or `auto`.")],
@@ -74,7 +74,7 @@ def select(
     ratio = ratio_of(ratio)
     parameters = assignments(parameter or [], "--parameter")
     check_out(out, ".jsonl", given.data)
-    files = check_method(method, parameters, ratio, encoders_of(given))
+    files = check_method(method, parameters, ratio, encoders_of(given), others_of(given))
     made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
     check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
     bench = open_workbench(given, out)
@@ -114,7 +114,7 @@ def train(
 
     started = time.time()
     made_from = bench.inputs()
-    job = bench.graph.train(out, summary, strategy, parameters, stores)
+    job = bench.graph.train(strategy, parameters, stores, trained=out)
     for earlier in bench.graph.before(job)[:-1]:
         bench.make(earlier)
     job.run(bench.machine)
@@ -155,7 +155,7 @@ def evaluate(
         raise GradsError(f"--training {key}: nothing is trained here, and only max_length is read: remove it")
     from grads.config.evaluation import Evaluation, Generation
 
-    names, setting = _metrics(metric, language, wordnet)
+    names, setting = metric_setting(metric or METRICS, language, wordnet)
     generation = section(Generation, {"max_new_tokens": max_new_tokens}, "--max-new-tokens")
     measured = out.with_suffix(".metrics.json")
     read = [*read_by(given), *([trained] if trained else []), wordnet]
@@ -191,7 +191,7 @@ def metrics(
     if not predictions.is_file():
         found = "is a folder" if predictions.is_dir() else "is not there"
         raise GradsError(f"{predictions} {found}: give a file with one JSON object a line")
-    names, setting = _metrics(metric, language, wordnet)
+    names, setting = metric_setting(metric or METRICS, language, wordnet)
     started = time.time()
     out = out or predictions.with_suffix(".metrics.json")
     check_out(out, ".json", predictions)
@@ -244,20 +244,6 @@ def _check_predictions(predictions: Path) -> None:
                 raise GradsError(
                     f"{place}: 'references' is no list of texts: write further right answers as [text, ...]"
                 )
-
-
-def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[list[str], Setting]":
-    from grads.evaluation.metrics.contract import LANGUAGES, Setting
-    from grads.evaluation.metrics.registry import computed, find_metric, metrics
-
-    check_choice(language, LANGUAGES, "--language")
-    names = asked or ["bleu", "chrf"]
-    for name in names:
-        check_choice(name, tuple(computed(metrics())), "--metric")
-    needed = any(find_metric(name).needs_wordnet(language) for name in names)
-    if needed and not wordnet.is_dir():
-        raise GradsError(f"--wordnet {wordnet} is not there, and METEOR needs it: name a folder with WordNet 3.0")
-    return names, Setting(language, wordnet if needed else None)
 
 
 def _measure(

@@ -1,18 +1,14 @@
 """What `grads select` writes: the chosen records as they were, all scores, and a manifest."""
 
-import json
-import math
 from collections.abc import Mapping
-from datetime import date, time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from grads.cli.workbench import Workbench
+from grads.api.workbench import Workbench
 from grads.data.records.layouts import rows_by_id
+from grads.data.records.lines import json_line
 from grads.data.selections import read_counts, read_selection
 from grads.data.spreadsheet import csv_text
-from grads.runtime.errors import GradsError
 from grads.runtime.files import write_text
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
@@ -34,7 +30,7 @@ def write_subset(
     # Before the work, so that a row that cannot be written is not found after it.
     asked = bench.request
     how = (asked.fields, asked.metadata, asked.leave)
-    lines = rows_by_id(asked.data, *how, lambda number, row: _line(row, f"{asked.data}, record {number}"))
+    lines = rows_by_id(asked.data, *how, lambda number, row: json_line(row, f"{asked.data}, record {number}"))
     made_from = bench.inputs(model=bench.read_model(method, parameters, ratio))
     say(f"select: {find_method(method).title} at {ratio}")
     selection = bench.make(bench.graph.select(method, parameters, ratio)).selection
@@ -54,29 +50,3 @@ def write_subset(
     kept = f"kept {meta['actual']}{short} of {meta['eligible']} eligible records"
     say(f"{kept} ({counts['read']} read, {left_out}): {out}")
     say(f"scores: {scores}")
-
-
-def _line(row: Mapping[str, Any], place: str) -> str:
-    """Return a row as a line of JSON; what is no UTF-8 (half of a surrogate pair) is escaped."""
-    plain = _plain(row)
-    try:
-        line = json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
-        line.encode()
-    except UnicodeEncodeError:
-        return json.dumps(plain) + "\n"
-    except TypeError as error:
-        raise GradsError(f"{place}: this row cannot be written as JSON ({error}): leave the column out") from None
-    return line
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of a row with dates as ISO 8601, decimals as text, and null for numbers that JSON has not."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

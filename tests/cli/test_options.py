@@ -3,18 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from grads.cli.options import (
-    assignments,
-    check_absent,
+from grads.api.checks import (
     check_data,
     check_folder,
     check_method,
-    check_out,
     model_source,
     ratio_of,
     section,
-    texts,
 )
+from grads.cli.options import assignments, check_absent, check_out, texts
 from grads.cli.outputs import check_outputs, manifest_of
 from grads.cli.shared import COLUMNS
 from grads.config.training import Training

@@ -1,0 +1,145 @@
+"""`grads.evaluate`: a model's answers to test records, measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from grads.api.arguments import in_python
+from grads.api.checks import METRICS, check_choice, metric_setting, section
+from grads.api.given import records_path
+from grads.api.settings import Settings, bench_of
+from grads.api.train import Trained
+from grads.runtime.errors import GradsError
+from grads.study.paths import WORDNET
+
+if TYPE_CHECKING:
+    from grads.api.given import Model, Records
+    from grads.api.workbench import Workbench
+
+TOKEN_BUDGET = 4096
+
+
+@dataclass(frozen=True)
+class Scores(Mapping[str, float]):
+    """What a model's answers are worth: a mapping of metrics to their values.
+
+    Attributes:
+        results: of each metric its `value`, `n`, `items` and `signature`, as `grads evaluate` writes them; and the
+            lengths of the answers, `new_tokens` and `capped`, the share that was cut.
+        predictions: JSON lines with the prompt, reference and prediction of each record.
+        metrics: names of the metrics.
+    """
+
+    results: Mapping[str, Any] = field(repr=False)
+    predictions: Path
+    metrics: Sequence[str] = field(repr=False)
+
+    def __getitem__(self, metric: str) -> float:
+        """Return the value of a metric."""
+        if metric not in self.metrics:
+            raise KeyError(metric)
+        return float(self.results[metric]["value"])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the metrics."""
+        return iter(self.metrics)
+
+    def __len__(self) -> int:
+        """Return how many metrics there are."""
+        return len(self.metrics)
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value:.4f}" for name, value in self.items())
+        return f"Scores({said}, predictions={str(self.predictions)!r})"
+
+
+@in_python
+def evaluate(
+    model: "Trained | Model",
+    records: "Records",
+    *,
+    metrics: Sequence[str] = METRICS,
+    trained: str | Path | None = None,
+    language: str = "en",
+    wordnet: str | Path | None = None,
+    max_new_tokens: int = 64,
+    precision: Literal["auto", "bf16", "float32"] = "auto",
+    out: str | Path | None = None,
+    **settings: Unpack[Settings],
+) -> Scores:
+    """Have a model answer test records, and measure the answers, as `grads evaluate` does.
+
+    Args:
+        model: what `train` returned, or a model as for `probe`, which is evaluated as it is.
+        records: test records.
+        metrics: as `grads list metrics` shows.
+        trained: folder of an adapter or weights that `grads train` or PEFT wrote for the model.
+        language: of the answers: `en`, `zh`, or `other` for one whose words are separated by spaces.
+        wordnet: folder of WordNet 3.0, which METEOR needs; `resources/wordnet`, where studies install it.
+        max_new_tokens: most tokens of an answer.
+        precision: type of the weights.
+        out: JSON lines to write the predictions to; in the work folder if not given.
+        settings: see `Settings`; of `training` only `max_length` is read. After `train`, what is not given is as there.
+
+    Returns:
+        The values by metric.
+
+    Raises:
+        GradsError: a model, a record or a metric cannot be used.
+    """
+    from grads.config.evaluation import Evaluation, Generation
+    from grads.runtime.files import read_object
+
+    check_choice(precision, ("auto", "bf16", "float32"), "--precision")
+    for key in settings.get("training", {}).keys() - {"max_length"}:
+        raise GradsError(f"training: {key}: nothing is trained here, and only max_length is read: remove it")
+    names, setting = metric_setting(list(metrics), language, WORDNET if wordnet is None else Path(wordnet))
+    generation = section(Generation, {"max_new_tokens": max_new_tokens}, "--max-new-tokens")
+    asked = {"precision": precision, "token_budget": settings.pop("token_budget", TOKEN_BUDGET)}
+    evaluation = section(Evaluation, {"metrics": names, **asked}, "--token-budget")
+    bench, folder = _opened(model, records, Path(trained) if trained is not None else None, settings)
+    if folder is not None:
+        from grads.models.load import check_trained
+
+        check_trained(bench.model, folder)
+    answered = bench.make(bench.graph.evaluate(folder, generation, evaluation))
+    measured = bench.make(bench.graph.metrics(answered, names, language, setting.wordnet))
+    predictions = answered.predictions[0]
+    if out is not None:
+        predictions = _copied(predictions, Path(out))
+    return Scores(read_object(measured.file), predictions, names)
+
+
+def _opened(
+    model: "Trained | Model", records: "Records", trained: Path | None, settings: Settings
+) -> "tuple[Workbench, Path | None]":
+    """Return a workbench for test records, and what was trained."""
+    if trained is not None and not trained.is_dir():
+        raise GradsError(f"--trained {trained} is not there: give the folder that `grads train` wrote")
+    if not isinstance(model, Trained):
+        return bench_of(model, records, settings), trained
+    if trained is not None:
+        raise GradsError("trained: the model is what grads.train returned, which has its own: remove one")
+    if unread := sorted(settings.keys() - {"fields", "leave", "loss_turns", "limit"}):
+        raise GradsError(f"{unread[0]}: it is as in grads.train, whose result is evaluated: remove it")
+    request = model.bench.request
+    read = replace(
+        request,
+        data=records_path(records, model.bench.work),
+        fields=settings.get("fields", request.fields),
+        leave=list(settings.get("leave", request.leave)),
+        loss_turns=settings.get("loss_turns", request.loss_turns),
+        limit=settings.get("limit"),
+        metadata=[],
+        others={},
+    )
+    return model.bench.on(read), model.folder
+
+
+def _copied(predictions: Path, out: Path) -> Path:
+    from grads.runtime.files import write_text
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_text(out, predictions.read_text("utf-8"))
+    return out
