@@ -45,7 +45,7 @@ def test_the_scores_are_those_of_the_command(trained, tiny_model_folder, records
 
 
 def test_what_an_evaluation_does_not_read_is_refused(trained, records):
-    with pytest.raises(grads.GradsError, match="seed: it is as in grads.train"):
+    with pytest.raises(grads.GradsError, match=r"seed: it is as in grads\.train"):
         grads.evaluate(trained, records[:2], seed=1)
     with pytest.raises(grads.GradsError, match="metrics blue: did you mean 'bleu'"):
         grads.evaluate(trained, records[:2], metrics=["blue"])

@@ -47,7 +47,7 @@ def test_a_targeted_method_takes_the_targets_records(signals, records, tiny_mode
 
 
 def test_texts_of_the_target_are_enough_for_a_method_that_reads_no_model(signals, records):
-    picked = grads.select(signals, "dsir", ratio=0.25, validation=records[:3], parameters={"rule": "top"})
+    picked = grads.select(signals, "dsir", ratio=0.25, validation=records[:3], parameters={"rule": "highest"})
     assert len(picked) == 5
 
 
@@ -139,7 +139,7 @@ def test_targets_are_arrays_too():
     assert set(picked.ids) == {"7", "2", "11"}
     texts = {"instruction": [f"what is {n}" for n in range(30)], "output": ["law"] * 15 + ["medicine"] * 15}
     target = {"instruction": ["what is it"], "output": ["medicine"]}
-    by_text = grads.select(texts, "dsir", count=5, validation=target, parameters={"rule": "top"})
+    by_text = grads.select(texts, "dsir", count=5, validation=target, parameters={"rule": "highest"})
     assert all(int(place) >= 15 for place in by_text.ids)
 
 
