@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from grads.api.compare import compare
     from grads.api.evaluate import Scores, evaluate
     from grads.api.probe import Signals, load_signals, probe
-    from grads.api.select import Selection, select
+    from grads.api.select import Selection, methods, select
     from grads.api.settings import Settings
     from grads.api.train import Trained, train
     from grads.config.study import Study
     from grads.runtime.errors import GradsError
-    from grads.selection.registry import methods
 
 __version__ = "0.1.0"
 __all__ = [
@@ -59,7 +58,7 @@ _MODULES = {
     "compare": "grads.api.compare",
     "evaluate": "grads.api.evaluate",
     "load_signals": "grads.api.probe",
-    "methods": "grads.selection.registry",
+    "methods": "grads.api.select",
     "probe": "grads.api.probe",
     "select": "grads.api.select",
     "train": "grads.api.train",

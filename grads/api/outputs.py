@@ -25,7 +25,7 @@ from grads.report.statistics.choices import (
 )
 from grads.report.statistics.comparisons import holm
 from grads.report.statistics.samples import Estimate, Sample, difference, measured
-from grads.runtime.errors import GradsError
+from grads.runtime.errors import GradsError, nearest
 from grads.runtime.files import read_jsonl
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ def compare_outputs(
         chance: probability of guessing an item right; by the number of an item's choices if not given, else 0.
 
     Raises:
-        GradsError: a file cannot be read, has an id twice, or none; the two have no item in common, or an item of one id
-            is another item; there is no such metric.
+        GradsError: a file cannot be read, has an id twice, or none; the two have no item in common, or an item of one
+            id is another item; there is no such metric.
     """
     first = read_outputs(a)
     second = read_outputs(b)
@@ -190,13 +190,14 @@ def compare_outputs(
         notes += _check_alike(task, ids, one, other, (a, b))
         pair = ([one.rows[id_] for id_ in ids], [other.rows[id_] for id_ in ids])
         if one.logged:
-            found += _logged_rows(task, pair, metrics, chance)
+            found += _logged_rows(task, pair, chance)
         else:
             found += _own_rows(task, pair, metrics, setting or Setting(), chance)
     if not found:
         raise GradsError(f"{a} and {b} have no metric in common that is a number of each item: log others")
     if missing := sorted(set(metrics) - {row.metric for row in found}):
-        raise GradsError(f"--metric {missing[0]}: the two have none of that name; they have {_names(found)}")
+        raise GradsError(f"--metric {missing[0]}: {nearest(missing[0], {row.metric for row in found})}")
+    found = [row for row in found if not metrics or row.metric in metrics]
     corrected = holm([row.estimate.p for row in found])
     rows = [row.compared(p) for row, p in zip(found, corrected, strict=True)]
     return Comparison(str(a), str(b), rows, only_a, only_b, notes)
@@ -223,9 +224,7 @@ def read_outputs(path: Path) -> dict[str, Items]:
     for number, row in enumerate(rows, start=1):
         for key in ("id", *OWN_FIELDS):
             if not isinstance(row.get(key), str):
-                raise GradsError(
-                    f"{path}:{number} has no text '{key}': items are paired by their ids; give each line one"
-                )
+                raise GradsError(f"{path}:{number} has no text '{key}': give each line an id and two texts")
     return {PREDICTIONS: Items(_by_id(path, ((row["id"], row) for row in rows)), logged=False)}
 
 
@@ -278,8 +277,8 @@ def _check_alike(task: str, ids: Sequence[str], one: Items, other: Items, paths:
             found = one.rows[id_].get(key), other.rows[id_].get(key)
             if None not in found and found[0] != found[1]:
                 raise GradsError(
-                    f"item '{id_}' of {task} is another one in {paths[1]} than in {paths[0]} (its {key} differs): compare "
-                    "answers to the same items"
+                    f"item '{id_}' of {task} is another one in {paths[1]} than in {paths[0]} (its {key} differs): "
+                    "compare answers to the same items"
                 )
     key = "prompt_hash" if one.logged else "prompt"
     asked = [(one.rows[id_].get(key), other.rows[id_].get(key)) for id_ in ids]
@@ -336,9 +335,7 @@ def _own_rows(
         metric = find_metric(name)
         for field_ in metric.fields:
             if not all(field_ in row for side in sides for row in side):
-                raise GradsError(
-                    f"--metric {name}: it reads '{field_}' of each prediction, which not all have: remove it"
-                )
+                raise GradsError(f"--metric {name}: not every prediction has the '{field_}' that it reads: remove it")
         results = [metric.compute(side, setting) for side in sides]
         items = [domain_items(name, result) for result in results]
         rows.append(_row(task, name, items[0][0], [np.array(one) for _statistic, one in items], labels, chance or 0.0))
@@ -348,14 +345,13 @@ def _own_rows(
 def _logged_rows(
     task: str,
     pair: tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]],
-    metrics: Sequence[str],
     chance: float | None,
 ) -> list[_Row]:
     found = []
     for name in _metrics_of(pair[0][0]):
         values = [[_number(row.get(name)) for row in rows] for rows in pair]
         # What is aggregated otherwise, such as a corpus BLEU or a perplexity, is logged as several numbers.
-        if (metrics and name not in metrics) or any(value is None for side in values for value in side):
+        if any(value is None for side in values for value in side):
             continue
         guessed = chance if chance is not None else _chance(pair[0])
         tables = [np.array(side, dtype=np.float64)[:, None] for side in values]
@@ -449,10 +445,6 @@ def _flat(row: Compared) -> dict[str, Any]:
     return flat
 
 
-def _names(rows: Sequence[_Row]) -> str:
-    return ", ".join(dict.fromkeys(row.metric for row in rows))
-
-
 def _said(found: Comparison) -> list[str]:
     lines = [f"A  {found.a}", f"B  {found.b}"]
     for which, only in (("A", found.only_a), ("B", found.only_b)):
@@ -470,7 +462,7 @@ def _said(found: Comparison) -> list[str]:
     lines += [
         "",
         f"p: two-sided, {tests}; Holm: corrected for {len(found.rows)} rows; detectable: the smallest true difference",
-        "that such a test sees with 80 % power. Intervals cover the items only: another training run would differ, too.",
+        "that such a test sees with 80 % power. All of it is about the items: another training run would differ, too.",
     ]
     return lines
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from grads.api.given import Records
     from grads.api.workbench import Workbench
     from grads.selection.arrays import Arrays
+    from grads.selection.contract import Method
     from grads.selection.job import Select
 
 Ratio = float | str
@@ -206,6 +207,21 @@ def select(
     else:
         found = [_from_arrays(signals, method, parameters or {}, amount, others, seed or 0) for amount in amounts]
     return dict(zip(asked, found, strict=True)) if several else found[0]
+
+
+@in_python
+def methods() -> dict[str, "Method"]:
+    """Return all selection methods by name, those of other packages included, as `grads list methods` shows them.
+
+    Returns:
+        Of each its `title`, `source`, `parameters` (a Pydantic model), and `needs(parameters)`, the signals it reads.
+
+    Raises:
+        GradsError: a file that declares one cannot be imported.
+    """
+    from grads.selection.registry import methods as registered
+
+    return registered()
 
 
 @dataclass(frozen=True)
