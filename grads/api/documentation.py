@@ -20,9 +20,9 @@ HEAD = """\
 Records are known by their ids, hashes of their contents: the same in Python, in files of `grads select` and in a study.
 A mistake raises `grads.GradsError`, one sentence that names the argument. All of it is typed (`py.typed`).
 
-Work is kept in a folder, `grads-work` where Python runs unless `work=` names another, each part by all that shapes it: a
-second call with the same model, records and settings finds what is there, in this process or the next, as the commands
-do. Jobs run in this process, on the device that torch would take.
+Work is kept in a folder, `grads-work` where Python runs unless `work=` names another, each part by all that shapes it.
+A second call with the same model, records and settings finds what is there, in this process or the next, as commands do.
+Jobs run in this process, on the device that torch would take.
 
 In place of signals, methods take [plain arrays](#select): what somebody else measured.
 
