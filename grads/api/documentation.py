@@ -21,8 +21,8 @@ Records are known by their ids, hashes of their contents: the same in Python, in
 A mistake raises `grads.GradsError`, one sentence that names the argument. All of it is typed (`py.typed`).
 
 Work is kept in a folder, `grads-work` where Python runs unless `work=` names another, each part by all that shapes it.
-A second call with the same model, records and settings finds what is there, in this process or the next, as commands do.
-Jobs run in this process, on the device that torch would take.
+A second call with the same model, records and settings finds what is there, in this process or the next, as the
+commands do. Jobs run in this process, on the device that torch would take.
 
 In place of signals, methods take [plain arrays](#select): what somebody else measured.
 

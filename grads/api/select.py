@@ -248,6 +248,12 @@ class Amount:
         return self.ratio if self.count is None else "1"
 
 
+def check_count(amount: Amount, eligible: int) -> None:
+    """Refuse a count of more records than there are."""
+    if amount.count is not None and amount.count > eligible:
+        raise GradsError(f"--count {amount.count}: {eligible} records are eligible: ask for at most so many")
+
+
 def make_selection(bench: "Workbench", method: str, parameters: Mapping[str, Any], amount: Amount) -> "Select":
     """Return the job of a selection when it is made.
 
@@ -261,8 +267,7 @@ def make_selection(bench: "Workbench", method: str, parameters: Mapping[str, Any
     # A probe may leave out records, which is known after it has been.
     eligible = bench.eligible
     while True:
-        if amount.count > eligible:
-            raise GradsError(f"--count {amount.count}: {eligible} records are eligible: ask for at most so many")
+        check_count(amount, eligible)
         job = bench.make(bench.graph.select(method, parameters, ratio_of_count(amount.count, eligible)))
         counted = read_counts(job.selection)
         if counted["eligible"] == eligible:

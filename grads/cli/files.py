@@ -26,6 +26,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
 if TYPE_CHECKING:
+    from grads.api.select import Amount
     from grads.evaluation.metrics.contract import Setting
 
 MetricOption = Annotated[
@@ -41,8 +42,19 @@ WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs;
 @on_own_files("seed", "metadata", "encoder", "validation", "anchor", "probe", "dtype", "token_budget", "micro_batch")
 def select(
     given: Own,
-    ratio: Annotated[str, typer.Option(help="Share of the records to keep, such as 0.05; or `auto`.")],
-    out: Annotated[Path, typer.Option(help="JSON lines to write: the chosen records as they were.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="JSON lines to write: the chosen records as they were; of several ratios `<stem>-<ratio>.jsonl` each."
+        ),
+    ],
+    ratio: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of the eligible records to keep, such as 0.05, or `auto`; repeat for several."),
+    ] = None,
+    count: Annotated[
+        list[int] | None, typer.Option(help="How many records to keep, in place of a ratio; repeat for several.")
+    ] = None,
     method: Annotated[str, typer.Option(help="Selection method; `grads list methods` shows them.")] = "grads",
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Parameter of the method; repeat for several.")
@@ -53,7 +65,8 @@ def select(
 
     Runs whatever the method needs (for `grads`: one preliminary epoch, two passes over the data) in the work folder.
     Then writes the chosen records with their fields and order, all scores (`.scores.csv`) and a manifest beside them.
-    If it is stopped, the same command carries on; another ratio or method uses what is there.
+    How many records are eligible, what is to do and about how long it takes is said first. If it is stopped, the same
+    command carries on; another ratio or method uses what is there.
 
     \b
     Examples:
@@ -67,20 +80,41 @@ def select(
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
                    --encoder minilm=./all-MiniLM-L6-v2 \\
                    --parameter encoder=minilm --out sentences.jsonl
+      grads select --model ./my-model --data train.jsonl --count 1000 \\
+                   --method less --validation target.jsonl --out near.jsonl
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
-                   --training learning_rate=1e-4 --out slower.jsonl
+                   --ratio 0.5 --training learning_rate=1e-4 --out slower.jsonl
     """
     started = time.time()
-    ratio = ratio_of(ratio)
     parameters = assignments(parameter or [], "--parameter")
     check_out(out, ".jsonl", given.data)
-    files = check_method(method, parameters, ratio, encoders_of(given), others_of(given))
-    made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
-    check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
+    outputs = _amounts(ratio or [], count or [], out)
+    for subset, amount in outputs.items():
+        files = check_method(method, parameters, amount.checked, encoders_of(given), others_of(given))
+        made = [subset, subset.with_suffix(".scores.csv"), manifest_of(subset)]
+        check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
     bench = open_workbench(given, out)
-    from grads.cli.subset import write_subset
+    from grads.cli.subset import write_subsets
 
-    write_subset(bench, method, parameters, ratio, out, started)
+    write_subsets(bench, method, parameters, outputs, started)
+
+
+def _amounts(ratios: list[str], counts: list[int], out: Path) -> "dict[Path, Amount]":
+    """Return how much each file holds that is written: of several ratios or counts one each.
+
+    Raises:
+        GradsError: there is neither, or both, one is given twice, or is not allowed.
+    """
+    from grads.api.select import Amount
+
+    if bool(ratios) == bool(counts):
+        raise GradsError("--ratio: give it or --count: what share, or how many records to keep")
+    amounts = [Amount(ratio=ratio_of(ratio)) for ratio in ratios] or [Amount(count=count) for count in counts]
+    if len(set(amounts)) < len(amounts):
+        raise GradsError("--ratio or --count: one is given twice: give each once")
+    if len(amounts) == 1:
+        return {out: amounts[0]}
+    return {out.with_name(f"{out.stem}-{amount}{out.suffix}"): amount for amount in amounts}
 
 
 @on_own_files("seed", "token_budget", "micro_batch")

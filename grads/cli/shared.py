@@ -55,6 +55,9 @@ class Own:
     metadata: Annotated[
         Texts, typer.Option(help="A further field of the records, which the method reads; repeat.", metavar="FIELD")
     ] = None
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take the first so many records only, to try something out.")
+    ] = None
     template: Annotated[
         str | None, typer.Option(help="`chat` or `plain`; the model's chat template where it has one, if not given.")
     ] = None
@@ -92,7 +95,7 @@ class Own:
     ] = None
 
 
-EVERYWHERE = ("model", "data", "field", "leave", "loss_turns", "template", "training", "work")
+EVERYWHERE = ("model", "data", "field", "leave", "loss_turns", "limit", "template", "training", "work")
 
 
 def on_own_files(*also: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -173,6 +176,7 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
             leave=given.leave or [],
             loss_turns=given.loss_turns,
             metadata=given.metadata or [],
+            limit=given.limit,
             template=given.template,
             training=assignments(given.training or [], "--training"),
             seed=given.seed,
