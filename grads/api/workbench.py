@@ -83,7 +83,8 @@ class Workbench:
         for earlier in self.graph.before(job)[:-1]:
             self.make(earlier)
         with _no_empty_folders(job):
-            perform(job, self.machine, self.work)
+            run = _perform_apart if job.hub else perform
+            run(job, self.machine, self.work)
         self._whole.update(job.outputs)
         return job
 

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from grads.config.evaluation import SHAPING, Evaluation, Generation
+from grads.config.general import General, HarnessData
 from grads.config.models import Format, ModelSource
 from grads.config.probe import UNREAD, Probe
 from grads.config.ratios import AUTO
 from grads.config.section import LossTurns
-from grads.config.sources import FileSource
+from grads.config.sources import Archive, FileSource, Source
 from grads.config.training import Training
-from grads.data.job import ReadRecords
+from grads.data.job import FetchArchive, FetchTask, PrepareGeneral, ReadRecords
 from grads.data.sources.hub import COMMIT
 from grads.evaluation.job import Evaluate, Metrics
 from grads.graph.job import GradientsDuring, PreliminaryEpoch, Trajectory
 from grads.graph.sorting import in_order
+from grads.graph.study import item_settings, task_settings
 from grads.models.job import FetchModel, PrepareEncoder, PrepareModel
 from grads.probing.job import ProbeEncoder, ProbeModel, ProbeTokens
 from grads.runtime.errors import GradsError
@@ -31,10 +33,20 @@ from grads.runtime.manifest import verified
 from grads.selection.job import Select
 from grads.selection.registry import find_method, parse_parameters
 from grads.signals.names import ADAM_FEATURES, FEATURES
-from grads.study.contents import contents, model_files, own_files
+from grads.study.contents import archive_contents, contents, model_files, own_files, source_files, task_files
 from grads.study.data_files import format_of
 from grads.study.job import Job
-from grads.study.paths import DURING, TOKENS, TRAIN, TRAJECTORY, WARMUP, store_point
+from grads.study.paths import (
+    DURING,
+    TOKENS,
+    TRAIN,
+    TRAJECTORY,
+    WARMUP,
+    archive_path,
+    documents_path,
+    hub_path,
+    store_point,
+)
 from grads.study.seeds import derive_seed
 from grads.training.job import Train
 
@@ -63,6 +75,14 @@ class Request:
     seed: int
     others: Mapping[str, Path] = field(default_factory=dict)
     limit: int | None = None
+
+
+@dataclass(frozen=True)
+class GeneralPart:
+    """What is measured besides the answers: benchmarks and general text, and the archives that they are in, by key."""
+
+    general: General
+    archives: Mapping[str, Archive]
 
 
 class FileGraph:
@@ -333,7 +353,12 @@ class FileGraph:
     # Evaluation.
 
     def evaluate(
-        self, trained: Path | None, generation: Generation, evaluation: Evaluation, predictions: Path | None = None
+        self,
+        trained: Path | None,
+        generation: Generation,
+        evaluation: Evaluation,
+        predictions: Path | None = None,
+        general: GeneralPart | None = None,
     ) -> Evaluate:
         """Return the job that has a model answer the records.
 
@@ -342,27 +367,82 @@ class FileGraph:
             generation: how answers are generated.
             evaluation: how the model is run.
             predictions: JSON lines to write, where somebody asked for them; in the work folder if not given.
+            general: benchmarks and general text, if they are measured too; not where the predictions are asked for.
         """
+        asked = {"text_tokens": 0} if general is None else self._general_part(general)
 
         def made(file: Path) -> Evaluate:
-            # Without a general part there are neither tasks nor texts.
+            results = None if general is None else file.with_name("general.json")
             return Evaluate(
                 model=self.prepare_model().folder,
                 trained=trained,
                 tests=[self.read_records().records],
-                text_tokens=0,
                 max_length=self.request.training.max_length,
                 form=self.form,
                 generation=generation,
                 evaluation=evaluation.model_dump(mode="json", include=SHAPING),
                 label="evaluate",
                 predictions=[file],
+                general=results,
+                documents=results and documents_path(results),
+                **asked,
             )
 
         if predictions is not None:
             return made(predictions)
         known = None if trained is None else [verified(trained)]
-        return self._placed("answers", lambda out: made(out / "predictions.jsonl"), known, unread={"trained"})
+        # A benchmark that lm-eval knows by name lies where studies fetch it; the items that were drawn stand for it.
+        unread = {"trained", "task_files"}
+        return self._placed("answers", lambda out: made(out / "predictions.jsonl"), known, unread)
+
+    def _general_part(self, asked: GeneralPart) -> dict[str, Any]:
+        """Return what an evaluation reads of benchmarks and general text, after drawing them."""
+        general = asked.general
+        drawn = self.prepare_general(asked)
+        folder = drawn.text.parent
+        return {
+            "samples": drawn.samples,
+            "task_files": [
+                folder / f"{name}.yaml" if task.yaml else hub_path(task.data) for name, task in general.tasks.items()
+            ],
+            "text": drawn.text,
+            "tasks": {name: task_settings(general, task) for name, task in general.tasks.items()},
+            "text_tokens": general.text.max_tokens,
+        }
+
+    def prepare_general(self, asked: GeneralPart) -> PrepareGeneral:
+        """Return the job that draws the items of benchmarks, and general text."""
+        general = asked.general
+        sources: list[Source] = [*(task.data for task in general.tasks.values()), general.text.source]
+        keys = sorted({source.archive_key for source in sources if source.archive_key})
+        archives = {key: archive_path(asked.archives[key].file) for key in keys}
+        for key, file in archives.items():
+            self._makers[file] = FetchArchive(archive=asked.archives[key], file=file)
+        fetched = [source for source in sources if isinstance(source, HarnessData)]
+        for source in fetched:
+            folder = hub_path(source)
+            self._makers[folder] = FetchTask(source=source, allow_code=general.allow_code, folder=folder)
+        files = [file for source in sources for file in source_files(source)]
+        named = sorted({file for task in general.tasks.values() if task.yaml for file in task_files(task.yaml)})
+        own = contents([*files, *named], self.fingerprints)
+        known = [*self._known_by([*files, *named]), *(asked.archives[key].sha256 for key in keys)]
+
+        def made(out: Path) -> PrepareGeneral:
+            return PrepareGeneral(
+                archives=archives,
+                files=files,
+                fetched=[hub_path(source) for source in fetched],
+                task_files=named,
+                general=item_settings(general),
+                study_general=general,
+                samples=[out / f"{name}.jsonl" for name in general.tasks],
+                tasks=[out / f"{name}.yaml" for name, task in general.tasks.items() if task.yaml],
+                text=out / "text.jsonl",
+                counts=out / "counts.json",
+                contents=own | archive_contents(archives, asked.archives),
+            )
+
+        return self._placed("general", made, known, unread={"fetched"})
 
     def metrics(self, evaluated: Evaluate, names: Sequence[str], language: str, wordnet: Path | None) -> Metrics:
         """Return the job that measures the answers that another one writes.

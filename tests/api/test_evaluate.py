@@ -49,3 +49,33 @@ def test_what_an_evaluation_does_not_read_is_refused(trained, records):
         grads.evaluate(trained, records[:2], seed=1)
     with pytest.raises(grads.GradsError, match="metrics blue: did you mean 'bleu'"):
         grads.evaluate(trained, records[:2], metrics=["blue"])
+
+
+def test_what_was_forgotten_is_measured_as_a_study_does(tiny_model_folder, records, settings):
+    general = {
+        "tasks": {
+            "products": {
+                "title": "Products",
+                "yaml": "config/tasks/openbookqa.yaml",
+                "data": {"kind": "file", "path": "config/smoke/products.jsonl"},
+                "sample": 6,
+                "chance": 0.5,
+            }
+        },
+        "text": {"source": {"kind": "file", "path": "config/smoke/text.jsonl"}, "sample": 3, "max_tokens": 32},
+    }
+    scores = grads.evaluate(
+        tiny_model_folder, records[:2], general=general, max_new_tokens=2, precision="float32", work=settings["work"]
+    )
+    items = scores.forgotten["tasks"]["products"]["items"]
+    assert len(items) == 6
+    assert scores.general["products"] == pytest.approx(sum(item["correct"] for item in items) / 6)
+    # The untuned model has not drifted.
+    assert scores.general["kl"] == 0
+    assert set(scores.general) == {"products", "nll", "kl", "bits_per_byte"}
+
+
+def test_a_general_part_that_is_no_section_is_one_sentence(tiny_model_folder, records):
+    for general, words in (("piqa", "general: it is one text"), ({"taks": {}}, "general: unknown key 'taks'")):
+        with pytest.raises(grads.GradsError, match=words):
+            grads.evaluate(tiny_model_folder, records[:2], general=general)
