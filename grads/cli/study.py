@@ -201,9 +201,11 @@ def _methods() -> "Table":
     from grads.selection.documentation import cost
     from grads.selection.registry import methods
 
-    table = _plain_table(["method", "title", "passes", "also reads"])
+    letters = {"validation": "V", "anchor": "A"}
+    table = _plain_table(["method", "title", "passes", "reads"])
     table.caption = (
         "passes: E an epoch of training, F forward, B with gradients, T a trajectory. "
+        "reads: V records of the target (--validation), A general instructions (--anchor). "
         "Parameters and sources: grads list methods NAME"
     )
     table.caption_justify = "left"
@@ -211,7 +213,7 @@ def _methods() -> "Table":
         column.no_wrap = True
     for name, method in methods().items():
         needs = method.needs(method.shown)
-        further = further_records(needs.stores, needs.texts)
+        further = [letters.get(other, other) for other in further_records(needs.stores, needs.texts)]
         further += [*needs.arms, *["a file"] * bool(needs.files)]
         # Passes over the few further records are told where one method is described.
         own = {store: held for store, held in needs.stores.items() if not further_records([store], ())}
