@@ -193,7 +193,7 @@ def check_method(
 
 def _check_needs(name: str, needs: "Needs", encoders: Collection[str], others: Collection[str]) -> None:
     """Refuse a method that reads what is not given."""
-    from grads.study.paths import TRAIN, store_point
+    from grads.study.paths import TRAIN, WARMUP, store_point
 
     for file in needs.files:
         if not Path(file).is_file():
@@ -205,6 +205,8 @@ def _check_needs(name: str, needs: "Needs", encoders: Collection[str], others: C
             f"method '{name}' reads {records} records, which are not given: add --{records} FILE, "
             f"{OTHER_RECORDS.get(records, 'or use a study')}"
         )
+    if any(point == WARMUP for point, _encoder, _records in points.values()):
+        raise GradsError(f"--parameter: method '{name}' with these reads a warm-up of its own: use a study")
     for store, (_point, encoder, _records) in points.items():
         if encoder is not None and encoder not in encoders:
             raise GradsError(

@@ -177,6 +177,7 @@ class Workbench:
             "encoders": dict(request.encoders),
             "others": {name: str(path) for name, path in request.others.items()},
             "metadata": request.metadata,
+            "limit": request.limit,
             "leave": request.leave,
             "format": self.graph.form.model_dump(),
             "training": request.training.model_dump(),

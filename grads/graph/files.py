@@ -41,7 +41,6 @@ from grads.study.paths import (
     TOKENS,
     TRAIN,
     TRAJECTORY,
-    WARMUP,
     archive_path,
     documents_path,
     hub_path,
@@ -186,8 +185,6 @@ class FileGraph:
             return self._during(held)
         if point == TRAJECTORY:
             return self._trajectory()
-        if point == WARMUP:
-            raise GradsError("a method reads gradients of a warm-up next to those of validation records: use a study")
         return self._base(held, split) if point == "base" else self._warm(held, split)
 
     def hold(self, name: str, measures: Collection[str]) -> None:
