@@ -1,8 +1,8 @@
 # make try     set everything up and run a toy study from data to tables: two minutes, and nothing else is downloaded
 # make demo    set everything up and run the demonstration study: a quarter of an hour
 # make test    set everything up and run the tests
-# make docs    write config/README.md, docs/methods.md, docs/strategies.md, the picture in docs/architecture.md and the JSON
-#              schema again from the code
+# make docs    write config/README.md, docs/methods.md, docs/strategies.md, docs/api.md, the picture in docs/architecture.md
+#              and the JSON schema again from the code
 # make plans   write docs/plans.md and the table of docs/clusters.md, by arithmetic alone
 # make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
@@ -115,6 +115,7 @@ docs: setup
 	python -m grads.config.schema
 	python -m grads.selection.documentation
 	python -m grads.training.documentation
+	python -m grads.api.documentation
 	python -m tests.architecture
 
 # Methods next to packages that do the same, on equal inputs.

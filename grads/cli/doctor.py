@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grads.cli.options import check_choice, check_data
+from grads.api.checks import check_choice, check_data
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 

@@ -1,6 +1,6 @@
 """The records of a command, as its model sees them."""
 
-from grads.cli.workbench import Workbench
+from grads.api.workbench import Workbench
 from grads.data.records.formatting import Example
 from grads.models.load import load_tokenizer
 from grads.probing.run import Task, nothing_eligible, tokenize

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grads.cli.options import (
-    assignments,
-    check_absent,
+from grads.api.checks import (
+    METRICS,
     check_choice,
     check_folder,
     check_method,
-    check_out,
     check_strategy,
+    metric_setting,
     ratio_of,
     section,
 )
+from grads.cli.options import assignments, check_absent, check_out
 from grads.cli.outputs import Force, check_outputs, inputs_of, made_by, manifest_of, refuse_inputs, refuse_others
-from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench, read_by
+from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench, others_of, read_by
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
 
 if TYPE_CHECKING:
+    from grads.api.select import Amount
     from grads.evaluation.metrics.contract import Setting
 
 MetricOption = Annotated[
@@ -38,11 +39,22 @@ Language = Annotated[
 WordNet = Annotated[Path, typer.Option(help="WordNet folder, which METEOR needs; a study's run installs it here.")]
 
 
-@on_own_files("seed", "metadata", "encoder", "probe", "dtype", "token_budget", "micro_batch")
+@on_own_files("seed", "metadata", "encoder", "validation", "anchor", "probe", "dtype", "token_budget", "micro_batch")
 def select(
     given: Own,
-    ratio: Annotated[str, typer.Option(help="Share of the records to keep, such as 0.05; or `auto`.")],
-    out: Annotated[Path, typer.Option(help="JSON lines to write: the chosen records as they were.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="JSON lines to write: the chosen records as they were; of several ratios `<stem>-<ratio>.jsonl` each."
+        ),
+    ],
+    ratio: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of the eligible records to keep, such as 0.05, or `auto`; repeat for several."),
+    ] = None,
+    count: Annotated[
+        list[int] | None, typer.Option(help="How many records to keep, in place of a ratio; repeat for several.")
+    ] = None,
     method: Annotated[str, typer.Option(help="Selection method; `grads list methods` shows them.")] = "grads",
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Parameter of the method; repeat for several.")
@@ -53,7 +65,8 @@ def select(
 
     Runs whatever the method needs (for `grads`: one preliminary epoch, two passes over the data) in the work folder.
     Then writes the chosen records with their fields and order, all scores (`.scores.csv`) and a manifest beside them.
-    If it is stopped, the same command carries on; another ratio or method uses what is there.
+    How many records are eligible, what is to do and about how long it takes is said first. If it is stopped, the same
+    command carries on; another ratio or method uses what is there.
 
     \b
     Examples:
@@ -67,20 +80,41 @@ def select(
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
                    --encoder minilm=./all-MiniLM-L6-v2 \\
                    --parameter encoder=minilm --out sentences.jsonl
+      grads select --model ./my-model --data train.jsonl --count 1000 \\
+                   --method less --validation target.jsonl --out near.jsonl
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
-                   --training learning_rate=1e-4 --out slower.jsonl
+                   --ratio 0.5 --training learning_rate=1e-4 --out slower.jsonl
     """
     started = time.time()
-    ratio = ratio_of(ratio)
     parameters = assignments(parameter or [], "--parameter")
     check_out(out, ".jsonl", given.data)
-    files = check_method(method, parameters, ratio, encoders_of(given))
-    made = [out, out.with_suffix(".scores.csv"), manifest_of(out)]
-    check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
+    outputs = _amounts(ratio or [], count or [], out)
+    for subset, amount in outputs.items():
+        files = check_method(method, parameters, amount.checked, encoders_of(given), others_of(given))
+        made = [subset, subset.with_suffix(".scores.csv"), manifest_of(subset)]
+        check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
     bench = open_workbench(given, out)
-    from grads.cli.subset import write_subset
+    from grads.cli.subset import write_subsets
 
-    write_subset(bench, method, parameters, ratio, out, started)
+    write_subsets(bench, method, parameters, outputs, started)
+
+
+def _amounts(ratios: list[str], counts: list[int], out: Path) -> "dict[Path, Amount]":
+    """Return how much each file holds that is written: of several ratios or counts one each.
+
+    Raises:
+        GradsError: there is neither, or both, one is given twice, or is not allowed.
+    """
+    from grads.api.select import Amount
+
+    if bool(ratios) == bool(counts):
+        raise GradsError("--ratio: give it or --count: what share, or how many records to keep")
+    amounts = [Amount(ratio=ratio_of(ratio)) for ratio in ratios] or [Amount(count=count) for count in counts]
+    if len(set(amounts)) < len(amounts):
+        raise GradsError("--ratio or --count: one is given twice: give each once")
+    if len(amounts) == 1:
+        return {out: amounts[0]}
+    return {out.with_name(f"{out.stem}-{amount}{out.suffix}"): amount for amount in amounts}
 
 
 @on_own_files("seed", "token_budget", "micro_batch")
@@ -114,7 +148,7 @@ def train(
 
     started = time.time()
     made_from = bench.inputs()
-    job = bench.graph.train(out, summary, strategy, parameters, stores)
+    job = bench.graph.train(strategy, parameters, stores, trained=out)
     for earlier in bench.graph.before(job)[:-1]:
         bench.make(earlier)
     job.run(bench.machine)
@@ -155,7 +189,7 @@ def evaluate(
         raise GradsError(f"--training {key}: nothing is trained here, and only max_length is read: remove it")
     from grads.config.evaluation import Evaluation, Generation
 
-    names, setting = _metrics(metric, language, wordnet)
+    names, setting = metric_setting(metric or METRICS, language, wordnet)
     generation = section(Generation, {"max_new_tokens": max_new_tokens}, "--max-new-tokens")
     measured = out.with_suffix(".metrics.json")
     read = [*read_by(given), *([trained] if trained else []), wordnet]
@@ -191,7 +225,7 @@ def metrics(
     if not predictions.is_file():
         found = "is a folder" if predictions.is_dir() else "is not there"
         raise GradsError(f"{predictions} {found}: give a file with one JSON object a line")
-    names, setting = _metrics(metric, language, wordnet)
+    names, setting = metric_setting(metric or METRICS, language, wordnet)
     started = time.time()
     out = out or predictions.with_suffix(".metrics.json")
     check_out(out, ".json", predictions)
@@ -244,20 +278,6 @@ def _check_predictions(predictions: Path) -> None:
                 raise GradsError(
                     f"{place}: 'references' is no list of texts: write further right answers as [text, ...]"
                 )
-
-
-def _metrics(asked: list[str] | None, language: str, wordnet: Path) -> "tuple[list[str], Setting]":
-    from grads.evaluation.metrics.contract import LANGUAGES, Setting
-    from grads.evaluation.metrics.registry import computed, find_metric, metrics
-
-    check_choice(language, LANGUAGES, "--language")
-    names = asked or ["bleu", "chrf"]
-    for name in names:
-        check_choice(name, tuple(computed(metrics())), "--metric")
-    needed = any(find_metric(name).needs_wordnet(language) for name in names)
-    if needed and not wordnet.is_dir():
-        raise GradsError(f"--wordnet {wordnet} is not there, and METEOR needs it: name a folder with WordNet 3.0")
-    return names, Setting(language, wordnet if needed else None)
 
 
 def _measure(

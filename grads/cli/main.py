@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from grads.cli import doctor, explain, plan, probe, seal, status, study
+from grads.cli import compare, doctor, explain, init, plan, probe, seal, status, study
 from grads.cli import files as own
 from grads.runtime.errors import GradsError
 from grads.runtime.places import place_sentence, temporary_folder
@@ -76,6 +76,8 @@ for panel, command, function in (
     (OWN, "train", own.train),
     (OWN, "evaluate", own.evaluate),
     (OWN, "metrics", own.metrics),
+    (OWN, "compare", compare.compare),
+    (STUDY, "init", init.init),
     (STUDY, "check", study.check),
     (STUDY, "list", study.list_),
     (STUDY, "plan", plan.plan),

@@ -1,21 +1,16 @@
 """`grads probe`: the signals of one's own records, and what they took."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from grads.cli.options import check_absent, check_choice
+from grads.api.checks import READ_BY_GRADS, asked_signals, check_choice, check_signals
+from grads.cli.options import check_absent
 from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench
-from grads.runtime.errors import GradsError, nearest
 from grads.runtime.progress import say
-from grads.signals.names import ADAM_FEATURES, FEATURES, MEASURES, known_measures
+from grads.signals.names import MEASURES
 
-if TYPE_CHECKING:
-    from grads.config.training import Training
-
-# What is measured at each point if nothing is said: what the method `grads` reads there.
-READ_BY_GRADS = {"tokens": (), "base": ("hidden",), "warm": ("gradients",), "during": ("gradients",)}
 SIGNALS_HELP = (
     f"What to measure: {', '.join(sorted(MEASURES))}. Commas between several, or repeat; docs/probe.md says what each "
     "is. If not given, what the method `grads` reads at the point."
@@ -54,46 +49,20 @@ def probe(
     """
     encoders = [f"encoder-{name}" for name in encoders_of(given)]
     check_choice(point, (*READ_BY_GRADS, *encoders), "--point")
-    asked = _asked(signals, point)
+    asked = asked_signals(_named(signals), point)
     check_absent(out)
     bench = open_workbench(given, out)
     from grads.cli.examples import eligible_examples
 
-    _check_signals(asked, point, bench.request.training)
+    check_signals(asked, point, bench.request.training)
     store = bench.store(point, asked)
     _copy_store(store, out, eligible_examples(bench) if keep_examples else None)
     _print_spent(out, bench.store("tokens"), bench.counts)
 
 
-def _asked(signals: list[str] | None, point: str) -> list[str]:
-    """Return the names of the signals, each of which there is, at a point that has some."""
-    if signals is None:
-        return list(READ_BY_GRADS.get(point, ()))
-    if not READ_BY_GRADS.get(point):
-        raise GradsError(f"--signals: at the point '{point}' there is nothing to choose: remove it")
-    names = [name.strip() for text in signals for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known_measures():
-            raise GradsError(f"--signals {name}: {nearest(name, known_measures())}")
-    if not names:
-        raise GradsError("--signals: it names none: name some, or remove it for those that `grads` reads")
-    if "mean_abs" in names and not {"gradients", "adapter"} & set(names):
-        raise GradsError("--signals mean_abs: it is one more statistic of others: add gradients or adapter")
-    return names
-
-
-def _check_signals(asked: list[str], point: str, training: "Training") -> None:
-    """Refuse, before any work, what could not be measured at the point."""
-    if ADAM_FEATURES in asked and (point != "warm" or training.weights != "lora"):
-        raise GradsError(
-            f"--signals {ADAM_FEATURES}: only after the preliminary epoch of an adapter are there moments of Adam: set "
-            "--point warm and --training weights=lora, or take sgd_features"
-        )
-    adapted = point != "base" or {"adapter", *FEATURES} & set(asked)
-    if "weights" in asked and training.weights == "lora" and adapted:
-        raise GradsError(
-            "--signals weights: it is of all weights, and there is an adapter here: set --training weights=full"
-        )
+def _named(signals: list[str] | None) -> list[str] | None:
+    """Return the names that were typed, with commas between them or one by one."""
+    return signals and [name.strip() for text in signals for name in text.split(",") if name.strip()]
 
 
 def _copy_store(store: Path, out: Path, examples: Any) -> None:

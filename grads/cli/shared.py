@@ -2,30 +2,18 @@
 
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from grads.cli.options import (
-    assignments,
-    check_choice,
-    check_data,
-    check_folder,
-    model_source,
-    read_own_records,
-    section,
-    texts,
-)
-from grads.runtime.errors import GradsError
+from grads.api.checks import check_encoders, check_folder
+from grads.cli.options import assignments, texts
 
 if TYPE_CHECKING:
-    from grads.cli.workbench import Workbench
-    from grads.config.probe import Probe
-    from grads.config.training import Training
+    from grads.api.workbench import Workbench
 
 COLUMNS = "`instruction` and `output`, `prompt` and `completion`, `messages`, or `conversations`"
 """What records may have as columns: a test holds it to the layouts, which are not read for `--help`."""
@@ -67,6 +55,9 @@ class Own:
     metadata: Annotated[
         Texts, typer.Option(help="A further field of the records, which the method reads; repeat.", metavar="FIELD")
     ] = None
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Take the first so many records only, to try something out.")
+    ] = None
     template: Annotated[
         str | None, typer.Option(help="`chat` or `plain`; the model's chat template where it has one, if not given.")
     ] = None
@@ -93,19 +84,18 @@ class Own:
     micro_batch: Annotated[
         int, typer.Option(min=1, help="Most records in one training pass: lower it if memory runs out.")
     ] = 8
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Records of the target task, which LESS, RDS+, G2IS and DSIR read; none that you test on."),
+    ] = None
+    anchor: Annotated[Path | None, typer.Option(help="General instructions, which OGS reads.")] = None
     work: Annotated[
         Path | None,
         typer.Option(help="Folder for what is made on the way and used again; grads-work beside the output."),
     ] = None
 
 
-# Keys of the config's `probe` that `--probe` has not.
-NOT_ASKED = {
-    "precision": "give --dtype",
-    "token_budget": "give --token-budget",
-    "shards": "one command is one job, remove it; a study shares a probe among several",
-}
-EVERYWHERE = ("model", "data", "field", "leave", "loss_turns", "template", "training", "work")
+EVERYWHERE = ("model", "data", "field", "leave", "loss_turns", "limit", "template", "training", "work")
 
 
 def on_own_files(*also: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -148,20 +138,21 @@ def encoders_of(given: Own) -> dict[str, str]:
     Raises:
         GradsError: a name is none that a config could have, or a folder is not there.
     """
-    from grads.config.section import NAME
-
     folders = texts(given.encoder or [], "--encoder", "NAME=FOLDER")
-    for name, folder in folders.items():
-        if not re.fullmatch(NAME, name):
-            raise GradsError(f"--encoder {name}={folder}: '{name}' is no name: use a-z, 0-9, - and _ only")
-        if not Path(folder).is_dir():
-            raise GradsError(f"--encoder {name}={folder}: there is no such folder: give one that save_pretrained wrote")
+    check_encoders(folders)
     return folders
+
+
+def others_of(given: Own) -> dict[str, Path]:
+    """Return the files of further records by what they are: `validation`, `anchor`."""
+    asked = {"validation": given.validation, "anchor": given.anchor}
+    return {name: path for name, path in asked.items() if path is not None}
 
 
 def read_by(given: Own) -> list[Path]:
     """Return what the commands on one's own files read: data, model and encoders, as they were typed."""
-    return [given.data, Path(given.model), *map(Path, encoders_of(given).values())]
+    encoders = map(Path, encoders_of(given).values())
+    return [given.data, Path(given.model), *encoders, *others_of(given).values()]
 
 
 def open_workbench(given: Own, out: Path) -> "Workbench":
@@ -170,69 +161,33 @@ def open_workbench(given: Own, out: Path) -> "Workbench":
     Raises:
         GradsError: an option is wrong, a folder cannot be written to, or the hub does not give the model.
     """
-    from grads.config.domains import TEXT_COLUMNS
-    from grads.config.section import LossTurns, RecordField
-    from grads.config.training import Training
-    from grads.models.shape import check_shape
+    from grads.api.opening import Asked, open_bench
     from grads.runtime.libraries import settle_libraries
     from grads.runtime.locks import take_device_slot
 
-    if given.template is not None:
-        check_choice(given.template, ("chat", "plain"), "--template")
-    check_choice(given.loss_turns, ("last", "all"), "--loss-turns")
-    names = texts(given.field or [], "--field", "OURS=YOURS")
-    encoders = encoders_of(given)
-    for name in names:
-        check_choice(name, get_args(RecordField), "--field")
-    for name in given.metadata or []:
-        if name in TEXT_COLUMNS:
-            raise GradsError(f"--metadata {name}: every record has such a field of its own: remove it")
-    training = section(Training, assignments(given.training or [], "--training"), "--training")
-    probe = _probe(given, training)
-    source = model_source(given.model)
-    check_data(given.data)
     check_folder(out.parent, f"--out {out}")
-    work = given.work or out.parent / "grads-work"
-    check_folder(work, f"--work {work}")
-    loss_turns: LossTurns = "all" if given.loss_turns == "all" else "last"
-    # What is wrong with model or data is said now: importing what is heavy takes longer than reading them.
-    check_shape(Path(given.model), training, probe)
-    read_own_records(given.data, names, loss_turns, given.metadata or [], given.leave or [])
-    from grads.cli.workbench import Workbench
-    from grads.graph.files import Request
-
-    request = Request(
-        source=source,
-        data=given.data,
-        training=training,
-        probe=probe,
-        fields=names,
-        leave=given.leave or [],
-        loss_turns=loss_turns,
-        metadata=given.metadata or [],
-        encoders=encoders,
-        seed=given.seed,
-    )
     # A model of the hub is fetched first: after that there is no hub.
-    bench = Workbench(work, request, given.template, given.micro_batch)
+    bench = open_bench(
+        Asked(
+            model=given.model,
+            data=given.data,
+            work=given.work or out.parent / "grads-work",
+            fields=texts(given.field or [], "--field", "OURS=YOURS"),
+            leave=given.leave or [],
+            loss_turns=given.loss_turns,
+            metadata=given.metadata or [],
+            limit=given.limit,
+            template=given.template,
+            training=assignments(given.training or [], "--training"),
+            seed=given.seed,
+            encoders=encoders_of(given),
+            probe=assignments(given.probe or [], "--probe"),
+            dtype=given.dtype,
+            token_budget=given.token_budget,
+            micro_batch=given.micro_batch,
+            others=others_of(given),
+        )
+    )
     settle_libraries()
     take_device_slot()
     return bench
-
-
-def _probe(given: Own, training: "Training") -> "Probe":
-    """Return how signals are taken, in the type of the training unless another is given.
-
-    Raises:
-        GradsError: a key is unknown, has an option of its own or is one of a study's jobs.
-    """
-    from grads.config.probe import Probe
-
-    asked = assignments(given.probe or [], "--probe")
-    for key, instead in NOT_ASKED.items():
-        if key in asked:
-            raise GradsError(f"--probe {key}: {instead}")
-    if given.dtype is not None:
-        check_choice(given.dtype, ("float32", "bf16"), "--dtype")
-    asked |= {"token_budget": given.token_budget, "precision": given.dtype or training.precision}
-    return section(Probe, asked, "--probe")

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,6 +133,9 @@ def _add_row(table: "Table", *cells: str) -> None:
 
 def list_(
     what: Annotated[str, typer.Argument(help="methods, strategies, metrics, signals, models, domains or tasks.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Of one method or strategy: what it is, what it reads, its parameters.")
+    ] = None,
     config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
 ) -> None:
     """List selection methods, training strategies, domain metrics, signals, or a study's models, domains or tasks.
@@ -139,6 +143,7 @@ def list_(
     \b
     Examples:
       grads list methods
+      grads list methods grads
       grads list domains --config mine.yaml
     """
     from rich.console import Console
@@ -147,6 +152,9 @@ def list_(
     studys = {"models": _models, "domains": _domains, "tasks": _tasks}
     if what not in (*ours, *studys):
         raise GradsError(f"there is no list of '{what}': {nearest(what, [*ours, *studys])}")
+    if name is not None:
+        typer.echo(_described(what, name))
+        return
     Console().print(ours[what]() if what in ours else studys[what](checked_study(config)))
 
 
@@ -174,16 +182,42 @@ def _signals() -> "Table":
     return table
 
 
+def _described(what: str, name: str) -> str:
+    """Return what one method or strategy is.
+
+    Raises:
+        GradsError: there is none of that name, or what is listed has no more to be said of one.
+    """
+    from grads.cli.described import described_method, described_strategy
+
+    kinds = {"methods": described_method, "strategies": described_strategy}
+    if what not in kinds:
+        raise GradsError(f"list {what} {name}: only methods and strategies are described one by one: remove '{name}'")
+    return kinds[what](name)
+
+
 def _methods() -> "Table":
+    from grads.cli.described import further_records
+    from grads.selection.documentation import cost
     from grads.selection.registry import methods
 
-    table = _plain_table(["method", "title", "reads", "parameters", "source"])
+    letters = {"validation": "V", "anchor": "A"}
+    table = _plain_table(["method", "title", "passes", "reads"])
+    table.caption = (
+        "passes: E an epoch of training, F forward, B with gradients, T a trajectory. "
+        "reads: V records of the target (--validation), A general instructions (--anchor). "
+        "Parameters and sources: grads list methods NAME"
+    )
+    table.caption_justify = "left"
+    for column in table.columns:
+        column.no_wrap = True
     for name, method in methods().items():
-        defaults = method.shown
-        needs = method.needs(defaults)
-        reads = [*sorted(needs.stores), *(f"arm:{arm}" for arm in needs.arms)]
-        reads += [*(f"texts:{split}" for split in sorted(needs.texts)), *["file"] * bool(needs.files)]
-        _add_row(table, name, method.title, "\n".join(reads), _shown(defaults), method.source)
+        needs = method.needs(method.shown)
+        further = [letters.get(other, other) for other in further_records(needs.stores, needs.texts)]
+        further += [*needs.arms, *["a file"] * bool(needs.files)]
+        # Passes over the few further records are told where one method is described.
+        own = {store: held for store, held in needs.stores.items() if not further_records([store], ())}
+        _add_row(table, name, method.title, cost(replace(needs, stores=own)), ", ".join(further))
     return table
 
 

@@ -1,32 +1,35 @@
 """What `grads select` writes: the chosen records as they were, all scores, and a manifest."""
 
-import json
-import math
 from collections.abc import Mapping
-from datetime import date, time
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from grads.cli.workbench import Workbench
+from grads.api.forecast import forecast
+from grads.api.select import Amount, check_count, make_selection
+from grads.api.workbench import Workbench
 from grads.data.records.layouts import rows_by_id
+from grads.data.records.lines import json_line
 from grads.data.selections import read_counts, read_selection
 from grads.data.spreadsheet import csv_text
-from grads.runtime.errors import GradsError
 from grads.runtime.files import write_text
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
+from grads.selection.job import Select
 from grads.selection.registry import find_method
 
 
-def write_subset(
-    bench: Workbench, method: str, parameters: Mapping[str, Any], ratio: str, out: Path, started: float
+def write_subsets(
+    bench: Workbench,
+    method: str,
+    parameters: Mapping[str, Any],
+    outputs: Mapping[Path, Amount],
+    started: float,
 ) -> None:
-    """Select, and write `out`, `<stem>.scores.csv` and `<stem>.manifest.json`.
+    """Select as many records as each output asks for, and write it, `<stem>.scores.csv` and `<stem>.manifest.json`.
 
     The scores have a row for each eligible record, in the order of the data: its number there (from 1), id, what the
     data call it (`own_id`, where they give ids), score (the higher the better), rank (1 is the first chosen), whether
-    it was kept, and its weight in training.
+    it was kept, and its weight in training. What is to do is said beforehand.
 
     Raises:
         GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
@@ -34,49 +37,42 @@ def write_subset(
     # Before the work, so that a row that cannot be written is not found after it.
     asked = bench.request
     how = (asked.fields, asked.metadata, asked.leave)
-    lines = rows_by_id(asked.data, *how, lambda number, row: _line(row, f"{asked.data}, record {number}"))
-    made_from = bench.inputs(model=bench.read_model(method, parameters, ratio))
-    say(f"select: {find_method(method).title} at {ratio}")
-    selection = bench.make(bench.graph.select(method, parameters, ratio)).selection
-    meta = read_counts(selection)
-    table = read_selection(selection)
+    lines = rows_by_id(asked.data, *how, lambda number, row: json_line(row, f"{asked.data}, record {number}"))
+    first = next(iter(outputs.values()))
+    made_from = bench.inputs(model=bench.read_model(method, parameters, first.checked))
+    planned = [bench.graph.select(method, parameters, amount.checked) for amount in outputs.values()]
+    say(f"select: {forecast(bench, planned)}")
+    for amount in outputs.values():
+        check_count(amount, bench.eligible)
+    for out, amount in outputs.items():
+        say(f"select: {find_method(method).title} at {amount}")
+        job = make_selection(bench, method, parameters, amount)
+        _write(bench, job, lines, out, made_from, started)
+
+
+def _write(
+    bench: Workbench,
+    job: Select,
+    lines: Mapping[str, tuple[int, str]],
+    out: Path,
+    made_from: Mapping[str, str],
+    started: float,
+) -> None:
+    meta = read_counts(job.selection)
+    table = read_selection(job.selection)
     table.insert(0, "record", [lines[id_][0] for id_ in table["id"]])
     table = table.sort_values("record")
     scores = out.with_suffix(".scores.csv")
     write_text(out, "".join(lines[id_][1] for id_ in table.loc[table["kept"], "id"]))
     write_text(scores, csv_text(table))
-    settings = bench.described() | {"command": "select", "ratio": ratio, "selection": meta}
+    settings = bench.described() | {"command": "select", "ratio": job.ratio, "selection": meta}
     write_manifests([out, scores], made_from, settings, started)
     counts = bench.counts
-    over_length = counts["read"] - counts["empty"] - counts["duplicate"] - meta["eligible"]
+    beyond = counts["beyond_limit"]
+    over_length = counts["read"] - counts["empty"] - counts["duplicate"] - beyond - meta["eligible"]
     left_out = f"{counts['empty']} empty, {counts['duplicate']} duplicate, {over_length} too long"
+    left_out += f", {beyond} beyond the limit" if beyond else ""
     short = f" instead of {meta['requested']}" * bool(meta["shortfall"])
     kept = f"kept {meta['actual']}{short} of {meta['eligible']} eligible records"
     say(f"{kept} ({counts['read']} read, {left_out}): {out}")
     say(f"scores: {scores}")
-
-
-def _line(row: Mapping[str, Any], place: str) -> str:
-    """Return a row as a line of JSON; what is no UTF-8 (half of a surrogate pair) is escaped."""
-    plain = _plain(row)
-    try:
-        line = json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
-        line.encode()
-    except UnicodeEncodeError:
-        return json.dumps(plain) + "\n"
-    except TypeError as error:
-        raise GradsError(f"{place}: this row cannot be written as JSON ({error}): leave the column out") from None
-    return line
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of a row with dates as ISO 8601, decimals as text, and null for numbers that JSON has not."""
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

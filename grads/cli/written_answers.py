@@ -5,9 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from grads.cli.workbench import Workbench
+from grads.api.workbench import Workbench
 from grads.config.evaluation import Evaluation, Generation
-from grads.evaluation.job import Evaluate
 from grads.models.load import check_trained
 from grads.runtime.manifest import write_manifests
 from grads.runtime.progress import say
@@ -30,19 +29,9 @@ def write_predictions(
     if trained is not None:
         check_trained(bench.model, trained)
     made_from = bench.inputs(trained)
-    # Without a general part there are neither tasks nor texts.
-    job = Evaluate(
-        model=bench.model,
-        trained=trained,
-        tests=[bench.records],
-        text_tokens=0,
-        max_length=bench.request.training.max_length,
-        form=bench.graph.form,
-        generation=generation,
-        evaluation=evaluation.model_dump(mode="json"),
-        label="evaluate",
-        predictions=[out],
-    )
+    job = bench.graph.evaluate(trained, generation, evaluation, out)
+    for earlier in bench.graph.before(job)[:-1]:
+        bench.make(earlier)
     job.run(bench.machine)
     shaped_by = {"generation": generation.model_dump(), "evaluation": evaluation.model_dump(), "command": "evaluate"}
     record = partial(write_manifests, inputs=made_from, settings=bench.described() | shaped_by, started=started)

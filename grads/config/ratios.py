@@ -49,3 +49,18 @@ def keep_count(ratio: str, eligible: int) -> int:
     if eligible < 1:
         return 0
     return min(eligible, max(1, round(Decimal(ratio) * eligible)))
+
+
+def ratio_of_count(count: int, eligible: int) -> str:
+    """Return the shortest decimal whose `keep_count` of so many records is a count.
+
+    Raises:
+        ValueError: the count is not between 1 and the number of records.
+    """
+    if not 1 <= count <= eligible:
+        raise ValueError(f"{count} records are asked for, of {eligible}")
+    share = Decimal(count) / Decimal(eligible)
+    digits = 1
+    while keep_count(ratio := f"{round(share, digits):f}", eligible) != count or Decimal(ratio) == 0:
+        digits += 1
+    return canonical_ratio(ratio)

@@ -103,6 +103,7 @@ class ReadRecords(Job):
         loss_turns: of conversations, which answers carry loss.
         metadata: further fields that methods may read.
         leave: what is knowingly left out.
+        limit: how many are taken, the first ones; all where there is none.
         records: Parquet file of them.
         counts: how many were read, empty and duplicate.
     """
@@ -117,6 +118,7 @@ class ReadRecords(Job):
     loss_turns: LossTurns = "last"
     metadata: list[str] = []
     leave: list[str] = []
+    limit: int | None = None
     records: Made[Path]
     counts: Made[Path]
 
@@ -131,8 +133,9 @@ class ReadRecords(Job):
         from grads.runtime.files import write_json
 
         records, counts = read_records(self.data, self.fields, self.loss_turns, self.metadata, self.leave)
-        write_records(self.records, records)
-        write_json(self.counts, counts)
+        kept = records if self.limit is None else records[: self.limit]
+        write_records(self.records, kept)
+        write_json(self.counts, counts | {"beyond_limit": len(records) - len(kept)})
 
 
 class PrepareDomains(Job):

@@ -255,7 +255,7 @@ class StudyGraph:
             files=read.files,
             fetched=read.fetched,
             task_files=tasks.files,
-            general=_item_settings(general),
+            general=item_settings(general),
             study_general=general,
             samples=[paths.general(f"{task}.jsonl") for task in general.tasks],
             tasks=[paths.general(f"{name}.yaml") for name, task in general.tasks.items() if task.yaml],
@@ -650,7 +650,7 @@ class StudyGraph:
                 self.paths.general(f"{name}.yaml") if task.yaml else hub_path(task.data) for name, task in tasks.items()
             ],
             "text": self.paths.general("text.jsonl"),
-            "tasks": {name: _task_settings(self.study.general, task) for name, task in tasks.items()},
+            "tasks": {name: task_settings(self.study.general, task) for name, task in tasks.items()},
         }
 
     def _evaluation(self, model: str) -> dict[str, Any]:
@@ -964,7 +964,7 @@ def _record_settings(domain: Domain) -> dict[str, Any]:
     return domain.model_dump(mode="json", exclude=unread)
 
 
-def _item_settings(general: General) -> dict[str, Any]:
+def item_settings(general: General) -> dict[str, Any]:
     """Return what shapes the items that measure forgetting, and not how they are asked, called or judged."""
     unread = {"title", "chance", "metric", "form"}
     tasks = {name: task.model_dump(mode="json", exclude=unread) for name, task in general.tasks.items()}
@@ -972,7 +972,7 @@ def _item_settings(general: General) -> dict[str, Any]:
     return {"tasks": tasks, "text": text, "seed": general.seed}
 
 
-def _task_settings(general: General, task: Task) -> dict[str, Any]:
+def task_settings(general: General, task: Task) -> dict[str, Any]:
     """Return what running a task takes; a benchmark that lm-eval knows by name draws few-shot examples, say."""
     asked = task.model_dump(mode="json", include={"metric", "form", "group"})
     if task.yaml:

@@ -113,7 +113,7 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
             groups = content.optional(GROUPS, [])
             for metric in (*computed_metrics(study), *LENGTHS):
                 entry = content.at(metric)
-                statistic, items = _domain_items(metric, entry)
+                statistic, items = domain_items(metric, entry)
                 rows.append(_row(content, part, task, metric, entry, Items(statistic, items, groups, domain)))
                 for name in MEASURES[metric].beside if metric in MEASURES else ():
                     found = entry | {"value": content.at(metric, name)}
@@ -132,7 +132,7 @@ def _verdict_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str,
         rows = []
         for metric in judged_metrics(study):
             entry = content.at(metric)
-            items = Items(*_domain_items(metric, entry), content.optional(GROUPS, []), one.cell.domain)
+            items = Items(*domain_items(metric, entry), content.optional(GROUPS, []), one.cell.domain)
             rows.append(_row(content, "domain", "test", metric, entry, items))
         return rows
 
@@ -148,7 +148,7 @@ def _items_beside(name: str, entry: dict[str, Any]) -> tuple[str, list[list[floa
     return name, [[one["sys_len"], one["ref_len"]] for one in entry["counts"]]
 
 
-def _domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
+def domain_items(metric: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
     """Return how the metric is computed and its statistics per item; one with a formula only from its `counts`."""
     if metric not in STATISTICS:
         return ("mean", [[item] for item in entry["items"]]) if "items" in entry else ("", [])

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,22 +73,59 @@ def select_records(
     parsed = parse_parameters(method, parameters)
     needs = method.needs(parsed)
     _check_answers(method, needs, given.pool["id"], records)
-    inputs = replace(_inputs(needs, given, seed, ratio == AUTO), ratio=ratio)
-    requested = _requested(method, parsed, ratio, inputs)
-    choice = method.select(inputs := _counted(method, inputs, requested), parsed)
-    table = _with_own_ids(_table(method, inputs.pool["id"], choice, inputs.count), records)
+    chosen = choose(method, parsed, replace(_inputs(needs, given, seed, ratio == AUTO), ratio=ratio))
+    table = _with_own_ids(chosen.table, records)
     made_by = {"method": method.name, "source": method.source, "uses_target": method.sees_target(parsed)}
     asked = {"ratio": ratio, "seed": seed, "parameters": parsed.model_dump()}
-    notes = {**choice.notes, **({} if choice.weights is None else {"effective_records": effective(table["weight"])})}
     meta = (
-        _counts(table, requested)
+        chosen.counts
         | {"token_counts": _token_counts(table, given.pool)}
         | given.counts()
         | asked
         | made_by
-        | {"notes": notes}
+        | {"notes": chosen.notes}
     )
     return _written(table, meta, started, Path(out))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a method chose.
+
+    Attributes:
+        table: a row for each eligible record, by rank: id, score, rank, kept, weight.
+        requested: how many records were asked for.
+        notes: what a reader of the selection should know.
+    """
+
+    table: pd.DataFrame
+    requested: int
+    notes: dict[str, Any]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records were asked for, are kept, and could have been kept."""
+        return _counts(self.table, self.requested)
+
+
+def choose(method: Method, parameters: Parameters, inputs: Inputs, count: int | None = None) -> Chosen:
+    """Have a method choose from inputs that are in memory, whose count does not matter, and check what it returns.
+
+    Args:
+        method: the method.
+        parameters: all of its parameters.
+        inputs: what it selects from.
+        count: how many records are wanted; by the inputs' ratio if not given.
+
+    Raises:
+        GradsError: the method has no such ratio, a score is NaN, or nothing is kept.
+    """
+    requested = _requested(method, parameters, inputs.ratio, inputs) if count is None else count
+    inputs = _counted(method, inputs, requested)
+    choice = method.select(inputs, parameters)
+    table = _table(method, inputs.pool["id"], choice, inputs.count)
+    weighted = {} if choice.weights is None else {"effective_records": effective(table["weight"])}
+    return Chosen(table, requested, {**choice.notes, **weighted})
 
 
 def effective(weights: pd.Series) -> float:
@@ -224,7 +261,7 @@ def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
         position = given.positions(f"the signals '{name}'", ids) if of_pool else _by_id(ids)
         signals[name] = store.signals.iloc[position].reset_index(drop=True)
         features[name] = {kind: vectors.ordered(position) for kind, vectors in store.features.items()}
-        _check_numbers(name, signals[name], features[name])
+        check_numbers(name, signals[name], features[name])
     selections = {}
     for arm in needs.references(auto):
         if arm not in given.references:
@@ -236,7 +273,7 @@ def _inputs(needs: Needs, given: _Given, seed: int, auto: bool) -> Inputs:
     return Inputs(signals, features, selections, count=0, seed=seed, texts=texts)
 
 
-def _check_numbers(name: str, signals: pd.DataFrame, features: Mapping[str, Vectors]) -> None:
+def check_numbers(name: str, signals: pd.DataFrame, features: Mapping[str, Vectors]) -> None:
     """Refuse what the probe never writes, whether or not the method would notice."""
     columns = {column: signals[column].to_numpy(dtype=float) for column in signals.select_dtypes("number")}
     columns |= {kind: found.norms[found.rows] for kind, found in features.items() if found.norms is not None}

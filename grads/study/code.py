@@ -18,7 +18,7 @@ from grads.runtime.plugins import companions, plugins
 
 PACKAGE = Path(__file__).resolve().parent.parent
 # They carry a run, they do not shape its result.
-EXEMPT = ("grads.runtime", "grads.cli")
+EXEMPT = ("grads.runtime", "grads.cli", "grads.api")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ def code_version(*modules: str, classes: Iterable[str] = ()) -> str:
     """Return 12 hexadecimal digits that name the code of the given modules and of all modules they import.
 
     Modules of this package count, and of a plugin's distribution those that came with it. Comments, docstrings and
-    layout do not count. `grads.runtime` and the command line are left out. Of modules that hold more than counts, the
-    source of some `classes` is given instead: what they import does not count.
+    layout do not count. `grads.runtime`, the command line and the Python interface are left out. Of modules that hold
+    more than counts, the source of some `classes` is given instead: what they import does not count.
     """
     versions = [f"{module} {statements}" for module, statements in sorted(module_versions(*modules).items())]
     versions += [_class(source) for source in classes]

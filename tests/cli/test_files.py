@@ -389,3 +389,60 @@ def test_what_is_wrong_with_data_is_said_before_anything_heavy_is_imported(tmp_p
 def test_settings_that_do_not_fit_the_model_are_refused(on_data, option, words):
     said = on_data("select", "out.jsonl", "--ratio", "0.5", *option, status=2).stderr
     assert re.search(words, said)
+
+
+def test_several_ratios_are_written_in_one_call(select, tmp_path):
+    result = select("subset.jsonl", "--ratio", "0.25", "--ratio", "0.5", "--method", "random")
+    few, more = (rows(tmp_path / f"subset-{ratio}.jsonl") for ratio in ("0.25", "0.5"))
+    assert (len(few), len(more)) == (5, 10)
+    assert all(row in more for row in few)
+    assert not (tmp_path / "subset.jsonl").exists()
+    assert "22 records, 1 empty, 1 duplicate: 20 are eligible; nothing is left to measure" in result.output
+    for ratio in ("0.25", "0.5"):
+        assert json.loads((tmp_path / f"subset-{ratio}.manifest.json").read_text())["settings"]["ratio"] == ratio
+
+
+def test_a_count_keeps_so_many_records(select, tmp_path):
+    select("subset.jsonl", "--count", "7", "--method", "random")
+    assert len(rows(tmp_path / "subset.jsonl")) == 7
+    said = select("more.jsonl", "--count", "7", "--count", "21", "--method", "random", status=2).stderr
+    assert "--count 21: 20 records are eligible" in said
+    assert not list(tmp_path.glob("more*"))
+    for options in ((), ("--ratio", "0.5", "--count", "3")):
+        assert "give it or --count" in select("x.jsonl", *options, status=2).stderr
+    assert "given twice" in select("x.jsonl", "--ratio", "0.5", "--ratio", "0.50", status=2).stderr
+
+
+def test_a_limit_takes_the_first_records(select, data, tmp_path):
+    result = select("subset.jsonl", "--ratio", "0.5", "--limit", "4", "--method", "random")
+    first = [row for row in rows(data) if row["output"].strip()][:4]
+    chosen = rows(tmp_path / "subset.jsonl")
+    assert len(chosen) == 2
+    assert all(row in first for row in chosen)
+    assert "16 beyond the limit" in result.output
+
+
+def test_what_is_to_do_is_said_first(select):
+    result = select("subset.jsonl", "--ratio", "0.25")
+    said = next(line for line in result.stderr.splitlines() if "are eligible" in line)
+    assert "to do: 1 forward pass, 1 training run of 1 epoch, 1 pass with gradients; about " in said
+    before = result.stderr.splitlines()
+    assert before.index(said) < next(place for place, line in enumerate(before) if line.startswith("probe"))
+    again = select("other.jsonl", "--ratio", "0.5")
+    assert "20 are eligible; nothing is left to measure" in again.output
+
+
+def test_further_records_are_given_by_name(select, data, tmp_path):
+    target = tmp_path / "target.jsonl"
+    target.write_text("".join(data.read_text("utf-8").splitlines(keepends=True)[:3]), encoding="utf-8")
+    asked = ("--ratio", "0.25", "--method", "rds_plus")
+    said = select("subset.jsonl", *asked, status=2).stderr
+    assert "method 'rds_plus' reads validation records, which are not given: add --validation FILE" in said
+    select("subset.jsonl", *asked, "--validation", target)
+    # Nobody is nearer to a record than itself.
+    assert [row["number"] for row in rows(tmp_path / "subset.jsonl")][:3] == [0, 1, 2]
+    manifest = json.loads((tmp_path / "subset.manifest.json").read_text())
+    assert str(target) in manifest["inputs"]
+    absent = select("other.jsonl", *asked, "--validation", tmp_path / "no.jsonl", status=2).stderr
+    assert "--validation" in absent
+    assert "is not there" in absent

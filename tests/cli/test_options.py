@@ -3,18 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from grads.cli.options import (
-    assignments,
-    check_absent,
+from grads.api.checks import (
     check_data,
     check_folder,
     check_method,
-    check_out,
     model_source,
     ratio_of,
     section,
-    texts,
 )
+from grads.cli.options import assignments, check_absent, check_out, texts
 from grads.cli.outputs import check_outputs, manifest_of
 from grads.cli.shared import COLUMNS
 from grads.config.training import Training
@@ -197,3 +194,11 @@ def test_no_output_is_an_input_by_whatever_way(tmp_path, monkeypatch, name, how)
 
 def test_the_help_names_the_columns_of_all_layouts():
     assert any_of_the_columns(own_layouts(), "`") == COLUMNS
+
+
+def test_a_warm_up_of_its_own_is_a_studys():
+    with pytest.raises(GradsError, match="reads a warm-up of its own: use a study"):
+        check_method("less", {"point": "warmup"}, "0.5", [], ["validation"])
+    check_method("less", {}, "0.5", [], ["validation"])
+    with pytest.raises(GradsError, match="reads anchor records, which are not given: add --anchor FILE"):
+        check_method("ogs", {}, "0.5", [], ["validation"])

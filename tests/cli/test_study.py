@@ -8,6 +8,7 @@ from grads.cli import study as commands
 from grads.cli.study import chosen_cells
 from grads.runtime.errors import GradsError
 from grads.runtime.locks import lock_study, study_holder
+from grads.selection.registry import methods
 from grads.signals.names import known_measures
 from grads.study.reading import read_study
 
@@ -55,10 +56,9 @@ def test_list_names_what_there_is(grads):
 
     listed = grads("list", "methods").stdout
     assert all(re.search(rf"^{name} ", listed, re.M) for name in methods())
-    # Parameters stand as they are written, one a line; a method that reads texts or a file says so.
-    assert "layers=[embedding, head]" in listed
-    assert re.search(r"^dsir +DSIR +texts:", listed, re.M)
-    assert re.search(r"^subset +Given +file ", listed, re.M)
+    # A method that reads further records, an arm or a file says so.
+    assert re.search(r"^dsir +DSIR +- +V *$", listed, re.M)
+    assert re.search(r"^subset +Given subset +- +a file *$", listed, re.M)
     from grads.training.strategies.registry import strategies
 
     assert all(re.search(rf"^{name} ", grads("list", "strategies").stdout, re.M) for name in strategies())
@@ -138,3 +138,25 @@ def test_brackets_are_text_in_what_check_and_list_print(grads, tmp_path):
     assert "field=[/w]" in said.output
     for what, title in (("models", "[red]Tiny[/y]"), ("domains", "Sums [/z]"), ("tasks", "[Products")):
         assert title in grads("list", what, "--config", path).output
+
+
+def test_the_list_of_methods_has_a_line_each_that_fits_a_terminal(grads, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = grads("list", "methods").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in methods():
+        assert sum(line.split(" ")[0] == name for line in lines) == 1
+    assert len(lines) <= len(methods()) + 6
+    (less,) = (line for line in lines if line.startswith("less "))
+    assert less.split()[-1] == "V"
+
+
+def test_one_method_or_strategy_is_described_with_its_parameters(grads):
+    said = grads("list", "methods", "grads").stdout
+    for key, field in methods()["grads"].parameters.model_fields.items():
+        assert f"--parameter {key}=" in said
+        assert field.description.split(" ")[0] in said
+    assert "grads select --validation FILE" in grads("list", "methods", "rds_plus").stdout
+    assert "threshold" in grads("list", "strategies", "stm").stdout
+    assert "did you mean 'grads'" in grads("list", "methods", "gradss", status=2).stderr
+    assert "only methods and strategies" in grads("list", "metrics", "bleu", status=2).stderr

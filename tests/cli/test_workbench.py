@@ -50,7 +50,7 @@ def test_a_method_reads_the_fields_that_are_named(on_data, registered, tmp_path)
 def test_texts_that_one_file_has_not_are_refused_before_any_work(on_data, registered, tmp_path):
     registered(reading(["validation"]))
     found = on_data("select", "subset.jsonl", "--ratio", "0.1", "--method", "reading", status=2).output
-    assert "reads texts of validation records, which one file has not: use a study" in " ".join(found.split())
+    assert "reads validation records, which are not given: add --validation FILE" in " ".join(found.split())
     assert not (tmp_path / "grads-work").exists()
 
 

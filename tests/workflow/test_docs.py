@@ -99,7 +99,7 @@ def furnish(workspace, model):
         for n in range(splits["validation"] + splits["test"] + 30)
     ]
     lines = "\n".join([record.strip(), *map(json.dumps, more)])
-    for path in (folder / source, folder / "train.jsonl"):
+    for path in (folder / source, folder / "train.jsonl", folder / "target.jsonl"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(lines, encoding="utf-8")
     workspace.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -12,7 +12,7 @@ from sacrebleu.metrics import BLEU
 from grads.evaluation.metrics.contract import Setting, references
 from grads.evaluation.metrics.registry import find_metric
 from grads.evaluation.metrics.tokenizing import reference_streams
-from grads.report.measurements import _domain_items
+from grads.report.measurements import domain_items
 from grads.report.statistics.bootstrap import evaluate
 
 NAMES = ["bleu", "chrf"]
@@ -69,7 +69,7 @@ def test_chinese_is_sacrebleus_command_line(tmp_path, chinese):
 def test_counts_of_items_sum_to_the_corpus_value(several, chinese, name, language):
     """The bootstrap sums these counts: on the items as they are it must give the value itself."""
     found = find_metric(name).compute(chinese if language == "zh" else several, Setting(language))
-    statistic, items = _domain_items(name, found)
+    statistic, items = domain_items(name, found)
     assert evaluate(statistic, np.array(items, dtype=float)) == pytest.approx(found["value"], rel=1e-12)
 
 
@@ -103,7 +103,7 @@ def test_answers_that_are_longer_have_no_penalty():
 @pytest.mark.parametrize("name", NAMES)
 def test_any_part_of_the_items_sums_to_its_own_corpus_value(several, name):
     found = find_metric(name).compute(several, Setting())
-    statistic, items = _domain_items(name, found)
+    statistic, items = domain_items(name, found)
     for chosen in ([0, 1], [1, 3, 3], [4, 2, 0, 0]):
         alone = find_metric(name).compute([several[i] for i in chosen], Setting())
         assert evaluate(statistic, np.array([items[i] for i in chosen], dtype=float)) == pytest.approx(alone["value"])

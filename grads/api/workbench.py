@@ -1,15 +1,18 @@
 """What a command on somebody's own files has made in its work folder: what is there already is not made again."""
 
 import contextlib
-import multiprocessing
+import os
+import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from grads.api.checks import check_data, read_own_records
 from grads.config.models import Format
 from grads.graph.files import COMMIT, FileGraph, Request
 from grads.models.job import FetchModel
@@ -20,6 +23,7 @@ from grads.runtime.manifest import manifest_of, verified
 from grads.runtime.process import die_with_parent
 from grads.runtime.progress import say
 from grads.runtime.runner import Machine, perform
+from grads.study.code import PACKAGE
 from grads.study.contents import contents, own_files
 from grads.study.job import Job
 
@@ -49,6 +53,25 @@ class Workbench:
         if fetch := self.graph.fetch_model():
             self._fetched(fetch)
 
+    def on(self, request: Request) -> "Workbench":
+        """Return a workbench in the same folder with another request, after its records have been looked at.
+
+        Raises:
+            GradsError: the records are not there, or a row holds no record.
+        """
+        check_data(request.data)
+        read_own_records(request.data, request.fields, request.loss_turns, request.metadata, request.leave)
+        return Workbench(self.work, request, self.template, self.machine.micro_batch)
+
+    def with_others(self, others: Mapping[str, Path]) -> "Workbench":
+        """Return the same with further records that methods may read: `validation`, `anchor`."""
+        if not others:
+            return self
+        request = replace(self.request, others={**self.request.others, **others})
+        bench = Workbench(self.work, request, self.template, self.machine.micro_batch)
+        bench.graph.hold_as(self.graph)
+        return bench
+
     def make(self, job: AnyJob) -> AnyJob:
         """Return a job when what it makes is there, after making it and all that it is made from.
 
@@ -60,7 +83,8 @@ class Workbench:
         for earlier in self.graph.before(job)[:-1]:
             self.make(earlier)
         with _no_empty_folders(job):
-            perform(job, self.machine, self.work)
+            run = _perform_apart if job.hub else perform
+            run(job, self.machine, self.work)
         self._whole.update(job.outputs)
         return job
 
@@ -122,6 +146,11 @@ class Workbench:
         """How many records were read, empty and duplicate."""
         return read_object(self.make(self.graph.read_records()).counts)
 
+    @property
+    def eligible(self) -> int:
+        """How many records fit the limit of length; a probe may still leave some out."""
+        return int(read_object(self.store("tokens") / "meta.json")["records"])
+
     def store(self, name: str, measures: Collection[str] = ()) -> Path:
         """Return a signal store.
 
@@ -146,7 +175,9 @@ class Workbench:
             "fields": dict(request.fields),
             "loss_turns": request.loss_turns,
             "encoders": dict(request.encoders),
+            "others": {name: str(path) for name, path in request.others.items()},
             "metadata": request.metadata,
+            "limit": request.limit,
             "leave": request.leave,
             "format": self.graph.form.model_dump(),
             "training": request.training.model_dump(),
@@ -164,7 +195,8 @@ class Workbench:
             GradsError: the trained model is not what `grads train` wrote.
         """
         model = model or self.model
-        found = {str(model): verified(model), **contents(own_files(self.request.data), self.graph.fingerprints)}
+        own = [file for path in (self.request.data, *self.request.others.values()) for file in own_files(path)]
+        found = {str(model): verified(model), **contents(own, self.graph.fingerprints)}
         return found if trained is None else found | {str(trained): verified(trained)}
 
 
@@ -181,16 +213,33 @@ def _no_empty_folders(job: Job) -> Iterator[None]:
 
 
 def _perform_apart(job: Job, machine: Machine, work: Path) -> None:
-    """Run a job in a process of its own: libraries learn only once, when they are imported, whether there is a hub."""
-    apart = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, apart, initializer=_prepare_process) as pool:
-        try:
-            pool.submit(perform, job, machine, work).result()
-        except BrokenProcessPool:
-            raise GradsError(f"{job.rule} was killed: the same command carries on") from None
+    """Run a job in a process of its own: libraries learn only once, when they are imported, whether there is a hub.
+
+    The script or notebook that calls is not run again there, as `multiprocessing` would.
+    """
+    given = pickle.dumps((job, machine, work))
+    command = [sys.executable, "-c", "from grads.api.workbench import perform_given; perform_given()"]
+    # This very package, wherever Python's path found it.
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(command, input=given, stdout=subprocess.PIPE, env=environment)
+    if done.returncode:
+        raise GradsError(f"{job.rule} was killed: the same command carries on")
+    refused: tuple[str, ...] = pickle.loads(done.stdout)
+    if refused:
+        raise GradsError(*refused)
 
 
-def _prepare_process() -> None:
+def perform_given() -> None:
+    """Run the job that standard input holds, with the hub switched on; write what it refused to standard output."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     settle_libraries(hub=True)
+    job, machine, work = pickle.load(sys.stdin.buffer)
+    refused: tuple[str, ...] = ()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            perform(job, machine, work)
+    except GradsError as error:
+        refused = error.sentences
+    sys.stdout.buffer.write(pickle.dumps(refused))
