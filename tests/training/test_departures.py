@@ -105,7 +105,7 @@ class Watching:
     def before_step(self, model, examples):
         pass
 
-    def after_step(self, model, step, steps):
+    def after_step(self, model, step, steps, optimizer):
         self.after[step] = {
             name: tensor.clone()
             for name, tensor in get_peft_model_state_dict(model, save_embedding_layers=False).items()
