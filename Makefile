@@ -1,5 +1,5 @@
 # make try     set everything up and run a toy study from data to tables: two minutes, and nothing else is downloaded
-# make demo    set everything up and run the demonstration study: a quarter of an hour
+# make demo    set everything up and run the demonstration study
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md, docs/api.md, the picture in docs/architecture.md
 #              and the JSON schema again from the code
