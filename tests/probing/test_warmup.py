@@ -211,3 +211,34 @@ def test_long_records_are_left_out_as_in_training(tmp_path: Path, tiny_model_fol
     )
     observer.open(tmp_path, 0, [], "")
     assert not observer.examples["train"]
+
+
+@pytest.mark.parametrize("nonfinite", ["stop", "skip"])
+def test_a_vector_that_is_no_number_stops_the_run_or_leaves_its_record_out(
+    nonfinite: str, tmp_path: Path, tiny_model_folder: Path
+) -> None:
+    train, validation = records_in(tmp_path)
+    stores = tmp_path / "store", tmp_path / "targets"
+    probe = PROBE.model_copy(update={"nonfinite": nonfinite, "warmup": Warmup(share=0.5, epochs=2)})
+    observer = WarmupFeatures(tiny_model_folder, Format(), TRAINING, probe, *places(train, validation, stores))
+    observer.open(tmp_path, 0, [], "")
+    for part, count in zip(observer.parts, (RECORDS, TARGETS), strict=True):
+        for step in (5, 10):
+            lengths = np.ones(count)
+            lengths[3] = np.nan if part.name == "train" and step == 5 else 1.0
+            np.save(tmp_path / f"warmup-{part.name}-{step}-directions.npy", np.eye(count, dtype=np.float16))
+            np.save(tmp_path / f"warmup-{part.name}-{step}-lengths.npy", lengths)
+    observer.steps = 10
+    observer.taken = [5, 10]
+    bad = observer.examples["train"][3].id
+    if nonfinite == "stop":
+        with pytest.raises(GradsError, match=bad):
+            observer.close(0.0, nn.Linear(1, 1), 0)
+        return
+    observer.close(0.0, nn.Linear(1, 1), 0)
+    store = read_store(stores[0])
+    assert store.left_out == [bad]
+    assert bad not in set(store.signals["id"])
+    assert len(store.signals) == len(store.features["adam_features"]) == RECORDS - 1
+    # Twice the same direction, one after the other, by the roots of weights that add up to 1.
+    np.testing.assert_allclose(np.linalg.norm(np.asarray(store.features["adam_features"]), axis=1), 1, atol=1e-3)
