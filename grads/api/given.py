@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, sha256_file, write_text
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    Model = str | Path | PreTrainedModel
-    Records = str | Path | Iterable[Mapping[str, Any]] | Dataset | pd.DataFrame
-    Tokenizer = str | Path | PreTrainedTokenizerBase
+    Model: TypeAlias = str | Path | PreTrainedModel
+    Records: TypeAlias = str | Path | Iterable[Mapping[str, Any]] | Dataset | pd.DataFrame
+    Tokenizer: TypeAlias = str | Path | PreTrainedTokenizerBase
 
 GIVEN = "given"
 

@@ -68,7 +68,7 @@ def train(
     if picked is not None and picked.bench is not None:
         settings.setdefault("work", picked.bench.work)
     bench = bench_of(model, records, settings)
-    selection = picked and _selection_of(bench, picked)
+    selection = None if picked is None else _selection_of(bench, picked)
     folder = Path(out) if out is not None else None
     if folder is not None:
         check_folder(folder.parent, f"--out {out}")

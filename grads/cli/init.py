@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -207,7 +207,7 @@ def _name(text: str) -> str:
     return {"": "mine", "mean": "mean-1", "pooled": "pooled-1"}.get(name, name)
 
 
-def _flow(values: dict[str, object]) -> str:
+def _flow(values: Mapping[str, object]) -> str:
     """Return a mapping as YAML writes it in one line."""
     return "{" + ", ".join(f"{key}: {_quoted(value)}" for key, value in values.items()) + "}"
 

@@ -215,18 +215,18 @@ class FileGraph:
         adapted = bool({"adapter", *FEATURES} & set(held))
         shape = self.request.training.model_dump(mode="json", include={"weights", "adapter"}) if adapted else {}
         seed = self._seed("initialisation") if adapted else None
-        more = {"limits": self._limits | shape, "adapter_seed": seed, "label": "probe of the untrained model"}
-        return self._probe("base", held, split, **more)
+        more = {"limits": self._limits | shape, "adapter_seed": seed}
+        return self._probe("base", held, split, "probe of the untrained model", more)
 
     def _warm(self, held: list[str], split: str) -> ProbeModel:
         epoch = self.preliminary_epoch(held)
-        more = {"limits": self._limits, "trained": epoch.trained, "label": "probe after the preliminary epoch"}
+        more: dict[str, Any] = {"limits": self._limits, "trained": epoch.trained}
         if ADAM_FEATURES in held:
             more["moments"] = epoch.moments
-        return self._probe("warm", held, split, **more)
+        return self._probe("warm", held, split, "probe after the preliminary epoch", more)
 
     def _probe(
-        self, point: Literal["base", "warm"], held: list[str], split: str, label: str, **more: Any
+        self, point: Literal["base", "warm"], held: list[str], split: str, label: str, more: Mapping[str, Any]
     ) -> ProbeModel:
         name = point if split == TRAIN else f"{point}-{split}"
         return self._placed(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from grads.signals.names import SENTENCES, TRAJECTORY_LOSSES, VECTORS
 from grads.signals.vectors import Vectors, split_lengths
 from grads.study.paths import TOKENS, TRAIN, TRAJECTORY, store_point
 
-Arrays = Mapping[str, Any] | pd.DataFrame
+Arrays: TypeAlias = Mapping[str, Any] | pd.DataFrame
 """By name a column (N numbers or texts) or vectors (N x d); `id` names the records, which are counted if there is none.
 
 What is measured at several points, such as losses before and after the preliminary epoch, has a mapping of its own by
