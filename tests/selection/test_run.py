@@ -30,8 +30,12 @@ def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> No
     out = tmp_path / "0.5" / "0.parquet"
     meta = select_records("grads", {"neighbours": 3}, "0.5", 11, stores_of(9), {}, out)
     assert read_json(out.with_suffix(".json")) == meta
-    weights = {"representativeness": 1.0, "diversity": 0.5, "similarity": 0.5, "neighbours": 3}
+    weights = {"representativeness": 1.0, "diversity": 0.5, "similarity": 0.5, "magnitude": 0.0, "neighbours": 3}
     assert meta["parameters"] == weights | {
+        "statistics": ["log_l2", "log_max_abs", "asymmetry"],
+        "content": "hidden",
+        "diversity_measure": "neighbours",
+        "cut": "norms",
         "point": "warm",
         "layers": ["embedding", "head"],
         "encoder": None,
@@ -280,7 +284,7 @@ def test_every_method_that_weighs_says_how_much(
 ) -> None:
     table, meta = select(name, "0.5", needed_by(name, 30))
     kept = table["weight"][table["kept"]]
-    if name in ("craig", "grad_match"):
+    if name in ("craig", "grad_match", "pgm"):
         assert kept.nunique() > 1
         assert meta["notes"]["effective_records"] == pytest.approx(kept.sum() ** 2 / (kept**2).sum(), abs=1e-3)
         assert 1 <= meta["notes"]["effective_records"] < len(kept)
