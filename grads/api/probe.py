@@ -148,7 +148,7 @@ def _by_point(signals: Sequence[str] | Mapping[str, Sequence[str]], point: str |
 
 @in_python
 def load_signals(folder: str | Path) -> "Store":
-    """Return the signal store in a folder: of `grads probe --out`, or of a study's `results/<study>/signals`.
+    """Return the signal store in a folder: that `grads probe` wrote, or of a study's `results/<study>/signals`.
 
     Args:
         folder: it holds `signals.parquet` and `meta.json`.
