@@ -80,7 +80,8 @@ def test_a_method_of_a_wheel_is_listed_and_selects(tmp_path):
     assert listed.returncode == 0, listed.stderr
     (row,) = [line for line in listed.stdout.splitlines() if "plain" in line]
     assert "Plain loss" in row
-    assert "loss=2.0" in row
+    shown = run(site, "-m", "grads.cli.main", "list", "methods", "plain")
+    assert "--parameter loss=2.0" in shown.stdout
     losses = np.array([1.0, 2.9, 5.0, 3.2, np.pi, 0.5])
     tokens = {"id": list("abcdef"), "prompt_tokens": 3, "response_tokens": 4, "truncated": False}
     write_store(tmp_path / "tokens", pd.DataFrame(tokens), {})

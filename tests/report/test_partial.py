@@ -14,6 +14,8 @@ from grads.runtime.errors import GradsError
 from grads.study.grid import Cell
 from grads.study.reading import parse_study
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ("differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves")
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from grads.models.moments import load_moments
 
+pytestmark = pytest.mark.slow
+
 METHOD = '''"""A method that asks for what Adam remembers."""
 from grads.selection.contract import Choice, Method, Needs
 

@@ -7,6 +7,8 @@ import yaml
 
 from grads.signals.store import read_store
 
+pytestmark = pytest.mark.slow
+
 METHOD = '''"""A method that prefers training gradients that point where those of the validation records do."""
 from grads.selection.contract import Choice, Method, Needs
 
