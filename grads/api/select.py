@@ -135,7 +135,10 @@ def select(
     validation: "Records | Arrays | None" = None,
     anchor: "Records | Arrays | None" = None,
     seed: int | None = None,
-) -> Selection: ...
+) -> Selection:
+    """Return one selection."""
+
+
 @overload
 def select(
     signals: "Signals | Arrays",
@@ -146,7 +149,10 @@ def select(
     validation: "Records | Arrays | None" = None,
     anchor: "Records | Arrays | None" = None,
     seed: int | None = None,
-) -> dict[Ratio, Selection]: ...
+) -> dict[Ratio, Selection]:
+    """Return a selection for each ratio."""
+
+
 @overload
 def select(
     signals: "Signals | Arrays",
@@ -157,7 +163,10 @@ def select(
     validation: "Records | Arrays | None" = None,
     anchor: "Records | Arrays | None" = None,
     seed: int | None = None,
-) -> dict[int, Selection]: ...
+) -> dict[int, Selection]:
+    """Return a selection for each count."""
+
+
 @in_python
 def select(
     signals: "Signals | Arrays",

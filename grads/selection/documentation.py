@@ -32,7 +32,7 @@ arm with a `scorer` reads the signals of that model instead of those of the mode
 records.
 
 So an arm can choose with a small model what a larger one is trained on, which GrADS is said to allow and OGS is built
-on; beside it stand the same method with the model's own signals, and chance:
+on; next to it stand the same method with the model's own signals, and chance:
 
 ```yaml
 scorers:
@@ -100,7 +100,7 @@ def methods_page() -> str:
 
 
 def _reads(method: Method) -> str:
-    """Return what the method needs with its default parameters, beside the token counts that all get."""
+    """Return what the method needs with its default parameters, apart from the token counts that all get."""
     needs = method.needs(method.shown)
     names = [f"signals `{store}`" for store in sorted(needs.stores)] + [f"arm `{arm}`" for arm in needs.arms]
     names += [f"texts `{split}`" for split in sorted(needs.texts)] + ["a file"] * bool(needs.files)

@@ -58,7 +58,7 @@ once however many arms are made of it.
 
 The schedule spans the whole run either way. `full_steps` is the converse, full data for as many optimiser
 steps as a subset takes, and has no `match`; under a strategy that adds or drops records its steps grow or shrink as its
-own records do. `training.json` beside each run says which strategy it had, what the strategy counted, and how often
+own records do. each run's `training.json` says which strategy it had, what the strategy counted, and how often
 records were visited.
 
 This page is made from the strategies' own files by `make docs`. A strategy is one file in `grads/training/strategies/`
@@ -88,7 +88,7 @@ def strategies_page() -> str:
 
 
 def _reads(strategy: Strategy) -> str:
-    """Return what the strategy needs with its default parameters, beside the kept records."""
+    """Return what the strategy needs with its default parameters, apart from the kept records."""
     needs = strategy.needs(strategy.parameters())
     names = [f"signals `{store}`" for store in sorted(needs.stores)]
     names += ["general records"] * bool(needs.replay or needs.fisher) + ["the selection's weights"] * needs.weights

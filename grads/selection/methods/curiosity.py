@@ -30,7 +30,7 @@ DECIMALS = 6
 class Curiosity(Parameters):
     """Parameters of `curiosity`; the defaults are ours."""
 
-    noise: float = Field(0.1, gt=0, description="Variance of the noise, beside a mean squared length of 1.")
+    noise: float = Field(0.1, gt=0, description="Variance of the noise; the mean squared length is 1.")
     encoder: str | None = Field(None, description="Entry of `encoders` that embeds the content; hidden states if none.")
 
 

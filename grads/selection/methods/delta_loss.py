@@ -7,7 +7,7 @@ learn in an epoch, changes little; `order: lowest` keeps those.
 
 Certain: the difference of the two losses, highest first, as in DataFlex's selector of the same name.
 
-Ours: DataFlex draws anew during training: from a window over the sorted differences that moves towards smaller ones,
+Ours: DataFlex draws repeatedly in training: from a window over the sorted differences that moves towards smaller ones,
 records outside of it forty times less likely, and none whose loss has risen in it. Here it is one choice before
 training, of the highest, after an epoch in which the model has seen the records. `relative` is ours.
 """

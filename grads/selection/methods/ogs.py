@@ -6,7 +6,7 @@ both of the adapter, in a random projection, by default that of the untrained mo
 - `orthogonal`: the highest 1 - |cos|, as the paper scores records.
 - `signed`: records with cos < 0, whose training steps would raise the loss on general data, are dropped, and the others
   are taken by cos, the most aligned first; fewer are chosen than asked for where too many are dropped. Among many
-  dimensions nearly every |cos| is small, so that `orthogonal` ranks noise beside what helps both.
+  dimensions nearly every |cos| is small, so that `orthogonal` ranks noise as high as what helps both.
 
 Certain: the anchor's mean gradient, and 1 - |cos|, as two readers of the paper have them.
 

@@ -83,7 +83,7 @@ class OwnAnswer:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a strategy may read beside the examples.
+    """What a strategy may read besides the examples.
 
     Args:
         stores: by name, those that it needs.

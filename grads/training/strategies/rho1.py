@@ -9,7 +9,7 @@ models (arXiv 2404.07965, "Rho-1: Not All Tokens Are What You Need").
 
 Ours: the reference is the model after the preliminary epoch on all records of the domain, where the paper trains one on
 curated data; both losses are measured once, of the untuned model and after that epoch, where the paper takes the loss
-of the model in training anew in each batch; so the share is one of all response tokens of the kept records and not of
+of the model in training, in each batch again; so the share is one of all response tokens of the kept records and not of
 each batch, and a step may have more of them or fewer. Equal scores go by the order of records and tokens. A record of
 which no token is kept is dropped and counted; so is one that a probe left out because its losses were no numbers. The
 method is one of pre-training; that it forgets less when a model is tuned is a question, not a claim of the paper.

@@ -4,7 +4,7 @@ A token's loss is max(exp(-l / tau), floor) times l, its negative log-likelihood
 tau is the mean loss of the tokens of its record at that step, so that the weights follow what is learnt: what is hard
 at first counts once the rest is easy. No gradient passes through the weight.
 
-Certain: weights proportional to p(token)^(1 / tau), which is exp(-l / tau), taken anew from the model in training,
+Certain: weights proportional to p(token)^(1 / tau), which is exp(-l / tau), by the model in training,
 with tau from the batch's own losses (arXiv 2509.20758, "SFT Doesn't Always Hurt General Capabilities"; of it abstract
 and others' summaries were read, not the full text).
 
