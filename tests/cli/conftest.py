@@ -3,10 +3,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from grads.cli.main import app
 
+ROOT = Path(__file__).parents[2]
 QUICK = ("--training", "precision=float32", "--training", "learning_rate=0.01", "--training", "adapter.rank=2")
 
 
@@ -22,6 +24,22 @@ def grads():
         return result
 
     return call
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder with the configs of this repository and no results."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_smoke(folder, **changes):
+    """Write the smoke study's config with other values of some keys, and return its path."""
+    content = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text("utf-8"))
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
+    return path
 
 
 def rows(path):

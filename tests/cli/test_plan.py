@@ -8,8 +8,8 @@ import yaml
 from grads.cli import plan
 from grads.graph.study import StudyGraph
 from grads.study.reading import read_study
+from tests.cli.conftest import ROOT, write_smoke
 
-ROOT = Path(__file__).parents[2]
 SMOKE = read_study("config/smoke.yaml")
 RULES = {rule for rule, _wildcards in StudyGraph(SMOKE, reading=False).calls()}
 
@@ -28,21 +28,6 @@ def table(printed):
             cells = [line[start:stop].strip() for start, stop in zip(starts, stops, strict=True)]
             rows[cells[0]] = dict(zip(names, cells, strict=True))
     return rows
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """A folder with the configs of this repository and no results."""
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write_smoke(folder, **changes):
-    content = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text("utf-8"))
-    path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
-    return path
 
 
 def test_a_named_device_is_planned_for_without_any_work(grads, elsewhere):

@@ -4,28 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-import yaml
-
 from grads.graph.study import StudyGraph
 from grads.study.reading import read_study
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """A folder with the configs of this repository and no results."""
-    (tmp_path / "config").symlink_to(ROOT / "config")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write_smoke(folder, **changes):
-    content = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text("utf-8"))
-    path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump(content | changes), encoding="utf-8")
-    return path
+from tests.cli.conftest import write_smoke
 
 
 def test_a_study_is_sealed_and_the_seal_is_an_input_of_its_tables(grads, elsewhere):

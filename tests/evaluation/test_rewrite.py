@@ -44,7 +44,6 @@ def test_each_answer_is_the_greedy_one_to_the_guided_prompt(tmp_path, tiny_model
     assert found[RECORDS[2].id].answer == tokenizer.decode(ids, skip_special_tokens=True).strip()
     meta = read_json(tmp_path / "own/meta.json")
     assert (meta["records"], meta["answers"], meta["gradient_passes"]) == (5, 5, 0)
-    assert meta["seconds"] > 0
     parameters = sum(weight.numel() for weight in model.parameters())
     tokens = meta["flops"] / (2 * parameters)
     assert 5 * len(prompt) <= tokens <= 5 * (len(prompt) + 4)

@@ -7,6 +7,8 @@ from safetensors.torch import load_file
 from grads.config.models import Format
 from grads.config.training import Adapter, Training
 from grads.data.records.record import make_record, write_records
+from grads.models.adapter import fresh_adapter
+from grads.models.load import load_model
 from grads.training.engine import ENGINES
 from grads.training.run import TrainingCell, train_cells
 from grads.training.step import Collator, Pace, Step
@@ -26,6 +28,20 @@ def records(tmp_path):
     path = tmp_path / "train.parquet"
     write_records(path, [make_record(f"Define the term {i}.", "", f"meaning number {i}") for i in range(50)])
     return path
+
+
+@pytest.fixture(params=["adapter", "all weights"])
+def trained(request, tiny_model_folder):
+    """A model in training, far from its base; without dropout, whose random numbers follow the batches."""
+    model = load_model(tiny_model_folder, "float32")
+    if request.param == "adapter":
+        model = fresh_adapter(model, Adapter(rank=2, alpha=6.0), seed=0)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) / 10)
+    return model.train()
 
 
 def step_of(engine="reference", size=8, weights=None, own_loss=None, precision="float32"):

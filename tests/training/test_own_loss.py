@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from grads.config.training import Adapter
 from grads.data.records.formatting import Example
-from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model, load_tokenizer
 from grads.runtime.files import read_json
 from grads.training import run as module
@@ -32,20 +30,6 @@ GIVEN = {
     "talr": {"temperature": 0.5, "floor": 0.1},
 }
 FULL = TRAINING.model_copy(update={"weights": "full", "learning_rate": 1.0e-3})
-
-
-@pytest.fixture(params=["adapter", "all weights"])
-def trained(request, tiny_model_folder):
-    """A model in training, far from its base; without dropout, whose random numbers follow the batches."""
-    model = load_model(tiny_model_folder, "float32")
-    if request.param == "adapter":
-        model = fresh_adapter(model, Adapter(rank=2, alpha=6.0), seed=0)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter) / 10)
-    return model.train()
 
 
 def step(model, folder, name, token_weights, size):

@@ -5,10 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from grads.config.training import Adapter
 from grads.data.records.formatting import Example
 from grads.data.records.record import make_record, write_records
-from grads.models.adapter import fresh_adapter
 from grads.models.load import load_model
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json
@@ -44,20 +42,6 @@ def test_the_penalty_and_its_pull_by_hand(batch):
     found.mean().backward()
     assert first.grad.tolist() == [pytest.approx([3.0 * 2.0 * 1.0, 3.0 * 0.5 * -2.0])]
     assert second.grad.tolist() == [0.0]
-
-
-@pytest.fixture(params=["adapter", "all weights"])
-def trained(request, tiny_model_folder):
-    """A model in training, far from its base."""
-    model = load_model(tiny_model_folder, "float32")
-    if request.param == "adapter":
-        model = fresh_adapter(model, Adapter(rank=2, alpha=6.0), seed=0)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter) / 10)
-    return model.train()
 
 
 def gradient(model, folder, coefficient, engine, size):
