@@ -135,3 +135,20 @@ def test_a_table_is_as_it_was(results, name, table):
 def test_the_same_records_are_kept(results, name):
     expected = json.loads((ROOT / STUDIES[name].folder / "selections.json").read_text(encoding="utf-8"))
     assert selection_hashes(results(name)) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_selection_keeps_as_many_as_asked(results, parsed, name):
+    written = sorted((results(name) / "selections").rglob("*.parquet"))
+    assert written
+    for path in written:
+        table = pd.read_parquet(path)
+        meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        method = methods()[meta["method"]]
+        assert meta["method"] == parsed[name].arms[path.parent.parent.name].method
+        assert table["kept"].sum() == (meta["eligible"] if method.equal_steps else meta["actual"])
+        assert 1 <= meta["actual"] <= meta["eligible"]
+        if not (method.may_fall_short or method.equal_steps):
+            assert meta["actual"] == meta["requested"]
+        assert table["weight"].sum() == pytest.approx(table["kept"].sum())

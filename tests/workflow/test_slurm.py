@@ -90,7 +90,7 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake(*finished.command_line, *WITHOUT_ACCOUNTING)
 
 
-CELLS = ("full/1/0", "random/0.5/0")
+RECORDS = {"full/1/0": 24, "random/0.5/0": 12}
 GROUPS = ("--groups", "train=train", "--group-components", "train=8", "--retries", "0")
 
 
@@ -100,21 +100,23 @@ def test_cells_of_a_group_are_one_job_and_a_failed_one_takes_no_other_along(fini
     study["study"] = "grouped"
     study["arms"] = {name: smoke["arms"][name] for name in ("full", "random")}
     (finished.folder / "grouped.yaml").write_text(yaml.safe_dump(study))
-    runs = Path("results/grouped/runs/tiny/sums")
-    trained = [runs / cell / "adapter" for cell in CELLS]
+    results = finished.folder / "results/grouped"
+    runs = results / "runs/tiny/sums"
+    trained = [runs.relative_to(finished.folder) / cell / "adapter" for cell in RECORDS]
     workflow = ("--workflow-profile", "profiles/slurm", "--configfile", "grouped.yaml", *WITHOUT_ACCOUNTING, *GROUPS)
-    scratch = finished.folder / "results/grouped/scratch/train/tiny/sums"
     before = len(jobs())
-    # Somebody else works in the scratch folder of one of them, which refuses.
-    with _scratch_lock(scratch / CELLS[0]):
-        finished.snakemake(*workflow, *trained, fails=True)
-    (kept,) = (finished.folder / "results/grouped/scratch/finished").rglob("training.json")
-    other = json.loads(kept.read_text())
-    assert other["records"] == 12
+    # Either one fails, whichever a node begins with.
+    for failing, going in (tuple(RECORDS), tuple(RECORDS)[::-1]):
+        shutil.rmtree(results / "scratch/finished", ignore_errors=True)
+        # Somebody else works in its scratch folder, so it refuses.
+        with _scratch_lock(results / "scratch/train/tiny/sums" / failing):
+            finished.snakemake(*workflow, *trained, fails=True)
+        (kept,) = (results / "scratch/finished").rglob("training.json")
+        other = json.loads(kept.read_text())
+        assert other["records"] == RECORDS[going]
     finished.snakemake(*workflow, *trained)
-    log = finished.folder / f"results/grouped/logs/train/tiny/sums/{CELLS[1]}.log"
-    assert "made before" in log.read_text()
-    assert json.loads((finished.folder / runs / CELLS[1] / "training.json").read_text()) == other
-    assert json.loads((finished.folder / runs / CELLS[0] / "training.json").read_text())["records"] == 24
+    assert "made before" in (results / f"logs/train/tiny/sums/{going}.log").read_text()
+    assert json.loads((runs / going / "training.json").read_text()) == other
+    assert json.loads((runs / failing / "training.json").read_text())["records"] == RECORDS[failing]
     submitted = [job[0] for job in jobs()][before:]
-    assert len([comment for comment in submitted if "train" in comment and "prepare" not in comment]) == 2
+    assert len([comment for comment in submitted if "train" in comment and "prepare" not in comment]) == 3

@@ -8,6 +8,7 @@ from grads.graph.study import StudyGraph
 from grads.report.captions import in_report
 from grads.report.registry import FIGURES, TABLES
 from grads.runtime.errors import GradsError
+from grads.runtime.group import in_group
 from grads.runtime.locks import local_devices
 from grads.runtime.progress import say_error
 from grads.runtime.supervisor import name_runner
@@ -93,6 +94,10 @@ def inputs_of(rule):
     """
 
     def inputs(wildcards):
+        # A job of a group that fails stops no other. Snakemake does not tell a node whether the run is to keep going, and
+        # its settings are there only once all rules were read.
+        if in_group():
+            workflow.execution_settings.keep_going = True
         job = job_of(rule, wildcards)
         given = {name: [ancient(str(path)) for path in paths] for name, paths in job.given.items()}
         return given | {name: [str(path) for path in paths] for name, paths in job.read.items()}
