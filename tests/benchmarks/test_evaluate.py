@@ -36,7 +36,7 @@ def test_answers_are_compared_one_by_one():
     assert [row["agreement"] for row in rows.values()] == ["2 of 2 answers", "1 of 2 answers"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_short_run_agrees_with_lm_eval_and_generate(
     tiny_model_folder, tmp_path, tmp_path_factory, wordnet_archive, monkeypatch
 ):

@@ -7,7 +7,7 @@ from benchmarks.probe import main
 FEW = ["plain", "one-by-one-projected", "signals"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_quick_run_ends_with_a_table_and_its_numbers(tmp_path, wordnet_archive):
     main(["--quick", "--threads", "1", "--scratch", str(tmp_path / "scratch"), "--out", str(tmp_path), "--only", *FEW])
     results = json.loads((tmp_path / "probe.json").read_text(encoding="utf-8"))

@@ -58,6 +58,7 @@ def test_every_seed_is_a_run_of_its_own(grads, elsewhere):
     assert "probe_base" not in one
 
 
+@pytest.mark.slow
 def test_records_that_nobody_counted_are_said_on_the_command_line(grads, elsewhere):
     mine = write_smoke(elsewhere, splits={"validation": 4, "test": 8})
     guessed = grads("plan", mine, "--device", "h100-80gb").stdout

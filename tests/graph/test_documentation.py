@@ -16,6 +16,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_plans_of_the_paper_configs_are_those_of_the_code(elsewhere):
     assert plans() == (ROOT / PLANS).read_text("utf-8"), "run `make plans`"
 

@@ -11,6 +11,7 @@ from grads.report.statistics.estimates import Estimates
 from grads.study.reading import parse_study
 
 
+@pytest.mark.slow
 def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(study, make_cells, tmp_path):
     files = make_cells(study)
     for name in ("first", "second"):
