@@ -73,7 +73,6 @@ def small_demo(folder):
     model = {name: {"title": "Tiny", "source": {"kind": "file", "path": "my-model"}} for name in demo["models"]}
     domains = {"law": smoke["domains"]["sums"], "finance": smoke["domains"]["plurals"]}
     arms = {name: demo["arms"][name] for name in ("untuned", "random", "grads")}
-    arms |= {name: arms[name] | {"ratios": ["0.25"]} for name in ("random", "grads")}
     assert set(domains) <= set(demo["domains"])
     cut = {"evaluation": smoke["evaluation"] | {"metrics": ["bleu"]}}  # METEOR's WordNet takes seconds a job.
     return smoke | cut | {"study": demo["study"], "models": model, "domains": domains, "arms": arms}
@@ -144,8 +143,8 @@ def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machin
         str(path.parent.relative_to(workspace.folder / "results"))
         for path in workspace.folder.glob("results/*/runs/**/metrics.json")
     }
-    mine = {f"mine/runs/smollm2/contracts/{arm}/0" for arm in ("untuned/0", "grads/0.25", "random/0.25")}
-    assert cells == {"demo/runs/smollm2/law/grads/0.25/0"} | mine
+    mine = {f"mine/runs/smollm2/contracts/{arm}/0" for arm in ("untuned/0", "grads/0.34", "random/0.34")}
+    assert cells == {"demo/runs/smollm2/law/grads/0.34/0"} | mine
     assert "PARTIAL: 1 of 6 cells" in (workspace.folder / "results/demo/partial/tables/domain.md").read_text("utf-8")
     # What was merged was not run again.
     assert set(re.findall(r"^(?:local)?rule (\w+):$", printed, re.MULTILINE)) == {
