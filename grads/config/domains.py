@@ -58,3 +58,20 @@ class Splits(Section):
     validation: int = Field(ge=0, description="Validation records; methods may read them.")
     test: int = Field(ge=1, description="Test records; they decide how narrow the intervals of the tables are.")
     seed: int = Field(0, description="Draws the splits; one seed for the whole study, whatever `seeds` lists.")
+    tuning: bool = Field(
+        False,
+        description="For a pilot that chooses settings: models are tested on the validation records, methods have "
+        "none, and nothing reads the test records.",
+    )
+
+    @model_validator(mode="after")
+    def _there_is_something_to_tune_on(self) -> "Splits":
+        if self.tuning and not self.validation:
+            raise ValueError("'tuning' tests on the validation records, and there are none: set 'validation' above 0")
+        return self
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """How many records each split is to have; None where it gets what remains."""
+        validation, test = (0, self.validation) if self.tuning else (self.validation, self.test)
+        return {"train": self.train, "validation": validation, "test": test}

@@ -52,6 +52,8 @@ def prepare_domains(
         for name, domain in domains.items():
             records[name], read_counts[name] = domain_records(domain, archives, Path(scratch))
     parts, split_counts = split(records, splits.train, splits.validation, splits.test, splits.seed)
+    if splits.tuning:
+        _test_on_validation(parts, split_counts)
     if overlap != "report":
         _part_from_held_out(parts, split_counts, general, overlap)
     for name, domain in domains.items():
@@ -59,14 +61,22 @@ def prepare_domains(
         for part, kept in parts[name].items():
             write_records(folder / f"{part}.parquet", kept)
         write_json(folder / "counts.json", {"source": read_counts[name], "splits": split_counts[name]})
-        asked = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-        sizes = ", ".join(_size(part, len(kept), asked[part]) for part, kept in parts[name].items())
+        sizes = ", ".join(_size(part, len(kept), splits.sizes[part]) for part, kept in parts[name].items())
         say(f"{domain.title}: {sizes} of {split_counts[name]['given']} records")
 
 
 def _size(part: str, number: int, asked: int | None) -> str:
     """Return how many records a split has, and how many were asked for where connected groups allow no such number."""
     return f"{part} {number}" + (f" (asked: {asked})" if asked not in (None, number) else "")
+
+
+def _test_on_validation(parts: dict[str, dict[str, list[Record]]], counts: dict[str, dict[str, int]]) -> None:
+    """Let the validation records be the test records, which are left out."""
+    for name, splits in parts.items():
+        counts[name]["unused"] += len(splits["test"])
+        splits["test"] = splits["validation"]
+        splits["validation"] = []
+        counts[name] |= {"validation": 0, "test": len(splits["test"])}
 
 
 def _part_from_held_out(

@@ -262,9 +262,8 @@ def _records(study: Study, domain: str, split: str) -> int:
     if split == ANCHOR:
         return study.general.instructions.anchor if study.general.instructions else 0
     counts = _read(Paths(study.study).root / "data" / domain / "counts.json").get("splits")
-    limits = {TRAIN: study.splits.train, VALIDATION: study.splits.validation, TEST: study.splits.test}
     counted = _number(counts, split) if isinstance(counts, Mapping) else None
-    known = [number for number in (counted, limits[split]) if number is not None]
+    known = [number for number in (counted, study.splits.sizes[split]) if number is not None]
     return min(known, default=UNKNOWN_RECORDS)
 
 

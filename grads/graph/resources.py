@@ -415,12 +415,12 @@ def rewrite(study: Study, model: str, domain: str, attempt: int = 1, device: Dev
 
 def metrics(study: Study, attempt: int = 1) -> Resources:
     """Return what measuring a cell's answers takes."""
-    return _small(2 * TABLES + 2 * study.splits.test * RECORD, attempt)
+    return _small(2 * TABLES + 2 * (study.splits.sizes["test"] or 0) * RECORD, attempt)
 
 
 def report(study: Study, attempt: int = 1) -> Resources:
     """Return what the long table, or what is made from it, takes: a row an item of every cell, resampled in memory."""
-    items = study.splits.test + sum(task.sample or ITEMS for task in study.general.tasks.values())
+    items = (study.splits.sizes["test"] or 0) + sum(task.sample or ITEMS for task in study.general.tasks.values())
     return _small(2 * TABLES + 1000 * len(cells(study)) * items, attempt)
 
 

@@ -167,10 +167,10 @@ def _check_texts(study: Study, arm: str) -> None:
 
 def _check_target(study: Study, arm: str) -> None:
     """Refuse a method that reads validation records where there are none, or where tables would not mark it."""
-    if not study.splits.validation:
+    if not study.splits.sizes["validation"]:
         raise GradsError(
             f"arms.{arm}.method: '{study.arms[arm].method}' with these parameters reads validation records, and there "
-            "are none: set splits.validation above 0, or remove the arm"
+            "are none: set splits.validation above 0 (and splits.tuning to false), or remove the arm"
         )
     if not arm_uses_target(study, arm):
         raise GradsError(

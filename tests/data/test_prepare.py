@@ -45,6 +45,25 @@ def test_domains_of_both_kinds(tmp_path: Path, wordnet_archive: Path, wordnet_me
     assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
 
 
+def test_a_pilot_is_tested_on_the_validation_records_and_reads_no_test_records(tmp_path: Path) -> None:
+    domains = {"own": own_domain(tmp_path / "own.jsonl")}
+    for folder, tuning in (("study", False), ("pilot", True)):
+        splits = Splits(train=5, validation=2, test=3, tuning=tuning)
+        prepare_domains(domains, splits, {}, tmp_path / folder)
+    study, pilot = (
+        {part: load_records(tmp_path / folder / "own" / f"{part}.parquet") for part in ("train", "validation", "test")}
+        for folder in ("study", "pilot")
+    )
+    assert pilot == {"train": study["train"], "validation": [], "test": study["validation"]}
+    counts = read_json(tmp_path / "pilot/own/counts.json")["splits"]
+    assert {part: counts[part] for part in ("train", "validation", "test", "unused")} == {
+        "train": 5,
+        "validation": 0,
+        "test": 2,
+        "unused": 13,
+    }
+
+
 def test_nothing_is_written_when_a_domain_fails(tmp_path: Path) -> None:
     domains = {"a": own_domain(tmp_path / "a.jsonl"), "b": own_domain(tmp_path / "b.jsonl", 3)}
     with pytest.raises(GradsError, match="domain 'b'"):
