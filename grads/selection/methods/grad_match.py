@@ -28,6 +28,8 @@ The score is the product of gradient and residual that a record was chosen by, o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -39,8 +41,6 @@ from grads.study.seeds import own_seed, shuffled_ids
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from grads.signals.vectors import Vectors
 
 # Records of a part at most, where `partitions` is `auto`.
 PART = 25_000
@@ -78,30 +78,68 @@ def in_parts(parameters: GradMatch) -> bool:
     return parameters.partitions == "auto"
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """What the pursuit of one part chooses from: groups of its records, each taken whole.
+
+    Args:
+        gradients: G x d float32, the sum over each group.
+        groups: the G groups, positions in the pool, each record in one of them.
+        unit: length that gradients are divided by, so that `ridge` does not depend on their scale.
+    """
+
+    gradients: np.ndarray
+    groups: Sequence[np.ndarray]
+    unit: float
+
+
 def select(inputs: Inputs, parameters: GradMatch) -> Choice:
-    """Match in each part, then fill."""
+    """Match each part's records, then fill."""
+    vectors = inputs.features[parameters.point]["sgd_features"]
+    unit = root_mean_square(vectors.chunks())
+
+    def single_records(part: np.ndarray) -> Candidates:
+        return Candidates(vectors[part], list(part[:, None]), unit)
+
+    return match_parts(inputs, parameters, METHOD.name, single_records)
+
+
+def match_parts(
+    inputs: Inputs, parameters: GradMatch, method: str, candidates: Callable[[np.ndarray], Candidates]
+) -> Choice:
+    """Match in each part, then fill.
+
+    Args:
+        inputs: of the method.
+        parameters: its own.
+        method: its name, for errors.
+        candidates: what is chosen from, given the positions of a part; no group is larger than the first.
+    """
     import numpy as np
 
     from grads.selection.algorithms.partitions import interleaved, partition, quotas, within_memory
 
     vectors = inputs.features[parameters.point]["sgd_features"]
     ids = inputs.pool["id"].tolist()
-    unit = root_mean_square(vectors)
-    whole = validation_sum(inputs, parameters.point, METHOD.name) if uses_target(parameters) else None
+    whole = validation_sum(inputs, parameters.point, method) if uses_target(parameters) else None
     parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
     score = np.zeros(len(ids))
     weights = np.zeros(len(ids))
     orders = []
     residuals = []
     for part, count in zip(parts, quotas(inputs.count, parts), strict=True):
-        gradients = vectors[part]
-        gradients /= np.float32(unit)
-        target = gradients.sum(axis=0, dtype=np.float64) if whole is None else whole / unit
-        pursuit = Pursuit(gradients, target, parameters.ridge, count)
+        found = candidates(part)
+        gradients = found.gradients
+        gradients /= np.float32(found.unit)
+        target = gradients.sum(axis=0, dtype=np.float64) if whole is None else whole / found.unit
+        pursuit = Pursuit(gradients, target, parameters.ridge, -(-count // len(found.groups[0])))
         pursuit.run(parameters.epsilon)
-        score[part] = pursuit.score
-        weights[part] = pursuit.weights
-        orders.append(part[pursuit.active])
+        sizes = [len(group) for group in found.groups]
+        positions = np.concatenate(found.groups)
+        score[positions] = np.repeat(pursuit.score, sizes)
+        weights[positions] = np.repeat(pursuit.weights, sizes)
+        taken = [found.groups[number] for number in pursuit.active]
+        orders.append(np.concatenate([part[:0], *taken])[:count])
         residuals.append(pursuit.residual)
     order = interleaved(orders)
     notes = {"partitions": len(parts), "matched": len(order), "residual": round(float(np.mean(residuals)), 6)}
@@ -111,12 +149,16 @@ def select(inputs: Inputs, parameters: GradMatch) -> Choice:
     return Choice(score, np.concatenate([order, filling]), notes, weights)
 
 
-def root_mean_square(vectors: Vectors) -> float:
-    """Return the root mean square length of N vectors, 1 if all are 0."""
+def root_mean_square(chunks: Iterable[np.ndarray]) -> float:
+    """Return the root mean square length of N vectors in chunks of rows, 1 if all are 0."""
     import numpy as np
 
-    squares = sum(float(np.square(chunk, dtype=np.float64).sum()) for chunk in vectors.chunks())
-    return float(np.sqrt(squares / len(vectors))) or 1.0
+    squares = 0.0
+    count = 0
+    for chunk in chunks:
+        squares += float(np.square(chunk, dtype=np.float64).sum())
+        count += len(chunk)
+    return float(np.sqrt(squares / count)) or 1.0
 
 
 def validation_sum(inputs: Inputs, point: FeaturePoint, method: str) -> np.ndarray:

@@ -23,7 +23,15 @@ from pydantic import Field
 
 from grads.selection.algorithms.partitions import Partitions
 from grads.selection.contract import Choice, Inputs, Method
-from grads.selection.methods.grad_match import PART, GradMatch, needs, uses_target
+from grads.selection.methods.grad_match import (
+    PART,
+    Candidates,
+    GradMatch,
+    match_parts,
+    needs,
+    root_mean_square,
+    uses_target,
+)
 from grads.study.seeds import own_seed, shuffled_ids
 
 if TYPE_CHECKING:
@@ -38,39 +46,17 @@ class Pgm(GradMatch):
 
 
 def select(inputs: Inputs, parameters: Pgm) -> Choice:
-    """Match in each part, then fill."""
+    """Match each part's mini-batches, then fill."""
     import numpy as np
 
-    from grads.selection.algorithms.partitions import interleaved, partition, quotas, within_memory
-    from grads.selection.methods.grad_match import Pursuit, others, validation_sum
-
     vectors = inputs.features[parameters.point]["sgd_features"]
-    ids = inputs.pool["id"].tolist()
-    whole = validation_sum(inputs, parameters.point, METHOD.name) if uses_target(parameters) else None
-    parts = partition(ids, inputs.count, parameters.partitions, within_memory(PART, vectors), inputs.seed)
-    score = np.zeros(len(ids))
-    weights = np.zeros(len(ids))
-    orders = []
-    residuals = []
-    for part, count in zip(parts, quotas(inputs.count, parts), strict=True):
-        batches = mini_batches(part, inputs, parameters.batch)
-        gradients = np.stack([vectors[batch].sum(axis=0) for batch in batches])
-        unit = float(np.sqrt(np.square(gradients, dtype=np.float64).sum() / len(batches))) or 1.0
-        gradients /= np.float32(unit)
-        target = gradients.sum(axis=0, dtype=np.float64) if whole is None else whole / unit
-        pursuit = Pursuit(gradients, target, parameters.ridge, -(-count // parameters.batch))
-        pursuit.run(parameters.epsilon)
-        for number, batch in enumerate(batches):
-            score[batch] = pursuit.score[number]
-            weights[batch] = pursuit.weights[number]
-        orders.append(np.concatenate([batches[number] for number in pursuit.active] or [part[:0]])[:count])
-        residuals.append(pursuit.residual)
-    order = interleaved(orders)
-    notes = {"partitions": len(parts), "matched": len(order), "residual": round(float(np.mean(residuals)), 6)}
-    weights[order] = np.minimum(weights[order], parameters.largest_weight * weights[order].mean() if len(order) else 0)
-    filling = others(inputs, order) if parameters.fill else order[:0]
-    weights[filling] = 1.0
-    return Choice(score, np.concatenate([order, filling]), notes, weights)
+
+    def batches(part: np.ndarray) -> Candidates:
+        groups = mini_batches(part, inputs, parameters.batch)
+        gradients = np.stack([vectors[group].sum(axis=0) for group in groups])
+        return Candidates(gradients, groups, root_mean_square([gradients]))
+
+    return match_parts(inputs, parameters, METHOD.name, batches)
 
 
 def mini_batches(part: np.ndarray, inputs: Inputs, size: int) -> list[np.ndarray]:
