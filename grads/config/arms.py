@@ -6,20 +6,31 @@ from pydantic import Field, model_validator
 
 from grads.config.ratios import Ratio
 from grads.config.section import Name, Section
-from grads.config.training import Targets, Training
+from grads.config.training import (
+    Alpha,
+    Dropout,
+    Epochs,
+    LearningRate,
+    Rank,
+    Targets,
+    Training,
+    WarmupShare,
+    WeightDecay,
+)
 
 Match = Literal["epochs", "steps", "tokens"]
 
 
 class OwnAdapter(Section):
-    """What an arm's adapter has of its own; what is not given is the study's."""
+    """What an arm's adapter has of its own; what is not given is the study's.
 
-    rank: int | None = Field(
-        None, ge=1, description="Rank. Without an alpha next to it alpha / rank, the scale of the update, stays."
-    )
-    alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank.")
-    dropout: float | None = Field(None, ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")
-    targets: Targets | None = Field(None, description="Names of linear layers, or `all-linear`.")
+    Where a rank is given without an alpha, alpha / rank, the scale of the update, stays the study's.
+    """
+
+    rank: Rank | None = None
+    alpha: Alpha | None = None
+    dropout: Dropout | None = None
+    targets: Targets | None = None
 
 
 class OwnTraining(Section):
@@ -28,10 +39,10 @@ class OwnTraining(Section):
     What decides which records there are, which of them a step takes, and what computes it is the study's alone.
     """
 
-    epochs: int | None = Field(None, ge=1, le=10_000, description="Visits of each record.")
-    learning_rate: float | None = Field(None, gt=0, description="Peak rate of AdamW.")
-    warmup: float | None = Field(None, ge=0, lt=1, description="Share of the steps with rising rate.")
-    weight_decay: float | None = Field(None, ge=0, description="Decoupled weight decay of AdamW.")
+    epochs: Epochs | None = None
+    learning_rate: LearningRate | None = None
+    warmup: WarmupShare | None = None
+    weight_decay: WeightDecay | None = None
     adapter: OwnAdapter = Field(OwnAdapter(), description="Shape of the adapter.")
     stop: float | None = Field(
         None,

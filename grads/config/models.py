@@ -8,7 +8,7 @@ from grads.config.general import InstructionSource
 from grads.config.kinds import MODELS, in_order, union
 from grads.config.section import LEAVE, RecordField, Section, Shown
 from grads.config.sources import Source
-from grads.config.training import Training
+from grads.config.training import Epochs, GlobalBatch, LearningRate, MaxLength, Training
 
 if TYPE_CHECKING:
     ModelSource = Source
@@ -63,19 +63,19 @@ class Format(Section):
 class Skill(Section):
     """What a model is taught before the study begins, as a positive control: what it surely knows, it can forget.
 
-    All of its weights are trained, in float32. The model that comes out is the one that the study calls untuned, that
-    every arm starts from, and that drift is measured against. A general benchmark over the same records says what
-    becomes of the skill.
+    All of its weights are trained, in float32; records that are too long are dropped. The model that comes out is the
+    one that the study calls untuned, that every arm starts from, and that drift is measured against. A general
+    benchmark over the same records says what becomes of the skill.
     """
 
     source: InstructionSource = Field(discriminator="kind", description="Where the records come from.")
     fields: dict[RecordField, str] = Field({}, description="Our name of a field to the data's own, where they differ.")
     leave: list[str] = Field([], description=LEAVE)
     records: int = Field(ge=1, description="Records that it is taught, drawn with `seed`.")
-    epochs: int = Field(20, ge=1, le=10_000, description="Visits of each record.")
-    global_batch: int = Field(8, ge=1, description="Records per optimiser step.")
-    learning_rate: float = Field(1.0e-4, gt=0, description="Peak rate of AdamW on all weights.")
-    max_length: int = Field(128, ge=8, le=10_000_000, description="Tokens of a record; longer ones are dropped.")
+    epochs: Epochs = 20
+    global_batch: GlobalBatch = 8
+    learning_rate: LearningRate = 1.0e-4
+    max_length: MaxLength = 128
     seed: int = Field(0, description="Draws the records and their order; the same for all seeds of the study.")
 
     def training(self, study: Training) -> Training:
@@ -84,16 +84,9 @@ class Skill(Section):
         Args:
             study: the study's section.
         """
-        return Training(
-            weights="full",
-            epochs=self.epochs,
-            global_batch=self.global_batch,
-            learning_rate=self.learning_rate,
-            max_length=self.max_length,
-            precision=study.precision,
-            engine=study.engine,
-            checkpointing=study.checkpointing,
-        )
+        own = {name: value for name, value in self if name in Training.model_fields}
+        computing = {name: getattr(study, name) for name in ("precision", "engine", "checkpointing")}
+        return Training(weights="full", **own, **computing)
 
 
 class Model(Section):

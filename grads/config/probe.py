@@ -6,6 +6,7 @@ from pydantic import Field
 
 from grads.config.features import Features
 from grads.config.section import Precision, Section
+from grads.config.training import Epochs
 
 
 class Trajectory(Section):
@@ -17,7 +18,7 @@ class Trajectory(Section):
         le=10_000,
         description="Times at which every record's loss is taken, at even steps, the last one's end included.",
     )
-    epochs: int = Field(3, ge=1, le=10_000, description="Visits of each record.")
+    epochs: Epochs = 3
 
 
 class Warmup(Section):
@@ -26,9 +27,7 @@ class Warmup(Section):
     share: float = Field(
         0.05, gt=0, le=1, description="Share of the training records that it trains on, drawn by seed."
     )
-    epochs: int = Field(
-        4, ge=1, le=10_000, description="Visits of each of them; at the end of each epoch there is a checkpoint."
-    )
+    epochs: Epochs = Field(4, description="Visits of each of them; at the end of each epoch there is a checkpoint.")
 
 
 class Probe(Section):

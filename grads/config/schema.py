@@ -48,6 +48,7 @@ def study_schema() -> dict[str, Any]:
         # Made of the key itself, it says nothing.
         if isinstance(node.get("title"), str):
             del node["title"]
+        _describe_as_its_type(node)
     return {"$schema": DIALECT, "title": "A study of grads", **schema}
 
 
@@ -85,6 +86,28 @@ def _objects(node: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(value)
 
 
+def _describe_as_its_type(node: dict[str, Any]) -> None:
+    """Give a key that may be left out the description that is written with its type, for editors to show."""
+    for kind in node.get("anyOf", []):
+        if "description" in kind:
+            node.setdefault("description", kind.pop("description"))
+
+
+def description(field: FieldInfo) -> str:
+    """Return what a key means: its own description, or the one that is written with its type."""
+    written = [extra.description for extra in _extras(field.annotation) if isinstance(extra, FieldInfo)]
+    return field.description or next((text for text in written if text), "")
+
+
+def _extras(annotation: Any) -> Iterator[Any]:
+    """Yield what annotates a type that may be one of several."""
+    if get_origin(annotation) is Annotated:
+        yield from get_args(annotation)[1:]
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _extras(part)
+
+
 def _sections(section: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield every section of the config with its place, in the order of its keys, each kind of source apart."""
     yield path, section
@@ -114,7 +137,7 @@ def _table(section: type[BaseModel]) -> str:
     rows = ["| key | type | default | |", "| :-- | :-- | :-- | :-- |"]
     for key, field in section.model_fields.items():
         kind = cell(_type(field.annotation) + _bounds(field))
-        rows.append(f"| `{key}` | {kind} | {_default(field)} | {cell(field.description or '')} |")
+        rows.append(f"| `{key}` | {kind} | {_default(field)} | {cell(description(field))} |")
     return "\n".join(rows)
 
 

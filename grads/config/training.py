@@ -6,18 +6,29 @@ from pydantic import Field
 
 from grads.config.section import Precision, Section, Text
 
-Targets = Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)]
+# Keys that more than one section has: what each may be and what it means is written here alone.
+Rank = Annotated[int, Field(ge=1, description="Rank of the update of each layer.")]
+Alpha = Annotated[float, Field(gt=0, description="The update is scaled by alpha / rank.")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")]
+Targets = Annotated[
+    Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)],
+    Field(description="Names of linear layers, such as `[q_proj, v_proj]`; or all but the LM head."),
+]
+Epochs = Annotated[int, Field(ge=1, le=10_000, description="Visits of each record; fewer records take fewer steps.")]
+GlobalBatch = Annotated[int, Field(ge=1, description="Records per optimiser step; the micro-batch is the machine's.")]
+LearningRate = Annotated[float, Field(gt=0, description="Peak rate of AdamW; write 2.0e-4, YAML reads 2e-4 as text.")]
+WarmupShare = Annotated[float, Field(ge=0, lt=1, description="Share of the steps with rising rate, before the cosine.")]
+WeightDecay = Annotated[float, Field(ge=0, description="Decoupled weight decay of AdamW.")]
+MaxLength = Annotated[int, Field(ge=8, le=10_000_000, description="Tokens of prompt and response together.")]
 
 
 class Adapter(Section):
     """Low-rank adaptation (LoRA, arXiv 2106.09685) of the named linear layers."""
 
-    rank: int = Field(16, ge=1, description="Rank of the update of each layer.")
-    alpha: float = Field(32.0, gt=0, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's inputs dropped in training.")
-    targets: Targets = Field(
-        "all-linear", description="Names of linear layers, such as `[q_proj, v_proj]`; or all but the LM head."
-    )
+    rank: Rank = 16
+    alpha: Alpha = 32.0
+    dropout: Dropout = 0.0
+    targets: Targets = "all-linear"
 
 
 class Training(Section):
@@ -25,13 +36,13 @@ class Training(Section):
 
     weights: Literal["lora", "full"] = Field("lora", description="Train a LoRA adapter, or all weights.")
     adapter: Adapter = Field(Adapter(), description="Shape of the adapter; read when `weights` is `lora`.")
-    epochs: int = Field(2, ge=1, le=10_000, description="Visits of each record; a smaller subset takes fewer steps.")
-    global_batch: int = Field(8, ge=1, description="Records per optimiser step; the micro-batch is the machine's.")
-    learning_rate: float = Field(2.0e-4, gt=0, description="Peak rate of AdamW; write 2.0e-4, YAML reads 2e-4 as text.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps with rising rate, before the cosine.")
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW.")
+    epochs: Epochs = 2
+    global_batch: GlobalBatch = 8
+    learning_rate: LearningRate = 2.0e-4
+    warmup: WarmupShare = 0.05
+    weight_decay: WeightDecay = 0.0
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients of a step are scaled down to this l2 norm.")
-    max_length: int = Field(512, ge=8, le=10_000_000, description="Tokens of prompt and response together.")
+    max_length: MaxLength = 512
     over_length: Literal["drop", "truncate"] = Field(
         "drop",
         description="What happens to longer training and validation records: `drop` leaves them out, `truncate` cuts "

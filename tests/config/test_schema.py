@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from grads.config.schema import REFERENCE, SCHEMA, main, reference_page, schema_text, study_schema
+from grads.config.schema import REFERENCE, SCHEMA, description, main, reference_page, schema_text, study_schema
 from grads.config.study import Study
 from grads.runtime.errors import GradsError
 from grads.study.reading import parse_study
@@ -110,9 +110,10 @@ def test_every_object_with_keys_of_its_own_refuses_others():
 def test_every_key_is_described(section):
     assert section.__doc__
     for key, field in section.model_fields.items():
-        assert field.description, f"{section.__name__}.{key} in grads/config has no description"
-        assert len(field.description.split()) > 1, f"{section.__name__}.{key}"
-        assert field.description.endswith("."), f"{section.__name__}.{key}"
+        said = description(field)
+        assert said, f"{section.__name__}.{key} in grads/config has no description"
+        assert len(said.split()) > 1, f"{section.__name__}.{key}"
+        assert said.endswith("."), f"{section.__name__}.{key}"
 
 
 def test_the_page_names_every_key():
