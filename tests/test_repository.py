@@ -80,7 +80,7 @@ def rules_with_devices():
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
         blocks = re.split(r"^(?=rule )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for block in blocks[1:]:
-            found[re.match(r"rule (\w+)", block)[1]] = "gpu=GPU" in block
+            found[re.match(r"rule (\w+)", block)[1]] = "gpu=GPU" in block or "gpu=needs_device" in block
     return found
 
 

@@ -19,6 +19,7 @@ from grads.config.study import Study
 from grads.config.training import Training
 from grads.data.passes import NO_LENGTHS, Lengths
 from grads.evaluation.requests import General, Planted, Requests, parse_general
+from grads.models.footprint import NOT_READ, BaseRead
 from grads.models.known_shapes import known_size
 from grads.models.shape import PREFIXES
 from grads.models.size import ModelSize, model_size, read_size
@@ -28,7 +29,7 @@ from grads.signals.measures.registry import mean_signals
 from grads.signals.names import FEATURES, SENTENCES
 from grads.study.grid import Cell
 from grads.study.paths import ANCHOR, TOKENS, TRAIN, TRAJECTORY, VALIDATION, WARMUP, Paths
-from grads.training.needs import arm_training
+from grads.training.needs import arm_training, strategy_needs
 
 Stamp = tuple[int, int] | None
 TEST = "test"
@@ -219,6 +220,19 @@ def cell_training(study: Study, cell: Cell) -> Training:
     of_points = {TRAJECTORY: study.probe.trajectory.epochs, WARMUP: study.probe.warmup.epochs}
     epochs = of_points.get(cell.arm, 1)
     return study.training.model_copy(update={"epochs": epochs})
+
+
+def base_read(study: Study, cell: Cell) -> BaseRead:
+    """Return what the loss of a cell's training reads of the base model; runs that are no arm's read nothing of it."""
+    if cell.arm not in study.arms:
+        return NOT_READ
+    needs = strategy_needs(study, cell.arm)
+    return BaseRead(needs.base_logits, needs.base_weights, needs.fisher)
+
+
+def is_scaled(study: Study, cell: Cell) -> bool:
+    """Return whether a cell's weights are those of another arm's run, scaled: nothing is trained for it."""
+    return cell.arm in study.arms and strategy_needs(study, cell.arm).run is not None
 
 
 def vector_widths(study: Study, size: ModelSize, held: Iterable[str]) -> list[int]:

@@ -16,11 +16,14 @@ from functools import partial
 
 from grads.config.evaluation import pass_tokens
 from grads.config.study import Study
+from grads.config.training import Training
 from grads.graph.batching import answer_rows
 from grads.graph.known import (
     ITEMS,
     TEST,
+    base_read,
     cell_training,
+    is_scaled,
     load_of,
     longest_item,
     size_of,
@@ -38,7 +41,9 @@ from grads.models.footprint import (
     precision,
     probe_footprint,
     refusal,
+    scaling_footprint,
     scoring_footprint,
+    trained_parameters,
     training_footprint,
 )
 from grads.models.hardware import CPU, GB, SOME_GPU, Device, find_device
@@ -49,7 +54,7 @@ from grads.selection.needs import arm_method, arm_needs, scorer_of
 from grads.selection.registry import parse_parameters
 from grads.signals.columns import needs_gradients, needs_losses
 from grads.signals.names import FEATURES
-from grads.study.grid import Cell, cells, cross_domains
+from grads.study.grid import Cell, arm_ratios, cells, cross_domains
 from grads.study.paths import BY_SEED, TRAIN, WARM, WARMUP, Paths, store_point, warm_cell
 
 MB = 10**6
@@ -122,11 +127,23 @@ def check_fits(study: Study, device: Device) -> None:
     refused: list[str | None] = []
     for name, size in ((model, size_of(study, model)) for model in study.models):
         if size is not None:
-            computed = precision(study.training.precision, device)
-            refused.append(refusal(f"'{name}'", size, study.training, computed, device))
+            refused.append(_training_refusal(study, name, size, device))
             refused.append(_evaluation_refusal(study, name, size, device))
     if found := [sentence for sentence in refused if sentence]:
         raise GradsError(*found)
+
+
+def _training_refusal(study: Study, model: str, size: ModelSize, device: Device) -> str | None:
+    """Return the sentence for training that does not fit on a device; the study's own, or else the first arm's."""
+    computed = precision(study.training.precision, device)
+    refused = refusal(f"'{model}'", size, study.training, computed, device)
+    for arm in study.arms:
+        cell = Cell(model, next(iter(study.domains)), arm, "1", 0)
+        if refused is None and arm_ratios(study, arm) != ["0"] and not is_scaled(study, cell):
+            training = cell_training(study, cell)
+            base = base_read(study, cell)
+            refused = refusal(f"'{model}' in arm '{arm}'", size, training, computed, device, base=base)
+    return refused
 
 
 def _evaluation_refusal(study: Study, model: str, size: ModelSize, device: Device) -> str | None:
@@ -153,12 +170,13 @@ def micro_batch(study: Study, cell: Cell, attempt: int = 1, device: Device = CPU
     training = cell_training(study, cell)
     most = min(MICRO_BATCH, training.global_batch)
     size = size_of(study, cell.model)
-    if size is not None:
+    if size is not None and not is_scaled(study, cell):
         computed = precision(training.precision, device)
         longest = load_of(study, cell.model, cell.domain).longest
-        fitting = largest_micro_batch(size, training, computed, device, most, length=longest)
+        base = base_read(study, cell)
+        fitting = largest_micro_batch(size, training, computed, device, most, length=longest, base=base)
         if fitting is None:
-            sentence = refusal(f"'{cell.model}'", size, training, computed, device, length=longest)
+            sentence = refusal(f"'{cell.model}'", size, training, computed, device, length=longest, base=base)
             raise GradsError(sentence or f"'{cell.model}' does not fit on {device.name}")
         most = fitting
     return max(1, most // 2 ** (attempt - 1))
@@ -325,16 +343,31 @@ def train(study: Study, cell: Cell, attempt: int = 1, device: Device = CPU) -> R
     size = size_of(study, cell.model)
     if size is None:
         return _unknown(device, attempt)
+    if is_scaled(study, cell):
+        return _scale(size, training, device, attempt)
     load = load_of(study, cell.model, cell.domain)
     computed = precision(training.precision, device)
     batch = micro_batch(study, cell, 1, device)
     # A processor's job whose records are not counted yet asks for the usual: another try asks for more.
     usual = device.kind == "cpu" and not load.counted
     length = math.ceil(TYPICAL * load.longest) if usual else load.longest
-    needed = training_footprint(size, training, computed, batch, length, kind=device.kind)
+    base = base_read(study, cell)
+    needed = training_footprint(size, training, computed, batch, length, kind=device.kind, base=base)
     work = training_work(study, cell, batch)
     # The selection is read from all records.
     return _on_device(study, size, needed, device, replace(work, records=load.records), attempt)
+
+
+def _scale(size: ModelSize, training: Training, device: Device, attempt: int) -> Resources:
+    """Return what scaling another run takes: an adapter's on a processor, all weights where the models are loaded.
+
+    What is made is held once more as it is written.
+    """
+    needed = scaling_footprint(size, training).total
+    written = 4 * trained_parameters(size, training)
+    on_gpu = device.kind == "cuda" and training.weights == "full"
+    host = PROCESS["cuda" if on_gpu else "cpu"] + written + (0 if on_gpu else needed)
+    return _job(SLACK * host, gpu=needed if on_gpu else 0, gpus=int(on_gpu), minutes=SHORTEST, attempt=attempt)
 
 
 def evaluate(

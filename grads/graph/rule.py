@@ -44,7 +44,7 @@ def run_rule(snakemake: Any) -> None:
         for what, rule_files, job_files in files:
             if set(rule_files) != set(job_files):
                 raise RuntimeError(f"rule {snakemake.rule} {what} {rule_files}, and its job {job_files}")
-        if job.device:
+        if job.needs_device:
             take_device_slot()
         asked = {name: snakemake.resources[name] for name in job.takes}
         finished = Finished(job, graph.paths.scratch("finished")) if in_group() else None

@@ -17,8 +17,10 @@ from grads.graph.batching import Batching, all_of, batching
 from grads.graph.known import (
     TEST,
     Load,
+    base_read,
     cell_training,
     general_of,
+    is_scaled,
     kept_of,
     load_of,
     size_of,
@@ -47,7 +49,8 @@ class Work:
         training: micro-batches of training steps.
         measuring: batches of the probe.
         measures: what it measures of them, which decides what a token costs.
-        reading: batches of an evaluation that are read, at some of whose tokens the LM head is applied.
+        reading: batches of an evaluation that are read, at some of whose tokens the LM head is applied; of training,
+            those that the base model reads for the loss.
         predictions: how often it is, in `reading`, and in `scoring` by the packed engine.
         scoring: batches of choices; by the reference engine with the LM head at all tokens.
         prompting: batches of prompts before their answers.
@@ -180,17 +183,19 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
     training = cell_training(study, cell)
     size = size_of(study, cell.model)
     trained = trained_parameters(size, training) if size else 0
-    if cell.arm in study.arms and strategy_needs(study, cell.arm).run is not None:
-        # Another run's weights are scaled: nothing is trained, and all weights are read with those of the base model.
+    if is_scaled(study, cell):
+        # All weights are read with those of the base model; an adapter is read alone.
         loads = 0 if training.weights == "lora" else 2
         return Work(precision=training.precision, model=cell.model, loads=loads, disk=4.0 * trained)
     work = Work(
-        training=_training_passes(study, cell, micro_batch_limit),
+        training=passes,
+        reading=passes if base.logits else NO_PASSES,
+        predictions=round(passes.sequences * kept.responses.mean) if base.logits else 0,
         precision=training.precision,
         model=cell.model,
-        # All weights are compared with those before: two more models are read.
-        loads=1 if training.weights == "lora" else 3,
-        records=kept_of(study, cell).records,
+        # All weights are compared with those before: two more models are read, after the copy that a loss may need.
+        loads=1 if training.weights == "lora" else 3 + (base.logits or base.weights),
+        records=kept.records,
         # The weights; what Adam remembers is kept for some methods.
         disk=4.0 * trained,
     )
@@ -200,6 +205,9 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
         steps = optimiser_steps(pool.records, 1, training.global_batch)
         # A step's records are batched by themselves.
         rows = pool.examples.drawn(pool.records, training.global_batch)
+    passes = _training_passes(study, cell, micro_batch_limit)
+    kept = kept_of(study, cell)
+    base = base_read(study, cell)
         passes = Passes(rows.sequences, rows.tokens, rows.padded, max(steps, rows.batches))
         stored = _store_bytes(study, cell.model, held, pool.records)
         return replace(work, measuring=passes, measures=tuple(held), disk=work.disk + stored)

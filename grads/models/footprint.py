@@ -5,6 +5,7 @@ of its keys (heads x width), over N tokens of which R carry loss, a vocabulary o
 in float32.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -45,6 +46,10 @@ KEPT = 0.75
 LOGIT = 12
 # Of those that are only read: as they are made, and in float32.
 READ_LOGIT = 8
+# Of the base model's, for a loss that reads them: as float32, as logarithms, and each one's part of the loss.
+BASE_LOGIT = 12
+# A weight of the base model, of its Fisher information, or of what training has changed, in float32.
+HELD = 4
 # Bytes that a dense projection keeps: a block, and those that are kept for the next call.
 DENSE_KEPT = 2**26 + 2**28
 # Bytes of a forward pass alone in the layer that is at work, as multiples of b H and b F.
@@ -68,6 +73,24 @@ class Footprint:
         return f"{' + '.join(shown)} = {self.total / GB:.1f} GB" if len(shown) > 1 else f"{self.total / GB:.1f} GB"
 
 
+@dataclass(frozen=True)
+class BaseRead:
+    """What a loss reads of the base model next to the trained one; see `grads.training.strategies.contract.Needs`.
+
+    Attributes:
+        logits: its predictions.
+        weights: its weights, from which training moves away.
+        fisher: its Fisher information.
+    """
+
+    logits: bool = False
+    weights: bool = False
+    fisher: bool = False
+
+
+NOT_READ = BaseRead()
+
+
 def training_footprint(
     size: ModelSize,
     training: Training,
@@ -77,15 +100,20 @@ def training_footprint(
     response: int | None = None,
     *,
     kind: Kind = "cuda",
-    checkpointing: bool = False,
+    base: BaseRead = NOT_READ,
 ) -> Footprint:
     """Return what a training step holds at its peak.
 
     With LoRA: weights b P, and of T adapter weights 4 T in float32, 4 T gradients, 8 T moments of AdamW. With all
     weights: 4 P, 4 P, 8 P, and in bf16 the copies 2 P that autocast keeps during a pass. Then activations: N tokens x
     (L + 1) layers x SAVED bytes, the one more for what the backward pass makes, and on a processor KEPT of it more; or
-    with checkpointing, of each layer its input alone, and two layers whole. Logits: R V x 12. AdamW's step takes 4 T
-    for itself, when activations and logits are gone: the larger of the two counts.
+    with `training.checkpointing: always`, of each layer its input alone, and two layers whole. Logits: R V x 12.
+    AdamW's step takes 4 T for itself, when activations and logits are gone: the larger of the two counts.
+
+    What a loss reads of the base model, of whose weights W are trained or have an adapter: a copy of 4 P where all are
+    trained, which an adapter needs none of; Fisher information 4 W; during a pass its own layer at work and its logits,
+    R V x 12, and the change of each weight, 4 W. Of an adapter's, a change is made whole only where Fisher information
+    weighs it.
 
     Args:
         size: the model.
@@ -95,7 +123,7 @@ def training_footprint(
         length: tokens of each, padding included.
         response: tokens of each that carry loss; all of them if not given.
         kind: of the device.
-        checkpointing: whether a layer's activations are computed again in the backward pass.
+        base: what the loss reads of the base model.
     """
     tokens = records * length
     answers = records * min(length, response or length)
@@ -103,18 +131,59 @@ def training_footprint(
     lora = training.weights == "lora"
     layer = _saved(size, training, computed, kind)
     activations = tokens * (size.layers + 1) * layer
-    if checkpointing:
+    if training.checkpointing == "always":
         residual = size.hidden * (BYTES[computed] if lora else MASTER)
         activations = tokens * (size.layers * residual + 2 * layer)
     passing = _passing_parts(activations, answers * size.vocabulary * LOGIT, kind)
     if not lora and computed == "bf16":
         passing["copies in bf16"] = 2 * size.parameters
+    passing |= _base_passing(size, training, computed, tokens, answers, base)
     if sum(passing.values()) < STEP * trained:
         passing = {"the optimiser's step": STEP * trained}
     weights = {"weights": BYTES[computed] * size.parameters} if lora else {}
     own = {"adapter" if lora else "weights in float32": MASTER * trained}
     states = {"gradients": GRADIENT * trained, "optimiser states": MOMENTS * trained}
-    return Footprint(weights | own | states | passing)
+    return Footprint(weights | own | states | _base_held(size, training, base) | passing)
+
+
+def _base_held(size: ModelSize, training: Training, base: BaseRead) -> dict[str, int]:
+    """Return what a run holds of the base model from its beginning to its end."""
+    held = {}
+    if training.weights == "full" and (base.logits or base.weights):
+        held["copy of the base model"] = HELD * size.parameters
+    if base.fisher:
+        held["Fisher information"] = HELD * _moved(size, training)
+    return held
+
+
+def _base_passing(
+    size: ModelSize, training: Training, computed: Computed, tokens: int, answers: int, base: BaseRead
+) -> dict[str, int]:
+    """Return what a loss that reads the base model holds during a pass."""
+    held = {}
+    if base.logits:
+        held["base model's logits"] = tokens * _passing(size, computed) + answers * size.vocabulary * BASE_LOGIT
+    if base.weights and (training.weights == "full" or base.fisher):
+        held["changes of weights"] = HELD * _moved(size, training)
+    return held
+
+
+def _moved(size: ModelSize, training: Training) -> int:
+    """Return how many of the model's own weights training moves: all, or those that an adapter is added to."""
+    if training.weights == "full":
+        return size.parameters
+    return sum(math.prod(matrix.shape) for matrix in size.adapted(training.adapter.targets))
+
+
+def scaling_footprint(size: ModelSize, training: Training) -> Footprint:
+    """Return what scaling another run's change of the base model holds, w0 + alpha (w - w0): nothing is trained.
+
+    With all weights, those of the base model and of the run in float32, 8 P. Of an adapter its T weights, 4 T, and as
+    many scaled ones; no model is loaded.
+    """
+    if training.weights == "full":
+        return Footprint({"weights in float32": MASTER * size.parameters, "base model": MASTER * size.parameters})
+    return Footprint({"adapter": 2 * MASTER * trained_parameters(size, training)})
 
 
 def _passing_parts(activations: int, logits: int, kind: Kind) -> dict[str, int]:
@@ -269,7 +338,7 @@ def largest_micro_batch(
     most: int,
     *,
     length: int | None = None,
-    checkpointing: bool = False,
+    base: BaseRead = NOT_READ,
 ) -> int | None:
     """Return the most records of a micro-batch that fit on a device, by halving `most`; None where not even one does.
 
@@ -280,13 +349,13 @@ def largest_micro_batch(
         device: where; on one that has the machine's memory, `most` is taken to fit.
         most: records that are wanted.
         length: tokens of the longest record; `training.max_length` if not given.
-        checkpointing: see `training_footprint`.
+        base: what the loss reads of the base model.
     """
     if device.usable is None:
         return most
     tokens = _longest(size, training, length)
     while most >= 1:
-        found = training_footprint(size, training, computed, most, tokens, checkpointing=checkpointing)
+        found = training_footprint(size, training, computed, most, tokens, base=base)
         if found.total <= device.usable:
             return most
         most //= 2
@@ -301,7 +370,7 @@ def refusal(
     device: Device,
     *,
     length: int | None = None,
-    checkpointing: bool = False,
+    base: BaseRead = NOT_READ,
 ) -> str | None:
     """Return the sentence for training that does not fit on a device one record at a time; None where it does.
 
@@ -312,14 +381,14 @@ def refusal(
         computed: what autocast computes in.
         device: where.
         length: tokens of the longest record; `training.max_length` if not given.
-        checkpointing: see `training_footprint`.
+        base: what the loss reads of the base model.
     """
-    if largest_micro_batch(size, training, computed, device, 1, length=length, checkpointing=checkpointing):
+    if largest_micro_batch(size, training, computed, device, 1, length=length, base=base):
         return None
     tokens = _longest(size, training, length)
-    needed = training_footprint(size, training, computed, 1, tokens, checkpointing=checkpointing)
+    needed = training_footprint(size, training, computed, 1, tokens, base=base)
     what = "all weights" if training.weights == "full" else "an adapter"
-    ways = _ways_out(size, training, computed, device, needed, tokens, checkpointing)
+    ways = _ways_out(size, training, computed, device, needed, tokens, base)
     return (
         f"training {what} of {title} takes {needed}, one record of {tokens} tokens at a time, and {device.name} has "
         f"{(device.usable or 0) / GB:.1f} GB for them: {ways}"
@@ -333,15 +402,15 @@ def _ways_out(
     device: Device,
     needed: Footprint,
     tokens: int,
-    checkpointing: bool,
+    base: BaseRead,
 ) -> str:
     """Return what makes the training fit, as the end of a sentence."""
     ways = []
     if training.weights == "full":
         adapted = training.model_copy(update={"weights": "lora"})
-        if largest_micro_batch(size, adapted, computed, device, 1, length=tokens, checkpointing=checkpointing):
+        if largest_micro_batch(size, adapted, computed, device, 1, length=tokens, base=base):
             ways.append("set training.weights to lora")
-    if shorter := _fitting_length(size, training, computed, device, tokens, checkpointing):
+    if shorter := _fitting_length(size, training, computed, device, tokens, base):
         ways.append(f"lower training.max_length to {shorter}")
     larger = [one.name for one in DEVICES.values() if one.usable is not None and one.usable >= needed.total]
     ways.append(f"take a larger GPU ({', '.join(larger)})" if larger else "no GPU that is known here has room for it")
@@ -349,14 +418,14 @@ def _ways_out(
 
 
 def _fitting_length(
-    size: ModelSize, training: Training, computed: Computed, device: Device, tokens: int, checkpointing: bool
+    size: ModelSize, training: Training, computed: Computed, device: Device, tokens: int, base: BaseRead
 ) -> int:
     """Return the most tokens, fewer than some that do not fit, of a record that does; 0 where none fits."""
     fits = 0
     too_long = tokens
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if largest_micro_batch(size, training, computed, device, 1, length=middle, checkpointing=checkpointing):
+        if largest_micro_batch(size, training, computed, device, 1, length=middle, base=base):
             fits = middle
         else:
             too_long = middle

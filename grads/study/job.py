@@ -45,7 +45,7 @@ class Job(BaseModel, ABC):
     Attributes:
         rule: its rule in the workflow.
         modules: those whose code shapes what it makes.
-        device: whether it computes on a GPU where there is one.
+        device: whether such jobs compute on a GPU where there is one.
         hub: whether it fetches from the Hugging Face hub.
         takes: the fields of `Machine` that it reads.
         contents: the SHA-256 of what comes from outside, by path.
@@ -74,6 +74,11 @@ class Job(BaseModel, ABC):
     def more_modules(self) -> Iterable[str]:
         """Further modules whose code shapes what this very job makes, such as its method's."""
         return ()
+
+    @property
+    def needs_device(self) -> bool:
+        """Whether this very job computes on a GPU where there is one."""
+        return self.device
 
     @cached_property
     def read(self) -> dict[str, list[Path]]:

@@ -87,6 +87,11 @@ class Train(Job):
         own = [] if self.strategy == SFT.name else [module_of(self.strategy)]
         return own if self.run_trained is None else [*own, "grads.training.scaled"]
 
+    @property
+    def needs_device(self) -> bool:
+        """Whether a GPU computes: not where another run's adapter is scaled, for which no model is loaded."""
+        return self.device and (self.run_trained is None or self.training["weights"] == "full")
+
     def observer(self, machine: Machine) -> "Observer | None":
         """Return what watches the run; nothing watches this one."""
         return None

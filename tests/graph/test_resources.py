@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from grads.data.passes import Lengths
+from grads.config.arms import Arm
+from grads.data.passes import NO_PASSES, Lengths
 from grads.graph import resources
 from grads.graph.known import feature_width, load_of, size_of
-from grads.graph.resources import check_fits, micro_batch, planned_device
+from grads.graph.resources import Resources, check_fits, micro_batch, planned_device
 from grads.graph.work import training_work
 from grads.models.hardware import CPU, SOME_GPU, find_device
 from grads.models.size import size_of_config
@@ -128,6 +129,65 @@ def test_full_training_of_7b_is_refused_before_any_work(paper):
         micro_batch(full, run_of(full, "full"), 1, H100)
     with pytest.raises(GradsError, match="one record"):
         resources.train(full, run_of(full, "full"), 1, H100)
+
+
+def with_strategies(study, weights, **strategies):
+    """Return a study whose arms train on all records, each by a strategy; `half` scales the run of `full`."""
+    arms = {"full": Arm(method="full"), "half": Arm(method="full", strategy="wise_ft")}
+    arms |= {name: Arm(method="full", strategy=name, strategy_parameters=given) for name, given in strategies.items()}
+    training = study.training.model_copy(update={"weights": weights})
+    return study.model_copy(update={"arms": arms, "training": training})
+
+
+@pytest.mark.parametrize(("arm", "weights"), [("l2_sp", 2), ("ewc", 3)])
+def test_an_arm_that_is_held_near_to_the_base_model_asks_for_what_it_holds_of_it(arm, weights, demo):
+    """A copy of the base model and the changes of all weights, 4 bytes a weight each; Fisher information as much."""
+    study = with_strategies(demo, "full", **{arm: {}})
+    plain, held = (resources.train(study, run_of(study, one), 1, H100) for one in ("full", arm))
+    assert held.gpu_memory_mb - plain.gpu_memory_mb == pytest.approx(weights * 4 * 134.5, abs=100)
+    plain, held = (resources.train(study, run_of(study, one)) for one in ("full", arm))
+    assert held.memory_mb - plain.memory_mb == pytest.approx(1.1 * weights * 4 * 134.5, abs=100)
+
+
+def test_the_base_models_logits_take_memory_and_a_forward_pass(demo):
+    study = with_strategies(demo, "full", kl={})
+    plain, held = (run_of(study, arm) for arm in ("full", "kl"))
+    asked = [resources.train(study, cell, 1, H100).gpu_memory_mb for cell in (plain, held)]
+    tokens = 8 * demo.training.max_length
+    # 8 x 576 hidden and 4 x 1536 inner in bf16 a token, 12 bytes a logit, and the copy.
+    more = tokens * 2 * (8 * 576 + 4 * 1536) + tokens * 49152 * 12 + 4 * 134.5e6
+    assert asked[1] - asked[0] == pytest.approx(more / 1e6, abs=101)
+    works = [training_work(study, cell, 8) for cell in (plain, held)]
+    assert works[0].training == works[1].training == works[1].reading
+    assert works[0].reading == NO_PASSES
+    # Half of each record is its response.
+    assert works[1].predictions == pytest.approx(works[1].training.tokens / 2, rel=0.01)
+    assert works[1].loads == works[0].loads + 1
+
+
+def test_an_arm_that_scales_a_run_asks_for_no_training(demo, paper):
+    full, lora = (with_strategies(demo, weights) for weights in ("full", "lora"))
+    cell = run_of(full, "half")
+    # Two models of 134.5 million weights in float32, on the host once more as they are written.
+    found = resources.train(full, cell, 1, H100)
+    assert found == Resources(memory_mb=5000, gpu_memory_mb=1100, minutes=20, gpus=1)
+    assert resources.train(full, cell) == Resources(memory_mb=2800, minutes=20)
+    # An adapter of 4.9 million.
+    for device in (CPU, H100):
+        found = resources.train(lora, cell, 1, device)
+        assert found == Resources(memory_mb=1100, minutes=20)
+        assert found.memory_mb < resources.train(lora, run_of(lora, "full"), 1, device).memory_mb
+    assert training_work(full, cell, 8).training == NO_PASSES
+    large = with_strategies(paper, "full")
+    assert micro_batch(large, run_of(large, "half"), 1, H100) == 8
+
+
+def test_an_arm_that_does_not_fit_is_refused_by_its_name(paper):
+    device = find_device("mi300x-192gb")
+    check_fits(with_strategies(paper, "full"), device)
+    with pytest.raises(GradsError, match=r"'qwen2-5-7b' in arm 'kl' takes .* copy of the base model 30.5 "):
+        check_fits(with_strategies(paper, "full", kl={}), device)
+    check_fits(with_strategies(paper, "lora", kl={}), device)
 
 
 @pytest.mark.parametrize("config", ["paper_grads", "paper_less"])

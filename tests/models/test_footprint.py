@@ -7,11 +7,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from grads.config.training import Adapter, Training
 from grads.models.footprint import (
+    BaseRead,
     cached_bytes,
     generation_footprint,
     largest_micro_batch,
     probe_footprint,
     refusal,
+    scaling_footprint,
     scoring_footprint,
     trained_parameters,
     training_footprint,
@@ -65,6 +67,55 @@ def test_training_all_weights_takes_sixteen_bytes_each_and_copies_in_bf16(tiny):
     assert training_footprint(tiny, FULL, "float32", 1, 1).parts["the optimiser's step"] == 4 * tiny.parameters
 
 
+KL = BaseRead(logits=True)
+L2_SP = BaseRead(weights=True)
+EWC = BaseRead(weights=True, fisher=True)
+
+
+def added(size, training, base, records=30):
+    """Return the parts of a step that reads the base model and that one without does not have."""
+    plain = training_footprint(size, training, "float32", records, 5, 4).parts
+    found = training_footprint(size, training, "float32", records, 5, 4, base=base).parts
+    assert {name: found[name] for name in plain} == plain
+    return {name: bytes_ for name, bytes_ in found.items() if name not in plain}
+
+
+def test_what_a_loss_reads_of_the_base_model_is_counted_where_all_weights_are_trained(tiny):
+    # Its own layer at work: 8 x 8 hidden and 4 x 16 inner, 4 bytes each, for 150 tokens; 120 answers of 10 logits.
+    logits = 150 * 4 * (8 * 8 + 4 * 16) + 120 * 10 * 12
+    weights = 4 * tiny.parameters
+    assert added(tiny, FULL, KL) == {"copy of the base model": weights, "base model's logits": logits}
+    assert added(tiny, FULL, L2_SP) == {"copy of the base model": weights, "changes of weights": weights}
+    assert added(tiny, FULL, EWC) == {
+        "copy of the base model": weights, "Fisher information": weights, "changes of weights": weights,
+    }  # fmt: skip
+
+
+def test_next_to_an_adapter_the_base_model_takes_no_memory_but_its_fisher_information(tiny):
+    # q and o 8 x 8, k and v 4 x 8, gate, up and down 16 x 8, in each of two layers.
+    adapted = 2 * (2 * 64 + 2 * 32 + 3 * 128)
+    assert added(tiny, LORA, KL) == {"base model's logits": 150 * 4 * (8 * 8 + 4 * 16) + 120 * 10 * 12}
+    assert added(tiny, LORA, L2_SP) == {}
+    assert added(tiny, LORA, EWC) == {"Fisher information": 4 * adapted, "changes of weights": 4 * adapted}
+    queries = LORA.model_copy(update={"adapter": Adapter(rank=2, targets=["q_proj"])})
+    assert added(tiny, queries, EWC) == {"Fisher information": 4 * 2 * 64, "changes of weights": 4 * 2 * 64}
+
+
+def test_scaling_holds_two_models_or_an_adapter_twice(tiny):
+    assert scaling_footprint(tiny, FULL).total == 8 * tiny.parameters
+    assert scaling_footprint(tiny, LORA).total == 8 * trained_parameters(tiny, LORA)
+
+
+def test_a_copy_of_the_base_model_may_be_what_does_not_fit(qwen):
+    # 20 bytes a weight fit into 192 GB, the optimiser's step included; 24 do not.
+    device, training = find_device("mi300x-192gb"), Training(weights="full", max_length=64)
+    assert refusal("Qwen", qwen, training, "float32", device) is None
+    sentence = refusal("Qwen", qwen, training, "float32", device, base=KL)
+    for part in ("copy of the base model 30.5", "mi300x-192gb has", "weights to lora"):
+        assert part in sentence
+    assert largest_micro_batch(qwen, training, "float32", device, 8, base=KL) is None
+
+
 def test_generating_holds_keys_and_values_of_all_tokens(tiny):
     assert cached_bytes(tiny, "bf16") == 2 * 2 * 1 * 4 * 2
     assert generation_footprint(tiny, LORA, "bf16", 100, 4).parts["key-value cache"] == 100 * 32
@@ -91,7 +142,8 @@ def test_more_records_longer_ones_and_dropout_take_more(training, computed, kind
         return training_footprint(tiny, training, computed, records, length, kind=kind, **options).total
 
     assert total(8, 64) < total(16, 64) < total(16, 128)
-    assert total(64, 64, checkpointing=True) < total(64, 64)
+    always = training.model_copy(update={"checkpointing": "always"})
+    assert training_footprint(tiny, always, computed, 64, 64, kind=kind).total < total(64, 64)
     assert total(64, 64, response=8) < total(64, 64)
     dropping = training.model_copy(update={"adapter": Adapter(rank=2, dropout=0.1)})
     dropped = training_footprint(tiny, dropping, computed, 16, 128, kind=kind).total

@@ -143,6 +143,11 @@ def minutes(rule):
     return asks(rule, "minutes")
 
 
+def needs_device(rule):
+    """Return how many devices a rule's job asks for: one where there are some and it computes on one."""
+    return (lambda wildcards: int(job_of(rule, wildcards).needs_device)) if GPU else 0
+
+
 def token_budget(wildcards, attempt):
     """Return the most tokens of a batch; each retry halves them, in case the job was killed for its memory."""
     return resources.token_budget(STUDY, attempt)

@@ -24,7 +24,8 @@ rule train:
     # On a CPU, small models train fastest as several one-thread jobs side by side.
     threads: 1
     resources:
-        gpu=GPU,
+        # None where another run's adapter is scaled.
+        gpu=needs_device("train"),
         mem_mb=memory("train"),
         runtime=minutes("train"),
         micro_batch=micro_batch,

@@ -159,3 +159,12 @@ def test_an_adapter_keeps_its_config(tmp_path, records, tiny_model_folder):
     out = scaled(tmp_path, source, tiny_model_folder, 0.25)
     before, after = (json.loads((one / "adapter_config.json").read_text()) for one in (source.trained, out / "adapter"))
     assert before == after
+
+
+@pytest.mark.parametrize(("weights", "needed"), [("lora", False), ("full", True)])
+def test_a_gpu_is_taken_only_where_models_are_loaded(weights, needed):
+    content = copy.deepcopy(SMOKE) | {"arms": {"untuned": {"method": "untuned"}, "full": FULL, "scaled": SCALED}}
+    content["training"] |= {"weights": weights}
+    graph = StudyGraph(parse_study(content), reading=False)
+    assert graph.train("tiny", "sums", "scaled", "1", "0").needs_device == needed
+    assert graph.train("tiny", "sums", "full", "1", "0").needs_device
