@@ -30,17 +30,24 @@ def curve_figure(study: Study, files: Sequence[CellFiles]) -> Figure:
     """Return training loss over optimiser steps: a panel per model and domain, a line per arm and ratio.
 
     A line is the mean over seeds of the running mean over a tenth of the steps, the band goes from the least seed to
-    the greatest, and the run's last step carries its marker. Runs of which no seed is given are left out.
+    the greatest, and the run's last step carries its marker. Runs of which no seed is given are left out, and so are
+    those that scale another arm's run: nothing was trained for them.
 
     Raises:
         GradsError: a summary of a training has no curve.
     """
     known: dict[tuple[str, str, Run], list[np.ndarray]] = {}
+    scaled_arms = set()
     for one in files:
-        if one.training is not None:
+        if one.training is None:
+            continue
+        if (curve := read_curve(one)) is None:
+            scaled_arms.add(one.cell.arm)
+        else:
             key = (one.cell.model, one.cell.domain, Run(one.cell.arm, one.cell.ratio))
-            known.setdefault(key, []).append(read_curve(one))
-    handles = [handle(study, arm, "line") for arm in trained_arms(study)] + size_handles(study)
+            known.setdefault(key, []).append(curve)
+    shown_arms = [arm for arm in trained_arms(study) if arm not in scaled_arms]
+    handles = [handle(study, arm, "line") for arm in shown_arms] + size_handles(study)
     with place_panels(study, (2.6, 2.0), handles) as (figure, shown):
         for panel, place in zip(shown, places(study), strict=True):
             shown_runs = [run for run in runs(study) if (*place, run) in known]
@@ -51,17 +58,20 @@ def curve_figure(study: Study, files: Sequence[CellFiles]) -> Figure:
     return figure
 
 
-def read_curve(files: CellFiles) -> np.ndarray:
-    """Return the loss of every optimiser step of a cell.
+def read_curve(files: CellFiles) -> np.ndarray | None:
+    """Return the loss of every optimiser step of a cell; None where it is another arm's run, scaled, whose curve it is.
 
     Raises:
         GradsError: its summary has no curve.
     """
     assert files.training is not None
-    curve = read_object(files.training).get("curve")
+    summary = read_object(files.training)
+    if "scaled_from" in summary:
+        return None
+    curve = summary.get("curve")
     if not curve:
         raise GradsError(
-            f"{files.training} has no 'curve': delete it and run again, so that {files.cell} is trained anew"
+            f"{files.training} has no 'curve': delete it and run again, so that {files.cell} is trained again"
         )
     with reading(files.training):
         return np.array([float(step["loss"]) for step in curve])

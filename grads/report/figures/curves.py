@@ -28,6 +28,7 @@ FIGURE = TrainingFigure(
 Training loss of every run, smoothed over a tenth of its steps; the marker ends it, the larger the more records it
 keeps. {% if snakemake.config["seeds"] | length > 1 %}Lines are means over seeds {{ snakemake.config["seeds"] |
 join(", ") }}, bands go from the least to the greatest.{% else %}One seed.{% endif +%} Losses of different arms are
-of different records: a low one may mean easy records.
+of different records: a low one may mean easy records. An arm that scales another one's run trains nothing and has no
+curve.
 """,
 )

@@ -36,6 +36,20 @@ def test_runs_that_are_not_given_are_left_out(study, make_cells):
     assert [len(panel.lines) for panel in figure.axes] == [4, 4]
 
 
+def test_an_arm_that_scales_another_run_has_no_curve(study, make_cells):
+    files = with_curves(make_cells(study), lambda cell: [2.0, 1.0])
+    for one in files:
+        if one.cell.arm == "random":
+            write_json(one.training, read_json(one.training) | {"scaled_from": "full"})
+    assert all(read_curve(one) is None for one in files if one.cell.arm == "random")
+    # Of two ratios, each a line and the marker at its end.
+    figure = curve_figure(study, files)
+    whole = curve_figure(study, with_curves(make_cells(study), lambda cell: [2.0, 1.0]))
+    assert [len(panel.lines) for panel in figure.axes] == [len(panel.lines) - 4 for panel in whole.axes]
+    named, all_named = ({text.get_text() for text in one.legends[0].get_texts()} for one in (figure, whole))
+    assert len(all_named - named) == 1
+
+
 def test_smoothing_keeps_length_and_lines_and_averages_a_tenth():
     assert smooth(np.array([5.0, 1.0, 3.0])).tolist() == [5.0, 1.0, 3.0]
     straight = np.arange(100.0)
