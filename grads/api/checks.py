@@ -133,10 +133,15 @@ def read_own_records(
 def check_encoders(folders: Mapping[str, str]) -> None:
     """Refuse a sentence encoder whose name is none that a config could have, or whose folder is not there."""
     from grads.config.section import NAME
+    from grads.study.paths import OTHERS
 
     for name, folder in folders.items():
-        if not re.fullmatch(NAME, name):
-            raise GradsError(f"--encoder {name}={folder}: '{name}' is no name: use a-z, 0-9, - and _ only")
+        if not re.fullmatch(NAME, name) or name.endswith(OTHERS):
+            endings = " or ".join(OTHERS)
+            raise GradsError(
+                f"--encoder {name}={folder}: '{name}' is no name: use a-z, 0-9, - and _ only, and no {endings} at the "
+                "end"
+            )
         if not Path(folder).is_dir():
             raise GradsError(f"--encoder {name}={folder}: there is no such folder: give one that save_pretrained wrote")
 

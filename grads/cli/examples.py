@@ -3,7 +3,8 @@
 from grads.api.workbench import Workbench
 from grads.data.records.formatting import Example
 from grads.models.load import load_tokenizer
-from grads.probing.run import Task, nothing_eligible, tokenize
+from grads.probing.eligible import nothing_eligible
+from grads.probing.run import Task, tokenize
 
 
 def eligible_examples(bench: Workbench) -> list[Example]:
@@ -16,4 +17,4 @@ def eligible_examples(bench: Workbench) -> list[Example]:
     task = Task(folder, bench.records, bench.graph.form, bench.request.training, bench.work)
     if examples := tokenize(task, load_tokenizer(folder))[0].examples:
         return examples
-    raise nothing_eligible(task)
+    raise nothing_eligible(task.records, task.training)

@@ -178,7 +178,7 @@ class FileGraph:
         if point == DURING and self.request.probe.precision != self.request.training.precision:
             raise GradsError("--dtype: at 'during' the weights are those in training: set --training precision instead")
         if encoder is not None:
-            return self._encoder(encoder)
+            return self._encoder(encoder, split)
         if point == TOKENS:
             return self.tokens()
         if point == DURING:
@@ -245,7 +245,7 @@ class FileGraph:
             ),
         )
 
-    def _encoder(self, name: str) -> ProbeEncoder:
+    def _encoder(self, name: str, split: str) -> ProbeEncoder:
         source = FileSource(kind="file", path=self.request.encoders[name])
         files = model_files(source.path)
         prepared = self._placed(
@@ -257,13 +257,15 @@ class FileGraph:
             unread={"source"},
         )
         return self._placed(
-            "sentences",
+            "sentences" if split == TRAIN else f"sentences-{split}",
             lambda out: ProbeEncoder(
                 encoder=prepared.folder,
-                records=self.read_records().records,
-                tokens=self.tokens().store,
+                records=self.read_records(split).records,
+                model=self.prepare_model(weights=False).folder,
+                form=self.form,
+                limits=self._limits,
                 probe=self._probe_settings,
-                label=f"probe by {name}",
+                label=f"probe by {name}" if split == TRAIN else f"probe by {name}, {split} records",
                 store=out / "store",
             ),
         )

@@ -32,7 +32,7 @@ from grads.graph.known import (
 )
 from grads.graph.needs import measures
 from grads.graph.times import DeviceSpeed
-from grads.graph.work import Work, cell_of, evaluation_work, probe_work, teaching_work, training_work
+from grads.graph.work import Work, cell_of, embedded_records, evaluation_work, probe_work, teaching_work, training_work
 from grads.models.footprint import (
     Computed,
     Footprint,
@@ -290,10 +290,10 @@ def probe(study: Study, model: str, domain: str, store: str, attempt: int = 1, d
 
 
 def probe_encoder(
-    study: Study, encoder: str, model: str, domain: str, attempt: int = 1, device: Device = CPU
+    study: Study, encoder: str, model: str, domain: str, split: str, attempt: int = 1, device: Device = CPU
 ) -> Resources:
-    """Return what embedding a domain's records by a sentence encoder takes."""
-    load = load_of(study, model, domain)
+    """Return what embedding a domain's records, or those of another split, by a sentence encoder takes."""
+    load = load_of(study, model, domain, split)
     weights = 2 * _encoder_bytes(study, encoder)
     memory = SLACK * (PROCESS[device.kind] + weights) + load.records * RECORD
     gpu = 0 if device.kind == "cpu" else 2 * weights
@@ -545,7 +545,9 @@ def resources_of(study: Study, rule: str, wildcards: Mapping[str, str], attempt:
         "teach_model": partial(teach_model, study, model, attempt, device),
         "prepare_encoder": lambda: prepare_encoder(study, wildcards["encoder"], attempt),
         "probe_tokens": partial(probe_tokens, study, model, domain, attempt),
-        "probe_encoder": lambda: probe_encoder(study, wildcards["encoder"], model, domain, attempt, device),
+        "probe_encoder": lambda: probe_encoder(
+            study, wildcards["encoder"], model, domain, embedded_records(wildcards), attempt, device
+        ),
         "probe_shards": lambda: join_shards(study, model, domain, without_seed(wildcards["store"]), attempt),
         "evaluate_untuned": partial(evaluate_untuned, study, model, attempt, device),
         "evaluate_cross": lambda: evaluate_cross(study, cell_of(wildcards), attempt, device),

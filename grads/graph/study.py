@@ -65,6 +65,7 @@ from grads.study.paths import (
     Paths,
     archive_path,
     documents_path,
+    encoder_store,
     hub_path,
     store_folder,
     store_point,
@@ -393,13 +394,11 @@ class StudyGraph:
 
     def _probe(self, model: str, domain: str, store: str, folder: str, shard: str | None, **more: Any) -> ProbeModel:
         whole = shard is None
-        kind = store_point(store)[2]
-        records = self.paths.general("anchor.parquet") if kind == ANCHOR else self.paths.records(domain, kind)
         part = folder if whole else f"{folder}.{shard}"
         return ProbeModel(
             log=self.paths.log(f"probe_{store_point(store)[0]}", model, domain, part),
             model=self.paths.model(model),
-            records=records,
+            records=self._measured_records(domain, store),
             measures=measures(self.study, store, model),
             form=self.study.every_model[model].format,
             probe=self._probe_settings(store, model),
@@ -414,6 +413,11 @@ class StudyGraph:
             **more,
         )
 
+    def _measured_records(self, domain: str, store: str) -> Path:
+        """Return the file of the records that a store is of."""
+        kind = store_point(store)[2]
+        return self.paths.general("anchor.parquet") if kind == ANCHOR else self.paths.records(domain, kind)
+
     def _probe_settings(self, store: str, model: str) -> dict[str, Any]:
         """Return the probe's settings, those of features only where an arm asks the store for some."""
         featured = FEATURES & set(measures(self.study, store, model))
@@ -426,16 +430,19 @@ class StudyGraph:
         log = self.paths.log("probe_shards", model, domain, store)
         return JoinShards(shards=shards, store=self.paths.store(model, domain, store), log=log)
 
-    def probe_encoder(self, model: str, domain: str, encoder: str) -> ProbeEncoder:
-        """Return the job that embeds a domain's records by a sentence encoder."""
+    def probe_encoder(self, model: str, domain: str, encoder: str, other: str = "") -> ProbeEncoder:
+        """Return the job that embeds records by a sentence encoder: training records, or others."""
+        store = f"{encoder_store(encoder)}{other}"
         return ProbeEncoder(
-            log=self.paths.log("probe_encoder", model, domain, f"encoder-{encoder}"),
+            log=self.paths.log("probe_encoder", model, domain, store),
             encoder=self.paths.encoder(encoder),
-            records=self.paths.records(domain, "train"),
-            tokens=self.paths.store(model, domain, TOKENS),
+            records=self._measured_records(domain, store),
+            model=self.paths.model(model),
+            form=self.study.every_model[model].format,
+            limits=self._limits,
             probe=self.study.probe.model_dump(mode="json", include={"precision"}),
-            label=f"probe {encoder} {model}/{domain}",
-            store=self.paths.store(model, domain, f"encoder-{encoder}"),
+            label=f"probe {encoder}{other} {model}/{domain}",
+            store=self.paths.store(model, domain, store),
         )
 
     def rewrite(self, model: str, domain: str) -> Rewrite:
@@ -918,7 +925,8 @@ class StudyGraph:
         """Yield the jobs that measure a store, and join its shards."""
         point, encoder, _records = store_point(store)
         if encoder is not None:
-            yield self.job("probe_encoder", {**named, "encoder": encoder})
+            other = store.removeprefix(encoder_store(encoder))
+            yield self.job("probe_encoder", {**named, "encoder": encoder, "other": other})
         if point == REWRITTEN:
             yield self.job("rewrite", named)
         if point not in ("base", WARM):

@@ -32,7 +32,18 @@ from grads.models.hardware import CPU, Device
 from grads.selection.needs import arm_method
 from grads.signals.names import ADAM_FEATURES
 from grads.study.grid import Cell, cross_domains
-from grads.study.paths import BY_SEED, DURING, TRAIN, TRAJECTORY, VALIDATION, WARM, WARMUP, store_point, warm_cell
+from grads.study.paths import (
+    BY_SEED,
+    DURING,
+    TRAIN,
+    TRAJECTORY,
+    VALIDATION,
+    WARM,
+    WARMUP,
+    encoder_store,
+    store_point,
+    warm_cell,
+)
 from grads.training.needs import strategy_needs
 from grads.training.visits import micro_batch, optimiser_steps
 
@@ -108,7 +119,7 @@ def work_of(
         "prepare_model": lambda: _prepared(study, model),
         "teach_model": lambda: teaching_work(study, model, study.skills[model].global_batch),
         "probe_tokens": lambda: Work(records=load_of(study, model, domain).records),
-        "probe_encoder": lambda: Work(records=load_of(study, model, domain).records),
+        "probe_encoder": lambda: Work(records=load_of(study, model, domain, embedded_records(wildcards)).records),
         "probe_base": lambda: probe_work(study, model, domain, "base" + wildcards.get("other", "")),
         "probe_warm": lambda: probe_work(study, model, domain, WARM + wildcards.get("other", "")),
         "evaluate_untuned": lambda: evaluation_work(study, model, study.domains, device, tuned=False),
@@ -120,6 +131,11 @@ def work_of(
     for point in BY_SEED:
         of_rule[f"train_{point}"] = partial(_at, point, wildcards, trained)
     return of_rule.get(rule, Work)()
+
+
+def embedded_records(wildcards: Mapping[str, str]) -> str:
+    """Return whose records a rule's job embeds by a sentence encoder."""
+    return store_point(f"{encoder_store(wildcards['encoder'])}{wildcards.get('other', '')}")[2]
 
 
 def _at(point: str, wildcards: Mapping[str, str], trained: Callable[[Cell], Work]) -> Work:
@@ -187,6 +203,9 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
         # All weights are read with those of the base model; an adapter is read alone.
         loads = 0 if training.weights == "lora" else 2
         return Work(precision=training.precision, model=cell.model, loads=loads, disk=4.0 * trained)
+    passes = _training_passes(study, cell, micro_batch_limit)
+    kept = kept_of(study, cell)
+    base = base_read(study, cell)
     work = Work(
         training=passes,
         reading=passes if base.logits else NO_PASSES,
@@ -205,9 +224,6 @@ def training_work(study: Study, cell: Cell, micro_batch_limit: int) -> Work:
         steps = optimiser_steps(pool.records, 1, training.global_batch)
         # A step's records are batched by themselves.
         rows = pool.examples.drawn(pool.records, training.global_batch)
-    passes = _training_passes(study, cell, micro_batch_limit)
-    kept = kept_of(study, cell)
-    base = base_read(study, cell)
         passes = Passes(rows.sequences, rows.tokens, rows.padded, max(steps, rows.batches))
         stored = _store_bytes(study, cell.model, held, pool.records)
         return replace(work, measuring=passes, measures=tuple(held), disk=work.disk + stored)

@@ -6,55 +6,80 @@ Sentence-BERT, EMNLP 2019, section 3).
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from grads.config.models import Format
 from grads.config.probe import Probe
-from grads.data.records.formatting import Example
+from grads.config.training import Training
+from grads.data.records.formatting import Example, Formatter
 from grads.data.records.record import Record, load_records
 from grads.models.device import chosen_precision, device
 from grads.models.flops import probe_flops, stored_parameters
-from grads.models.load import load_encoder, read_tokenizer
+from grads.models.load import load_encoder, load_tokenizer, read_tokenizer
 from grads.models.memory import spent
 from grads.probing.budget import Budget
+from grads.probing.eligible import nothing_eligible
 from grads.runtime.files import sha256_file
 from grads.runtime.manifest import verified
 from grads.runtime.progress import Progress
 from grads.signals.names import SENTENCES
-from grads.signals.store import read_store, write_store
+from grads.signals.store import example_frame, write_store
 
 
-def probe_encoder(
-    encoder_folder: Path, records_path: Path, tokens_folder: Path, probe: Probe, out: Path, label: str
-) -> None:
+@dataclass(frozen=True)
+class Readable:
+    """Records, and what says which of them are eligible: those that fit into what the trained model reads of a record.
+
+    Attributes:
+        records: their Parquet file.
+        model: the prepared model that will be trained, or its tokenizer and config alone.
+        form: how records become its prompts.
+        training: says how long a record may be.
+    """
+
+    records: Path
+    model: Path
+    form: Format
+    training: Training
+
+
+def probe_encoder(encoder_folder: Path, readable: Readable, probe: Probe, out: Path, label: str) -> None:
     """Write the store of a sentence encoder: one vector for the text of every eligible record.
 
     Args:
         encoder_folder: a prepared encoder.
-        records_path: Parquet of the domain's training records.
-        tokens_folder: the store `tokens` of the model that will be trained, which says what is eligible.
+        readable: the records.
         probe: token budget and precision.
         out: folder of the store.
         label: opens the progress lines.
+
+    Raises:
+        GradsError: no record is eligible.
     """
     started = time.monotonic()
-    pool = read_store(tokens_folder).signals
-    records = {record.id: record for record in load_records(records_path)}
+    records = load_records(readable.records)
+    formatter = Formatter(load_tokenizer(readable.model), readable.form)
+    eligible = formatter.tokenize(records, readable.training.max_length, readable.training.over_length).examples
+    if not eligible:
+        raise nothing_eligible(readable.records, readable.training)
+    written = {record.id: text_of(record) for record in records}
     tokenizer = read_tokenizer(encoder_folder)
     model = load_encoder(encoder_folder, probe.precision)
-    texts = {id_: text_of(records[id_]) for id_ in pool["id"]}
+    texts = {example.id: written[example.id] for example in eligible}
     progress = Progress(label, len(texts))
     budget = Budget(probe.token_budget)
     features, cut, tokens = sentence_embeddings(model, tokenizer, texts, budget, progress)
     meta = {"point": "encoder", "features": "mean-pooled, length 1", "cut_texts": cut, "gradient_passes": 0}
-    meta |= {"encoder_sha256": verified(encoder_folder), "records_sha256": sha256_file(records_path)}
+    meta |= {"encoder_sha256": verified(encoder_folder), "records_sha256": sha256_file(readable.records)}
     meta |= {"token_budget": probe.token_budget, "deviations": budget.deviations}
     meta["flops"] = probe_flops(stored_parameters(encoder_folder), 0, tokens)
     meta |= {"precision": chosen_precision(probe.precision)} | spent(started, device())
-    write_store(out, pool, {SENTENCES: features}, meta)
+    write_store(out, example_frame(eligible), {SENTENCES: features}, meta)
 
 
 def text_of(record: Record) -> str:

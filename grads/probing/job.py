@@ -153,8 +153,10 @@ class ProbeEncoder(Job):
 
     Attributes:
         encoder: the prepared encoder.
-        records: training records.
-        tokens: the store that says which of them are eligible.
+        records: Parquet file of what is embedded.
+        model: the prepared model that will be trained, or its tokenizer and config alone: it says what is eligible.
+        form: how records become its prompts.
+        limits: the keys of `training` that say how long a record may be.
         probe: the keys of `probe` that shape the embeddings.
         label: opens the progress lines.
         store: the signal store.
@@ -167,14 +169,17 @@ class ProbeEncoder(Job):
 
     encoder: Read[Path]
     records: Read[Path]
-    tokens: Read[Path]
+    model: Read[Path]
+    form: Format
+    limits: dict[str, Any]
     probe: dict[str, Any]
     label: Aside[str]
     store: Made[Path]
 
     def run(self, machine: Machine) -> None:
         """Embed them."""
-        from grads.probing.encoder import probe_encoder
+        from grads.probing.encoder import Readable, probe_encoder
 
         probe = Probe.model_validate({**self.probe, "token_budget": machine.token_budget})
-        probe_encoder(self.encoder, self.records, self.tokens, probe, self.store, self.label)
+        readable = Readable(self.records, self.model, self.form, Training.model_validate(self.limits))
+        probe_encoder(self.encoder, readable, probe, self.store, self.label)

@@ -27,6 +27,7 @@ from grads.models.load import load_model, load_tokenizer
 from grads.models.memory import spent
 from grads.models.moments import Moments, check_moments, initial_moments, load_moments
 from grads.probing.budget import Budget
+from grads.probing.eligible import nothing_eligible
 from grads.probing.gradients.passes import Pass
 from grads.probing.measure import check_examples, look_ahead, on_places, say_cost
 from grads.probing.resume import Finished
@@ -109,7 +110,7 @@ def probe_tokens(task: Task) -> None:
     tokenizer = load_tokenizer(task.model)
     tokenized, meta = tokenize(task, tokenizer)
     if not tokenized.examples:
-        raise nothing_eligible(task)
+        raise nothing_eligible(task.records, task.training)
     config = AutoConfig.from_pretrained(str(task.model), local_files_only=True)
     check_examples(tokenized.examples)
     check_context(tokenized.examples, config)
@@ -160,7 +161,7 @@ def check_probe(task: Task) -> None:
     tokenizer = load_tokenizer(task.model)
     examples = tokenize(task, tokenizer)[0].examples
     if not examples:
-        raise nothing_eligible(task)
+        raise nothing_eligible(task.records, task.training)
     adapted = task.training.weights == "lora"
     model = _model(replace(task, trained=None), adapted)
     moments = initial_moments(model) if adapted else None
@@ -181,7 +182,7 @@ def probe_model(task: Task) -> None:
     tokenizer = load_tokenizer(task.model)
     tokenized, counts = tokenize(task, tokenizer)
     if not tokenized.examples and task.shard[1] == 1:
-        raise nothing_eligible(task)
+        raise nothing_eligible(task.records, task.training)
     made = shaped_by(task) | {"format_sha256": counts["format_sha256"]}
     key = digest(made)
     with scratch_folder(task.scratch, [key, task.shard]) as scratch:
@@ -253,14 +254,6 @@ def tokenize(task: Task, tokenizer: Any) -> tuple[Tokenized, dict[str, Any]]:
         "tokens": sum(len(example.input_ids) for example in tokenized.examples),
     }
     return tokenized, meta
-
-
-def nothing_eligible(task: Task) -> GradsError:
-    """Return the sentence for a domain without any record that fits."""
-    return GradsError(
-        f"{task.records}: none of {len(load_records(task.records))} records fits into training.max_length = "
-        f"{task.training.max_length} tokens: raise it, or set training.over_length to 'truncate'"
-    )
 
 
 def shaped_by(task: Task) -> dict[str, Any]:

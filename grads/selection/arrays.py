@@ -14,7 +14,7 @@ from grads.selection.registry import find_method, parse_parameters
 from grads.selection.run import Chosen, check_numbers, choose
 from grads.signals.names import SENTENCES, TRAJECTORY_LOSSES, VECTORS
 from grads.signals.vectors import Vectors, split_lengths
-from grads.study.paths import TOKENS, TRAIN, TRAJECTORY, store_point
+from grads.study.paths import TOKENS, TRAIN, TRAJECTORY, encoder_store, store_point
 
 Arrays: TypeAlias = Mapping[str, Any] | pd.DataFrame
 """By name a column (N numbers or texts) or vectors (N x d); `id` names the records, which are counted if there is none.
@@ -111,7 +111,7 @@ class _Given:
 
     def _of(self, store: str) -> dict[str, np.ndarray]:
         point, encoder, _records = store_point(store)
-        return self.flat | self.by_store.get(store if encoder else point, {})
+        return self.flat | self.by_store.get(encoder_store(encoder) if encoder else point, {})
 
 
 class _Table(pd.DataFrame):

@@ -50,11 +50,12 @@ class Needs:
               `layer_hidden` (of `probe.hidden_layer`), `embeddings` (mean of the input embeddings)
             - any other signal that a file of `grads.signals.measures` or another package declares
 
-            `base-validation` and `warm-validation` hold the same of the validation records, `base-anchor` and
-            `warm-anchor` of general instructions. `encoder-<name>` holds the vectors `sentences`. `trajectory` holds
-            the vectors `losses`: response_nll at checkpoints of a training run, a column a checkpoint. `warmup` and
-            `warmup-validation` hold `adam_features` and `sgd_features` over the checkpoints of a run on a part of the
-            records, of length 1, so that products are the weighted sums over checkpoints of the cosines at each.
+            `encoder-<name>` holds the vectors `sentences`. `base-validation`, `warm-validation` and
+            `encoder-<name>-validation` hold the same of the validation records, and with `-anchor` in its place of
+            general instructions. `trajectory` holds the vectors `losses`: response_nll at checkpoints of a training
+            run, a column a checkpoint. `warmup` and `warmup-validation` hold `adam_features` and `sgd_features` over
+            the checkpoints of a run on a part of the records, of length 1, so that products are the weighted sums over
+            checkpoints of the cosines at each.
         texts: of `train` and `validation` (see TEXTS), those whose texts are read.
         files: the user's own files that are read, by paths relative to the working folder.
         arms: arms whose selection at the same ratio and seed is read.

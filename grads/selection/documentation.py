@@ -7,6 +7,7 @@ from grads.selection.contract import Method, Needs
 from grads.selection.registry import REGISTRY
 from grads.signals.names import GRADIENTS
 from grads.study.parameters import section
+from grads.study.paths import TRAIN, store_point
 
 PAGE = Path("docs/methods.md")
 HEAD = """\
@@ -26,10 +27,10 @@ Signals are measured once per model, domain and point, however many methods read
 `warm` the model after a preliminary epoch over all training records, one per seed, and `during` each record's gradients
 before the step of that epoch that it belongs to; `trajectory` holds the losses of all records along a training run of
 its own, `warmup` their gradients at the checkpoints of a training run on a part of them, and `encoder-<name>` the
-embeddings of an entry of `encoders`. `base-validation` and `warm-validation` are the same of validation records, the
-target's examples, and `base-anchor` and `warm-anchor` of the general instructions that `general.instructions` names. An
-arm with a `scorer` reads the signals of that model instead of those of the model that is trained. No method reads test
-records.
+embeddings of an entry of `encoders`. `base-validation`, `warm-validation` and `encoder-<name>-validation` are the same
+of validation records, the target's examples, and those with `-anchor` of the general instructions that
+`general.instructions` names. An arm with a `scorer` reads the signals of that model instead of those of the model that
+is trained. No method reads test records.
 
 So an arm can choose with a small model what a larger one is trained on, which GrADS is said to allow and OGS is built
 on; next to it stand the same method with the model's own signals, and chance:
@@ -113,11 +114,11 @@ def cost(needs: Needs) -> str:
     trained = {"warm": "E", "during": "during", "trajectory": "T", "warmup": "W"}
     passes = [letter for point, letter in trained.items() if point in points]
     for store, held in sorted(needs.stores.items()):
-        point, _, other = store.partition("-")
-        if point == "encoder":
-            passes.append("F(encoder)")
+        point, encoder, records = store_point(store)
+        if encoder is not None:
+            passes.append("F(encoder)" if records == TRAIN else f"F(encoder, {records})")
         elif point in ("base", "warm"):
-            passes.append(("B" if GRADIENTS & held else "F") + f"({other})" * bool(other))
+            passes.append(("B" if GRADIENTS & held else "F") + f"({records})" * (records != TRAIN))
         passes += ["F(answers)"] * ("unconditional" in held)
     return " + ".join(passes) or "-"
 

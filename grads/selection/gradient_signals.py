@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field
 
+from grads.signals.names import SENTENCES
+from grads.study.paths import encoder_store
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -70,7 +73,7 @@ def content(encoder: str | None, kind: Content = "hidden", point: Point = "base"
     Those of the encoder where there is one; else hidden states of the untrained model, or gradients at `point`.
     """
     if encoder is not None:
-        return f"encoder-{encoder}", "sentences"
+        return encoder_store(encoder), SENTENCES
     return ("base", "hidden") if kind == "hidden" else (point, "sgd_features")
 
 

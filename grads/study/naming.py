@@ -11,7 +11,7 @@ from grads.config.study import Study
 from grads.runtime.errors import GradsError, nearest, quoted
 from grads.study.claim_sentences import DRIFT
 from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
-from grads.study.paths import BY_SEED
+from grads.study.paths import BY_SEED, OTHERS
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
@@ -36,7 +36,15 @@ def check_names(study: Study) -> None:
     Raises:
         GradsError: all such names.
     """
-    checks = (_missing_archives, _bad_archives, _bad_titles, _reserved, _reserved_in_tables, _bad_paths)
+    checks = (
+        _missing_archives,
+        _bad_archives,
+        _bad_titles,
+        _reserved,
+        _reserved_endings,
+        _reserved_in_tables,
+        _bad_paths,
+    )
     found = [sentence for check in checks for sentence in check(study)]
     if found:
         raise GradsError(*found)
@@ -211,9 +219,21 @@ def _reserved(study: Study) -> Iterator[str]:
     for name in study.scorers:
         if name in study.models:
             yield f"'scorers.{name}': this is also a key of 'models', which arms may score with: remove one"
+
+
+def _reserved_endings(study: Study) -> Iterator[str]:
+    """Refuse names whose endings say in the name of a folder that it is of something else."""
     for name in study.every_model:
         if name.endswith("-untuned"):
             yield f"the model '{name}': names that end in '-untuned' are of the untuned models' results: rename it"
+    for name in study.encoders:
+        for other in OTHERS:
+            if name.endswith(other):
+                records = other.removeprefix("-")
+                yield (
+                    f"'encoders.{name}': names that end in '{other}' are of an encoder's signals of {records} records: "
+                    "rename it"
+                )
 
 
 def _reserved_in_tables(study: Study) -> Iterator[str]:

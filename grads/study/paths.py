@@ -17,6 +17,7 @@ TOKENS, BASE, WARM, DURING, TRAJECTORY, WARMUP, REWRITTEN = POINTS = (
 # Those of a training run of their own, which each seed has.
 BY_SEED = (WARM, DURING, TRAJECTORY, WARMUP)
 # Whose records: the domain's, or general instructions. A store's name says so where they are not those of training.
+ENCODER = "encoder"
 TRAIN = "train"
 VALIDATION = "validation"
 ANCHOR = "anchor"
@@ -144,12 +145,18 @@ def store_point(store: str) -> tuple[str, str | None, str]:
         GradsError: there are no such signals.
     """
     kind, _, encoder = store.partition("-")
-    if kind == "encoder" and encoder:
-        return kind, encoder, TRAIN
+    if kind == ENCODER and encoder:
+        other = next((other for other in OTHERS if encoder.endswith(other)), "")
+        return kind, encoder.removesuffix(other), other.removeprefix("-") or TRAIN
     if store not in STORES:
         raise GradsError(f"signals cannot be called '{store}': {nearest(store, [*STORES, 'encoder-<name>'])}")
     point, _, other = store.partition("-")
     return point, None, other or TRAIN
+
+
+def encoder_store(encoder: str, records: str = TRAIN) -> str:
+    """Return the name of the store of a sentence encoder's vectors of some records."""
+    return f"{ENCODER}-{encoder}" if records == TRAIN else f"{ENCODER}-{encoder}-{records}"
 
 
 def split_label(label: str) -> tuple[str | None, str]:

@@ -108,6 +108,7 @@ def test_a_mistake_is_one_sentence(select, options, sentence):
         ({"--work": "notes.txt"}, "--work notes.txt: nothing can be written"),
         ({"--encoder": "a"}, "--encoder a: found no NAME=FOLDER"),
         ({"--encoder": "a/b=folder.jsonl"}, "--encoder a/b=folder.jsonl: 'a/b' is no name"),
+        ({"--encoder": "a-validation=folder.jsonl"}, "--encoder a-validation=folder.jsonl: 'a-validation' is no name"),
         ({"--encoder": "a=absent"}, "--encoder a=absent: there is no such folder"),
         ({"--parameter": "encoder=b"}, "--parameter encoder=b: no encoder has that name"),
         ({"--field": "question=q"}, "--field question: did you mean 'completion'"),

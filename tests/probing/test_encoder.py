@@ -11,15 +11,16 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 
+from grads.config.models import Format
 from grads.config.probe import Probe
 from grads.config.sources import ArchiveSource, FileSource
-from grads.data.records.formatting import Example
+from grads.config.training import Training
 from grads.data.records.record import make_record, write_records
 from grads.models.prepare_encoder import prepare_encoder
 from grads.probing.budget import Budget
-from grads.probing.encoder import probe_encoder, sentence_embeddings, text_of
+from grads.probing.encoder import Readable, probe_encoder, sentence_embeddings, text_of
 from grads.runtime.errors import GradsError
-from grads.signals.store import example_frame, read_store, write_store
+from grads.signals.store import Store, read_store
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "define", "the", "term", "law", "tort", "wrong", "a", "civil"]
 TEXTS = ["define the term tort", "a civil wrong", "law", "a " * 40]
@@ -58,16 +59,28 @@ def test_embeddings_are_means_over_the_tokens_of_length_one_whatever_the_batch(e
     assert found.dtype == np.float32
 
 
-def test_store_holds_the_eligible_records(encoder_folder: Path, tmp_path: Path) -> None:
-    records = [make_record("define the term tort", "law", "a civil wrong"), make_record("define law", "", "the law")]
-    assert text_of(records[0]) == "define the term tort\nlaw\na civil wrong"
+def test_store_holds_the_records_that_the_trained_model_reads(
+    encoder_folder: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    records = [
+        make_record("define the term tort " * 9, "law", "a civil wrong"),
+        make_record("define law", "", "the law"),
+    ]
+    assert text_of(records[0]).endswith("tort \nlaw\na civil wrong")
     write_records(tmp_path / "train.parquet", records)
-    write_store(tmp_path / "tokens", example_frame([Example(records[1].id, [1, 2, 3], 1)]))
     probe = Probe(precision="float32")
-    folders = (encoder_folder, tmp_path / "train.parquet", tmp_path / "tokens")
-    probe_encoder(*folders, probe, tmp_path / "out", "embeddings")
-    store = read_store(tmp_path / "out")
+
+    def measured(max_length: int) -> Store:
+        # Of the model, a byte is a token.
+        readable = Readable(tmp_path / "train.parquet", tiny_model_folder, Format(), Training(max_length=max_length))
+        probe_encoder(encoder_folder, readable, probe, tmp_path / str(max_length), "embeddings")
+        return read_store(tmp_path / str(max_length))
+
+    assert measured(512).signals["id"].tolist() == [record.id for record in records]
+    store = measured(128)
     assert store.signals["id"].tolist() == [records[1].id]
+    with pytest.raises(GradsError, match=r"train\.parquet: none of 2 records fits into training\.max_length = 8"):
+        measured(8)
     expected, _, tokens = sentence_embeddings(*loaded(encoder_folder), {"a": "define law\nthe law"}, Budget(100))
     np.testing.assert_allclose(store.features["sentences"][:], expected, rtol=2**-11, atol=1e-7)
     assert (store.meta["gradient_passes"], store.meta["cut_texts"]) == (0, 0)

@@ -33,6 +33,11 @@ def changed(*path_and_value):
         (("domains", "plurals", "title", "Sums"), "'domains.plurals.title': 'Sums' is also the title of 'sums'"),
         (("domains", "plurals", "title", " "), "'domains.plurals.title' is empty"),
         (("models", "again", SMOKE["models"]["tiny"]), "is also the title of 'tiny'"),
+        (
+            ("encoders", {"e-validation": {"title": "E", "source": {"kind": "file", "path": "x"}}}),
+            "end in '-validation'",
+        ),
+        (("encoders", {"e-anchor": {"title": "E", "source": {"kind": "file", "path": "x"}}}), "end in '-anchor'"),
         (("models", "a-untuned", {"title": "A", "source": {"kind": "tiny"}}), "end in '-untuned'"),
         (("arms", "nothing", {"method": "untuned"}), "'arms.nothing': the arm of the method 'untuned'"),
         (("arms", "untuned", {"method": "full"}), "'arms.untuned': the arm of the method 'untuned'"),

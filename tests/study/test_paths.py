@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from grads.study.grid import Cell, arm_ratios, cells
-from grads.study.paths import WARM, WORDNET, Paths, archive_path, warm_cell
+from grads.study.paths import WARM, WORDNET, Paths, archive_path, encoder_store, store_point, warm_cell
 from grads.study.reading import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,12 @@ def test_the_paths_are_those_of_the_design():
     assert PATHS.store("m", "d", "base") == Path("results/demo/signals/m/d/base")
     assert PATHS.records("d", "train") == Path("results/demo/data/d/train.parquet")
     assert warm_cell("m", "d", 3) == Cell("m", "d", WARM, "1", 3)
+
+
+@pytest.mark.parametrize("encoder", ["mini", "mini-lm", "validation-of-mine"])
+@pytest.mark.parametrize("records", ["train", "validation", "anchor"])
+def test_the_store_of_an_encoder_says_of_which_records_it_is(encoder, records):
+    assert store_point(encoder_store(encoder, records)) == ("encoder", encoder, records)
 
 
 def test_patterns_of_snakemake_pass_through():

@@ -20,6 +20,7 @@ ARMS = {
     "grads": {"method": "grads", "ratios": ["auto"], "parameters": {"layers": ["embedding", "adapter"]}},
     "base": {"method": "grads", "ratios": ["0.5"], "parameters": {"point": "base"}},
     "sentences": {"method": "grads", "ratios": ["0.5"], "parameters": {"encoder": "bert", "point": "during"}},
+    "near": {"method": "rep_sim", "ratios": ["0.5"], "parameters": {"encoder": "bert"}},
     "density": {
         "method": "grads_density",
         "ratios": ["0.5"],
@@ -71,12 +72,12 @@ def test_each_store_holds_what_the_arms_need_and_no_more(finished):
         "warm-0": {"adapter", "gradients", "mean_abs", "sgd_features"},
         "base": {"gradients", "hidden"},
     }
-    needed |= {"during-0": {"gradients"}, "encoder-bert": set()}
+    needed |= {"during-0": {"gradients"}, "encoder-bert": set(), "encoder-bert-validation": set()}
     stores = [path.name for path in (finished.results / "signals/tiny/sums").iterdir() if path.is_dir()]
     assert set(stores) == set(needed)
     for store, measures in needed.items():
         table, meta = signals(finished, store)
-        assert len(table) == 24
+        assert len(table) == (4 if store.endswith("validation") else 24)
         assert set(meta.get("measures", [])) == measures
         assert ("adapter_l2" in table) == ("adapter" in measures)
         assert ("head_mean_abs" in table) == ("mean_abs" in measures)
@@ -108,6 +109,8 @@ def test_costs_name_what_each_arm_took(finished):
     # The base pass took gradients, for one of the arms that share it.
     assert passes["grads"] == (3, 0)
     assert (passes["base"], passes["sentences"], passes["density"]) == ((1, 0), (2, 1), (2, 0))
+    # By the encoder alone; validation records take no pass over the training data.
+    assert passes["near"] == (0, 1)
     assert (passes["continued"], passes["full_steps"]) == ((1, 0), (0, 0))
 
 

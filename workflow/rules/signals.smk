@@ -68,11 +68,11 @@ rule probe_encoder:
     input:
         unpack(inputs_of("probe_encoder")),
     output:
-        directory(PATHS.store("{model}", "{domain}", "encoder-{encoder}")),
+        directory(PATHS.store("{model}", "{domain}", "encoder-{encoder}{other}")),
     log:
-        PATHS.log("probe_encoder", "{model}", "{domain}", "encoder-{encoder}"),
+        PATHS.log("probe_encoder", "{model}", "{domain}", "encoder-{encoder}{other}"),
     benchmark:
-        BENCHMARKS / "probe_encoder" / "{model}" / "{domain}" / "encoder-{encoder}.tsv"
+        BENCHMARKS / "probe_encoder" / "{model}" / "{domain}" / "encoder-{encoder}{other}.tsv"
     conda:
         "../../envs/grads.yaml"
     resources:
