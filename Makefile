@@ -5,7 +5,7 @@
 #              and the JSON schema again from the code
 # make plans   write docs/plans.md and the table of docs/clusters.md, by arithmetic alone
 # make golden  run the golden studies, and write what they are compared with from now on
-# make bench   measure the probe beside its peers, and selection at scale (benchmarks/README.md): hours, on a machine
+# make bench   measure the probe next to its peers, and selection at scale (benchmarks/README.md): hours, on a machine
 #              that does nothing else
 # make agreement  compare methods with packages of the index, which get an environment of their own, and write
 #              docs/agreement.md: minutes

@@ -1,6 +1,6 @@
 """`python -m benchmarks.agreement`: our methods next to packages of the index that do the same, on equal inputs.
 
-The packages live in an environment of their own, made from `agreement-requirements.txt`. Everything is made up from
+The packages live in an environment of their own, made from `agreement-requirements.txt`. Everything is drawn from
 seeds, so that the page comes out again wherever it is made; seconds are not measured.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.attention`: causal attention on a CPU, forward and backward, ours beside torch's."""
+"""`python -m benchmarks.attention`: causal attention on a CPU, forward and backward, ours next to torch's."""
 
 import argparse
 import statistics

@@ -1,4 +1,4 @@
-"""The examples that contestants go over, as files of JSON lines: real records under two templates, and made-up ones."""
+"""The examples that contestants go over, as JSON lines: real records under two templates, and synthetic ones."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -63,7 +63,7 @@ def layouts(records: Sequence[Record], tokenizer: Any, count: int, seed: int = 0
     return found
 
 
-def made_up(count: int, tokens: int, vocabulary: int, seed: int = 0) -> list[Item]:
+def synthetic(count: int, tokens: int, vocabulary: int, seed: int = 0) -> list[Item]:
     """Return examples of random token ids, a quarter of each its prompt."""
     draw = random.Random(seed)
     return [

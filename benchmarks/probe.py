@@ -1,4 +1,4 @@
-"""`python -m benchmarks.probe`: the probe beside its peers, in one run."""
+"""`python -m benchmarks.probe`: the probe next to its peers, in one run."""
 
 import argparse
 import datetime
@@ -46,7 +46,7 @@ SOURCES = ("glossary", "MedQuAD")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and write `probe.md` and `probe.json`, anew after each part."""
+    """Run the benchmark and write `probe.md` and `probe.json`, again after each part."""
     parser = _parser()
     if parser.parse_args(arguments).quick:
         parser.set_defaults(records=8, repeats=2, out=SCRATCH / "quick")

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.bars import median_seconds
 from benchmarks.client import interleave
 from benchmarks.comparison import Field, slug
-from benchmarks.examples import Item, made_up, tokens_of, write_items
+from benchmarks.examples import Item, synthetic, tokens_of, write_items
 from grads.config.sources import TinySource
 from grads.models.prepare import prepare_model
 from grads.runtime.progress import say
@@ -33,8 +33,8 @@ def against_count(field: Field, items: Sequence[Item], counts: Sequence[int]) ->
 
 
 def against_length(field: Field, vocabulary: int, lengths: Sequence[int], count: int) -> dict[str, Any]:
-    """Return times over as many made-up examples of each length."""
-    return _series(field, "tokens of a record", lengths, lambda length: made_up(count, length, vocabulary))
+    """Return times over as many synthetic examples of each length."""
+    return _series(field, "tokens of a record", lengths, lambda length: synthetic(count, length, vocabulary))
 
 
 def _series(
@@ -97,4 +97,4 @@ def tiny_model(scratch: Path) -> Path:
 
 
 def _short(count: int, path: Path) -> Path:
-    return path if path.is_file() else write_items(made_up(count, SHORT, vocabulary=256), path)
+    return path if path.is_file() else write_items(synthetic(count, SHORT, vocabulary=256), path)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.select`: selection methods on made-up signals, each in a process of its own."""
+"""`python -m benchmarks.select`: selection methods on synthetic signals, each in a process of its own."""
 
 import argparse
 import datetime
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and write `select.md` and `select.json`, anew after each method."""
+    """Run the benchmark and write `select.md` and `select.json`, again after each method."""
     parser = _parser()
     if parser.parse_args(arguments).quick:
         parser.set_defaults(out=SCRATCH / "quick")
@@ -101,7 +101,7 @@ def run(case: Case, threads: int) -> dict[str, Any]:
 
 
 def _loss(one: Comparison, options: argparse.Namespace) -> dict[str, Any]:
-    """Return seconds and choices of an approximate form beside the exact one."""
+    """Return seconds and choices of an approximate form next to the exact one."""
     tables, seconds = [], []
     options.scratch.mkdir(parents=True, exist_ok=True)
     for form, parameters in (("approximate", one.approximate), ("exact", one.exact)):

@@ -1,4 +1,4 @@
-"""What `benchmarks.select` measures: groups of methods with their bars, and approximate forms beside exact ones.
+"""What `benchmarks.select` measures: groups of methods with their bars, and approximate forms next to exact ones.
 
 Both follow from what the registered methods declare, so that a new method is measured without a line here.
 """
@@ -50,7 +50,7 @@ def groups() -> dict[str, list[str]]:
 
 
 def chooses(method: Method) -> bool:
-    """Return whether the method chooses by something that can be made up: not all, nothing, or a user's file."""
+    """Return whether the method chooses by signals that can be generated: not all, nothing, or a user's file."""
     return method.fixed_ratio is None and not method.equal_steps and not method.needs(method.shown).files
 
 
@@ -66,7 +66,7 @@ def _group(method: Method) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An approximate form of a method beside its exact one, both at one size.
+    """An approximate form of a method next to its exact one, both at one size.
 
     Args:
         method: a name of the registry.
@@ -74,7 +74,7 @@ class Comparison:
         exact: parameters of the exact form.
         count: records.
         dimensions: of their vectors.
-        objective: what both are measured by beside their overlap: `coverage`, `matching`, or None.
+        objective: what both are measured by, apart from their overlap: `coverage`, `matching`, or None.
     """
 
     method: str

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.made_up import made_up_stores
 from benchmarks.select_cases import Comparison
+from benchmarks.synthetic import synthetic_stores
 from grads.selection.algorithms.density import density, joint_density
 from grads.selection.registry import find_method, parse_parameters
 
@@ -25,7 +25,7 @@ def losses(one: Comparison, tables: Sequence[pd.DataFrame]) -> list[float]:
     method = find_method(one.method)
     needs = method.needs(parse_parameters(method, dict(one.exact)))
     with tempfile.TemporaryDirectory() as folder:
-        stores = made_up_stores(needs, one.count, one.dimensions, Path(folder))
+        stores = synthetic_stores(needs, one.count, one.dimensions, Path(folder))
         store = next(stores[name] for name in needs.stores)
         vectors = np.asarray(next(iter(store.features.values())))
     place = {id_: index for index, id_ in enumerate(store.signals["id"])}

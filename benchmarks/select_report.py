@@ -32,8 +32,8 @@ def _head(results: Mapping[str, Any]) -> str:
         "# Selection at scale\n\n"
         f"{results['date']}, commit {environment['git']}, {processor_line(environment)}, {results['threads']} threads, "
         f"load average {results['load_average']} before; Python {environment['machine']['python']}, {libraries}.\n\n"
-        f"Made-up signals, {float(RATIO):.0%} kept, each run a process of its own: the whole selection stage, from "
-        "signal stores to the written table. What is made up and how: [README](../README.md)."
+        f"Synthetic signals, {float(RATIO):.0%} kept, each run a process of its own: the whole selection stage, from "
+        "signal stores to the written table. What is generated and how: [README](../README.md)."
     )
 
 

@@ -35,7 +35,7 @@ class Case:
 
 def measure(case: Case) -> dict[str, Any]:
     """Make the signals, which counts for nothing, and run the selection stage on them, from stores to the table."""
-    from benchmarks.made_up import made_up_stores, made_up_texts
+    from benchmarks.synthetic import synthetic_stores, synthetic_texts
     from grads.selection.run import select_records
 
     method = find_method(case.method)
@@ -43,8 +43,8 @@ def measure(case: Case) -> dict[str, Any]:
     needs = method.needs(parse_parameters(method, given))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        stores = made_up_stores(needs, case.count, case.dimensions, folder)
-        texts = made_up_texts(needs, case.count, folder)
+        stores = synthetic_stores(needs, case.count, case.dimensions, folder)
+        texts = synthetic_texts(needs, case.count, folder)
         references = {}
         for arm in needs.arms:
             references[arm] = folder / f"{arm}.parquet"

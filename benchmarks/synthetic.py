@@ -1,4 +1,4 @@
-"""Made-up signals of any size: what a method's needs name, in files as the probe's stores have them."""
+"""Synthetic signals of any size: what a method's needs name, in files as the probe's stores have them."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ WORDS = 5_000
 
 
 @dataclass(frozen=True)
-class MadeUpStore:
+class SyntheticStore:
     """A signal store as the selection stage reads it."""
 
     signals: pd.DataFrame
@@ -34,9 +34,9 @@ class MadeUpStore:
     left_out: tuple[str, ...] = ()
 
 
-def made_up_stores(needs: Needs, count: int, dimensions: int, folder: Path) -> dict[str, MadeUpStore]:
+def synthetic_stores(needs: Needs, count: int, dimensions: int, folder: Path) -> dict[str, SyntheticStore]:
     """Return `tokens` and the stores that are needed, of `count` records (or OTHERS), with vectors in files."""
-    stores = {"tokens": MadeUpStore(_tokens(np.random.default_rng(0), count, "r"))}
+    stores = {"tokens": SyntheticStore(_tokens(np.random.default_rng(0), count, "r"))}
     for place, (name, measures) in enumerate(sorted(needs.stores.items())):
         random = np.random.default_rng(1 + place)
         tokens = stores["tokens"].signals if store_point(name)[2] == TRAIN else _tokens(random, OTHERS, "o")
@@ -44,11 +44,11 @@ def made_up_stores(needs: Needs, count: int, dimensions: int, folder: Path) -> d
         known = (*VECTORS, SENTENCES) if name != TRAJECTORY else (TRAJECTORY_LOSSES,)
         kinds = [kind for kind in known if kind in measures]
         features = {kind: _vectors(random, len(tokens), width, folder / f"{name}-{kind}.npy") for kind in kinds}
-        stores[name] = MadeUpStore(_columns(random, tokens, measures), features)
+        stores[name] = SyntheticStore(_columns(random, tokens, measures), features)
     return stores
 
 
-def made_up_texts(needs: Needs, count: int, folder: Path) -> dict[str, Path]:
+def synthetic_texts(needs: Needs, count: int, folder: Path) -> dict[str, Path]:
     """Write the texts that are needed, and return where they lie by split; each has a number `quality` too."""
     found = {}
     for split in sorted(needs.texts):

@@ -165,7 +165,7 @@ def check_method(
         chain: the methods that refer to this one.
 
     Returns:
-        The files that the methods read beside the records.
+        The files that the methods read in addition to the records.
 
     Raises:
         GradsError: no such method or parameter, a control that selects nothing, methods that refer to each other in a
@@ -297,7 +297,7 @@ METRICS = ("bleu", "chrf")
 
 
 def metric_setting(names: Sequence[str], language: str, wordnet: Path) -> "tuple[list[str], Setting]":
-    """Return the metrics that are asked for, and what they are told beside the predictions.
+    """Return the metrics that are asked for, and what they are given in addition to the predictions.
 
     Raises:
         GradsError: there is no such metric or language, or METEOR is asked for and WordNet is not there.

@@ -33,7 +33,7 @@ def doctor(
     """Show versions, device, threads and disk, and check the probe on a tiny model; or check it on a model of yours.
 
     The probe of a model must measure the same of a record alone, in any batch and in any order: the largest
-    difference of each signal is printed beside what is allowed, and exit status 2 says that there was more.
+    difference of each signal is printed next to what is allowed, and exit status 2 says that there was more.
     Without a model, exit status 1 says that a check failed.
 
     \b
@@ -68,7 +68,7 @@ def _check_model(model: str, data: Path | None, precision: "Precision", compiled
     name, (error, allowed) = max(errors.items(), key=lambda item: item[1][0] / item[1][1])
     if error > allowed:
         raise GradsError(
-            f"with {model}, {name} of a record changes by {error:.1e} with the records beside it, more than "
+            f"with {model}, {name} of a record changes by {error:.1e} with the other records of its batch, more than "
             f"{allowed:g}: probe it with --token-budget 1 (probe.token_budget), and report it with what "
             "`grads doctor` prints"
         )

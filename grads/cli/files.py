@@ -64,7 +64,7 @@ def select(
     """Choose the part of your data to fine-tune on.
 
     Runs whatever the method needs (for `grads`: one preliminary epoch, two passes over the data) in the work folder.
-    Then writes the chosen records with their fields and order, all scores (`.scores.csv`) and a manifest beside them.
+    Then writes the chosen records with their fields and order, all scores (`.scores.csv`) and a manifest next to them.
     How many records are eligible, what is to do and about how long it takes is said first. If it is stopped, the same
     command carries on; another ratio or method uses what is there.
 
@@ -129,7 +129,7 @@ def train(
 ) -> None:
     """Fine-tune a model on your records, as every arm of a study does.
 
-    Writes the adapter, and the training curve beside it (`.training.json`). A stopped run carries on.
+    Writes the adapter, and the training curve next to it (`.training.json`). A stopped run carries on.
 
     \b
     Examples:
@@ -174,7 +174,7 @@ def evaluate(
 ) -> None:
     """Answer test records with a model, and measure the answers.
 
-    Writes predictions, and their metrics beside them (`.metrics.json`).
+    Writes predictions, and their metrics next to them (`.metrics.json`).
 
     \b
     Example:
@@ -210,7 +210,7 @@ def metrics(
     language: Language = "en",
     wordnet: WordNet = Path("resources/wordnet"),
     out: Annotated[
-        Path | None, typer.Option(help="JSON to write; `.metrics.json` beside the file if not given.")
+        Path | None, typer.Option(help="JSON to write; `.metrics.json` next to the file if not given.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -289,12 +289,12 @@ def _measure(
     from grads.runtime.files import read_jsonl, read_object
 
     rows = read_jsonl(predictions)
-    beside = [name for name in LENGTHS if rows and all(name in row for row in rows)]
-    compute_metrics(predictions, names, out, setting, beside, kept)
+    averaged = [name for name in LENGTHS if rows and all(name in row for row in rows)]
+    compute_metrics(predictions, names, out, setting, averaged, kept)
     found = read_object(out)
     for name in names:
         said = [found[name].get("signature", "")]
-        said += [f"{key}={found[name][key]:.4f}" for key in find_metric(name).beside]
+        said += [f"{key}={found[name][key]:.4f}" for key in find_metric(name).details]
         typer.echo("  ".join([name, f"{found[name]['value']:.4f}", f"n={found[name]['n']}", *filter(None, said)]))
     say(f"metrics: {out}")
     return out

@@ -15,7 +15,7 @@ from grads.runtime.progress import say_error
 
 
 class _Commands(TyperGroup):
-    """Turns what the user can mend into its sentence and exit status 2; any other exception keeps its traceback."""
+    """Turns what the user can fix into its sentence and exit status 2; any other exception keeps its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -91,7 +91,7 @@ class Own:
     anchor: Annotated[Path | None, typer.Option(help="General instructions, which OGS reads.")] = None
     work: Annotated[
         Path | None,
-        typer.Option(help="Folder for what is made on the way and used again; grads-work beside the output."),
+        typer.Option(help="Folder for what is made on the way and used again; grads-work next to the output."),
     ] = None
 
 
@@ -102,7 +102,7 @@ def on_own_files(*also: str) -> Callable[[Callable[..., None]], Callable[..., No
     """Make of a function whose first parameter is an `Own` a command with the options of it.
 
     Args:
-        also: fields of `Own` that the command reads beside `EVERYWHERE`; it gets the defaults of the others.
+        also: fields of `Own` that the command reads in addition to `EVERYWHERE`; it gets the defaults of the others.
     """
 
     def command_of(function: Callable[..., None]) -> Callable[..., None]:

@@ -182,7 +182,7 @@ def _wanted(one: Mistake, section: Any) -> str:
         return f"a mapping with keys such as {keys}" if keys else "a mapping"
     if one.kind == "too_short" and one.context["min_length"] == 1:
         return "at least 1 entry"
-    # What Pydantic may find beside these, no field of ours can have; its words are better than none.
+    # What Pydantic may find apart from these, no field of ours can have; its words are better than none.
     return WANTED[one.kind].format(**one.context) if one.kind in WANTED else one.message
 
 

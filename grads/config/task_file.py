@@ -244,7 +244,7 @@ def check_items(path: Path, content: Mapping[str, Any], items: Sequence[tuple[st
 
 
 def module_files(path: Path) -> dict[str, Path]:
-    """Return the modules beside a task file that it takes functions from, by the names that it calls them."""
+    """Return the modules next to a task file that it takes functions from, by the names that it calls them."""
     names = {name.rpartition(".")[0] for name in FUNCTION.findall(path.read_text("utf-8", errors="replace"))}
     files = {name: _module_file(path, name) for name in sorted(names)}
     return {name: file for name, file in files.items() if file.is_file()}
@@ -284,7 +284,7 @@ def _defined(tag: str, file: Path, name: str) -> Iterator[str]:
     try:
         body = ast.parse(file.read_text("utf-8")).body
     except (SyntaxError, ValueError) as error:
-        yield f"{tag}: {file} is no Python ({error}): mend it"
+        yield f"{tag}: {file} is no Python ({error}): fix it"
         return
     names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     for node in body:

@@ -26,7 +26,7 @@ def report_overlap(
     out: Path | str,
     instructions: Iterable[Path] = (),
 ) -> None:
-    """Write `out`, JSON with all pairs of collections, and beside it the same as a Markdown table (`.md`).
+    """Write `out`, JSON with all pairs of collections, and next to it the same as a Markdown table (`.md`).
 
     Args:
         records: domain to split to Parquet file.

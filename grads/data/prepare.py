@@ -96,7 +96,7 @@ def _part_from_held_out(
             raise GradsError(
                 f"{len(overlap.ids)} records of {overlap.of.name} overlap with {overlap.against.name} (first: "
                 f"{overlap.examples[0]['id']}, '{overlap.examples[0]['shared'][:80]}'): set 'overlap' to 'remove' or "
-                "'report', or mend the data"
+                "'report', or fix the data"
             )
         found.setdefault(overlap.of.name, set()).update(overlap.ids)
     for name, splits in parts.items():
@@ -106,7 +106,7 @@ def _part_from_held_out(
             counts[name] |= {part: len(splits[part]), f"{part}_overlapping": len(removed)}
             if removed and not splits[part]:
                 raise GradsError(
-                    f"domain '{name}': all {called} records overlap with held-out items: mend the data, or ask for "
+                    f"domain '{name}': all {called} records overlap with held-out items: fix the data, or ask for "
                     "more in 'splits'"
                 )
 
@@ -160,7 +160,7 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
 
 
 def _write_task_file(path: Path, name: str, out: Path, items: list[dict], allow_code: bool) -> None:
-    """Write a task file over its items, and beside it the Python that it names, in a folder of the task's name."""
+    """Write a task file over its items, and next to it the Python that it names, in a folder of the task's name."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:

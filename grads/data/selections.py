@@ -25,7 +25,7 @@ def read_selection(path: Path | str) -> pd.DataFrame:
 
 
 def read_counts(path: Path | str) -> dict[str, Any]:
-    """Return what is counted beside a selection, in the JSON file of its name: `left_out`, `requested` and more.
+    """Return what is counted next to a selection, in the JSON file of its name: `left_out`, `requested` and more.
 
     Raises:
         GradsError: the file is not there or damaged.

@@ -48,7 +48,7 @@ class TaskSpec:
         metric: what tables show, with its filter where there are some, as `exact_match,strict-match`.
         sample: of a benchmark known by name, the items that are asked, as JSON lines `{task, doc_id}`.
         few_shot: of a benchmark known by name, examples in front of each question; None for its own number.
-        seed: draws those examples, anew for every model.
+        seed: draws those examples, in the same way for every model.
         allow_code: whether code that the model writes may be run.
         group: field of an item that several may have in common; their passage where None.
     """
@@ -114,7 +114,7 @@ def _load(manager: TaskManager, spec: TaskSpec) -> LoadedTask:
             loaded = dict(manager.load([str(spec.yaml)]))
     except WRONG_FILE as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
-        raise GradsError(f"{spec.yaml}: lm-eval cannot load this task ({reason}); mend the file or its data") from error
+        raise GradsError(f"{spec.yaml}: lm-eval cannot load this task ({reason}); fix the file or its data") from error
     if len(loaded["tasks"]) != 1:
         raise GradsError(f"{spec.yaml}: holds {len(loaded['tasks'])} tasks; give each its own file")
     return LoadedTask(spec, loaded)
@@ -215,7 +215,7 @@ def ask(benchmark: BenchmarkModel, name: str, task: LoadedTask, label: str) -> M
 
 
 def _settle(benchmark: BenchmarkModel, spec: TaskSpec, definition: Any) -> None:
-    """Make a task the same for every model: few-shot examples drawn anew, greedy answers with room for them."""
+    """Make a task the same for every model: few-shot examples drawn by the seed, greedy answers with room for them."""
     if definition.OUTPUT_TYPE not in METRICS:
         raise GradsError(f"{spec.yaml}: output_type is '{definition.OUTPUT_TYPE}'; supported are {', '.join(METRICS)}")
     definition.set_fewshot_seed(spec.seed)

@@ -52,7 +52,7 @@ class EvaluationCell:
         trained: folder of its adapter or weights; none for the untuned model.
         test: Parquet file of the domain's test records; goes with `predictions`.
         predictions: file for the domain answers, or none to leave the domain out.
-        general: file for general tasks and drift, or none to leave them out; each task's documents go beside it.
+        general: file for general tasks and drift, or none to leave them out; each task's documents go next to it.
     """
 
     label: str
@@ -92,7 +92,7 @@ def evaluate_cells(
 ) -> list[dict[str, Any]]:
     """Evaluate cells of one base model and write each one's files as soon as it is done.
 
-    The base model is loaded once; an adapter is put on it, full weights are loaded beside it, once for all cells in a
+    The base model is loaded once; an adapter is put on it, full weights are loaded next to it, once for all cells in a
     row that are of the same trained model, as those of a job of the workflow are.
 
     Args:

@@ -64,7 +64,7 @@ VARIABLE = "GRADS_DEVICE"
 MICRO_BATCH = 8
 # Positions whose logits the packed engine of evaluation holds at a time.
 POSITIONS = 512
-# Memory of a process beside its tensors: Python with torch, transformers and PEFT; and with a GPU its driver's host
+# Memory of a process next to its tensors: Python with torch, transformers and PEFT; and with a GPU its driver's host
 # side, libraries of kernels and pinned buffers.
 PROCESS = {"cpu": 900 * MB, "cuda": 4000 * MB}
 # What an allocator holds beyond what is in use, and what arithmetic leaves out.

@@ -40,7 +40,7 @@ DROPPED: Mapping[tuple[Kind, Computed], tuple[int, int]] = {
     ("cuda", "float32"): (22, 1),
 }
 # A processor's allocator keeps what a pass frees on its way, in pieces between what it still holds: 0.94 GB a thousand
-# tokens beside 1.24 GB of activations (SmolLM2-135M, LoRA, float32).
+# tokens next to 1.24 GB of activations (SmolLM2-135M, LoRA, float32).
 KEPT = 0.75
 # Bytes a logit: as float32, as logarithms of probabilities, and as a gradient.
 LOGIT = 12

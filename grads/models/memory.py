@@ -112,7 +112,7 @@ def _field(path: Path, name: str) -> int | None:
 
 
 def _reset_peak() -> bool:
-    """Let the kernel begin anew to note the most memory that this process has held."""
+    """Reset the kernel's note of the most memory that this process has held."""
     try:
         (SELF / "clear_refs").write_text("5")
     except OSError:

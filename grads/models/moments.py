@@ -1,4 +1,4 @@
-"""Adam's moments of an adapter's parameters, as one file beside the adapter.
+"""Adam's moments of an adapter's parameters, as one file next to the adapter.
 
 <weights>.average           exp_avg, the running mean of gradients, in the shape of the weights
 <weights>.average_squared   exp_avg_sq, the running mean of squared gradients

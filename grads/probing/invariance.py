@@ -1,4 +1,4 @@
-"""Whether what is measured of a record depends on the records beside it, which it must not."""
+"""Whether what is measured of a record depends on the other records of its batch, which it must not."""
 
 from collections.abc import Collection, Sequence
 from typing import Any

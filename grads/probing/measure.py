@@ -113,7 +113,7 @@ def check_examples(examples: Sequence[Example], measures: Collection[str] = ()) 
     """
     for example in examples:
         if not predicted(example):
-            raise GradsError(f"record {example.id} has no response token to learn from: remove it or mend its output")
+            raise GradsError(f"record {example.id} has no response token to learn from: remove it or fix its output")
         if "prompt" in measures and example.prompt_tokens < 2:
             raise GradsError(
                 f"record {example.id} has a prompt of {example.prompt_tokens} tokens, none of which is predicted, "

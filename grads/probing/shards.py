@@ -49,7 +49,7 @@ def _parts(stores: Sequence[Store]) -> Iterator[Rows]:
 
 def _mixed(store: Store) -> GradsError:
     return GradsError(
-        f"{store.folder} is not a shard of the same probe as the others: delete the shards beside it and run again"
+        f"{store.folder} is not a shard of the same probe as the others: delete the other shards and run again"
     )
 
 

@@ -45,9 +45,9 @@ LENGTHS = ("capped", "new_tokens")
 """What evaluation says of the answers' lengths: share of them cut at the token limit, mean length in tokens."""
 
 
-def beside(study: Study) -> list[str]:
+def details(study: Study) -> list[str]:
     """Return what is reported next to the domain metrics: what they say of themselves, and the answers' lengths."""
-    return [*(name for metric in study.evaluation.metrics for name in MEASURES[metric].beside), *LENGTHS]
+    return [*(name for metric in study.evaluation.metrics for name in MEASURES[metric].details), *LENGTHS]
 
 
 def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> pd.DataFrame:
@@ -115,9 +115,9 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
                 entry = content.at(metric)
                 statistic, items = domain_items(metric, entry)
                 rows.append(_row(content, part, task, metric, entry, Items(statistic, items, groups, domain)))
-                for name in MEASURES[metric].beside if metric in MEASURES else ():
+                for name in MEASURES[metric].details if metric in MEASURES else ():
                     found = entry | {"value": content.at(metric, name)}
-                    statistic, items = _items_beside(name, entry)
+                    statistic, items = _items_with(name, entry)
                     rows.append(_row(content, part, task, name, found, Items(statistic, items, groups, domain)))
     return rows
 
@@ -137,7 +137,7 @@ def _verdict_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str,
         return rows
 
 
-def _items_beside(name: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
+def _items_with(name: str, entry: dict[str, Any]) -> tuple[str, list[list[float]]]:
     """Return how a number next to a metric is computed and its statistics per item; none where it has no interval.
 
     BLEU's brevity penalty has none: it is a function of the length ratio with a corner at 1, above which no draw of

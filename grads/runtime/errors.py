@@ -1,4 +1,4 @@
-"""The one exception class for what a user can mend."""
+"""The one exception class for what a user can fix."""
 
 import difflib
 import reprlib
@@ -16,7 +16,7 @@ MOST = 40
 
 
 class GradsError(Exception):
-    """A mistake, or several, that the user can mend.
+    """A mistake, or several, that the user can fix.
 
     Each is one sentence that names the file, line or key, says what was found and what to do. Commands print them, one
     a line, without a traceback and exit with status 2; any other exception is a bug and keeps its traceback. Line

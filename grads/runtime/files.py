@@ -23,7 +23,7 @@ _UNREADABLE = (
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (file or folder); rename it to `path` when the block ends without error.
+    """Yield a temporary path next to `path` (file or folder); rename it to `path` when the block ends without error.
 
     Raises:
         GradsError: the folder is full, read-only or was removed.

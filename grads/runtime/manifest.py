@@ -270,7 +270,7 @@ def _read(path: Path, _stamp: Stamp) -> Manifest:
 
 CHANGED = "is not what was written (its content has changed)"
 DAMAGED_MANIFEST = "is damaged, or was edited"
-NO_MANIFEST = "has no manifest beside it, so that nobody knows whether it is whole"
+NO_MANIFEST = "has no manifest next to it, so that nobody knows whether it is whole"
 
 
 def _difference(path: str, entry: Mapping[str, Any], fingerprints: Fingerprints) -> str | None:
@@ -291,8 +291,8 @@ def _difference(path: str, entry: Mapping[str, Any], fingerprints: Fingerprints)
 def _first_artefact(manifest: Path) -> str:
     """Return the name of the artefact that a manifest is called after, as far as the folder's listing tells."""
     name = manifest.name.removesuffix(SUFFIX)
-    beside = sorted(path.name for path in manifest.parent.glob(f"{name}*") if not path.name.endswith(SUFFIX))
-    return next((one for one in beside if one == name or Path(one).stem == name), name)
+    siblings = sorted(path.name for path in manifest.parent.glob(f"{name}*") if not path.name.endswith(SUFFIX))
+    return next((one for one in siblings if one == name or Path(one).stem == name), name)
 
 
 def manifest_of(artefact: Path) -> Manifest | None:
@@ -404,7 +404,7 @@ def artefact_damage(artefact: Path, fingerprints: Fingerprints) -> Damage | None
     try:
         manifest = manifest_of(artefact)
     except GradsError:
-        return Damage(artefact, "has a damaged manifest beside it", artefact)
+        return Damage(artefact, "has a damaged manifest next to it", artefact)
     return None if manifest is None else _settled(manifest, artefact.name, fingerprints)
 
 

@@ -119,7 +119,7 @@ class Registry(Generic[Declared]):
         except Exception as error:
             line = _line(error)
             place = f"{module_file(module)}{f':{line}' if line else ''}"
-            raise GradsError(f"{place} cannot be imported ({_reason(error)}): mend it") from error
+            raise GradsError(f"{place} cannot be imported ({_reason(error)}): fix it") from error
         if not isinstance(declared, self.kind):
             raise GradsError(
                 f"{module_file(module)} declares no {self.attribute}: add it, or name the module in "

@@ -35,9 +35,10 @@ class Needs:
     """What must be there before a method can select.
 
     Args:
-        stores: signal stores beside `tokens`, which every method gets, and what each must hold. Stores of the model are
-            `warm` (after the preliminary epoch), `base` (untrained weights) and `during` (before each step of that
-            epoch). They hold any of these, each of which becomes columns or, where it is called so, a kind of vector:
+        stores: signal stores in addition to `tokens`, which every method gets, and what each must hold. Stores of the
+            model are `warm` (after the preliminary epoch), `base` (untrained weights) and `during` (before each step of
+            that epoch). They hold any of these, each of which becomes columns or, where it is called so, a kind of
+            vector:
 
             - `losses`: response_nll, which comes with all below that need a loss; `prompt`: prompt_nll, sequence_nll;
               `el2n`; `low_perplexity`: low_ppl_fraction; `unconditional`: unconditional_nll, by a second forward pass;

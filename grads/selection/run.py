@@ -45,7 +45,7 @@ def select_records(
     scorer: Store | None = None,
     records: Path | None = None,
 ) -> dict[str, Any]:
-    """Select records and write the selection with its meta beside it (`<stem>.json`); return the meta.
+    """Select records and write the selection with its meta next to it (`<stem>.json`); return the meta.
 
     The Parquet file has a row for every eligible record, ordered by rank: id, score (the higher the better), rank (1 is
     chosen first; records not kept follow by score, then id), kept, and weight (of mean 1 over those kept, else 0).

@@ -238,7 +238,7 @@ def read_signals(folder: Path | str, columns: Sequence[str] | None = None) -> pd
 def read_store(folder: Path | str) -> Store:
     """Read a store; vectors are memory-mapped.
 
-    Every file is compared with the SHA-256 that was written with it: a store is small beside its model.
+    Every file is compared with the SHA-256 that was written with it: a store is small compared with its model.
 
     Raises:
         GradsError: the folder holds none, or a file of it is damaged or of another store.

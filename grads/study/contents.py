@@ -52,7 +52,7 @@ def model_files(path: Path | str) -> list[Path]:
 
 
 def task_files(path: Path | str) -> list[Path]:
-    """Return an lm-eval task file with the Python beside it that it takes functions from."""
+    """Return an lm-eval task file with the Python next to it that it takes functions from."""
     path = Path(path)
     return [path, *sorted(module_files(path).values())] if path.is_file() else [path]
 

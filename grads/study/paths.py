@@ -43,7 +43,7 @@ def hub_path(source: Source) -> Path:
 
 
 def documents_path(general: Path) -> Path:
-    """Return what lies beside a file of general results: a line for each document of each task."""
+    """Return what lies next to a file of general results: a line for each document of each task."""
     return general.with_name(f"{general.stem}-documents.jsonl")
 
 
@@ -72,7 +72,7 @@ class Paths:
 
     @property
     def overlap(self) -> Path:
-        """What splits and general items share; a table with the suffix .md lies beside it."""
+        """What splits and general items share; a table with the suffix .md lies next to it."""
         return self.root / "data" / "overlap.json"
 
     @property

@@ -1,4 +1,4 @@
-"""Published values: what number of a study each one stands beside."""
+"""Published values: what number of a study each one stands next to."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -36,7 +36,7 @@ def _kind(study: Study, arm: str) -> tuple[str, str]:
 
 
 def _changed(study: Study, arm: str) -> dict[str, Any]:
-    """Return what an arm sets beside its method and its ratios, and beside the arm that a control refers to."""
+    """Return what an arm sets in addition to its method, its ratios, and the arm that a control refers to."""
     declared = study.arms[arm].model_dump(exclude_defaults=True, exclude={"method", "ratios", "parameters"})
     control = study.arms[arm].method in CONTROLS
     parameters = {

@@ -17,7 +17,7 @@ def resume(scratch: Path, asked: int) -> tuple[int, Path | None]:
 
     A run goes on in the micro-batches that it began with, whatever is asked for now, so that it ends with the weights
     of a run that was never stopped. Only one that could not get past its last checkpoint, and so may lack memory,
-    begins anew where a smaller micro-batch is asked for.
+    begins again where a smaller micro-batch is asked for.
 
     Args:
         scratch: the run's own folder; what is of no use in it is removed.
@@ -45,7 +45,7 @@ def note_micro_batch(scratch: Path, size: int) -> None:
 
 
 def note_shortage(scratch: Path) -> None:
-    """Note that memory ran out after the last checkpoint: a smaller micro-batch has to begin anew."""
+    """Note that memory ran out after the last checkpoint: a smaller micro-batch has to begin again."""
     checkpoint = last_checkpoint(scratch)
     note = scratch / NOTE
     write_json(note, _noted(note) | {"tried": checkpoint and checkpoint.name})

@@ -19,7 +19,7 @@ SAVED = "saved"
 
 @torch.no_grad()
 def check_adapter(model: Any, folder: Path, example: Example, label: str) -> None:
-    """Load the adapter that a run saved beside the trained one, on the same frozen weights, and compare.
+    """Load the adapter that a run saved next to the trained one, on the same frozen weights, and compare.
 
     Args:
         model: the PEFT model that was trained; it is left with the saved adapter, in evaluation mode.

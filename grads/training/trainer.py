@@ -178,7 +178,7 @@ def _seconds(spent: Path) -> float:
 
 
 class ProgressLines(TrainerCallback):
-    """Reports optimiser steps as progress lines, and keeps the seconds spent beside each checkpoint.
+    """Reports optimiser steps as progress lines, and keeps the seconds spent next to each checkpoint.
 
     Resumed steps do not count for the rate, but their seconds count for the run.
     """

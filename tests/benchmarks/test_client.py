@@ -1,4 +1,4 @@
-"""Contestants as processes: a made-up one that needs neither torch nor a model."""
+"""Contestants as processes: a synthetic one that needs neither torch nor a model."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.catalogue import Entry
 from benchmarks.client import Worker, WorkerError, interleave
-from benchmarks.examples import made_up, write_items
+from benchmarks.examples import synthetic, write_items
 from benchmarks.protocol import Settings
 
 MODULE = """
@@ -44,7 +44,7 @@ def start(tmp_path, monkeypatch):
 
 
 def test_a_run_is_timed_and_its_peak_is_seen(start, tmp_path):
-    path = write_items(made_up(64, 2, vocabulary=9), tmp_path / "items.jsonl")
+    path = write_items(synthetic(64, 2, vocabulary=9), tmp_path / "items.jsonl")
     with start("sleeper") as worker:
         loaded = worker.prepare(path)
         runs = [worker.run() for _ in range(2)]
@@ -56,7 +56,7 @@ def test_a_run_is_timed_and_its_peak_is_seen(start, tmp_path):
 
 
 def test_repeats_run_everyone_and_begin_with_another(start, tmp_path, capsys):
-    path = write_items(made_up(1, 2, vocabulary=9), tmp_path / "items.jsonl")
+    path = write_items(synthetic(1, 2, vocabulary=9), tmp_path / "items.jsonl")
     with start("quick", 0) as quick, start("slow", 2) as slow:
         workers = {"quick": quick, "slow": slow}
         for worker in workers.values():

@@ -41,7 +41,7 @@ def installing(tmp_path, monkeypatch):
     return calls, requirements, status
 
 
-def test_the_environment_is_made_once_and_anew_for_other_requirements(installing):
+def test_the_environment_is_made_once_and_again_for_other_requirements(installing):
     calls, requirements, _ = installing
     assert environment.own_python("bergson") == environment.own_python("bergson")
     assert len(calls) == 1

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.examples import Item, layouts, made_up, medquad, read_items, write_items
+from benchmarks.examples import Item, layouts, medquad, read_items, synthetic, write_items
 from grads.data.records.record import make_record
 from grads.models.prepare import byte_tokenizer
 from grads.runtime.errors import GradsError
@@ -29,7 +29,7 @@ def test_more_records_than_there_are_short_ones_are_refused():
 
 
 def test_examples_come_back_from_their_file(tmp_path):
-    items = [*made_up(2, 9, vocabulary=50), Item("a", [1, 2, 3], 1, text="b")]
+    items = [*synthetic(2, 9, vocabulary=50), Item("a", [1, 2, 3], 1, text="b")]
     assert read_items(read_jsonl(write_items(items, tmp_path / "folder" / "items.jsonl"))) == items
     assert items[0].prompt_tokens == 2
     assert items[0].input_ids != items[1].input_ids

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import ours, peers
 from benchmarks.catalogue import BERGSON, entries, maker
-from benchmarks.examples import made_up
+from benchmarks.examples import synthetic
 from benchmarks.protocol import Settings
 
 # One needs an environment of its own, the other a model of its own.
@@ -19,7 +19,7 @@ def settings(tiny_model_folder):
 
 @pytest.fixture(scope="module")
 def items():
-    return made_up(3, 12, vocabulary=200) + made_up(1, 7, vocabulary=200, seed=1)
+    return synthetic(3, 12, vocabulary=200) + synthetic(1, 7, vocabulary=200, seed=1)
 
 
 def response_nll(model, item):

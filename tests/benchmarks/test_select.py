@@ -9,11 +9,11 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from benchmarks import select
-from benchmarks.made_up import OTHERS, made_up_stores, made_up_texts
 from benchmarks.select_cases import GROUPS, Group, chooses, comparisons, groups
 from benchmarks.select_losses import coverage, kernel_density_errors, matching
 from benchmarks.select_report import markdown
 from benchmarks.select_worker import Case, measure
+from benchmarks.synthetic import OTHERS, synthetic_stores, synthetic_texts
 from grads.data.records.record import load_records
 from grads.runtime.errors import GradsError
 from grads.selection.contract import Needs
@@ -42,12 +42,12 @@ def test_every_method_with_an_exact_form_is_compared_with_it() -> None:
     assert exact | {"craig", "grad_match"} == {one.method for one in comparisons(quick=False)}
 
 
-def test_made_up_signals_are_those_that_are_needed(tmp_path: Path) -> None:
+def test_synthetic_signals_are_those_that_are_needed(tmp_path: Path) -> None:
     needs = Needs(
         {"warm": frozenset({"gradients", "adapter", "sgd_features"}), "base-validation": frozenset({"hidden", "el2n"})},
         texts=frozenset({"train"}),
     )
-    stores = made_up_stores(needs, 300, 8, tmp_path)
+    stores = synthetic_stores(needs, 300, 8, tmp_path)
     assert set(stores) == {"tokens", "warm", "base-validation"}
     ids = stores["tokens"].signals["id"].tolist()
     assert stores["warm"].signals["id"].tolist() == ids
@@ -61,7 +61,7 @@ def test_made_up_signals_are_those_that_are_needed(tmp_path: Path) -> None:
     assert isinstance(vectors.directions, np.memmap)
     lengths = np.linalg.norm(np.asarray(vectors), axis=1)
     assert lengths.max() > 3 * lengths.min()
-    records = load_records(made_up_texts(needs, 300, tmp_path)["train"])
+    records = load_records(synthetic_texts(needs, 300, tmp_path)["train"])
     assert sorted(record.id for record in records) == sorted(ids)
     assert 0 <= json.loads(records[0].metadata)["quality"] <= 1
 

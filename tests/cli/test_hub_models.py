@@ -46,7 +46,7 @@ def test_a_model_that_the_hub_has_not_is_one_sentence(grads, data, tmp_path, pla
         result = grads(command, "--model", name, *options, status=2)
         id_ = name.partition("@")[0]
         assert f"error: --model: there is no folder or file {id_}, and model {id_} at" in result.stderr
-        assert "is not in the hub's cache and the hub cannot be reached: mend the network" in result.stderr
+        assert "is not in the hub's cache and the hub cannot be reached: fix the network" in result.stderr
     assert not list((tmp_path / "grads-work").iterdir())
 
 

@@ -93,8 +93,8 @@ def test_plan_needs_the_folder_of_the_workflow(grads, elsewhere):
     ("printed", "sentence"),
     [
         (
-            "output: x\n| log\n====\nerror: model a/b is not there: mend it\nExiting because\n",
-            "model a/b is not there: mend it",
+            "output: x\n| log\n====\nerror: model a/b is not there: fix it\nExiting because\n",
+            "model a/b is not there: fix it",
         ),
         (
             'Using profile\nWorkflowError in file "rules/common.smk", line 5:\n\'arms.x\': no method\n  File "x"\n',

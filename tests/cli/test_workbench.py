@@ -1,4 +1,4 @@
-"""What methods read beside signals, where the data are one file."""
+"""What methods read in addition to signals, where the data are one file."""
 
 import gzip
 import json
@@ -54,7 +54,7 @@ def test_texts_that_one_file_has_not_are_refused_before_any_work(on_data, regist
     assert not (tmp_path / "grads-work").exists()
 
 
-def test_a_subset_is_taken_from_a_file_and_anew_when_the_file_changes(on_data, data, tmp_path, monkeypatch):
+def test_a_subset_is_taken_from_a_file_and_again_when_the_file_changes(on_data, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = ("select", "subset.jsonl", "--ratio", "auto", "--method", "subset", "--parameter", "file=mine.jsonl")
     found = on_data(*asked, status=2).output

@@ -20,7 +20,7 @@ SHARED = ["Which number follows " + ROW, "What is the capital?", "Say: the quick
 def prepare(
     folder: Path, anchor: int = 5, replay: int = 4, seed: int = 0, reverse: bool = False
 ) -> dict[str, set[str]]:
-    """Draw from 20 records beside SHARED, an empty one and a repeated one; return the drawn questions."""
+    """Draw from 20 records and SHARED, an empty one and a repeated one; return the drawn questions."""
     questions = [*(f"Q{number}" for number in range(20)), *SHARED, "Q3"]
     rows = [{"prompt": text, "completion": "A"} for text in questions] + [{"prompt": "P", "completion": ""}]
     (folder / "data.jsonl").write_text("\n".join(map(json.dumps, reversed(rows) if reverse else rows)))

@@ -103,7 +103,7 @@ def test_validation_that_all_overlaps_is_an_error(tmp_path: Path, study: Any) ->
     prepared(tmp_path / "before", study, "report")
     held = load_records(tmp_path / "before" / "own" / "validation.parquet")
     write_jsonl(general[0], [{"question": record.question, "choices": ["a"], "gold": 0} for record in held])
-    with pytest.raises(GradsError, match=r"domain 'own': all validation records overlap .*: mend the data, or ask"):
+    with pytest.raises(GradsError, match=r"domain 'own': all validation records overlap .*: fix the data, or ask"):
         prepared(tmp_path / "out", (domains, general), "remove")
 
 

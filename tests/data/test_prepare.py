@@ -181,7 +181,7 @@ doc_to_target: gold
 """
 
 
-def test_python_beside_a_task_file_goes_with_it_where_code_is_allowed(tmp_path: Path) -> None:
+def test_python_next_to_a_task_file_goes_with_it_where_code_is_allowed(tmp_path: Path) -> None:
     config = general(tmp_path, TASK % "!function utils.prompt")
     with pytest.raises(GradsError, match=r"task\.yaml names Python by !function.*general\.allow_code"):
         prepare_general(config, {}, tmp_path / "out")

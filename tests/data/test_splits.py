@@ -213,8 +213,8 @@ def test_validation_takes_whole_groups_that_test_left() -> None:
 def test_another_domain_does_not_move_a_domains_test_set() -> None:
     law = plain_records("law", 40)
     alone, _ = split({"law": law}, None, 4, 8, seed=3)
-    beside, _ = split({"law": law, "tax": plain_records("tax", 25), "art": plain_records("art", 30)}, None, 4, 8, 3)
-    assert beside["law"] == alone["law"]
+    together, _ = split({"law": law, "tax": plain_records("tax", 25), "art": plain_records("art", 30)}, None, 4, 8, 3)
+    assert together["law"] == alone["law"]
 
 
 def test_a_further_right_answer_connects_as_an_answer_does() -> None:

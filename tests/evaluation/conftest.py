@@ -69,7 +69,7 @@ def records() -> list[Record]:
 
 @pytest.fixture(scope="session")
 def task_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a maker of prepared task files: a task of config/tasks over 24 made-up items."""
+    """Return a maker of prepared task files: a task of config/tasks over 24 synthetic items."""
 
     def make(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)

@@ -89,7 +89,7 @@ def test_test_records_none_of_which_can_be_asked_are_refused(tiny_model_folder, 
         evaluate_cells(tiny_model_folder, [cell("untuned", None)], short)
 
 
-def test_all_weights_stand_beside_the_base(tiny_model_folder, make_adapter, cell, settings, tmp_path):
+def test_all_weights_stand_next_to_the_base(tiny_model_folder, make_adapter, cell, settings, tmp_path):
     adapter = make_adapter(0.3)
     merged = load_model(tiny_model_folder, "float32", adapter).merge_and_unload()
     merged.save_pretrained(tmp_path / "weights")

@@ -298,7 +298,7 @@ def test_what_is_being_made_is_not_damaged(here: Path) -> None:
     assert len(list(damage_below(Path("results"), Fingerprints(), strict=True))) == 1
 
 
-def test_notes_and_hidden_files_beside_artefacts_are_nobodys_business(here: Path) -> None:
+def test_notes_and_hidden_files_next_to_artefacts_are_nobodys_business(here: Path) -> None:
     made_of = KINDS["training"]
     made_of.make(made_of.path, 0)
     made(made_of)

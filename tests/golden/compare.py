@@ -10,7 +10,7 @@ that runs this script and PYTHONPATH set to the copy. What is compared, file by 
   tables        every CSV; columns of seconds are left out, FLOPs are not
 
 On one machine two sides that compute the same are equal to the last digit. A study asks for the tables whose CSV files
-lie beside it in tests/golden/, and by default B's studies, with the data that they read, are used for both sides.
+lie next to it in tests/golden/, and by default B's studies, with the data that they read, are used for both sides.
 
   tests/golden/compare.py HEAD WORKTREE                 does what I have not committed change a number?
   tests/golden/compare.py main my-branch --jobs 4
@@ -293,7 +293,7 @@ def lend(studies: dict[str, GoldenStudy], owner: Path, borrower: Path) -> None:
 
 
 def run_study(study: GoldenStudy, checkout: Path, jobs: int | str, label: str) -> None:
-    """Run a study in a checkout; what Snakemake prints goes to a file beside it.
+    """Run a study in a checkout; what Snakemake prints goes to a file next to it.
 
     Raises:
         CompareError: it fails.

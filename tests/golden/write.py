@@ -1,6 +1,6 @@
 """Run the golden studies of this working tree, and write what is expected of them from now on: `make golden`.
 
-Tables go beside their study; selections.json says, by cell, what stands for the set of records that it kept. A tiny
+Tables go next to their study; selections.json says, by cell, what stands for the set of records that it kept. A tiny
 random model answers hardly anything right, so the metrics of some written answers are expected, too.
 """
 

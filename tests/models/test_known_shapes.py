@@ -30,7 +30,7 @@ def test_models_of_the_paper_configs_are_known():
             assert known_size(model(declared["source"]["id"])), declared
 
 
-def test_nothing_is_made_up_for_others():
+def test_nothing_is_known_of_others():
     assert known_size(model("some/model")) is None
     tiny = Model.model_validate({"title": "Tiny", "source": {"kind": "tiny"}})
     assert known_size(tiny) is None

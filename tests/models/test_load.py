@@ -43,7 +43,7 @@ def test_an_adapter_is_applied(tiny_model_folder, adapter_folder):
     assert (logits(load_model(tiny_model_folder, "float32")) - expected).abs().max() > 1e-3
 
 
-def test_an_adapter_stays_in_float32_beside_bf16_weights(tiny_model_folder, adapter_folder):
+def test_an_adapter_stays_in_float32_next_to_bf16_weights(tiny_model_folder, adapter_folder):
     model = load_model(tiny_model_folder, "bf16", adapter_folder[0])
     kinds = {("lora" in name, parameter.dtype) for name, parameter in model.named_parameters()}
     assert kinds == {(True, torch.float32), (False, torch.bfloat16)}

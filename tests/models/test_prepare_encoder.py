@@ -11,7 +11,7 @@ from grads.models.prepare_encoder import prepare_encoder
 from grads.runtime.errors import GradsError
 
 NEEDED = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-BESIDE = {"modeling_own.py": "1 / 0", "pytorch_model.bin": "pickle", "README.md": "text", "model.onnx": "graph"}
+OTHERS = {"modeling_own.py": "1 / 0", "pytorch_model.bin": "pickle", "README.md": "text", "model.onnx": "graph"}
 MEMBER = ArchiveSource(kind="pypi", archive="some", member="package/model")
 
 
@@ -25,7 +25,7 @@ def source(tmp_path):
     BertTokenizerFast(vocab={word: number for number, word in enumerate(words)}).save_pretrained(folder)
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text("{}")
-    for name, content in BESIDE.items():
+    for name, content in OTHERS.items():
         (folder / name).write_text(content)
     return folder
 

@@ -5,7 +5,7 @@ from grads.models.hardware import DEVICES, UTILISATION, Device
 from grads.models.size import size_of_config
 from grads.models.speed import PROCESS, answer_seconds, pass_seconds, start_seconds
 
-# Decoder without weights to speak of beside its embedding: what is multiplied is easily counted.
+# Decoder without weights to speak of but its embedding: what is multiplied is easily counted.
 SIZE = size_of_config(
     {
         "model_type": "llama", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2,

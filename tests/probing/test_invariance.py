@@ -1,4 +1,4 @@
-"""Whether a record's numbers depend on the records beside it: the check finds where they do, and only there."""
+"""Whether a record's numbers depend on the other records of its batch: the check finds where, and only there."""
 
 from collections.abc import Callable
 from typing import Any

@@ -52,7 +52,7 @@ def test_progress_counts_records(llama: nn.Module, examples: list[Example]) -> N
 
 @pytest.mark.parametrize("example", [Example("empty", [4, 5], 2), Example("empty", [4], 0), Example("empty", [], 0)])
 def test_a_record_without_a_response_is_named(llama: nn.Module, examples: list[Example], example: Example) -> None:
-    with pytest.raises(GradsError, match="record empty has no response token to learn from: remove it or mend"):
+    with pytest.raises(GradsError, match="record empty has no response token to learn from: remove it or fix"):
         measure(llama, [*examples, example], {"losses"}, 100, 0)
 
 

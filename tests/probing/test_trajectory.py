@@ -149,7 +149,7 @@ def test_a_loss_that_is_no_finite_number_stops_or_leaves_its_record_out(nonfinit
     np.testing.assert_array_equal(np.asarray(store.features["losses"]), [[0.5], [0.25]])
 
 
-def test_small_losses_beside_large_ones_are_kept_exactly(tmp_path: Path) -> None:
+def test_small_losses_next_to_large_ones_are_kept_exactly(tmp_path: Path) -> None:
     losses = np.geomspace(8.0, 1e-6, 24).reshape(3, 8)[::-1]
     ids = pd.DataFrame({"id": ["a", "b", "c"], "prompt_tokens": 1, "response_tokens": 1, "truncated": False})
     write_store(tmp_path / "s", ids, {"losses": np.vstack([losses[0], losses.T.ravel()[:8], losses[2]])})

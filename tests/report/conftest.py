@@ -1,4 +1,4 @@
-"""A small made-up study and the files that its cells leave behind."""
+"""A small invented study and the files that its cells leave behind."""
 
 import dataclasses
 import math
@@ -42,7 +42,7 @@ def config() -> dict[str, Any]:
     """A study of one model, two domains, and five runs, one of them untuned."""
     return {
         "study": "toy",
-        "label": "A toy: 100% made-up & proof of nothing.",
+        "label": "A toy: 100% invented & proof of nothing.",
         "seeds": [0],
         "models": {"tiny": {"title": "Tiny_1", "source": {"kind": "tiny"}}},
         "domains": {name: {"title": name.title(), "source": {"kind": "file", "path": "x"}} for name in ("law", "tax")},
@@ -78,7 +78,7 @@ def make_cells(tmp_path: Path) -> Callable[[Study], list[CellFiles]]:
 
 
 def domain_metrics(cell: Cell, items: int = 6) -> dict[str, Any]:
-    """Made-up metrics.json of a cell: the scores are sacrebleu's own on made-up answers."""
+    """Invented metrics.json of a cell: the scores are sacrebleu's own on invented answers."""
     luck = random.Random(str(cell))
     references = [random.Random(f"{cell.domain}{i}").sample(WORDS, 9) for i in range(items)]
     answers = [[w if luck.random() < 0.8 else luck.choice(WORDS) for w in words] for words in references]
@@ -109,7 +109,7 @@ def share(cell: Cell) -> float:
 
 
 def general_results(study: Study, cell: Cell) -> dict[str, Any]:
-    """Made-up general.json of a cell."""
+    """Invented general.json of a cell."""
     luck, tasks = random.Random(f"general {cell}"), {}
     for task, spec in study.general.tasks.items():
         items = [

@@ -66,7 +66,7 @@ def test_intervals_hold_the_value_where_there_are_items(study, make_cells):
     assert frame.loc["seconds", "low"].isna().all()
 
 
-def test_numbers_beside_a_metric_that_an_older_version_left_out_are_named(study, make_cells):
+def test_numbers_next_to_a_metric_that_an_older_version_left_out_are_named(study, make_cells):
     files = make_cells(study)
     _edit(files[3].metrics, lambda content: content["bleu"].pop("brevity_penalty"))
     with pytest.raises(GradsError, match=r"metrics\.json has no 'bleu\.brevity_penalty'; make the file again"):
@@ -286,7 +286,7 @@ def test_a_metric_of_no_items_has_no_interval(study, make_cells):
 
 
 def test_items_are_resampled_alike_in_all_cells_of_a_domain(study, make_cells):
-    """Two cells with the same items have the same interval; on another domain it is drawn anew."""
+    """Two cells with the same items have the same interval; on another domain it is drawn again."""
     files = make_cells(study)
     for one in files:
         _edit(one.metrics, lambda content: content["meteor"].update(value=0.35, items=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]))

@@ -46,8 +46,8 @@ def test_only_the_users_mistakes_are_caught_with_it():
 
 @given(st.text())
 def test_a_sentence_is_one_line_whatever_it_quotes(quoted):
-    sentence = str(GradsError(f"no method '{quoted}': mend it"))
+    sentence = str(GradsError(f"no method '{quoted}': fix it"))
     assert len(sentence.splitlines()) == 1
     assert sentence.isprintable()
     if quoted.isprintable():
-        assert sentence == f"no method '{quoted}': mend it"
+        assert sentence == f"no method '{quoted}': fix it"

@@ -97,7 +97,7 @@ def test_the_manifest_is_called_like_the_first_artefact_of_its_folder(tmp_path):
     assert [path.name for path in tmp_path.glob("*.manifest.json")] == ["b.manifest.json"]
 
 
-def test_an_input_that_a_manifest_beside_it_does_not_list_is_read(tmp_path):
+def test_an_input_that_a_manifest_next_to_it_does_not_list_is_read(tmp_path):
     """The manifest of training.json says nothing of training.csv, which somebody put there."""
     (tmp_path / "training.json").write_text("1")
     write_manifests([tmp_path / "training.json"], [], {}, 0.0)

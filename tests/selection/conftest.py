@@ -1,4 +1,4 @@
-"""Made-up signal stores for the methods' tests."""
+"""Synthetic signal stores for the methods' tests."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -11,7 +11,7 @@ from grads.selection.contract import Choice, Inputs, Method, Needs, Parameters
 
 
 class Made(Parameters):
-    """Parameters of a made-up method."""
+    """Parameters of a synthetic method."""
 
     share: float = Field(0.5, ge=0)
     number: int = 3

@@ -26,7 +26,7 @@ def use(monkeypatch: pytest.MonkeyPatch, choose: Callable[..., Choice]) -> None:
     monkeypatch.setattr(module, "find_method", lambda _name: method)
 
 
-def test_meta_lies_beside_the_selection(tmp_path: Path, stores_of: Stores) -> None:
+def test_meta_lies_next_to_the_selection(tmp_path: Path, stores_of: Stores) -> None:
     out = tmp_path / "0.5" / "0.parquet"
     meta = select_records("grads", {"neighbours": 3}, "0.5", 11, stores_of(9), {}, out)
     assert read_json(out.with_suffix(".json")) == meta

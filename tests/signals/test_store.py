@@ -16,7 +16,7 @@ EXAMPLES = [Example("a", [1, 2, 3], 2), Example("b", [1, 2, 3, 4], 1, truncated=
 
 
 def rows_of(*numbers: int) -> Rows:
-    """Return rows of made-up records, whose numbers say which they are."""
+    """Return rows of synthetic records, whose numbers say which they are."""
     examples = [Example(f"r{number}", [1] * (number + 2), 1) for number in numbers]
     vectors = {"sgd_features": np.array([[3.0, 4.0 * number] for number in numbers], dtype=np.float32) * 1e-12}
     losses = [np.full(number + 1, number, dtype=np.float32) for number in numbers]

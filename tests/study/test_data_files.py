@@ -43,8 +43,8 @@ def names_of(folder: Path) -> list[str]:
 )
 def test_shards_are_read_one_after_another(tmp_path: Path, names: list[str]) -> None:
     folder = write(tmp_path / "data", *names)
-    for beside in ("README.md", "dataset_infos.json", ".hidden.jsonl", "_SUCCESS", "_log.json"):
-        (folder / beside).write_text("no data", encoding="utf-8")
+    for other in ("README.md", "dataset_infos.json", ".hidden.jsonl", "_SUCCESS", "_log.json"):
+        (folder / other).write_text("no data", encoding="utf-8")
     assert names_of(folder) == names
     assert [row for _, row in read_rows(folder)] == ROWS
     places = [place for place, _ in read_rows(folder)]

@@ -81,7 +81,7 @@ def test_a_killed_run_resumes_to_the_same(tmp_path, records, tiny_model_folder, 
         assert all(torch.equal(found[name], again[name]) for name in found)
 
 
-def test_another_mask_of_the_same_records_begins_anew(tmp_path, tiny_model_folder, stopped):
+def test_another_mask_of_the_same_records_begins_again(tmp_path, tiny_model_folder, stopped):
     """Which earlier answers carry loss is in no id."""
     files = {}
     for loss in (False, True):
@@ -197,7 +197,7 @@ def checkpoint(folder, step, content="{}"):
         (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(content)
 
 
-def test_a_run_that_gets_no_further_begins_anew_with_less(tmp_path):
+def test_a_run_that_gets_no_further_begins_again_with_less(tmp_path):
     assert resume(tmp_path, 8) == (8, None)
     checkpoint(tmp_path, 20)
     (tmp_path / "trajectory").touch()

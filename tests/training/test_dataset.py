@@ -86,7 +86,7 @@ def test_general_records_are_mixed_in_and_none_of_the_domain(cell, formatter, tm
     assert len(set(found.order) - ours) == 5
     # Of twelve, four are records of the domain, kept or not.
     whole = cell(strategy="replay", replay=tmp_path / "replay.parquet", kept=None)
-    with pytest.raises(GradsError, match="needs 15 general records beside 30 of the domain, and 8 are eligible"):
+    with pytest.raises(GradsError, match="adds 15 general records to 30 of the domain, and 8 are eligible"):
         prepare_material(whole, formatter, TRAINING)
     with pytest.raises(GradsError, match="strategy 'replay' reads general records and none are given"):
         prepare_material(cell(strategy="replay"), formatter, TRAINING)

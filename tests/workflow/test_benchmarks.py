@@ -20,7 +20,7 @@ configs:
 
 
 def place(cache):
-    """Put made-up items of ARC into a cache in the hub's layout."""
+    """Put synthetic items of ARC into a cache in the hub's layout."""
     root = cache / "datasets--allenai--ai2_arc"
     snapshot = root / "snapshots" / HASH
     snapshot.mkdir(parents=True)
@@ -37,7 +37,7 @@ def place(cache):
 def workspace(make_workspace):
     workspace = make_workspace()
     place(workspace.folder / "cache")
-    # Made-up items must not come to lie among the developer's own downloads.
+    # Synthetic items must not come to lie among the developer's own downloads.
     shared = (workspace.folder / "resources").resolve()
     (workspace.folder / "resources").unlink()
     (workspace.folder / "resources").mkdir()
@@ -93,7 +93,7 @@ def test_a_named_benchmark_is_fetched_sampled_and_measured(workspace):
     fetched = next((workspace.folder / "resources/hub/tasks").glob("arc_easy-*/tasks.json"))
     assert json.loads(fetched.read_text())["commits"] == {"allenai/ai2_arc": HASH}
     assert workspace.planned(*written(workspace), "--", "results/named/measurements.parquet") == {}
-    # Whether code may run is asked where it would; nothing is fetched or drawn anew for it.
+    # Whether code may run is asked where it would; nothing is fetched or drawn again for it.
     workspace.config["general"]["allow_code"] = True
     planned = workspace.planned(*written(workspace), "--", "results/named/measurements.parquet")
     assert "evaluate" in planned

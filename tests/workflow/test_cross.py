@@ -46,7 +46,7 @@ def test_answers_are_to_the_other_domains_test_and_of_the_tuned_model(finished):
     assert all(a["response_nll"] != b["response_nll"] for a, b in zip(answers, plain, strict=True))
 
 
-def test_words_are_parted_by_the_language_of_what_was_answered(finished):
+def test_words_are_split_by_the_language_of_what_was_answered(finished):
     runs = finished.results / "runs/tiny"
     signature = {
         (domain, place): json.loads((runs / domain / "random/0.5/0" / place).read_text())["bleu"]["signature"]
@@ -57,7 +57,7 @@ def test_words_are_parted_by_the_language_of_what_was_answered(finished):
     ]  # fmt: skip
 
 
-def test_nothing_is_left_to_do_and_switching_it_on_answers_nothing_anew(finished):
+def test_nothing_is_left_to_do_and_switching_it_on_answers_nothing_again(finished):
     assert finished.planned("--configfile", "cross.yaml", "--", "results/cross/measurements.parquet") == {}
     text = (finished.folder / "cross.yaml").read_text().replace("cross_domain: true", "cross_domain: false")
     (finished.folder / "off.yaml").write_text(text)

@@ -1,4 +1,4 @@
-"""The golden studies: their tables and selections come out as they were; `make golden` writes them anew.
+"""The golden studies: their tables and selections come out as they were; `make golden` writes them again.
 
 Names, verdicts, counts and the records that are kept are equal. Numbers may differ by a thousandth of their size or
 0.0001 (processors add in other orders), p-values by 0.02; seconds are not compared.

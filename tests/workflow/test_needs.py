@@ -1,4 +1,4 @@
-"""What methods read beside plain signals, as the workflow makes it: texts, an anchor, a scorer's signals, losses."""
+"""What methods read in addition to signals, as the workflow makes it: texts, an anchor, a scorer's signals, losses."""
 
 import json
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 SELECTION = "results/own/selections/tiny/sums/{}/0.parquet"
 
 
-def test_a_changed_file_selects_anew_and_fields_are_read(make_workspace):
+def test_a_changed_file_selects_again_and_fields_are_read(make_workspace):
     workspace = make_workspace()
     content = yaml.safe_load((workspace.folder / "config/smoke.yaml").read_text(encoding="utf-8"))
     data = workspace.folder / "config/smoke/sums.jsonl"

@@ -101,7 +101,7 @@ def test_partial_tables_show_what_is_there(machines):
     assert "PARTIAL: 2 of 3 cells" in (folder / "tables/domain.md").read_text()
     assert (folder / "measurements.manifest.json").is_file()
     assert not (first.folder / "results/two/measurements.parquet").exists()
-    # It is made anew each time, and makes nothing else.
+    # It is made again each time, and makes nothing else.
     assert set(first.planned(*CONFIG, "--", "partial")) == {"partial"}
 
 

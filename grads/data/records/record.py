@@ -31,7 +31,7 @@ class Record:
     """One instruction, its optional input, and the answer to learn; in a conversation, what came before them too.
 
     `id` is a hash of the content, so that it is the same wherever and whenever the record is read. `group` names what
-    must not be parted between training and test (a source document, a synset); empty when there is no such thing.
+    must not be split between training and test (a source document, a synset); empty when there is no such thing.
     `metadata` is a JSON object of the further fields that methods may read; empty when there are none. `turns` are an
     optional system or developer turn, then pairs of a user's and an assistant's turn; the answer always carries loss,
     earlier ones as their `loss` says. `references` are further right answers, for metrics. `own_id` is what its owner

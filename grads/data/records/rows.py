@@ -62,7 +62,7 @@ def check_unicode(place: str, texts: Iterable[object]) -> None:
                 text.encode()
             except UnicodeEncodeError:
                 raise GradsError(
-                    f"{place}: half of a surrogate pair stands in a text: mend what wrote the file"
+                    f"{place}: half of a surrogate pair stands in a text: fix what wrote the file"
                 ) from None
 
 
@@ -180,12 +180,12 @@ def _csv(handle: IO[bytes], name: str) -> Rows:
             for row in reader:
                 place = f"{name}:{reader.line_num}"
                 if None in row or None in row.values():
-                    raise GradsError(f"{place}: this row has not {len(columns)} cells: mend its commas and quotes")
+                    raise GradsError(f"{place}: this row has not {len(columns)} cells: fix its commas and quotes")
                 yield place, dict(row)
         except UnicodeDecodeError:
             raise GradsError(f"{name}: this is not UTF-8: convert the file to UTF-8") from None
         except csv.Error as error:
-            raise GradsError(f"{name}:{reader.line_num}: not CSV ({error}): mend its commas and quotes") from None
+            raise GradsError(f"{name}:{reader.line_num}: not CSV ({error}): fix its commas and quotes") from None
 
 
 def _parquet(handle: IO[bytes], name: str) -> Rows:

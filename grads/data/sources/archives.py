@@ -48,7 +48,7 @@ def fetch(archive: Archive, folder: Path | str) -> Path:
         raise GradsError(f"archives: file '{archive.file}' of {archive.package} must be a file name without a folder")
     path = Path(folder) / archive.file
     if path.is_file():
-        _check(path, archive, "delete the file and it is fetched anew")
+        _check(path, archive, "delete the file and it is fetched again")
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{archive.file}.{archive.sha256[:12]}.download")

@@ -42,7 +42,7 @@ def fetch_model(source: HubSource, out: Path | str) -> str:
 def fetch_data(source: HubDataSource, out: Path | str) -> str:
     """Write one split of a data set to the Parquet file `out`, with all its columns; return the commit that it is of.
 
-    A JSON file of the same name keeps the commit beside it.
+    A JSON file of the same name keeps the commit next to it.
 
     Raises:
         GradsError: the hub cannot be reached, or has no such repository, revision, configuration or split.
@@ -107,7 +107,7 @@ def _snapshot(source: HubSource, kind: str, patterns: Sequence[str]) -> Path:
         folder = snapshot_download(source.id, repo_type=kind, revision=source.revision, allow_patterns=list(patterns))
     except LocalEntryNotFoundError:
         raise GradsError(
-            f"{kind} {source.id} at {source.revision} is not in the hub's cache and the hub cannot be reached: mend "
+            f"{kind} {source.id} at {source.revision} is not in the hub's cache and the hub cannot be reached: fix "
             "the network, unset HF_HUB_OFFLINE, or fetch it elsewhere and copy the cache"
         ) from None
     except (HTTPError, OSError, ValueError) as error:

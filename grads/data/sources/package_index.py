@@ -42,7 +42,7 @@ def pip_settings() -> PipSettings:
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"})
     if answer.returncode != 0:
         reason = answer.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise GradsError(f"'python -m pip config list' failed ({reason[0]}): install pip or mend its configuration")
+        raise GradsError(f"'python -m pip config list' failed ({reason[0]}): install pip or fix its configuration")
     return parse_settings(answer.stdout)
 
 
@@ -93,7 +93,7 @@ def locate(archive: Archive, settings: PipSettings, session: requests.Session) -
         answers.append(f"{without_password(place)} does not have it with this SHA-256")
     looked = "; ".join(answers) or "pip is configured to use no index"
     raise GradsError(
-        f"{archive.file} was not found: {looked}. Mend pip's index settings or the network, or the entry in 'archives'"
+        f"{archive.file} was not found: {looked}. Fix pip's index settings or the network, or the entry in 'archives'"
     )
 
 

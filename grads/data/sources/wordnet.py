@@ -33,7 +33,7 @@ def install_wordnet(archive_path: Path | str, member: str, folder: Path | str) -
     missing = [name for name in NEEDED if name not in files]
     if missing:
         raise GradsError(
-            f"{archive_path}: '{member}' has no '{missing[0]}', so it is not a WordNet database: mend 'member'"
+            f"{archive_path}: '{member}' has no '{missing[0]}', so it is not a WordNet database: fix 'member'"
         )
     target = Path(folder) / CORPUS
     with atomic_path(target) as temporary:

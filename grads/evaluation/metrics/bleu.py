@@ -45,5 +45,5 @@ METRIC = Metric(
     higher_is_better=True,
     source="Papineni et al. 2002; sacrebleu's defaults (Post 2018, arXiv 1804.08771)",
     compute=compute,
-    beside=("brevity_penalty", "length_ratio"),
+    details=("brevity_penalty", "length_ratio"),
 )

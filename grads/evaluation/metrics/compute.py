@@ -20,7 +20,7 @@ def compute_metrics(
     names: Sequence[str],
     out: Path,
     setting: Setting = ENGLISH,
-    beside: Sequence[str] = LENGTHS,
+    averaged: Sequence[str] = LENGTHS,
     kept: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Compute the metrics `names` of a predictions file and write them to `out` as JSON.
@@ -29,11 +29,11 @@ def compute_metrics(
     answer) stand next to them, and `groups`, where predictions have a `group`: by prediction, what it belongs to.
 
     Args:
-        predictions: JSON lines with `reference` and `prediction`, and what evaluation put beside them.
+        predictions: JSON lines with `reference` and `prediction`, and what evaluation wrote with them.
         names: of the registry.
         out: the file to write.
         setting: language, and WordNet where a metric needs it.
-        beside: numbers of each item whose means stand beside the metrics; other tools' predictions may have none.
+        averaged: numbers of each item whose means are written with the metrics; other tools' predictions may have none.
         kept: results that are written with them, unless they are among those computed.
 
     Raises:
@@ -41,9 +41,9 @@ def compute_metrics(
     """
     found = {name: find_metric(name) for name in names}
     fields = [field for metric in found.values() for field in metric.fields]
-    rows = _read(predictions, ["reference", "prediction", *beside, *fields])
+    rows = _read(predictions, ["reference", "prediction", *averaged, *fields])
     with reading(predictions, "delete it and run its evaluation again"):
-        means = {name: mean_result([row[name] for row in rows]) for name in beside}
+        means = {name: mean_result([row[name] for row in rows]) for name in averaged}
     result = {name: metric.compute(rows, setting) for name, metric in found.items()}
     write_json(out, {**kept, **result, **means, **answer_groups(rows)})
 

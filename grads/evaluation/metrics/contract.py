@@ -23,7 +23,7 @@ LANGUAGES = get_args(Domain.model_fields["language"].annotation)
 
 @dataclass(frozen=True)
 class Setting:
-    """What a metric is told beside the predictions.
+    """What a metric is given in addition to the predictions.
 
     Attributes:
         language: of the domain: `en`, `zh`, or `other` for one that parts words by spaces.
@@ -45,10 +45,10 @@ class Metric:
         higher_is_better: direction.
         source: publication, and whose program computes it.
         compute: from predictions to a result.
-        fields: numbers of each prediction that it reads beside the texts.
+        fields: numbers of each prediction that it reads, apart from the texts.
         wordnet: whether it reads WordNet, for predictions in English.
         judged: whether its items are in a file of one's own, and not computed from the predictions.
-        beside: further numbers of its result that tables show next to it, by their keys there.
+        details: further numbers of its result that tables show next to it, by their keys there.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Metric:
     fields: tuple[str, ...] = ()
     wordnet: bool = False
     judged: bool = False
-    beside: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
     @property
     def arrow(self) -> str:

@@ -215,7 +215,7 @@ def arithmetic(entries: int, dimension: int, records: int) -> tuple[int, int]:
 def dense_cost(
     entries: int, dimension: int, records: int, parameters: int, tokens: int, allow_costly: bool = False
 ) -> str:
-    """Return a sentence with the arithmetic of a dense projection beside that of the pass that takes the gradients.
+    """Return a sentence with the arithmetic of a dense projection next to that of the pass that takes the gradients.
 
     The pass takes 2 x parameters x tokens multiply-adds: one per weight and token in the forward pass, one in the
     backward pass of activations.

@@ -47,7 +47,7 @@ def cost_table(study: Study, estimates: Estimates) -> Table:
         notes=[
             "Passes over the training data that selecting needs: with gradients (preliminary epoch, probe) + forward.",
             "Standalone charges a run with all of these and the choosing; as run divides what is shared by its users.",
-            "Seconds are wall time on the machine that made this table, other jobs beside.",
+            "Seconds are wall time on the machine that made this table, while other jobs ran.",
             "FLOPs are counted by a rule: 2 a parameter and token forward, 2 for gradients of activations, 2 for the "
             "gradient of a trained parameter. Attention, projections and the choosing itself are left out.",
             *short.notes(),

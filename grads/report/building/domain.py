@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from grads.config.study import Study
-from grads.report.measurements import beside
+from grads.report.measurements import details
 from grads.report.metrics import LEAST_BLEU_BASELINE, MEASURES
 from grads.report.rendering.entries import (
     RunMarks,
@@ -128,7 +128,7 @@ def _mean_column(
 
 
 def _length(study: Study, estimates: Estimates, of: tuple[str, str, Run]) -> Entry:
-    """Return an answer's mean length, beside it the share that was cut at the limit, and what BLEU says of lengths."""
+    """Return an answer's mean length, next to it the share that was cut at the limit, and what BLEU says of lengths."""
     length, cut = (estimates.of(*of, Quantity.domain(name)).value for name in ("new_tokens", "capped"))
     said = [f"{100 * cut:.0f} % cut"] if cut > 0 else []
     if "bleu" in study.evaluation.metrics:
@@ -151,7 +151,7 @@ def _facts(study: Study, estimates: Estimates, compared: _Compared) -> list[dict
             fact |= comparison_columns(compared[model, domain, metric][run])
             fact |= published_columns(study, of, metric)
             facts.append(fact | {"signature": estimates.signature(*of, quantity)})
-        for name in beside(study):
+        for name in details(study):
             about = {"metric": name}
             facts.append(fact_columns(study, estimates, (model, domain, run), Quantity.domain(name), about, "gain"))
     return facts

@@ -108,7 +108,7 @@ def extreme_table(study: Study, facts: pd.DataFrame) -> Table:
         blocks=blocks,
         notes=[
             f"Seed {study.seeds[0]}, each arm at the first ratio of its list; texts are cut to {LETTERS} characters.",
-            "Signals: what the method reads of a record beside its token counts; vectors are not shown. A method that "
+            "Signals: what the method reads of a record but its token counts; vectors are not shown. A method that "
             "reads another arm's selection shows none of that arm's signals.",
             "Arms that keep every record, or score all records alike, are left out.",
         ],

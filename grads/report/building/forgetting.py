@@ -55,7 +55,7 @@ _Compared = dict[tuple[str, str, Quantity], dict[Run, list[Comparison]]]
 
 
 def forgetting_table(study: Study, estimates: Estimates) -> Table:
-    """Return the table of general capability: a row per arm, ratio and domain tuned on, beside the untuned model."""
+    """Return the table of general capability: a row per arm, ratio and domain tuned on, next to the untuned model."""
     tasks = study.general.tasks
     untuned = untuned_run(study)
     compared = _comparisons(study, estimates)

@@ -1,4 +1,4 @@
-"""The table of subsets: how long and how hard the records are that each arm kept, beside the pool."""
+"""The table of subsets: how long and how hard the records are that each arm kept, next to the pool."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def subset_table(study: Study, facts: pd.DataFrame) -> Table:
     return Table(
         name="subsets",
         label=study.label,
-        caption="Answer length and loss of the records that each arm kept, beside the pool, as means over seeds.",
+        caption="Answer length and loss of the records that each arm kept, next to the pool, as means over seeds.",
         groups=[("", 2), ("Response tokens", 5), ("Response NLL", 5)],
         header=["arm", "records", *columns, *columns],
         blocks=blocks,

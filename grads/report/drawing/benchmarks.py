@@ -22,7 +22,7 @@ from grads.report.statistics.estimates import Estimates, Quantity, Run, untuned_
 from grads.report.statistics.samples import Estimate
 
 _COLUMNS = 6
-"""Benchmarks beside each other; more stand below."""
+"""Benchmarks side by side; more stand below."""
 
 
 def benchmark_figure(study: Study, estimates: Estimates) -> Figure:

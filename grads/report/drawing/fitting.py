@@ -181,11 +181,11 @@ def _add_legend(figure: Figure, handles: Sequence[Artist], width: float) -> int:
     """
     font = FontProperties(size=rcParams["font.size"])
     em = float(font.get_size_in_points())
-    beside = (_HANDLE + 1.5) * em
+    taken = (_HANDLE + 1.5) * em
     for one in handles:
-        one.set_label(wrap(str(one.get_label()), _SAFE * width - beside - 2 * em, font))
+        one.set_label(wrap(str(one.get_label()), _SAFE * width - taken - 2 * em, font))
     labels = [str(one.get_label()) for one in handles]
-    widest = max(text_width(label, font) for label in labels) / _SAFE + beside
+    widest = max(text_width(label, font) for label in labels) / _SAFE + taken
     columns = max(1, min(len(handles), int((width - 2 * em) / (widest + 2 * em))))
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, handlelength=_HANDLE, prop=font)
     return -(-len(handles) // columns) * max(label.count("\n") + 1 for label in labels)

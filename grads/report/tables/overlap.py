@@ -35,7 +35,7 @@ TABLE = SelectionTable(
     build=build,
     caption="""
 Do methods choose the same records? For each pair of arms at a ratio, the Jaccard index of what they keep, the
-number that both keep over the number that either keeps, beside what two independent random draws of these sizes
+number that both keep over the number that either keeps, next to what two independent random draws of these sizes
 would have on average: large subsets share many records by chance, so only the excess says something. Spearman is
 the rank correlation of the scores of all eligible records. In the figure the index stands below the diagonal, with
 chance in brackets, and the correlation above; an arm meets itself under another seed. Orange agrees more than

@@ -1,4 +1,4 @@
-"""The table of subsets: how long and how hard the records are that each arm kept, beside the pool."""
+"""The table of subsets: how long and how hard the records are that each arm kept, next to the pool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TABLE = SelectionTable(
     build=build,
     caption="""
 What sort of records did each arm keep? Length of the answer in tokens and its negative log-likelihood (NLL), of the
-subset beside the pool: mean, median, first and ninth decile, the difference of the means in standard deviations of
+subset next to the pool: mean, median, first and ninth decile, the difference of the means in standard deviations of
 the pool, and the Kolmogorov-Smirnov distance. A method whose subset is much longer or shorter than the pool has to
 be compared with *random_length*, for length alone changes what training does.
 """,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-# Changes of an inverse before it is computed anew: they add up rounding.
+# Changes of an inverse before it is computed again: they add up rounding.
 UPDATES = 1000
 # Entries of the rows taken that are held in double precision at once.
 BLOCK = 2**22
@@ -57,7 +57,7 @@ class Ridge(ABC):
 
     @abstractmethod
     def renew(self) -> None:
-        """Compute the inverse anew."""
+        """Compute the inverse again."""
 
     @abstractmethod
     def weights(self) -> np.ndarray:
@@ -82,7 +82,7 @@ class ByDimensions(Ridge):
         self.renew()
 
     def renew(self) -> None:
-        """Compute M^-1 and M^-1 b anew."""
+        """Compute M^-1 and M^-1 b again."""
         import numpy as np
 
         taken = self.rows[self.active].astype(float)
@@ -127,7 +127,7 @@ class ByRows(Ridge):
         self.products: np.ndarray = np.zeros(0)
 
     def renew(self) -> None:
-        """Compute K^-1 anew."""
+        """Compute K^-1 again."""
         import numpy as np
 
         self.inverse = np.linalg.inv(self.matrix)
@@ -154,14 +154,14 @@ class ByRows(Ridge):
     def _grow(self, row: np.ndarray) -> None:
         import numpy as np
 
-        beside = np.empty(len(self.active))
+        products = np.empty(len(self.active))
         for places, taken in self._taken():
-            beside[places] = taken @ row
+            products[places] = taken @ row
         length = float(row @ row) + self.ridge
-        turned = self.inverse @ beside
+        turned = self.inverse @ products
         # What of the row the others do not explain: at least lambda.
-        own = length - float(beside @ turned)
-        self.matrix = bordered(self.matrix, beside, length)
+        own = length - float(products @ turned)
+        self.matrix = bordered(self.matrix, products, length)
         self.inverse = bordered(self.inverse + np.outer(turned, turned / own), -turned / own, 1 / own)
         self.products = np.append(self.products, row @ self.target)
 

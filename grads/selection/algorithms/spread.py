@@ -6,7 +6,7 @@ import numpy as np
 
 # Decimals of gains and cosines that count; what lies below is rounding, and must not decide between equals.
 DECIMALS = 6
-# Variance of the noise beside a direction's of length 1.
+# Variance of the noise next to a direction's of length 1.
 RIDGE = 0.1
 
 SetMeasure = Literal["mean_distance", "log_det"]

@@ -64,8 +64,8 @@ def prepare(examples: Mapping[str, Example], inputs: Inputs, parameters: Replay)
     count = max(1, round(len(examples) * parameters.share))
     if count > len(inputs.replay):
         raise GradsError(
-            f"strategy 'replay' at {parameters.ratio} needs {count} general records beside {len(examples)} of the "
-            f"domain, and {len(inputs.replay)} are eligible: raise general.instructions.replay, or lower the ratio"
+            f"strategy 'replay' at {parameters.ratio} adds {count} general records to {len(examples)} of the domain, "
+            f"and {len(inputs.replay)} are eligible: raise general.instructions.replay, or lower the ratio"
         )
     drawn = shuffled_ids(inputs.replay, inputs.seed)[:count]
     general = {id_: inputs.replay[id_] for id_ in drawn}

@@ -56,7 +56,7 @@ def test_a_project_that_an_index_has_not_is_said(tmp_path: Path) -> None:
 
 
 def test_without_any_place_that_is_said() -> None:
-    with pytest.raises(GradsError, match=rf"{FILE} was not found: pip is configured to use no index\. Mend"):
+    with pytest.raises(GradsError, match=rf"{FILE} was not found: pip is configured to use no index\. Fix"):
         look()
 
 

@@ -1,4 +1,4 @@
-"""The metrics file: what was asked, the lengths beside it, and what is missing."""
+"""The metrics file: what was asked, the lengths with it, and what is missing."""
 
 import json
 
@@ -65,5 +65,5 @@ def test_the_line_that_lacks_a_field_is_named(tmp_path, rows):
 
 def test_predictions_of_another_tool_need_no_lengths(tmp_path):
     rows = [{"reference": "a b", "prediction": "a b"}]
-    compute_metrics(write(tmp_path / "bare.jsonl", rows), ["chrf"], tmp_path / "metrics.json", beside=())
+    compute_metrics(write(tmp_path / "bare.jsonl", rows), ["chrf"], tmp_path / "metrics.json", averaged=())
     assert read_json(tmp_path / "metrics.json") == {"chrf": find_metric("chrf").compute(rows, Setting())}

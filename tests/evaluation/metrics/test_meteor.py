@@ -17,7 +17,7 @@ ANSWERS = [
     ["One sentence without an end"],
     ["He paid $3.88.", "It isn't much; they're cheap."],
 ]
-"""Sentences of texts, each parted from the next by a space."""
+"""Sentences of texts, each separated from the next by a space."""
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_chinese_meteor_needs_no_wordnet():
 
 def test_a_file_without_metric_and_a_name_twice_are_noticed(monkeypatch):
     for name in ("one", "two", "none"):
-        module = types.ModuleType(f"made_up_{name}")
+        module = types.ModuleType(f"invented_{name}")
         if name != "none":
             module.METRIC = Metric(
                 name="same",
@@ -128,8 +128,8 @@ def test_a_file_without_metric_and_a_name_twice_are_noticed(monkeypatch):
                 compute=lambda rows, setting: {},
             )
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    assert set(REGISTRY.collect(["made_up_one"])) == {"same"}
+    assert set(REGISTRY.collect(["invented_one"])) == {"same"}
     with pytest.raises(GradsError, match="both declare the metric 'same'"):
-        REGISTRY.collect(["made_up_one", "made_up_two"])
+        REGISTRY.collect(["invented_one", "invented_two"])
     with pytest.raises(GradsError, match="declares no METRIC"):
-        REGISTRY.collect(["made_up_none"])
+        REGISTRY.collect(["invented_none"])

@@ -138,7 +138,7 @@ def test_moments_are_needed_for_adams_direction(llama: nn.Module, with_adapter: 
         Taps(model, {"adam_features"}, Features(), other)
 
 
-def test_what_needs_all_weights_is_refused_beside_an_adapter(llama: nn.Module, with_adapter: Adapt) -> None:
+def test_what_needs_all_weights_is_refused_next_to_an_adapter(llama: nn.Module, with_adapter: Adapt) -> None:
     with pytest.raises(GradsError, match=r"weights_l2 is of all weights: it is measured where there is no adapter"):
         Taps(with_adapter(llama), {"weights"}, Features())
     with pytest.raises(GradsError, match=r"probe\.features\.projection is dense, which is for an adapter's gradients"):

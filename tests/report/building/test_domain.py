@@ -65,7 +65,7 @@ def test_what_has_no_interval_is_not_ranked(study, frame):
     assert column[3].aside == ""
 
 
-def test_lengths_and_the_share_that_was_cut_stand_beside_the_metrics(study, frame):
+def test_lengths_and_the_share_that_was_cut_stand_next_to_the_metrics(study, frame):
     _set(frame, "capped", "tax", {("full", "1"): 0.0})
     table = domain_table(study, Estimates(frame))
     full, half = (next(row for row in table.blocks[0].rows if row[0].text == name) for name in ("full", "random@0.5"))
@@ -78,7 +78,7 @@ def test_lengths_and_the_share_that_was_cut_stand_beside_the_metrics(study, fram
     assert set(lengths["value"]) == {11.5}
 
 
-def test_what_bleu_says_of_lengths_stands_beside_them(study, frame, config):
+def test_what_bleu_says_of_lengths_stands_next_to_them(study, frame, config):
     """The ratio of lengths with its interval in the CSV file; a study without BLEU has neither."""
     _set(frame, "length_ratio", "tax", {("full", "1"): 0.876})
     _set(frame, "brevity_penalty", "tax", {("full", "1"): 0.868})
@@ -191,7 +191,7 @@ def test_a_study_without_untuned_has_no_gain(config, make_cells):
     assert len(table.blocks[0].rows) == 4
 
 
-def test_published_values_stand_beside_ours(config, make_cells):
+def test_published_values_stand_next_to_ours(config, make_cells):
     config["published"] = [
         {"run": "full", "measure": "bleu", "domain": "law", "value": 23.456, "source": "Table 2"},
         {"run": "random@0.5", "measure": "bleu", "domain": "law", "value": 20.0, "source": "Table 2"},

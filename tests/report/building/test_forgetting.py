@@ -162,7 +162,7 @@ def test_drift_is_compared_as_accuracy_is(config, make_cells):
     assert any("KL" in note and "80 % power" in note for note in table.notes)
 
 
-def test_published_values_stand_beside_ours(config, make_cells):
+def test_published_values_stand_next_to_ours(config, make_cells):
     of = {"run": "full", "domain": "tax"}
     config["published"] = [
         of | {"measure": "quiz", "value": 61.25, "source": "Table 3"},

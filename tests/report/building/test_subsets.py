@@ -49,7 +49,7 @@ def facts_of(study, files):
     return pd.DataFrame(subset_facts(study, pool))
 
 
-def test_means_over_seeds_beside_the_pool(config, choose):
+def test_means_over_seeds_next_to_the_pool(config, choose):
     study = parse_study(config | {"seeds": [0, 1]})
     choices = {("random", "0.5", 0): ("abc", SCORES), ("random", "0.5", 1): ("bcd", SCORES)}
     choices |= {("grads_density", "0.5", seed): ("ef", SCORES) for seed in (0, 1)}

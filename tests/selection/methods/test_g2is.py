@@ -60,7 +60,7 @@ def test_the_direction_is_kept(inputs_of: Make) -> None:
 
 
 def test_beyond_the_neighbours_the_nearest_to_the_component_follows(inputs_of: Make) -> None:
-    # The one neighbour of 10 is 14 and conversely, so that after both the walk begins anew: not with 20, the next
+    # The one neighbour of 10 is 14 and conversely, so that after both the walk begins again: not with 20, the next
     # to 14, but with -12, the next to the component.
     train = at(10, 14, 20, -12)
     assert order(made(inputs_of, train, ALONG, 4), centred=False) == [0, 1, 2, 3]

@@ -31,7 +31,7 @@ def test_arms_of_equal_size_replay_the_same_and_larger_ones_these_and_more(examp
 
 
 def test_too_few_are_refused_with_the_numbers(examples):
-    with pytest.raises(GradsError, match=r"needs 5 general records beside 10 of the domain, and 4 are eligible: raise"):
+    with pytest.raises(GradsError, match=r"adds 5 general records to 10 of the domain, and 4 are eligible: raise"):
         prepare(examples(10), examples(4, "g"))
 
 
