@@ -53,7 +53,7 @@ def ratio(runs: Mapping[str, Sequence[Run]], name: str, other: str) -> float | N
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """A bar and what was found."""
 
     bar: Bar
@@ -65,7 +65,7 @@ class Verdict:
         return self.found <= self.bar.most
 
 
-def verdicts(runs: Mapping[str, Sequence[Run]]) -> list[Verdict]:
-    """Return the verdict on every bar both of whose contestants were run."""
+def outcomes(runs: Mapping[str, Sequence[Run]]) -> list[Outcome]:
+    """Return the outcome of every bar both of whose contestants were run."""
     found = [(bar, ratio(runs, bar.ours, bar.peer)) for bar in TIME]
-    return [Verdict(bar, value) for bar, value in found if value is not None]
+    return [Outcome(bar, value) for bar, value in found if value is not None]

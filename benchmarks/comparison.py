@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ours
-from benchmarks.bars import MEMORY, median_seconds, ratio, verdicts
+from benchmarks.bars import MEMORY, median_seconds, outcomes, ratio
 from benchmarks.catalogue import COMPILED, Entry
 from benchmarks.client import Run, Worker, cache_folder, interleave
 from benchmarks.examples import Item, tokens_of, write_items
@@ -71,7 +71,7 @@ def compare(field: Field, label: str, items: Sequence[Item], cold: Mapping[str, 
         if field.entries[name].compiled:
             row["compile_from_cache"] = max(0.0, first[name] - row["seconds"])
             row["compile_cold"] = max(0.0, cold[name] - row["seconds"]) if name in cold else None
-    bars = [asdict(one.bar) | {"found": one.found, "met": one.met} for one in verdicts(runs)]
+    bars = [asdict(one.bar) | {"found": one.found, "met": one.met} for one in outcomes(runs)]
     return {
         "label": label,
         "records": len(items),

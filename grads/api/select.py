@@ -106,8 +106,8 @@ class Selection:
         row = found.iloc[0]
         known = {name: value.item() if hasattr(value, "item") else value for name, value in row.items()}
         better = int((table["score"] > row["score"]).sum())
-        verdict = "kept" if row["kept"] else "not kept"
-        reason = f"{verdict}: rank {row['rank']} of {len(table)}, {len(self)} are kept; {better} have a higher score"
+        standing = "kept" if row["kept"] else "not kept"
+        reason = f"{standing}: rank {row['rank']} of {len(table)}, {len(self)} are kept; {better} have a higher score"
         measured = self.signals.loc[row["id"]].to_dict() if row["id"] in self.signals.index else {}
         return {**known, "reason": reason, "signals": measured}
 

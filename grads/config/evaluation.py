@@ -30,22 +30,22 @@ class Generation(Section):
     )
 
 
-class Verdicts(Section):
-    """Verdicts of others, people or another model, on the answers, as the metric `verdict`.
+class Judgements(Section):
+    """Judgements of others, people or another model, on the answers, as the metric `verdict`.
 
-    Tables show verdicts as shares of the way from the worst (0) to the best (1).
+    Tables show them as shares of the way from the worst (0) to the best (1).
     """
 
     path: str = Field(
         description="JSON lines, CSV or Parquet with a row for each test answer of every run: `cell` (its folder below "
         "`runs`), `id` and `prediction` as in its predictions.jsonl, and a number as `verdict`."
     )
-    worst: float = Field(0.0, description="The worst verdict that there is; it may be the greater number.")
-    best: float = Field(1.0, description="The best verdict that there is.")
+    worst: float = Field(0.0, description="The worst judgement that there is; it may be the greater number.")
+    best: float = Field(1.0, description="The best judgement that there is.")
     by: Shown = Field("", description="Who judged, and how; part of the metric's signature below the tables.")
 
     @model_validator(mode="after")
-    def _the_best_is_not_the_worst(self) -> "Verdicts":
+    def _the_best_is_not_the_worst(self) -> "Judgements":
         if self.best == self.worst:
             raise ValueError(f"'worst' and 'best' are both {self.best:g}; write the two ends of the scale")
         return self
@@ -62,10 +62,10 @@ class Evaluation(Section):
     wordnet: ArchiveSource | None = Field(
         None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
     )
-    verdicts: Verdicts | str | None = Field(
+    verdicts: Judgements | str | None = Field(
         None,
-        description="Verdicts on the answers, for the metric `verdict`: a path alone, of numbers from 0 to 1, or these "
-        "keys; docs/metrics.md has an example.",
+        description="Judgements on the answers, for the metric `verdict`: a path alone, of numbers from 0 to 1, or "
+        "these keys; docs/metrics.md has an example.",
     )
     cross_domain: bool = Field(
         False, description="Test every model on the other domains too: what tuning on one does to another."
@@ -95,6 +95,6 @@ class Evaluation(Section):
         return self.generation_batch if isinstance(self.generation_batch, int) else None
 
     @property
-    def judged(self) -> Verdicts | None:
-        """Where verdicts on the answers are, and what they mean; none where there are none."""
-        return Verdicts(path=self.verdicts) if isinstance(self.verdicts, str) else self.verdicts
+    def judged(self) -> Judgements | None:
+        """Where judgements on the answers are, and what they mean; none where there are none."""
+        return Judgements(path=self.verdicts) if isinstance(self.verdicts, str) else self.verdicts

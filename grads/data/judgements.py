@@ -1,11 +1,11 @@
-"""Verdicts: what a person or another model says of a study's answers, a row an answer."""
+"""Judgements: what a person or another model says of a study's answers, a row an answer."""
 
 import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from grads.config.evaluation import Verdicts
+from grads.config.evaluation import Judgements
 from grads.runtime.errors import GradsError, quoted
 
 TEXTS = ("cell", "id", "prediction")
@@ -15,15 +15,15 @@ NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A verdict on one answer.
+class Judgement:
+    """A judgement on one answer.
 
     Attributes:
         place: where it stands, for errors.
         cell: whose answer, as its folder is called below `runs`.
         id: of the test record that was asked.
         prediction: the answer that was judged.
-        share: of the way from the worst verdict that there is (0) to the best (1).
+        share: of the way from the worst judgement that there is (0) to the best (1).
     """
 
     place: str
@@ -33,11 +33,11 @@ class Verdict:
     share: float
 
 
-def parse_verdict(place: str, row: dict[str, Any], settings: Verdicts) -> Verdict:
-    """Return the verdict of a row of a file.
+def parse_judgement(place: str, row: dict[str, Any], settings: Judgements) -> Judgement:
+    """Return the judgement of a row of a file.
 
     Raises:
-        GradsError: a field is not there or no text, or the verdict is no number from the worst to the best.
+        GradsError: a field is not there or no text, or the judgement is no number from the worst to the best.
     """
     missing = [name for name in (*TEXTS, VERDICT) if row.get(name) is None]
     if missing:
@@ -50,10 +50,10 @@ def parse_verdict(place: str, row: dict[str, Any], settings: Verdicts) -> Verdic
             raise GradsError(
                 f"{place}: '{name}' is {quoted(row[name])}, no text: write it as it is in predictions.jsonl"
             )
-    return Verdict(place, row["cell"], row["id"], row["prediction"], _share(place, row[VERDICT], settings))
+    return Judgement(place, row["cell"], row["id"], row["prediction"], _share(place, row[VERDICT], settings))
 
 
-def _share(place: str, value: Any, settings: Verdicts) -> float:
+def _share(place: str, value: Any, settings: Judgements) -> float:
     low, high = sorted((settings.worst, settings.best))
     between = f"write a number from {low:g} to {high:g}"
     if isinstance(value, str) and NUMBER.fullmatch(value):

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from grads.config.domains import Domain
-from grads.config.evaluation import Verdicts
+from grads.config.evaluation import Judgements
 from grads.config.general import HarnessData, Instructions, Task
 from grads.config.kinds import RECORDS, Reading
 from grads.config.models import Skill
@@ -17,7 +17,7 @@ from grads.config.study import Study
 from grads.config.task_file import check_items, check_metric, read_task_file
 from grads.data.benchmark_items import check_passages, first_items
 from grads.data.instructions import instruction_domain
-from grads.data.judgements import parse_verdict
+from grads.data.judgements import parse_judgement
 from grads.data.records.layouts import to_record
 from grads.data.records.rows import read_rows
 from grads.runtime.errors import GradsError, check_all
@@ -44,7 +44,7 @@ def check_data(study: Study) -> None:
         checks.append(partial(check_passages, text, archives, ROWS))
     judged = study.evaluation.judged
     if judged and _is_data(Path(judged.path)):
-        checks.append(partial(_check_verdicts, judged))
+        checks.append(partial(_check_judgements, judged))
     tasks = study.general.tasks.items()
     checks += [
         partial(check_task, name, task, archives, study.general.allow_code)
@@ -93,9 +93,9 @@ def _check_records(domain: Domain) -> None:
             to_record(row, place, fields, domain.loss_turns, domain.metadata, domain.leave)
 
 
-def _check_verdicts(judged: Verdicts) -> None:
+def _check_judgements(judged: Judgements) -> None:
     for place, row in islice(read_rows(judged.path), ROWS):
-        parse_verdict(place, row, judged)
+        parse_judgement(place, row, judged)
 
 
 def _is_there(source: Source, archives: dict[str, Path]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from grads.config.evaluation import Evaluation, Generation, Verdicts
+from grads.config.evaluation import Evaluation, Generation, Judgements
 from grads.config.models import Format
 from grads.config.training import Training
 from grads.evaluation.metrics.registry import module_of
@@ -175,21 +175,21 @@ class Judge(Job):
 
     Attributes:
         predictions: the answers, by cell.
-        files: where the verdicts are.
-        verdicts: what they mean.
+        files: where the judgements are.
+        scale: what they mean.
         folder: a file for each cell.
     """
 
-    rule = "verdicts"
+    rule = "judgements"
     modules = ("grads.evaluation.judged",)
 
     predictions: Read[dict[str, Path]]
     files: Given[list[Path]]
-    verdicts: Verdicts
+    scale: Judgements
     folder: Made[Path]
 
     def run(self, machine: Machine) -> None:
         """Check them."""
-        from grads.evaluation.judged import write_verdicts
+        from grads.evaluation.judged import write_judgements
 
-        write_verdicts(self.verdicts, self.predictions, self.folder)
+        write_judgements(self.scale, self.predictions, self.folder)

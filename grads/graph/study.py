@@ -700,17 +700,17 @@ class StudyGraph:
         wordnet = WORDNET if any(find_metric(name).needs_wordnet(language) for name in names) else None
         return {"metrics": computed(names), "language": language, "wordnet": wordnet}
 
-    def verdicts(self) -> Judge:
+    def judgements(self) -> Judge:
         """Return the job that checks what others say of the answers."""
         judged = self.study.evaluation.judged
         assert judged is not None
         read = self.outside(files=own_files(judged.path))
         return Judge(
-            log=self.paths.log("verdicts"),
+            log=self.paths.log("judgements"),
             predictions={str(cell): self.paths.run(cell) / "predictions.jsonl" for cell in self.cells},
             files=read.files,
-            verdicts=judged,
-            folder=self.paths.verdicts,
+            scale=judged,
+            folder=self.paths.judgements,
             contents=read.contents,
         )
 
@@ -895,7 +895,7 @@ class StudyGraph:
         for cell in self.cells:
             yield from self._cell_jobs(cell)
         if study.evaluation.judged:
-            yield self.job("verdicts", {})
+            yield self.job("judgements", {})
         yield from (self.job(rule, {}) for rule in ("measurements", "tables", "curves", "selection_tables", "pages"))
 
     def _fetch_jobs(self) -> Iterator[Job]:

@@ -28,7 +28,7 @@ class CellFiles:
             goes on from there.
         cross: by other domain, the metrics on its test set; empty unless the study asks for them.
         scorers: summaries of the preliminary epochs of other models that scored, by model.
-        verdicts: folder of the verdicts on all cells' answers; none where the study has none.
+        judgements: folder of the judgements on all cells' answers; none where the study has none.
     """
 
     cell: Cell
@@ -40,7 +40,7 @@ class CellFiles:
     preliminary: Path | None = None
     cross: dict[str, Path] = field(default_factory=dict)
     scorers: dict[str, Path] = field(default_factory=dict)
-    verdicts: Path | None = None
+    judgements: Path | None = None
 
 
 def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFiles]:
@@ -57,12 +57,12 @@ def cell_files(study: Study, points: Mapping[str, Iterable[str]]) -> list[CellFi
 def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
     paths = Paths(study.study)
     start = study.arms[cell.arm].start
-    verdicts = paths.verdicts if study.evaluation.verdicts else None
+    judgements = paths.judgements if study.evaluation.verdicts else None
     run = paths.run(cell)
     cross = {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
         general = paths.untuned_general(cell.model)
-        return CellFiles(cell, run / "metrics.json", general, cross=cross, verdicts=verdicts)
+        return CellFiles(cell, run / "metrics.json", general, cross=cross, judgements=judgements)
     # A scorer may be the cell's own model.
     stores = {(model or cell.model, store) for model, store in map(split_label, points)}
     warm = {model for model, store in stores if store_point(store)[0] == WARM}
@@ -84,7 +84,7 @@ def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
         preliminary=epochs.pop(cell.model, None),
         scorers=epochs,
         cross=cross,
-        verdicts=verdicts,
+        judgements=judgements,
     )
 
 
@@ -101,7 +101,7 @@ def _single(files: CellFiles) -> list[Path]:
 
 def listed(files: CellFiles) -> list[Path]:
     """Return what a cell's files come from, as a list for a rule's input: signal stores are made as whole folders."""
-    judged = [files.verdicts] if files.verdicts else []
+    judged = [files.judgements] if files.judgements else []
     return [*_single(files), *(meta.parent for meta in files.stores.values()), *judged]
 
 

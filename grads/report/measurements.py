@@ -30,7 +30,7 @@ from grads.runtime.progress import Progress
 from grads.study.claim_sentences import DRIFT
 from grads.study.controls import TEST_PROMPTS
 from grads.study.grid import Cell, cells
-from grads.study.paths import TRAJECTORY, WARM, split_label, store_point, verdicts_file
+from grads.study.paths import TRAJECTORY, WARM, judgements_file, split_label, store_point
 
 COLUMNS = (
     *("study", "model", "domain", "arm", "ratio", "seed", "part", "task", "metric"),
@@ -69,7 +69,7 @@ def collect(study: Study, files: Sequence[CellFiles], partial: bool = False) -> 
     untuned = _untuned_results(files)
     for one in files:
         before = untuned.get(_place(one)) if one.cell.trained else None
-        answered = _domain_rows(study, one) + _verdict_rows(study, one, partial)
+        answered = _domain_rows(study, one) + _judgement_rows(study, one, partial)
         found = answered + _general_rows(study, one, before) + _cost_rows(one)
         rows += [{"study": study.study, **_cell_columns(one.cell), **row} for row in found]
         progress.advance()
@@ -122,9 +122,9 @@ def _domain_rows(study: Study, one: CellFiles) -> list[dict[str, Any]]:
     return rows
 
 
-def _verdict_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str, Any]]:
-    """Return the verdicts on a cell's own answers; with `partial` nothing where they are not judged yet."""
-    path = one.verdicts and verdicts_file(one.verdicts, one.cell)
+def _judgement_rows(study: Study, one: CellFiles, partial: bool) -> list[dict[str, Any]]:
+    """Return the judgements on a cell's own answers; with `partial` nothing where they are not judged yet."""
+    path = one.judgements and judgements_file(one.judgements, one.cell)
     if path is None or (partial and not path.is_file()):
         return []
     content = _Content(path, one.cell)

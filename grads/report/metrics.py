@@ -14,7 +14,7 @@ def computed_metrics(study: Study) -> list[str]:
 
 
 def judged_metrics(study: Study) -> list[str]:
-    """Return the domain metrics that come from verdicts on a domain's own test."""
+    """Return the domain metrics that come from judgements on a domain's own test."""
     return [name for name in study.evaluation.metrics if MEASURES[name].judged]
 
 

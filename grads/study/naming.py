@@ -15,7 +15,7 @@ from grads.study.paths import BY_SEED, OTHERS
 
 ARCHIVE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][\w.+!-]*")
-VERDICTS = "evaluation.verdicts"
+JUDGED = "evaluation.verdicts"
 # In the key of the records that a model is taught.
 TAUGHT = ".taught."
 # What no task is called, for files and claims mean something else by it.
@@ -96,7 +96,7 @@ def _bad_folder(key: str, path: Path, source: Source | None) -> Iterator[str]:
         if source is not None:
             for folder in filter(Path.is_dir, source.own_files):
                 data_files(folder)
-        elif key.startswith(VERDICTS):
+        elif key.startswith(JUDGED):
             data_files(path)
         else:
             yield f"'{key}': {path} is a folder: name a file in it"
@@ -110,16 +110,16 @@ def _paths(study: Study) -> dict[str, str]:
         f"{key}.{part}": path for key, source in _sources(study).items() for part, path in source.own_paths.items()
     }
     tasks = {f"general.tasks.{name}.yaml": task.yaml for name, task in study.general.tasks.items()}
-    further = {"claims": study.claims if isinstance(study.claims, str) else None} | _verdicts(study)
+    further = {"claims": study.claims if isinstance(study.claims, str) else None} | _judgements(study)
     return {key: path for key, path in (sources | tasks | further).items() if path is not None}
 
 
-def _verdicts(study: Study) -> dict[str, str]:
-    """Return the path of verdicts by its key, where there are some."""
+def _judgements(study: Study) -> dict[str, str]:
+    """Return the path of judgements by its key, where there are some."""
     given = study.evaluation.verdicts
     if given is None:
         return {}
-    return {VERDICTS: given} if isinstance(given, str) else {f"{VERDICTS}.path": given.path}
+    return {JUDGED: given} if isinstance(given, str) else {f"{JUDGED}.path": given.path}
 
 
 def _sources(study: Study) -> dict[str, Source]:
@@ -154,7 +154,7 @@ def _bad_paths(study: Study) -> Iterator[str]:
 def _bad_suffixes(study: Study) -> Iterator[str]:
     """Yield what is wrong with the suffixes by which files of data are read."""
     packed = f"{', '.join(DATA_SUFFIXES)}, packed ({', '.join(PACKED_SUFFIXES)}) or not"
-    for key, name in _verdicts(study).items():
+    for key, name in _judgements(study).items():
         if format_of(name) is None and Path(name).is_file():
             yield f"'{key}': '{name}' is none of {packed}: convert the file to one of them"
     for key, source in _sources(study).items():

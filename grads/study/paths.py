@@ -47,8 +47,8 @@ def documents_path(general: Path) -> Path:
     return general.with_name(f"{general.stem}-documents.jsonl")
 
 
-def verdicts_file(folder: Path, cell: Cell | str) -> Path:
-    """Return the verdicts on a cell's answers, in the folder of those on all."""
+def judgements_file(folder: Path, cell: Cell | str) -> Path:
+    """Return the judgements on a cell's answers, in the folder of those on all."""
     return folder / f"{cell}.json"
 
 
@@ -119,9 +119,9 @@ class Paths:
         return self.run(cell) / "cross" / "predictions"
 
     @property
-    def verdicts(self) -> Path:
-        """Folder of the verdicts on all cells' answers (see `verdicts_file`)."""
-        return self.root / "verdicts"
+    def judgements(self) -> Path:
+        """Folder of the judgements on all cells' answers (see `judgements_file`)."""
+        return self.root / "judgements"
 
     def untuned_general(self, model: str) -> Path:
         """General part of the untuned model, evaluated once per model."""

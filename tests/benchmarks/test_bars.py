@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.bars import median_seconds, ratio, verdicts
+from benchmarks.bars import median_seconds, outcomes, ratio
 from benchmarks.client import Run
 from benchmarks.scaling import slope
 
@@ -21,15 +21,15 @@ def test_a_ratio_needs_both_contestants():
 
 
 def test_bars_are_met_at_their_limit_and_not_above():
-    found = {one.bar.peer: one for one in verdicts({"signals": runs(0.9), "plain": runs(1.0), "bergson": runs(1.9)})}
+    found = {one.bar.peer: one for one in outcomes({"signals": runs(0.9), "plain": runs(1.0), "bergson": runs(1.9)})}
     assert set(found) == {"plain", "bergson"}
     assert found["plain"].met
     assert not found["bergson"].met
 
 
 def test_all_signals_together_are_held_against_the_signals_alone():
-    (verdict,) = verdicts({"signals": runs(1.0), "all": runs(1.7)})
-    assert (verdict.bar.most, verdict.met) == (1.6, False)
+    (outcome,) = outcomes({"signals": runs(1.0), "all": runs(1.7)})
+    assert (outcome.bar.most, outcome.met) == (1.6, False)
 
 
 @pytest.mark.parametrize("exponent", [1.0, 1.5])

@@ -1,16 +1,18 @@
-"""Rows of verdicts, and what is wrong with them."""
+"""Rows of judgements, and what is wrong with them."""
 
 import pytest
 
-from grads.config.evaluation import Verdicts
-from grads.data.judgements import parse_verdict
+from grads.config.evaluation import Judgements
+from grads.data.judgements import parse_judgement
 from grads.runtime.errors import GradsError
 
 ROW = {"cell": "tiny/law/full/1/0", "id": "ab12", "prediction": "a claim", "verdict": 7}
 
 
 def share(value, worst=0.0, best=1.0):
-    return parse_verdict("judged.jsonl:3", ROW | {"verdict": value}, Verdicts(path="x", worst=worst, best=best)).share
+    return parse_judgement(
+        "judged.jsonl:3", ROW | {"verdict": value}, Judgements(path="x", worst=worst, best=best)
+    ).share
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ def share(value, worst=0.0, best=1.0):
         (-1, -1, 1, 0.0),
     ],
 )
-def test_verdicts_are_shares_of_the_way_from_the_worst_to_the_best(value, worst, best, expected):
+def test_judgements_are_shares_of_the_way_from_the_worst_to_the_best(value, worst, best, expected):
     assert share(value, worst, best) == pytest.approx(expected, abs=1e-15)
 
 
@@ -46,15 +48,15 @@ def test_what_is_off_the_scale_is_refused(value, worst, best):
 def test_a_missing_field_is_named(name):
     for row in ({key: value for key, value in ROW.items() if key != name}, ROW | {name: None}):
         with pytest.raises(GradsError, match=rf"^judged\.jsonl:3: there is no '{name}'"):
-            parse_verdict("judged.jsonl:3", row, Verdicts(path="x", best=10))
+            parse_judgement("judged.jsonl:3", row, Judgements(path="x", best=10))
 
 
 def test_a_field_that_is_no_text_is_named():
     with pytest.raises(GradsError, match=r"judged\.jsonl:3: 'id' is 12, no text"):
-        parse_verdict("judged.jsonl:3", ROW | {"id": 12}, Verdicts(path="x", best=10))
+        parse_judgement("judged.jsonl:3", ROW | {"id": 12}, Judgements(path="x", best=10))
 
 
 def test_further_fields_are_left_alone():
-    """The row of predictions.jsonl with two more fields is a row of verdicts."""
-    one = parse_verdict("f:1", ROW | {"capped": False, "why": "too short"}, Verdicts(path="x", worst=1, best=10))
+    """The row of predictions.jsonl with two more fields is a row of judgements."""
+    one = parse_judgement("f:1", ROW | {"capped": False, "why": "too short"}, Judgements(path="x", worst=1, best=10))
     assert (one.cell, one.id, one.prediction) == (ROW["cell"], ROW["id"], ROW["prediction"])

@@ -1,4 +1,4 @@
-"""Verdicts on a study's answers: checked as a whole, and written for each cell."""
+"""Judgements on a study's answers: checked as a whole, and written for each cell."""
 
 import csv
 import json
@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from grads.config.evaluation import Verdicts
-from grads.evaluation.judged import SHOWN, write_verdicts
+from grads.config.evaluation import Judgements
+from grads.evaluation.judged import SHOWN, write_judgements
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_jsonl
 
@@ -57,9 +57,9 @@ def write_parquet(path, rows):
 )
 def test_every_cell_has_the_metric_in_the_order_of_its_answers(tmp_path, predictions, name, write):
     write(tmp_path / name, judged(predictions)[::-1])
-    write_verdicts(Verdicts(path=str(tmp_path / name), by="a judge"), predictions, tmp_path / "verdicts")
+    write_judgements(Judgements(path=str(tmp_path / name), by="a judge"), predictions, tmp_path / "judgements")
     for cell in CELLS:
-        found = read_json(tmp_path / "verdicts" / f"{cell}.json")
+        found = read_json(tmp_path / "judgements" / f"{cell}.json")
         assert found["verdict"]["items"] == [1.0, 0.0, 0.5]
         assert (found["verdict"]["value"], found["verdict"]["n"]) == (0.5, 3)
         assert found["groups"] == ["page", "prediction 1", "page"]
@@ -67,11 +67,11 @@ def test_every_cell_has_the_metric_in_the_order_of_its_answers(tmp_path, predict
 
 
 def test_the_signature_is_the_files(tmp_path, predictions):
-    """Verdicts of two files are not compared, whatever they are called; the scale is part of it."""
+    """Judgements of two files are not compared, whatever they are called; the scale is part of it."""
     signatures = []
     for name, verdicts, best in (("a", (1, 0, 1), 1), ("b", (1, 0, 1), 1), ("b", (1, 1, 1), 1), ("b", (1, 1, 1), 5)):
         write_jsonl(tmp_path / f"{name}.jsonl", judged(predictions, verdicts))
-        write_verdicts(Verdicts(path=str(tmp_path / f"{name}.jsonl"), best=best), predictions, tmp_path / "out")
+        write_judgements(Judgements(path=str(tmp_path / f"{name}.jsonl"), best=best), predictions, tmp_path / "out")
         signatures.append(read_json(tmp_path / "out" / f"{CELLS[0]}.json")["verdict"]["signature"])
     assert signatures[0] == signatures[1]
     assert len(set(signatures)) == 3
@@ -81,8 +81,8 @@ def sentences(tmp_path, predictions, rows):
     path = tmp_path / "judged.jsonl"
     write_jsonl(path, rows)
     with pytest.raises(GradsError) as error:
-        write_verdicts(Verdicts(path=str(path)), predictions, tmp_path / "verdicts")
-    assert not (tmp_path / "verdicts").exists()
+        write_judgements(Judgements(path=str(path)), predictions, tmp_path / "judgements")
+    assert not (tmp_path / "judgements").exists()
     return [sentence.removeprefix(f"{path}") for sentence in error.value.sentences]
 
 
@@ -114,13 +114,13 @@ def test_each_mistake_is_a_sentence_with_its_line(tmp_path, predictions):
 def test_two_verdicts_on_one_answer_are_named_with_both_lines(tmp_path, predictions):
     rows = judged(predictions)
     (one,) = sentences(tmp_path, predictions, [*rows, rows[1] | {"verdict": 1}])
-    assert one.startswith(f":7: the answer to b2 of {CELLS[1]} has a verdict at ")
+    assert one.startswith(f":7: the answer to b2 of {CELLS[1]} has a judgement at ")
     assert "judged.jsonl:2 already" in one
 
 
 def test_answers_without_a_verdict_are_counted_by_run(tmp_path, predictions):
     (one,) = sentences(tmp_path, predictions, judged(predictions)[:-2])
-    assert f"has no verdict on 2 of the 3 answers in {predictions[CELLS[0]]}, such as that to b2" in one
+    assert f"has no judgement on 2 of the 3 answers in {predictions[CELLS[0]]}, such as that to b2" in one
     assert len(sentences(tmp_path, predictions, [])) == 2
 
 

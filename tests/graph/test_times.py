@@ -44,7 +44,7 @@ def test_each_kind_of_pass_has_its_rate(work, expected):
 
 
 def test_a_job_without_a_model_takes_its_start():
-    assert HERE.seconds("verdicts", Work()) == 0.5
+    assert HERE.seconds("judgements", Work()) == 0.5
     assert HERE.seconds("select", Work()) > 0.5
 
 

@@ -15,7 +15,7 @@ from grads.config.study import Study
 from grads.report.files import CellFiles, SelectionFiles
 from grads.runtime.files import write_json
 from grads.study.grid import Cell, cells
-from grads.study.paths import verdicts_file
+from grads.study.paths import judgements_file
 from grads.study.reading import parse_study
 
 WORDS = [
@@ -178,8 +178,8 @@ def judge(config, make_cells, tmp_path) -> Callable[[], tuple[Study, list[CellFi
             luck = random.Random(f"verdicts {one.cell}")
             items = [float(luck.random() < 0.7) for _ in range(6)]
             found = {"value": sum(items) / 6, "n": 6, "items": items, "signature": "worst:0|best:1|sha256:ab12"}
-            write_json(verdicts_file(tmp_path / "verdicts", one.cell), {"verdict": found})
-            files.append(dataclasses.replace(one, verdicts=tmp_path / "verdicts"))
+            write_json(judgements_file(tmp_path / "judgements", one.cell), {"verdict": found})
+            files.append(dataclasses.replace(one, judgements=tmp_path / "judgements"))
         return study, files
 
     return write

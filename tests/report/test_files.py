@@ -33,10 +33,10 @@ def test_tables_wait_for_verdicts_where_the_study_names_a_file():
     config["evaluation"] |= {"metrics": ["verdict"], "verdicts": "judged.jsonl"}
     study = parse_study(config)
     (first, *_) = cell_files(study, {arm: arm_stores(study, arm) for arm in study.arms})
-    assert Path("results/smoke/verdicts") in listed(first)
+    assert Path("results/smoke/judgements") in listed(first)
     # A run whose answers are not judged yet is finished.
-    assert Path("results/smoke/verdicts") not in missing_files(first)
-    assert not any("verdicts" in path.parts for files in FILES for path in listed(files))
+    assert Path("results/smoke/judgements") not in missing_files(first)
+    assert not any("judgements" in path.parts for files in FILES for path in listed(files))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.study.controls import TEST_PROMPTS
 from grads.study.grid import cells
-from grads.study.paths import verdicts_file
+from grads.study.paths import judgements_file
 
 
 def _edit(path, change):
@@ -97,7 +97,7 @@ def test_verdicts_are_rows_of_the_domain_with_intervals_of_right_and_wrong_answe
     assert len(rows) == len(files)
     assert set(zip(rows["part"], rows["task"], strict=True)) == {("domain", "test")}
     row = rows.iloc[3]
-    content = read_json(verdicts_file(files[3].verdicts, files[3].cell))["verdict"]
+    content = read_json(judgements_file(files[3].judgements, files[3].cell))["verdict"]
     assert (row["value"], row["n"], row["signature"]) == (content["value"], 6, content["signature"])
     # Wilson's, as of any share of right answers.
     known = binomtest(int(sum(content["items"])), 6).proportion_ci(method="wilson")
@@ -106,7 +106,7 @@ def test_verdicts_are_rows_of_the_domain_with_intervals_of_right_and_wrong_answe
 
 def test_verdicts_that_are_not_there_are_missed_but_by_partial_tables(judge):
     study, files = judge()
-    verdicts_file(files[3].verdicts, files[3].cell).unlink()
+    judgements_file(files[3].judgements, files[3].cell).unlink()
     with pytest.raises(GradsError, match=rf"0\.json is missing, cell {files[3].cell}"):
         collect(study, files)
     frame = collect(study, files, partial=True)
@@ -116,7 +116,7 @@ def test_verdicts_that_are_not_there_are_missed_but_by_partial_tables(judge):
 
 def test_verdicts_of_items_in_other_groups_are_refused(judge):
     study, files = judge()
-    _edit(verdicts_file(files[3].verdicts, files[3].cell), lambda content: content.update(groups=["a"] * 5))
+    _edit(judgements_file(files[3].judgements, files[3].cell), lambda content: content.update(groups=["a"] * 5))
     with pytest.raises(GradsError, match="5 groups for the 6 items"):
         collect(study, files)
 

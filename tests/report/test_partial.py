@@ -71,7 +71,7 @@ def test_no_mean_is_taken_over_a_hole(two_seeds, make_cells, tmp_path):
 
 def test_answers_that_are_not_judged_yet_are_a_dash(judge, tmp_path):
     study, files = judge()
-    shutil.rmtree(tmp_path / "verdicts")
+    shutil.rmtree(tmp_path / "judgements")
     make_partial(study, files, tmp_path / "partial")
     found = pd.read_csv(tmp_path / "partial/tables/domain.csv").set_index("metric")
     assert found.loc["verdict", "value"].isna().all()

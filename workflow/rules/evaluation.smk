@@ -114,19 +114,19 @@ rule metrics_cross:
 
 
 # What others say of the answers, where the study names a file of it: checked as a whole, in one job for all runs.
-rule verdicts:
+rule judgements:
     input:
-        unpack(inputs_of("verdicts")),
+        unpack(inputs_of("judgements")),
     output:
-        directory(PATHS.verdicts),
+        directory(PATHS.judgements),
     log:
-        PATHS.log("verdicts"),
+        PATHS.log("judgements"),
     conda:
         "../../envs/grads.yaml"
     resources:
-        mem_mb=memory("verdicts"),
-        runtime=minutes("verdicts"),
+        mem_mb=memory("judgements"),
+        runtime=minutes("judgements"),
     params:
-        job=settings_of("verdicts"),
+        job=settings_of("judgements"),
     script:
         "../scripts/run.py"

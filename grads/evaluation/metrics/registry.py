@@ -32,22 +32,22 @@ def check_metrics(study: Study) -> None:
     """
     names = study.evaluation.metrics
     checks = [partial(_check_metric, study, number, name) for number, name in enumerate(names)]
-    check_all([*checks, partial(_check_verdicts, study)])
+    check_all([*checks, partial(_check_judgements, study)])
 
 
-def _check_verdicts(study: Study) -> None:
+def _check_judgements(study: Study) -> None:
     known = [name for name in study.evaluation.metrics if name in metrics()]
     judged = [name for name in known if find_metric(name).judged]
     if judged and study.evaluation.verdicts is None:
         raise GradsError(
-            f"metric '{judged[0]}' needs 'evaluation.verdicts': name a file with a verdict on each answer there, or "
+            f"metric '{judged[0]}' needs 'evaluation.verdicts': name a file with a judgement on each answer there, or "
             "remove the metric"
         )
     if not judged and study.evaluation.verdicts is not None:
         raise GradsError("'evaluation.verdicts' is read for the metric 'verdict': add it to 'evaluation.metrics'")
     if study.evaluation.cross_domain and judged == study.evaluation.metrics:
         raise GradsError(
-            "'evaluation.cross_domain': verdicts are on answers to a domain's own test, and 'evaluation.metrics' has "
+            "'evaluation.cross_domain': judgements are on answers to a domain's own test, and 'evaluation.metrics' has "
             "nothing else: add a metric that is computed"
         )
 

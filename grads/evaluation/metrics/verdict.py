@@ -4,7 +4,7 @@ from grads.evaluation.metrics.contract import Metric, Result, Rows, Setting, mea
 
 
 def compute(rows: Rows, setting: Setting) -> Result:
-    """Return the mean over items of the verdicts, from 0 (the worst there is) to 1 (the best)."""
+    """Return the mean over items of the judgements, from 0 (the worst there is) to 1 (the best)."""
     return mean_result([row["verdict"] for row in rows])
 
 

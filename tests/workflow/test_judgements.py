@@ -15,7 +15,7 @@ TABLES = ("--configfile", "judged.yaml", "--", "results/judged/tables/domain.csv
 
 def recipe(page):
     """Return the Python of the page's section, with the study's name and a judge that likes digits."""
-    text = page.read_text(encoding="utf-8").partition("## Verdicts of others")[2]
+    text = page.read_text(encoding="utf-8").partition("## Judgements of others")[2]
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1].replace("results/mine", "results/judged")
     return "def my_judge(prompt, reference, prediction): return 1 + len(prediction) % 10\n" + code
 
@@ -36,7 +36,7 @@ def test_answers_are_judged_after_a_first_run(make_workspace, monkeypatch, pytes
     config["evaluation"] |= {"metrics": ["bleu", "verdict"], "verdicts": verdicts}
     written.write_text(yaml.safe_dump(config), encoding="utf-8")
     # Nothing is computed again but what shows the new column.
-    assert workspace.planned(*TABLES) == {"verdicts": 1, "measurements": 1, "tables": 1, "pages": 1}
+    assert workspace.planned(*TABLES) == {"judgements": 1, "measurements": 1, "tables": 1, "pages": 1}
     workspace.snakemake("--cores", "2", *TABLES)
     found = pd.read_csv("results/judged/tables/domain.csv").set_index(["arm", "metric"])
     for cell in CELLS:
@@ -56,7 +56,7 @@ def test_answers_are_judged_after_a_first_run(make_workspace, monkeypatch, pytes
     rows = [json.loads(line) for line in content.splitlines()]
     rows[0]["prediction"] += " and more"
     judged.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    assert set(workspace.planned(*TABLES)) == {"verdicts", "measurements", "tables", "pages"}
+    assert set(workspace.planned(*TABLES)) == {"judgements", "measurements", "tables", "pages"}
     said = workspace.snakemake("--cores", "2", *TABLES, fails=True)
     assert "judged.jsonl:1: the prediction is not the answer to" in said
     assert "Traceback" not in said
