@@ -93,7 +93,7 @@ for panel, command, function in (
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line: what the installed command `grads` calls."""
     app()
 
 

@@ -1,14 +1,18 @@
 import json
 import os
+import pkgutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from grads.cli.main import app
+from grads.cli.main import app, main
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = [command.name for command in app.registered_commands]
 HEAVY = ("torch", "transformers", "pandas", "numpy", "snakemake", "sklearn", "pydantic")
 # 378 where this was written, most of them typer's and rich's; numpy alone would add 116.
@@ -37,6 +41,11 @@ def test_help_is_quick_for_it_imports_little(option):
     assert "grads.cli.study" in modules
     assert not set(HEAVY) & set(modules)
     assert len(modules) < MOST_MODULES
+
+
+def test_the_installed_command_is_the_command_line():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert {name: pkgutil.resolve_name(path) for name, path in scripts.items()} == {"grads": main}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
