@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from grads.runtime.manifest import environment
+from grads.runtime.environment import environment
 
 
 def measured_on() -> dict[str, Any]:

@@ -26,8 +26,8 @@ from benchmarks.statistics_cases import (
 )
 from benchmarks.statistics_report import markdown
 from benchmarks.statistics_verdicts import false_verdicts, rare_changes, ratios
+from grads.runtime.environment import environment
 from grads.runtime.files import read_json, write_json, write_text
-from grads.runtime.manifest import environment
 from grads.runtime.progress import say
 
 RESULTS = Path(__file__).with_name("results")

@@ -39,8 +39,8 @@ from grads.models.cpu.compiled import worth_compiling
 from grads.models.load import load_model, load_tokenizer
 from grads.models.moments import initial_moments
 from grads.probing.measure import measure
+from grads.runtime.environment import environment
 from grads.runtime.files import digest, read_object, reading, write_json
-from grads.runtime.manifest import environment
 from grads.runtime.progress import Progress, say
 from grads.signals.names import ADAM_FEATURES, FEATURES
 from grads.study.paths import BASE, REWRITTEN, TOKENS, TRAJECTORY, Paths, store_point

@@ -75,9 +75,9 @@ def _check_model(model: str, data: Path | None, precision: "Precision", compiled
 
 
 def _show_machine() -> None:
+    from grads.runtime.environment import environment
     from grads.runtime.libraries import settle_libraries
     from grads.runtime.locks import local_devices
-    from grads.runtime.manifest import environment
     from grads.runtime.places import mount_of
 
     settle_libraries()

@@ -2,40 +2,19 @@
 
 import functools
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
-import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from grads.runtime.environment import environment
 from grads.runtime.errors import GradsError
 from grads.runtime.files import digest, read_object, reading, remove, sha256_file, write_json
-from grads.runtime.fingerprints import OUTSIDE, Fingerprints, Stamp, stamp_of
-from grads.runtime.plugins import plugin_versions
-from grads.runtime.processor import instruction_set
+from grads.runtime.fingerprints import Fingerprints, Stamp, stamp_of
 
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "lm_eval",
-    "sacrebleu",
-    "nltk",
-    "numpy",
-    "pandas",
-    "scipy",
-    "scikit-learn",
-    "faiss-cpu",
-    "snakemake",
-)
 SUFFIX = ".manifest.json"
 # Snakemake puts it into every folder that it has a job make.
 TIMESTAMP = ".snakemake_timestamp"
@@ -75,24 +54,25 @@ def write_manifests(
         write_json(_manifest_path(mine[0]), content | {"sha256": digest(content)})
         _forget_elsewhere(mine)
         for path in mine:
-            _mark(path).unlink(missing_ok=True)
+            mark_of(path).unlink(missing_ok=True)
 
 
 def begin_artefacts(outputs: Iterable[Path | str]) -> None:
     """Mark artefacts as being made, until `write_manifests`: what a kill leaves of them is not taken for damage."""
     for path in map(Path, outputs):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _mark(path).touch()
+        mark_of(path).touch()
 
 
 def abandon_artefacts(outputs: Iterable[Path | str]) -> None:
     """Take away the marks of artefacts that a job has failed to make, of which nothing is there."""
     for path in map(Path, outputs):
         if not path.exists():
-            _mark(path).unlink(missing_ok=True)
+            mark_of(path).unlink(missing_ok=True)
 
 
-def _mark(artefact: Path) -> Path:
+def mark_of(artefact: Path) -> Path:
+    """Return the file that is there while an artefact is being made."""
     return artefact.with_name(f".{artefact.name}.unfinished")
 
 
@@ -100,11 +80,12 @@ def _recorded(artefact: Path) -> dict[str, dict[str, Any]]:
     """Return what is recorded of an artefact's files: their names below its parent, stamps and SHA-256."""
     return {
         str(file.relative_to(artefact.parent)): {**stamp_of(file)._asdict(), "sha256": sha256_file(file)}
-        for file in _files(artefact)
+        for file in files_of(artefact)
     }
 
 
-def _files(artefact: Path) -> list[Path]:
+def files_of(artefact: Path) -> list[Path]:
+    """Return a file, or the files of a folder that a job wrote into it, sorted."""
     if artefact.is_file():
         return [artefact]
     return sorted(found for found in artefact.rglob("*") if found.is_file() and found.name != TIMESTAMP)
@@ -190,7 +171,7 @@ class Manifest:
         try:
             return _read(path, stamp_of(path))
         except GradsError:
-            raise GradsError(str(Damage(path, DAMAGED_MANIFEST, path.with_name(_first_artefact(path))))) from None
+            raise GradsError(str(Damage(path, DAMAGED_MANIFEST, path.with_name(first_artefact(path))))) from None
 
     @classmethod
     def parsed(cls, path: Path) -> "Manifest":
@@ -288,7 +269,7 @@ def _difference(path: str, entry: Mapping[str, Any], fingerprints: Fingerprints)
     return None if fingerprints.sha256(path) == entry["sha256"] else CHANGED
 
 
-def _first_artefact(manifest: Path) -> str:
+def first_artefact(manifest: Path) -> str:
     """Return the name of the artefact that a manifest is called after, as far as the folder's listing tells."""
     name = manifest.name.removesuffix(SUFFIX)
     siblings = sorted(path.name for path in manifest.parent.glob(f"{name}*") if not path.name.endswith(SUFFIX))
@@ -335,174 +316,5 @@ def content_sha256(path: Path) -> str:
     with reading(path, "run the command that makes it"):
         if not path.is_dir():
             return sha256_file(path)
-        files = {str(file.relative_to(path.parent)): {"sha256": sha256_file(file)} for file in _files(path)}
+        files = {str(file.relative_to(path.parent)): {"sha256": sha256_file(file)} for file in files_of(path)}
         return _combined(path, files)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a job reads, as it was when the job began: the SHA-256 and the stamps by path."""
-
-    sha256: Mapping[str, str]
-    stamps: Mapping[Path, Stamp]
-
-    def check_unchanged(self) -> None:
-        """Refuse what was made of inputs that changed under way.
-
-        Raises:
-            GradsError: it names the first.
-        """
-        for path, before in self.stamps.items():
-            with reading(path, "run again"):
-                now = stamp_of(path)
-            # Further hard links to it move the other two.
-            if (now.size, now.mtime_ns) != (before.size, before.mtime_ns):
-                raise GradsError(f"{path} changed while it was read: run again")
-
-
-def read_inputs(paths: Iterable[Path | str], outside: Mapping[str, str], made: Path) -> Inputs:
-    """Check what a job is about to read.
-
-    Args:
-        paths: files and folders.
-        outside: of those that come from outside, the SHA-256 that they had when the job was planned.
-        made: where all else that lies below was made by a job, and so has a manifest.
-
-    Raises:
-        GradsError: an input is damaged, has changed, or should have a manifest and has none.
-    """
-    fingerprints = Fingerprints(OUTSIDE)
-    found = {}
-    for path in map(Path, paths):
-        if (planned := outside.get(str(path))) is not None:
-            found[str(path)] = _as_planned(path, planned, fingerprints)
-            continue
-        if path.is_relative_to(made):
-            with reading(path, "run again"):
-                stamp_of(path)
-            if manifest_of(path) is None:
-                raise GradsError(str(Damage(path, NO_MANIFEST, path)))
-        elif not path.exists():  # Snakemake starts no job whose inputs are not there.
-            continue
-        found[str(path)] = verified(path)
-    fingerprints.save()
-    return Inputs(found, {file: stamp_of(file) for path in found for file in _files(Path(path))})
-
-
-def _as_planned(path: Path, planned: str, fingerprints: Fingerprints) -> str:
-    if fingerprints.sha256(path) != planned:
-        raise GradsError(f"{path} is not the file that this job was planned for (SHA-256 {planned}): run again")
-    return planned
-
-
-# What jobs write below a study; other files there are somebody's notes.
-_WRITTEN = {".parquet", ".json", ".jsonl", ".yaml", ".npy", ".safetensors"}
-
-
-def artefact_damage(artefact: Path, fingerprints: Fingerprints) -> Damage | None:
-    """Return what is wrong with an artefact that is there; nothing where no manifest lists its files."""
-    try:
-        manifest = manifest_of(artefact)
-    except GradsError:
-        return Damage(artefact, "has a damaged manifest next to it", artefact)
-    return None if manifest is None else _settled(manifest, artefact.name, fingerprints)
-
-
-def damage_below(folder: Path, fingerprints: Fingerprints, strict: bool, deep: bool = True) -> Iterator[Damage]:
-    """Yield what is wrong with the artefacts below a folder, at the price of a look at each directory entry.
-
-    Args:
-        folder: such as that of a study's runs.
-        fingerprints: remember what was verified by content.
-        strict: whether files that a job could have written must have a manifest.
-        deep: whether to look into folders that are no artefacts.
-    """
-    entries = sorted(folder.iterdir())
-    names = {path.name for path in entries}
-    # What a job is making, or was making when it was killed.
-    unfinished = {path.name for path in entries if _mark(path).name in names}
-    covered = set(unfinished)
-    for path in entries:
-        if not path.name.endswith(SUFFIX):
-            continue
-        try:
-            manifest = Manifest.read(path)
-        except GradsError:
-            artefact = path.with_name(_first_artefact(path))
-            yield Damage(path, DAMAGED_MANIFEST, artefact)
-            # It may have listed any of them.
-            covered |= names
-            continue
-        for name in manifest.artefacts:
-            if name in names - unfinished and (damage := _settled(manifest, name, fingerprints)):
-                yield damage
-        covered.update(manifest.artefacts)
-    for path in entries:
-        if path.name.startswith(".") or path.name in covered or path.name.endswith(SUFFIX):
-            continue
-        if path.is_dir() and not (path / TIMESTAMP).exists():
-            yield from damage_below(path, fingerprints, strict) if deep else ()
-        elif strict and (path.is_dir() or path.suffix in _WRITTEN):
-            yield Damage(path, NO_MANIFEST, path)
-
-
-def _settled(manifest: Manifest, name: str, fingerprints: Fingerprints) -> Damage | None:
-    """Return what is wrong with an artefact, and nothing where a job is replacing it at this moment."""
-    if not manifest.lists_files:
-        return None
-    damage = manifest.damage(name, fingerprints)
-    if damage is None or not damage.artefact.exists() or _mark(damage.artefact).exists():
-        return None
-    try:
-        return Manifest.read(manifest.path).damage(name, fingerprints)
-    except GradsError:
-        return None
-
-
-def environment() -> dict[str, Any]:
-    """Return the code commit, the machine, and the versions of libraries and plugins of this process."""
-    return {
-        "git": _git(),
-        "host": platform.node(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": _processor(),
-            "instructions": instruction_set(),
-            "python": platform.python_version(),
-            "threads": os.environ.get("OMP_NUM_THREADS"),
-            "device": _device(),
-        },
-        "libraries": {name: version for name in LIBRARIES if (version := _version(name))},
-        "plugins": plugin_versions(),
-    }
-
-
-def _git() -> str:
-    folder = Path(__file__).resolve().parent
-    try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _device() -> str:
-    """Return the device that this process used; a process that never imported torch used the CPU."""
-    torch = sys.modules.get("torch")
-    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else "cpu"

@@ -8,14 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from grads.runtime.errors import GradsError
-from grads.runtime.manifest import (
-    abandon_artefacts,
-    begin_artefacts,
-    manifest_of,
-    read_inputs,
-    verified,
-    write_manifests,
-)
+from grads.runtime.inputs import read_inputs
+from grads.runtime.manifest import abandon_artefacts, begin_artefacts, manifest_of, verified, write_manifests
 from grads.runtime.progress import say
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from grads.config.sources import Source
 from grads.config.study import Study
+from grads.runtime.damage import artefact_damage, damage_below
 from grads.runtime.errors import GradsError
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints
-from grads.runtime.manifest import Damage, artefact_damage, damage_below
+from grads.runtime.manifest import Damage
 from grads.study.contents import source_files
 from grads.study.paths import WORDNET, Paths, archive_path, hub_path
 

@@ -50,7 +50,7 @@ FILES = {
 SELECT = """
 import json, sys
 from pathlib import Path
-from grads.runtime.manifest import environment
+from grads.runtime.environment import environment
 from grads.selection.registry import module_of
 from grads.selection.run import select_records
 from grads.signals.store import read_store

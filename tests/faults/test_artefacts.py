@@ -23,11 +23,13 @@ from grads.probing.shards import join_shards
 from grads.report.drawing.curves import read_curve
 from grads.report.files import CellFiles
 from grads.report.measurements import COLUMNS, read_measurements, write_measurements
+from grads.runtime.damage import artefact_damage, damage_below
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_object, write_json, write_jsonl
 from grads.runtime.fingerprints import Fingerprints
+from grads.runtime.inputs import read_inputs
 from grads.runtime.journal import Journal
-from grads.runtime.manifest import artefact_damage, damage_below, read_inputs, verified, write_manifests
+from grads.runtime.manifest import verified, write_manifests
 from grads.signals.blocks import example_frame
 from grads.signals.store import read_store, write_store
 from grads.study.grid import Cell

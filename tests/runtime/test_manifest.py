@@ -1,19 +1,13 @@
 import hashlib
-import importlib.metadata
-import platform
-import re
-import subprocess
-import sys
-import types
-from pathlib import Path
 
 import pytest
 
 from grads.runtime import fingerprints, manifest
+from grads.runtime.damage import damage_below
 from grads.runtime.errors import GradsError
 from grads.runtime.files import read_json, write_json
 from grads.runtime.fingerprints import Fingerprints
-from grads.runtime.manifest import content_sha256, damage_below, environment, verified, write_manifests
+from grads.runtime.manifest import content_sha256, verified, write_manifests
 
 
 def test_a_manifest_names_what_was_read_made_and_with_what(tmp_path):
@@ -119,33 +113,6 @@ def test_a_folder_is_hashed_below_itself_and_wherever_it_lies(tmp_path):
     assert content_sha256(tmp_path / "one") == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def test_the_environment_says_commit_machine_and_libraries(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.setattr(manifest, "LIBRARIES", ("numpy", "no-such-library"))
-    found = environment()
-    assert found["machine"]["threads"] == "7"
-    assert found["machine"]["python"] == platform.python_version()
-    assert found["libraries"] == {"numpy": importlib.metadata.version("numpy")}
-    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", found["git"])
-
-
-@pytest.mark.parametrize("error", [FileNotFoundError("git"), subprocess.CalledProcessError(128, "git")])
-def test_a_package_outside_of_git_has_no_commit(monkeypatch, error):
-    def run(*_arguments, **_options):
-        raise error
-
-    monkeypatch.setattr(manifest.subprocess, "run", run)
-    assert environment()["git"] == "unknown"
-
-
-def test_a_process_without_torch_used_the_processor(monkeypatch):
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    assert environment()["machine"]["device"] == "cpu"
-    there = types.SimpleNamespace(cuda=types.SimpleNamespace(is_available=lambda: True, get_device_name=lambda: "H200"))
-    monkeypatch.setitem(sys.modules, "torch", there)
-    assert environment()["machine"]["device"] == "H200"
-
-
 def test_the_seconds_are_those_since_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(manifest.time, "time", lambda: 1012.34567)
     write_manifests([_made(tmp_path)], [], {"a": [1]}, started=1000.0)
@@ -153,17 +120,6 @@ def test_the_seconds_are_those_since_the_start(tmp_path, monkeypatch):
     assert content["seconds"] == 12.346
     made = {"outputs", "folder", "artefacts", "files", "inputs", "settings", "sha256"}
     assert made | {"seconds", "finished", "git", "host", "machine", "libraries", "plugins"} == set(content)
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "name"),
-    [("flags\t: a b\nmodel name\t: Chip: 3 GHz\nmodel name\t: Other\n", "Chip: 3 GHz"), ("", "arm")],
-)
-def test_the_processor_is_the_one_that_the_kernel_names(monkeypatch, tmp_path, cpuinfo, name):
-    (tmp_path / "cpuinfo").write_text(cpuinfo)
-    monkeypatch.setattr(manifest, "Path", lambda path: tmp_path / "cpuinfo" if path == "/proc/cpuinfo" else Path(path))
-    monkeypatch.setattr(manifest.platform, "processor", lambda: "arm")
-    assert environment()["machine"]["processor"] == name
 
 
 def test_a_manifest_of_an_earlier_version_has_the_hash_of_the_whole(tmp_path):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from grads.runtime import plugins
+from grads.runtime.environment import environment
 from grads.runtime.errors import GradsError
-from grads.runtime.manifest import environment
 from grads.selection.contract import Method
 from grads.selection.registry import REGISTRY
 from grads.study import code
