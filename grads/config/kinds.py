@@ -142,19 +142,19 @@ def fetched(kind: Kind[AnySource]) -> Callable[[AnySource, Path], object]:
 def in_order(registry: Registry[AnyKind]) -> list[AnyKind]:
     """Return all kinds of a registry in the order in which messages name them.
 
-    Where another package is broken these are our own, so that the config can be imported all the same:
-    `check_kinds` says so before one is read.
+    Where one is broken these are our own that are not, so that the config can be imported all the same: `check_kinds`
+    says so before one is read.
     """
     try:
         found = registry.all()
     except GradsError as error:
         _broken.append(error)
-        found = registry.own()
+        found = registry.sound()
     return sorted(found.values(), key=lambda kind: (kind.order, kind.name))
 
 
 def check_kinds() -> None:
-    """Refuse kinds of other packages that cannot be used.
+    """Refuse kinds that cannot be used.
 
     Raises:
         GradsError: when the config was imported, one could not be, declared nothing, or was called as another is.

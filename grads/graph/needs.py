@@ -4,18 +4,26 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from grads.config.study import Study
 from grads.config.yaml_file import read_yaml
+from grads.data.layouts.registry import REGISTRY as LAYOUTS
+from grads.evaluation.metrics.registry import REGISTRY as METRICS
 from grads.evaluation.metrics.registry import check_metrics
+from grads.report.registry import FIGURES, TABLES
 from grads.runtime.errors import GradsError, check_all
+from grads.runtime.registry import Registry
 from grads.selection import needs as selecting
+from grads.selection.registry import REGISTRY as METHODS
+from grads.signals.measures.registry import REGISTRY as SIGNALS
 from grads.study.claim_sentences import read_claims
 from grads.study.naming import check_files
 from grads.study.paths import REWRITTEN
 from grads.study.published import read_published
 from grads.study.reading import parse_study
 from grads.training import needs as training
+from grads.training.strategies.registry import REGISTRY as STRATEGIES
 
 
 def checked_study(config: Path | str) -> Study:
@@ -25,6 +33,7 @@ def checked_study(config: Path | str) -> Study:
         GradsError: all that is wrong.
     """
     study = parse_study(read_yaml(config), str(config))
+    check_declared()
     try:
         check_study(study)
     except GradsError as error:
@@ -42,8 +51,21 @@ def check_study(study: Study) -> None:
     from grads.data.preview import check_data
     from grads.models.shape import check_shapes
 
+    check_declared()
     checks = (check_arms, check_metrics, check_files, read_claims, read_published, check_data, check_shapes)
     check_all(partial(check, study) for check in checks)
+
+
+def check_declared() -> None:
+    """Refuse files that declare methods, metrics and the like, of this package or another one, and are broken.
+
+    Every command that reads a study reads them all, so this is said once, and of no arm or config.
+
+    Raises:
+        GradsError: the first broken one of each kind.
+    """
+    registries: list[Registry[Any]] = [METHODS, STRATEGIES, METRICS, SIGNALS, LAYOUTS, TABLES, FIGURES]
+    check_all(registry.all for registry in registries)
 
 
 def check_arms(study: Study) -> None:

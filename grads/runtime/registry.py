@@ -1,5 +1,6 @@
 """What files of a package and other installed packages declare: found by their being there, in no list."""
 
+import contextlib
 import importlib
 import pkgutil
 import traceback
@@ -64,6 +65,14 @@ class Registry(Generic[Declared]):
         """Return what the files of the package declare, by name in alphabetical order."""
         return {name: one for name, (one, _module) in self.collect(self._own_modules()).items()}
 
+    def sound(self) -> dict[str, Declared]:
+        """Return what those files of the package declare that are not broken."""
+        found: dict[str, Declared] = {}
+        for module in self._own_modules():
+            with contextlib.suppress(GradsError):
+                found |= {name: one for name, (one, _module) in self.collect([module]).items()}
+        return found
+
     def all(self) -> dict[str, Declared]:
         """Return all that is declared, by name in alphabetical order."""
         return {name: one for name, (one, _module) in self.found.items()}
@@ -116,10 +125,13 @@ class Registry(Generic[Declared]):
         """Return what a module of this package declares."""
         try:
             declared = getattr(importlib.import_module(module), self.attribute, None)
-        except Exception as error:
-            line = _line(error)
-            place = f"{module_file(module)}{f':{line}' if line else ''}"
-            raise GradsError(f"{place} cannot be imported ({_reason(error)}): fix it") from error
+        except (Exception, SystemExit) as error:
+            file = module_file(module)
+            place = _place(error, file)
+            known = place and place[0].endswith(file)
+            raise GradsError(
+                f"{file}{f':{place[1]}' if place and known else ''} cannot be imported ({_reason(error, file)}): fix it"
+            ) from error
         if not isinstance(declared, self.kind):
             raise GradsError(
                 f"{module_file(module)} declares no {self.attribute}: add it, or name the module in "
@@ -131,9 +143,12 @@ class Registry(Generic[Declared]):
         """Return what a module of another package declares."""
         try:
             loaded = plugin.entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            file = module_file(plugin.module)
+            place = _place(error, file)
+            where = f"{place[0]}:{place[1]}" if place else f"'{plugin.entry.value}'"
             raise GradsError(
-                f"{plugin} cannot be loaded ({_reason(error)}): fix '{plugin.entry.value}', or uninstall the package"
+                f"{plugin} cannot be loaded ({_reason(error, file)}): fix {where}, or uninstall the package"
             ) from error
         declared = loaded if plugin.entry.attr else getattr(loaded, self.attribute, None)
         if not isinstance(declared, self.kind):
@@ -149,14 +164,22 @@ def module_file(module: str) -> str:
     return module.replace(".", "/") + ".py"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException, file: str) -> str:
     """Return why a file could not be imported, whatever it raised: it is one file that is to be fixed."""
-    return str(error.msg) if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
+    if not isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error}"
+    elsewhere = error.filename and not error.filename.endswith(file)
+    return f"{error.filename}:{error.lineno}: {error.msg}" if elsewhere else str(error.msg)
 
 
-def _line(error: Exception) -> int | None:
-    """Return the line of the file that could not be imported, where there is one."""
-    if isinstance(error, SyntaxError):
-        return error.lineno
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    return frames[-1].lineno if len(frames) > 1 else None
+def _place(error: BaseException, file: str) -> tuple[str, int] | None:
+    """Return where an import failed, as a file and its line: in the file that was to be imported, or else on the way to
+    it; None where no file of anybody's was reached.
+    """
+    # The first frame is that of this module.
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)[1:]]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno))
+    places = [(name, line) for name, line in frames if line and "importlib" not in name]
+    inside = [place for place in places if place[0].endswith(file)]
+    return (inside or places or [None])[-1]
