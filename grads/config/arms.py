@@ -101,3 +101,9 @@ class Arm(Section):
         description="Key of `models` or `scorers`: the model whose signals the method reads, where it is not the one "
         "that is trained.",
     )
+
+
+def usual_arms() -> dict[str, Arm]:
+    """Return what is compared where a config says nothing: GrADS and its controls, at a small and a large ratio."""
+    fixed = {name: Arm(method=name) for name in ("untuned", "full")}
+    return fixed | {name: Arm(method=name, ratios=["0.05", "0.5"]) for name in ("random", "random_length", "grads")}

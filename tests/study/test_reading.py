@@ -119,8 +119,8 @@ def test_settings_of_features_survive_the_way_through_a_rule():
 
 def test_a_missing_key_is_named():
     config = copy.deepcopy(SMOKE)
-    del config["splits"]
-    with pytest.raises(GradsError, match="key 'splits' is missing"):
+    del config["splits"]["test"]
+    with pytest.raises(GradsError, match=r"key 'splits\.test' is missing"):
         parse_study(config)
 
 

@@ -10,7 +10,7 @@ from grads.report.registry import FIGURES, TABLES
 from grads.runtime.errors import GradsError
 from grads.runtime.group import in_group
 from grads.runtime.locks import local_devices
-from grads.runtime.progress import say_error
+from grads.runtime.progress import say, say_error
 from grads.runtime.supervisor import name_runner
 from grads.study.artefacts import refuse_damaged
 from grads.study.grid import Cell
@@ -45,6 +45,10 @@ except GradsError as error:
 # Which jobs there are, what each reads and what shapes it: a rule is called as a method of the graph, with the names
 # of the rule's wildcards.
 GRAPH = StudyGraph(STUDY, config)
+# Captions read in the config what it may leave out.
+config.update({key: GRAPH.config[key] for key in GRAPH.config.keys() - config.keys()})
+if workflow.is_main_process and GRAPH.defaults:
+    say(GRAPH.defaults)
 CELLS = GRAPH.cells
 PATHS = Paths(STUDY.study)
 BENCHMARKS = PATHS.root / "benchmarks"
