@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from grads.config.study import Study
     from grads.runtime.errors import GradsError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "GradsError",
     "Scores",

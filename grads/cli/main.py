@@ -1,12 +1,12 @@
 """The command line: `grads COMMAND`. Only what `--help` needs is imported here."""
 
-import importlib.metadata
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from grads import __version__
 from grads.cli import compare, doctor, explain, init, plan, probe, seal, status, study
 from grads.cli import files as own
 from grads.runtime.errors import GradsError
@@ -39,13 +39,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="A study as a whole is run by Snakemake: snakemake --configfile mine.yaml",
+    epilog="A study is run by Snakemake: `grads run mine.yaml`, or `snakemake --configfile mine.yaml` in a checkout",
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"grads {importlib.metadata.version('grads')}")
+        typer.echo(f"grads {__version__}")
         raise typer.Exit
 
 
@@ -61,8 +61,10 @@ def grads(
     Choose 5 % of your data for your model:
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
                    --out subset.jsonl
-    See what a study asks for, and how far it is:
+    Write a study, see what it asks for, run it, and see how far it is:
+      grads init --model ./my-model --data law.jsonl medicine.jsonl
       grads check mine.yaml
+      grads run mine.yaml
       grads status mine.yaml
     """
 
@@ -88,7 +90,7 @@ for panel, command, function in (
     (STUDY, "clean", study.clean),
     (MACHINE, "doctor", doctor.doctor),
 ):
-    passed_on = {"allow_extra_args": True, "ignore_unknown_options": False} if command == "run" else {}
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True} if command == "run" else {}
     app.command(command, rich_help_panel=panel, context_settings=passed_on)(function)
 
 

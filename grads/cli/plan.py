@@ -12,6 +12,7 @@ import typer
 
 from grads.cli.study import Config, checked_study, lengths
 from grads.runtime.errors import GradsError
+from grads.runtime.shipped import snakemake_options
 
 if TYPE_CHECKING:
     from grads.config.study import Study
@@ -83,6 +84,8 @@ def plan(
     """
     study = checked_study(config)
     _check_sources(pilot, item_sd, seed_sd)
+    if defaults := study_graph(study, config).defaults:
+        typer.echo(defaults)
     if device is None:
         _print_for_here(study, config, workers)
     else:
@@ -154,8 +157,6 @@ def _print_for_here(study: "Study", config: Path, workers: int | None) -> None:
     from grads.graph.plan import plan_of, table
     from grads.graph.resources import planned_device
 
-    if not Path("Snakefile").is_file():
-        raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
     prepare(study, config)
     speed = measured_speed(study, config)
     found = plan_of(study, study_graph(study, config), speed, planned_device(), workers or _workers())
@@ -206,7 +207,7 @@ def _start_seconds(config: Path) -> float:
 
 
 def _snakemake(config: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--configfile", str(config), *arguments]
+    command = [sys.executable, "-m", "snakemake", *snakemake_options(), "--configfile", str(config), *arguments]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode != 0:
         raise GradsError(_said(result.stdout))

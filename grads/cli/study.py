@@ -4,15 +4,17 @@ import json
 import os
 import sys
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grads.runtime.errors import GradsError, nearest, printable
+from grads.runtime.shipped import located, snakemake_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pydantic import BaseModel
     from rich.table import Table
@@ -22,8 +24,20 @@ if TYPE_CHECKING:
     from grads.study.grid import Cell
 
 DEMO = Path("config/demo.yaml")
-Config = Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="CONFIG")]
+
+
+def _located(path: Path | None) -> Path | None:
+    """Return where a path of the command line leads to, in this folder or in what comes with grads."""
+    return None if path is None else located(path)
+
+
+Config = Annotated[
+    Path,
+    typer.Argument(help="The study's YAML file, or one that comes with grads.", metavar="CONFIG", callback=_located),
+]
 Only = list[str] | None
+OURS = ("--arm", "--domain", "--model", "--ratio", "--seed")
+"""Options of `grads run` that say which part of a study is run."""
 
 
 def checked_study(config: Path) -> "Study":
@@ -47,6 +61,7 @@ def check(config: Config) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from grads.graph.study import StudyGraph
     from grads.study.claim_sentences import in_study, read_claims
     from grads.study.grid import cells
 
@@ -63,6 +78,8 @@ def check(config: Config) -> None:
     for line in lengths(study):
         console.print(f"{'lengths':8} {line}", highlight=False, soft_wrap=True, markup=False)
     grid = cells(study)
+    if defaults := StudyGraph(study, reading=False).defaults:
+        console.print(defaults, highlight=False, soft_wrap=True, markup=False)
     trained = sum(cell.trained for cell in grid)
     console.print(f"{'cells':8} {len(grid)}, of which {trained} are trained; the config is valid", highlight=False)
 
@@ -136,7 +153,9 @@ def list_(
     name: Annotated[
         str | None, typer.Argument(help="Of one method or strategy: what it is, what it reads, its parameters.")
     ] = None,
-    config: Annotated[Path, typer.Option(help="The study whose models, domains or tasks are listed.")] = DEMO,
+    config: Annotated[
+        Path, typer.Option(help="The study whose models, domains or tasks are listed.", callback=_located)
+    ] = DEMO,
 ) -> None:
     """List selection methods, training strategies, domain metrics, signals, or a study's models, domains or tasks.
 
@@ -268,32 +287,69 @@ def run(
     model: Annotated[Only, typer.Option(help="Only this model.")] = None,
     ratio: Annotated[Only, typer.Option(help="Only this keep ratio.")] = None,
     seed: Annotated[Only, typer.Option(help="Only this seed.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would run, and run nothing.")] = False,
+    workflow_profile: Annotated[
+        Path | None,
+        typer.Option(help="A Snakemake profile: your own folder, or `profiles/slurm` of grads.", callback=_located),
+    ] = None,
 ) -> None:
-    """Run a part of a study with Snakemake: the cells that fit, to their metrics.
+    """Run a study with Snakemake, from data to tables; or a part of it, the cells that fit, to their metrics.
 
-    What follows `--` goes to Snakemake. Tables come from the whole study, or from `snakemake partial`.
+    It works in this folder: `results/` has what the study leaves, `resources/` what is fetched. Started again, it goes
+    on where it was stopped. `grads status` says how far it is.
+
+    All other options and arguments go to Snakemake, such as `--cores 2`, `--report FILE` and `--unlock`: see
+    `snakemake --help`. An argument after CONFIG is a file to make, or `partial`: tables over what is there.
 
     \b
     Examples:
-      grads run mine.yaml --arm grads --domain law
-      grads run mine.yaml --arm grads --arm random --ratio 0.05 -- --dry-run
+      grads run mine.yaml --dry-run
+      grads run mine.yaml --cores 2
+      grads run mine.yaml --arm grads --arm random --ratio 0.05
+      grads run mine.yaml --report results/mine/report.html
+      grads run mine.yaml --workflow-profile profiles/slurm
     """
+    _check_options(config, context.args)
+    study = checked_study(config)
+    asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
+    targets = _metrics_of(study, chosen_cells(study, asked)) if any(asked.values()) else []
+    # Targets come first: --configfile would take them for config files.
+    named = list(takewhile(lambda argument: not argument.startswith("-"), context.args))
+    options = context.args[len(named) :]
+    if dry_run:
+        options.append("--dry-run")
+    if workflow_profile is not None:
+        options += ["--workflow-profile", str(workflow_profile)]
+    command = ["-m", "snakemake", *snakemake_options(), *targets, *named, "--configfile", str(config), *options]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+def _check_options(config: Path, others: "Sequence[str]") -> None:
+    """Refuse options that Snakemake would get and cannot be meant for it.
+
+    Raises:
+        GradsError: one stands before the config, names another config, or is nearly one of ours.
+    """
+    if str(config).startswith("-"):
+        raise GradsError(f"run {config}: the config comes first: grads run CONFIG {config} ...")
+    for option in (other.partition("=")[0] for other in others):
+        if option in ("--configfile", "--configfiles"):
+            raise GradsError(f"run {option}: one config is run, that after `grads run`: put all keys into it")
+        if option.startswith("--") and option.removesuffix("s") in OURS:
+            raise GradsError(f"run {option}: did you mean '{option.removesuffix('s')}'? repeat it for several values")
+
+
+def _metrics_of(study: "Study", chosen: "Iterable[Cell]") -> list[str]:
+    """Return the files that cells are finished with, those on other domains too."""
     from grads.study.grid import cross_domains
     from grads.study.paths import Paths
 
-    study = checked_study(config)
-    asked = {"model": model, "domain": domain, "arm": arm, "ratio": ratio, "seed": seed}
     paths = Paths(study.study)
-    chosen = chosen_cells(study, asked)
-    files = [paths.run(cell) / "metrics.json" for cell in chosen]
-    files += [paths.cross(cell, other) for cell in chosen for other in cross_domains(study, cell.domain)]
-    targets = list(dict.fromkeys(map(str, files)))
-    if not Path("Snakefile").is_file():
-        raise GradsError("there is no Snakefile in this folder: run this in the folder of grads")
-    # Targets come first: --configfile would take them for config files.
-    command = [sys.executable, "-m", "snakemake", *targets, "--configfile", str(config), *context.args]
-    sys.stdout.flush()
-    os.execv(sys.executable, command)
+    cells = list(chosen)
+    files = [paths.run(cell) / "metrics.json" for cell in cells]
+    files += [paths.cross(cell, other) for cell in cells for other in cross_domains(study, cell.domain)]
+    return list(dict.fromkeys(map(str, files)))
 
 
 def chosen_cells(study: "Study", asked: "dict[str, list[str] | None]") -> "list[Cell]":

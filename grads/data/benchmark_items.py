@@ -79,7 +79,7 @@ def _passage(source: TextData | TextFile, row: Mapping[str, Any], place: str) ->
 
 def _rows(source: OwnFile | Archived, archives: Mapping[str, Path]) -> Rows:
     if isinstance(source, OwnFile):
-        return read_rows(source.path)
+        return read_rows(source.file)
     return read_member_rows(archive_of(source, archives), source.member)
 
 

@@ -149,7 +149,7 @@ def prepare_general(general: General, archives: Mapping[str, Path], out: Path | 
         else:
             items, dropped = choice_items(task.data, archives)
             rows = sample_rows(items, task.sample or len(items), general.seed, label)
-            _write_task_file(Path(task.yaml or ""), name, out, rows, general.allow_code)
+            _write_task_file(task.file or Path(), name, out, rows, general.allow_code)
         write_jsonl(out / f"{name}.jsonl", rows)
         counts[name] = dropped | {"sample": len(rows)}
         say(f"{task.title}: {len(rows)} of {dropped['read']} items")

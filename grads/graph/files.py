@@ -33,7 +33,15 @@ from grads.runtime.manifest import verified
 from grads.selection.job import Select
 from grads.selection.registry import find_method, parse_parameters
 from grads.signals.names import ADAM_FEATURES, FEATURES
-from grads.study.contents import archive_contents, contents, model_files, own_files, source_files, task_files
+from grads.study.contents import (
+    archive_contents,
+    contents,
+    model_files,
+    own_files,
+    source_files,
+    task_files,
+    watched,
+)
 from grads.study.data_files import format_of
 from grads.study.job import Job
 from grads.study.paths import (
@@ -422,16 +430,16 @@ class FileGraph:
             folder = hub_path(source)
             self._makers[folder] = FetchTask(source=source, allow_code=general.allow_code, folder=folder)
         files = [file for source in sources for file in source_files(source)]
-        named = sorted({file for task in general.tasks.values() if task.yaml for file in task_files(task.yaml)})
+        named = sorted({file for task in general.tasks.values() if task.file for file in task_files(task.file)})
         own = contents([*files, *named], self.fingerprints)
         known = [*self._known_by([*files, *named]), *(asked.archives[key].sha256 for key in keys)]
 
         def made(out: Path) -> PrepareGeneral:
             return PrepareGeneral(
                 archives=archives,
-                files=files,
+                files=watched(files),
                 fetched=[hub_path(source) for source in fetched],
-                task_files=named,
+                task_files=watched(named),
                 general=item_settings(general),
                 study_general=general,
                 samples=[out / f"{name}.jsonl" for name in general.tasks],

@@ -18,6 +18,7 @@ from grads.config.ratios import canonical_ratio
 from grads.config.study import Study
 from grads.config.yaml_file import read_yaml
 from grads.runtime.errors import GradsError, nearest
+from grads.runtime.shipped import located
 from grads.study.controls import AT_TEST_TIME
 from grads.study.grid import arm_ratios
 
@@ -68,7 +69,7 @@ def read_claims(study: Study) -> list[ParsedClaim]:
     else:
         where = f"{study.claims}: claim "
         first = 1
-        entries = _read_entries(Path(study.claims))
+        entries = _read_entries(located(study.claims))
     claims: list[ParsedClaim] = []
     problems: list[str] = []
     for number, entry in enumerate(entries, first):

@@ -1,5 +1,6 @@
 """`grads plan`: what it says of studies that are not begun, half done and done, here and on a device."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,19 @@ def test_models_that_are_not_known_are_named(grads, elsewhere):
     assert "Not counted: qwen2-5-7b." in printed
 
 
-def test_plan_needs_the_folder_of_the_workflow(grads, elsewhere):
-    assert "there is no Snakefile" in grads("plan", "config/smoke.yaml", status=2).stderr
+def test_snakemake_is_told_where_the_workflow_is(grads, elsewhere, monkeypatch):
+    called = []
+
+    def fails(command, **_options):
+        called.append(command[3:])
+        return subprocess.CompletedProcess(command, 1, "error: nothing is prepared here\n")
+
+    monkeypatch.setattr(plan.subprocess, "run", fails)
+    assert grads("plan", "config/smoke.yaml", status=2).stderr.endswith("error: nothing is prepared here\n")
+    assert called[0][:4] == ["--snakefile", str(ROOT / "Snakefile"), "--configfile", "config/smoke.yaml"]
+    monkeypatch.chdir(ROOT)
+    grads("plan", "config/smoke.yaml", status=2)
+    assert called[1][0] == "--configfile"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,60 @@ def test_run_hands_the_chosen_cells_to_snakemake(grads, monkeypatch):
 
 
 @pytest.fixture
+def run(grads, monkeypatch):
+    """Return what `grads run` hands to Snakemake."""
+
+    def call(*arguments):
+        called = []
+        monkeypatch.setattr(commands.os, "execv", lambda _program, command: called.extend(command[3:]))
+        grads("run", *arguments)
+        return called
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("given", "handed"),
+    [
+        ([], ["--configfile", SMOKE]),
+        (["--cores", "2", "-p"], ["--configfile", SMOKE, "--cores", "2", "-p"]),
+        (["-n"], ["--configfile", SMOKE, "--dry-run"]),
+        (["partial", "--cores=1"], ["partial", "--configfile", SMOKE, "--cores=1"]),
+        (["--report", "x.html"], ["--configfile", SMOKE, "--report", "x.html"]),
+        (["--workflow-profile", "profiles/slurm"], ["--configfile", SMOKE, "--workflow-profile", "profiles/slurm"]),
+    ],
+)
+def test_run_runs_the_whole_study_and_hands_other_options_on(run, given, handed):
+    assert run(SMOKE, *given) == handed
+
+
+def test_run_finds_the_workflow_and_what_comes_with_it_from_any_folder(run, tmp_path, monkeypatch):
+    root = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    # Of a workflow of somebody's own.
+    (tmp_path / "Snakefile").touch()
+    handed = run(SMOKE, "--workflow-profile", "profiles/slurm")
+    assert handed == [
+        *("--snakefile", str(root / "Snakefile"), "--configfile", str(root / SMOKE)),
+        *("--workflow-profile", str(root / "profiles/slurm")),
+    ]
+    assert run(SMOKE, "--workflow-profile", "mine")[-2:] == ["--workflow-profile", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--cores", "2", SMOKE], "run --cores: the config comes first"),
+        ([SMOKE, "--arms", "grads"], "run --arms: did you mean '--arm'"),
+        ([SMOKE, "--configfile", "other.yaml"], "run --configfile: one config is run"),
+        (["none.yaml"], "none.yaml: cannot be read"),
+    ],
+)
+def test_run_refuses_what_would_be_misread(grads, given, sentence):
+    assert sentence in grads("run", *given, status=2).stderr
+
+
+@pytest.fixture
 def results(tmp_path, monkeypatch):
     """An empty folder to work in, with the results of the smoke study, one checkpoint and one table."""
     root = Path.cwd()

@@ -6,7 +6,7 @@ from grads.runtime.files import remove
 from grads.runtime.group import asked_jobs, start_group
 from grads.runtime.locks import lock_study
 from grads.runtime.preload import start_server
-from grads.runtime.progress import say
+from grads.runtime.shipped import snakemake_options
 
 # On a cluster's node, several jobs to run are a group that was submitted as one.
 if workflow.remote_exec:
@@ -38,5 +38,8 @@ def finish_run():
         say("archives were fetched again: start the same command once more for the rest")
     elif measurements.is_file():
         shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}
-        command = ["snakemake", "--cores 1", *(f"--configfile {relpath(file)}" for file in workflow.configfiles)]
-        summary(STUDY, measurements, shown, " ".join([*command, f"--report {PATHS.root / 'report.html'}"]))
+        files = [relpath(file) for file in workflow.configfiles]
+        # What is started in the folder of the workflow needs not say where that is.
+        options = snakemake_options()
+        command = ["grads run", *files] if options else ["snakemake", *(f"--configfile {file}" for file in files)]
+        summary(STUDY, measurements, shown, " ".join([*command, f"--cores 1 --report {PATHS.root / 'report.html'}"]))

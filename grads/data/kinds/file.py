@@ -8,7 +8,7 @@ def rows(source: FileSource, _reading: Reading) -> Rows:
     """Yield the rows of the file, or of the folder's files."""
     from grads.data.records.rows import read_rows
 
-    return read_rows(source.path)
+    return read_rows(source.file)
 
 
 SOURCE = RecordKind(section=FileSource, rows=rows, order=10)
