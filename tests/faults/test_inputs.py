@@ -334,6 +334,11 @@ def test_a_broken_file_of_methods_is_one_sentence(folder: Path, monkeypatch: pyt
         ("two", "import absent_module\n", r"lent/two\.py:1 cannot be imported \(ModuleNotFoundError"),
         ("three", "\nraise RuntimeError('x')\n", r"lent/three\.py:2 cannot be imported \(RuntimeError: x"),
         ("four", "THING = 3\n", r"lent/four\.py declares no THING"),
+        # The line is that of the file itself, wherever the error was raised.
+        ("five", "import json\n\njson.loads('[')\n", r"lent/five\.py:3 cannot be imported \(JSONDecodeError"),
+        ("six", "from lent import one\n", r"lent/six\.py:1 cannot be imported \(.*lent/one\.py:1: invalid syntax"),
+        ("seven", "import sys\nsys.exit(3)\n", r"lent/seven\.py:2 cannot be imported \(SystemExit: 3"),
+        ("eight", "THING = 'a'\nTHING = a\n", r"lent/eight\.py:2 cannot be imported \(NameError"),
     ):
         (package / f"{name}.py").write_text(text)
         with pytest.raises(GradsError, match=words):

@@ -93,7 +93,9 @@ def test_manifests_say_which_packages_add_something(installed):
     [
         ("import acme_nothing\n", "acme.longest", "cannot be loaded .*ModuleNotFoundError.*acme_nothing"),
         ("def f(:\n", "acme.longest", "cannot be loaded .*invalid syntax"),
-        ("1 / 0\n", "acme.longest", "cannot be loaded .*ZeroDivisionError"),
+        ("x = 1\n1 / 0\n", "acme.longest", r"cannot be loaded .*ZeroDivisionError.* fix \S*acme/longest\.py:2,"),
+        ("x = 1\ndef f(:\n", "acme.longest", r"cannot be loaded .*invalid syntax.* fix \S*acme/longest\.py:2,"),
+        ("import sys\n\nsys.exit('x')\n", "acme.longest", r"cannot be loaded \(SystemExit.*acme/longest\.py:3,"),
         (METHOD.replace("name=", ""), "acme.longest", "cannot be loaded .*"),
         ("x = 1\n", "acme.longest", "declares no METHOD"),
         ("METHOD = 'longest'\n", "acme.longest", "declares no METHOD"),

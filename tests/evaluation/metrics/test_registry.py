@@ -69,7 +69,7 @@ def changed(metrics_, wordnet=True, language="en", **evaluation):
     for domain in config["domains"].values():
         domain["language"] = language
     if not wordnet:
-        del config["evaluation"]["wordnet"]
+        config["evaluation"]["wordnet"] = None
     return parse_study(config)
 
 
