@@ -18,6 +18,7 @@ from grads.runtime.files import digest, read_object, reading, write_json
 from grads.runtime.manifest import manifest_of
 from grads.study.claim_sentences import read_claims
 from grads.study.code import module_versions
+from grads.study.defaults import filled_in
 from grads.study.grid import Cell, cells
 from grads.study.paths import Paths
 
@@ -42,7 +43,8 @@ class Seal:
 
     Attributes:
         sealed: when, in UTC.
-        config: the config as it was written, without its label and its claims.
+        config: the config as it was written, without its label and its claims, and with the arms, seeds and splits that
+            it leaves out.
         claims: the study's claims, wherever they were written.
         statistics: a hash of each module between what was measured and verdicts, those of the study's metrics included.
     """
@@ -70,9 +72,11 @@ def seal_of(study: Study) -> Seal:
         GradsError: the claims cannot be read.
     """
     versions = module_versions(*STATISTICS, *metric_modules(study))
+    # What is compared counts where it is the default, too, which another version of grads may have changed.
+    config = filled_in(study, study.model_dump(mode="json", exclude_unset=True))
     return Seal(
         datetime.now(UTC).strftime(FORMAT),
-        study.model_dump(mode="json", exclude_unset=True, exclude={"label", "claims"}),
+        {key: value for key, value in config.items() if key not in ("label", "claims")},
         [one.claim.model_dump(mode="json") for one in read_claims(study)],
         {name: versions[name][:DIGITS] for name in sorted(versions) if not name.startswith(CONFIG)},
     )

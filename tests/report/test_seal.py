@@ -43,6 +43,16 @@ def test_a_seal_is_known_by_its_content_and_not_by_how_the_study_is_labelled(stu
     ]
 
 
+def test_what_is_compared_counts_where_it_is_the_default(study, config):
+    """Of another version of grads, whose default arms, say, are others."""
+    short = {key: value for key, value in config.items() if key not in ("arms", "seeds")}
+    first = seal_of(parse_study(short))
+    assert first.config["seeds"] == [0, 1, 2]
+    assert {"full", "random", "grads"} <= set(first.config["arms"])
+    assert changes(first, seal_of(parse_study(short | {"seeds": [3]}))) == ["config (seeds)"]
+    assert changes(first, seal_of(parse_study(short | {"seeds": [0, 1, 2]}))) == []
+
+
 def test_claims_count_wherever_they_are_written(study, config, tmp_path):
     (tmp_path / "claims.yaml").write_text(json.dumps(CLAIMS))
     assert changes(seal_of(study), seal_of(parse_study(config | {"claims": "claims.yaml"}))) == []
