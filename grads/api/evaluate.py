@@ -144,7 +144,7 @@ def _general_part(asked: Sequence[str] | Mapping[str, Any]) -> "GeneralPart":
     if not isinstance(asked, Mapping):
         named = {name: {"title": name, "data": {"kind": "harness", "name": name}, "chance": 0.0} for name in asked}
         asked = {"tasks": named}
-    general = section(General, asked, "--general")
+    general = section(General, dict(asked), "--general")
     sources: list[Source] = [*(task.data for task in general.tasks.values()), general.text.source]
     for source in sources:
         if (key := source.archive_key) is not None and key not in BUILT_IN:

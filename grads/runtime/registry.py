@@ -182,4 +182,5 @@ def _place(error: BaseException, file: str) -> tuple[str, int] | None:
         frames.append((error.filename, error.lineno))
     places = [(name, line) for name, line in frames if line and "importlib" not in name]
     inside = [place for place in places if place[0].endswith(file)]
-    return (inside or places or [None])[-1]
+    found = inside or places
+    return found[-1] if found else None
