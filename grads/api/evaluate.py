@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -40,6 +41,19 @@ class Scores(Mapping[str, float]):
     metrics: Sequence[str] = field(repr=False)
     forgotten: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @cached_property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % interval of each metric over the test records, low and high; NaN where there is none."""
+        from grads.api.scored import estimated
+
+        found = {metric: estimated(self.results, metric) for metric in self.metrics}
+        return {metric: (one.low, one.high) for metric, one in found.items()}
+
+    @property
+    def capped(self) -> int:
+        """How many answers reached `max_new_tokens`: their ends are missing, and metrics are lower for it."""
+        return round(sum(self.results["capped"]["items"]))
+
     @property
     def general(self) -> dict[str, float]:
         """What `general` asked for: each task's value, and of the general text `nll`, `kl` and `bits_per_byte`."""
@@ -62,8 +76,9 @@ class Scores(Mapping[str, float]):
         return len(self.metrics)
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{name}={value:.4f}" for name, value in self.items())
-        return f"Scores({said}, predictions={str(self.predictions)!r})"
+        parts = [f"{name}={self[name]:.4f} ({low:.4f} to {high:.4f})" for name, (low, high) in self.intervals.items()]
+        parts += [f"capped={self.capped} of {self.results['capped']['n']}", f"predictions={str(self.predictions)!r}"]
+        return f"Scores({', '.join(parts)})"
 
 
 @in_python

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from grads.api.scored import group_numbers
 from grads.evaluation.metrics.compute import answer_groups
 from grads.evaluation.metrics.contract import Setting
 from grads.evaluation.metrics.registry import find_metric
-from grads.report.measurements import domain_items
+from grads.report.measurements import GROUPS, domain_items
 from grads.report.statistics.bootstrap import CHANGE, evaluate, group_items
 from grads.report.statistics.choices import (
     RIGHT_TO_WRONG,
@@ -329,7 +330,7 @@ def _own_rows(
     names = list(metrics) or ["bleu", "chrf"]
     if not metrics and all(RESPONSE_NLL in row for rows in sides for row in rows):
         names.append(RESPONSE_NLL)
-    labels = _numbers(answer_groups(sides[0]).get("groups", []))
+    labels = group_numbers(answer_groups(sides[0]).get(GROUPS, []))
     rows = []
     for name in names:
         metric = find_metric(name)
@@ -423,12 +424,6 @@ def _changed(task: str, tables: Sequence[np.ndarray], labels: Sequence[int], cha
         estimated(RIGHT_TO_WRONG_LESS_CHANCE),
         estimated(WRONG_TO_RIGHT_LESS_CHANCE),
     )
-
-
-def _numbers(groups: Sequence[str]) -> list[int]:
-    """Return the number of each item's group; none where each is on its own."""
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
-    return [] if len(numbers) == len(groups) else [numbers[name] for name in groups]
 
 
 # Showing.

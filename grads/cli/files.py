@@ -174,7 +174,8 @@ def evaluate(
 ) -> None:
     """Answer test records with a model, and measure the answers.
 
-    Writes predictions, and their metrics next to them (`.metrics.json`).
+    Writes predictions, and their metrics next to them (`.metrics.json`). Prints each metric with its 95 % interval over
+    the test records, and how many answers reached the most tokens, which leaves their ends out.
 
     \b
     Example:
@@ -283,7 +284,11 @@ def _check_predictions(predictions: Path) -> None:
 def _measure(
     predictions: Path, names: list[str], setting: "Setting", out: Path, kept: Mapping[str, Any] = MappingProxyType({})
 ) -> Path:
-    """Compute metrics, write them with those that are kept, and print one line each; return the file."""
+    """Compute metrics, write them with those that are kept, and print one line each; return the file.
+
+    Each has its 95 % interval over items. How many answers were cut is said, where evaluation counted it.
+    """
+    from grads.api.scored import capped_line, metric_line
     from grads.evaluation.metrics.compute import LENGTHS, compute_metrics
     from grads.evaluation.metrics.registry import find_metric
     from grads.runtime.files import read_jsonl, read_object
@@ -293,8 +298,8 @@ def _measure(
     compute_metrics(predictions, names, out, setting, averaged, kept)
     found = read_object(out)
     for name in names:
-        said = [found[name].get("signature", "")]
-        said += [f"{key}={found[name][key]:.4f}" for key in find_metric(name).details]
-        typer.echo("  ".join([name, f"{found[name]['value']:.4f}", f"n={found[name]['n']}", *filter(None, said)]))
+        typer.echo(metric_line(found, name, find_metric(name).details))
+    if said := capped_line(found):
+        typer.echo(said)
     say(f"metrics: {out}")
     return out

@@ -42,6 +42,15 @@ def test_the_scores_are_those_of_the_command(trained, tiny_model_folder, records
     assert scores.results == json.loads(out.with_suffix(".metrics.json").read_text("utf-8"))
     assert scores.predictions.read_bytes() == out.read_bytes()
     assert dict(scores) == {name: scores.results[name]["value"] for name in ("bleu", "chrf")}
+    # A random model never ends its answer.
+    assert scores.capped == 4
+    assert "capped  4 of 4 answers reached max_new_tokens (100.0 %, " in result.stdout
+    for name, line in zip(scores, result.stdout.splitlines(), strict=False):
+        low, high = scores.intervals[name]
+        assert low <= scores[name] <= high
+        assert f"{name}  {scores[name]:.4f}  ({low:.4f} to {high:.4f})  n=4" in line
+        assert f"{name}={scores[name]:.4f} ({low:.4f} to {high:.4f})" in repr(scores)
+    assert "capped=4 of 4" in repr(scores)
 
 
 def test_what_an_evaluation_does_not_read_is_refused(trained, records):
