@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from grads import __version__
-from grads.cli import compare, doctor, explain, init, plan, probe, seal, status, study
+from grads.cli import advise, compare, doctor, explain, init, plan, probe, seal, status, study
 from grads.cli import files as own
 from grads.runtime.errors import GradsError
 from grads.runtime.places import place_sentence, temporary_folder
@@ -81,6 +81,7 @@ for panel, command, function in (
     (OWN, "compare", compare.compare),
     (STUDY, "init", init.init),
     (STUDY, "check", study.check),
+    (STUDY, "advise", advise.advise),
     (STUDY, "list", study.list_),
     (STUDY, "plan", plan.plan),
     (STUDY, "seal", seal.seal),
