@@ -36,6 +36,8 @@ class Selection:
         table: a row for each eligible record, by rank: `id`, `score` (the higher the better), `rank` (1 is chosen
             first), `kept`, `weight`; `own_id` where the data have ids.
         notes: what the method says of its choice.
+        parameters: of the method, those that differ from its defaults.
+        seed: of its draws, as it was given.
         signals: what it was chosen by, a row for each record by id: all columns, each with its point in front.
         job: the job that wrote it; none where it was chosen from arrays.
         bench: what it was chosen with; none where it was chosen from arrays.
@@ -45,6 +47,8 @@ class Selection:
     ratio: str
     table: "pd.DataFrame"
     notes: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    seed: int
     signals: "pd.DataFrame" = field(repr=False)
     job: "Select | None" = field(default=None, repr=False)
     bench: "Workbench | None" = field(default=None, repr=False)
@@ -87,6 +91,25 @@ class Selection:
         rows = rows_by_id(request.data, request.fields, request.metadata, request.leave)
         chosen = sorted((rows[id_] for id_ in self.ids), key=lambda numbered: numbered[0])
         return [row for _number, row in chosen]
+
+    def save(self, folder: str | Path, *, license: str = "unknown") -> Path:
+        """Write the selection as a folder that `datasets.load_dataset` reads, and return it.
+
+        Its configuration `subset` holds the kept records with all their fields, `scores` a row for each eligible
+        record; of arrays, which have no fields, there are the scores alone. The card, README.md, says method, ratio,
+        model, source and seed.
+
+        Args:
+            folder: where to; what `save` or `grads select` wrote there before is written over, and nothing else.
+            license: of the records, as the Hugging Face hub names it.
+
+        Raises:
+            GradsError: the folder holds a file of such a name that is another's, or a field of the records cannot be a
+                column of Parquet.
+        """
+        from grads.api.export import save_selection
+
+        return save_selection(self, Path(folder), license)
 
     def explain(self, id: str) -> dict[str, Any]:
         """Return what is known of a record: whether it is kept and why, its rank and score, and its signals.
@@ -302,7 +325,15 @@ def read_made(bench: "Workbench", job: "Select") -> Selection:
 
     meta = read_counts(job.selection)
     return Selection(
-        job.method, job.ratio, read_selection(job.selection), meta["notes"], signals_of(bench, job), job, bench
+        method=job.method,
+        ratio=job.ratio,
+        table=read_selection(job.selection),
+        notes=meta["notes"],
+        parameters=job.parameters,
+        seed=bench.request.seed,
+        signals=signals_of(bench, job),
+        job=job,
+        bench=bench,
     )
 
 
@@ -349,7 +380,7 @@ def _from_arrays(
         # Without ids of their own they are known by their positions.
         table = table.assign(id=[str(int(id_)) for id_ in table["id"]])
         signals.index = signals.index.astype(str)
-    return Selection(method, str(amount), table, chosen.notes, signals)
+    return Selection(method, str(amount), table, chosen.notes, dict(parameters), seed, signals)
 
 
 def _column(given: Any) -> Any:

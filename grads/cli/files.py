@@ -1,7 +1,7 @@
 """Commands that work on the user's own files, without Snakemake: one for each stage but the probe."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,16 @@ from grads.api.checks import (
     section,
 )
 from grads.cli.options import assignments, check_absent, check_out
-from grads.cli.outputs import Force, check_outputs, inputs_of, made_by, manifest_of, refuse_inputs, refuse_others
+from grads.cli.outputs import (
+    Force,
+    check_export,
+    check_outputs,
+    inputs_of,
+    made_by,
+    manifest_of,
+    refuse_inputs,
+    refuse_others,
+)
 from grads.cli.shared import Own, encoders_of, on_own_files, open_workbench, others_of, read_by
 from grads.runtime.errors import GradsError
 from grads.runtime.progress import say
@@ -59,6 +68,16 @@ def select(
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Parameter of the method; repeat for several.")
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write subset and scores to for datasets.load_dataset, with a card; of several ratios "
+            "`<folder>-<ratio>` each."
+        ),
+    ] = None,
+    license: Annotated[
+        str, typer.Option(help="Licence of the records for the card, as the Hugging Face hub names it.")
+    ] = "unknown",
     force: Force = False,
 ) -> None:
     """Choose the part of your data to fine-tune on.
@@ -84,19 +103,32 @@ def select(
                    --method less --validation target.jsonl --out near.jsonl
       grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
                    --ratio 0.5 --training learning_rate=1e-4 --out slower.jsonl
+      grads select --model ./my-model --data train.jsonl --ratio 0.05 \\
+                   --out subset.jsonl --export shared --license apache-2.0
     """
     started = time.time()
     parameters = assignments(parameter or [], "--parameter")
     check_out(out, ".jsonl", given.data)
     outputs = _amounts(ratio or [], count or [], out)
+    exports = dict(zip(outputs, _export_folders(export, list(outputs.values())), strict=True))
     for subset, amount in outputs.items():
         files = check_method(method, parameters, amount.checked, encoders_of(given), others_of(given))
-        made = [subset, subset.with_suffix(".scores.csv"), manifest_of(subset)]
-        check_outputs("select", made, [*read_by(given), *map(Path, files)], force)
+        read = [*read_by(given), *map(Path, files)]
+        check_outputs("select", [subset, subset.with_suffix(".scores.csv"), manifest_of(subset)], read, force)
+        if (folder := exports[subset]) is not None:
+            check_export(folder, "select", read, force)
     bench = open_workbench(given, out)
-    from grads.cli.subset import write_subsets
+    from grads.cli.subset import Wanted, write_subsets
 
-    write_subsets(bench, method, parameters, outputs, started)
+    subsets = [Wanted(subset, amount, exports[subset]) for subset, amount in outputs.items()]
+    write_subsets(bench, method, parameters, subsets, license, started)
+
+
+def _export_folders(export: Path | None, amounts: "Sequence[Amount]") -> list[Path | None]:
+    """Return the folder that each of several subsets is exported to."""
+    if export is None or len(amounts) == 1:
+        return [export] * len(amounts)
+    return [export.with_name(f"{export.name}-{amount}") for amount in amounts]
 
 
 def _amounts(ratios: list[str], counts: list[int], out: Path) -> "dict[Path, Amount]":

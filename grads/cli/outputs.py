@@ -41,6 +41,20 @@ def check_outputs(command: str, outputs: Iterable[Path], inputs: Iterable[Path],
             refuse_others(command, file)
 
 
+def check_export(folder: Path, command: str, inputs: Iterable[Path], force: bool) -> None:
+    """Refuse, before any work, a folder of an export as `check_outputs` refuses files.
+
+    Raises:
+        GradsError: it is a file, or what would be written in it is an input, or somebody else's.
+    """
+    from grads.api.export import export_files
+
+    if folder.exists() and not folder.is_dir():
+        raise GradsError(f"{folder} is a file: give the name of a folder")
+    files = export_files(folder)
+    check_outputs(command, [*files, manifest_of(files[0])], inputs, force)
+
+
 def refuse_inputs(outputs: Sequence[Path], inputs: Iterable[Path]) -> None:
     """Refuse to write over what a command reads.
 

@@ -1,11 +1,13 @@
 """What `grads select` writes: the chosen records as they were, all scores, and a manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grads.api.export import Rows, data_rows, origin_of, write_export
 from grads.api.forecast import forecast
-from grads.api.select import Amount, check_count, make_selection
+from grads.api.select import Amount, check_count, make_selection, read_made
 from grads.api.workbench import Workbench
 from grads.data.records.layouts import rows_by_id
 from grads.data.records.lines import json_line
@@ -18,14 +20,30 @@ from grads.selection.job import Select
 from grads.selection.registry import find_method
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A subset that is asked for.
+
+    Attributes:
+        out: JSON lines to write.
+        amount: how much of the records it holds.
+        export: folder to write it to for the datasets library, too.
+    """
+
+    out: Path
+    amount: Amount
+    export: Path | None
+
+
 def write_subsets(
     bench: Workbench,
     method: str,
     parameters: Mapping[str, Any],
-    outputs: Mapping[Path, Amount],
+    subsets: Sequence[Wanted],
+    license: str,
     started: float,
 ) -> None:
-    """Select as many records as each output asks for, and write it, `<stem>.scores.csv` and `<stem>.manifest.json`.
+    """Select as many records as each subset asks for, and write it, `<stem>.scores.csv` and `<stem>.manifest.json`.
 
     The scores have a row for each eligible record, in the order of the data: its number there (from 1), id, what the
     data call it (`own_id`, where they give ids), score (the higher the better), rank (1 is the first chosen), whether
@@ -38,16 +56,27 @@ def write_subsets(
     asked = bench.request
     how = (asked.fields, asked.metadata, asked.leave)
     lines = rows_by_id(asked.data, *how, lambda number, row: json_line(row, f"{asked.data}, record {number}"))
-    first = next(iter(outputs.values()))
-    made_from = bench.inputs(model=bench.read_model(method, parameters, first.checked))
-    planned = [bench.graph.select(method, parameters, amount.checked) for amount in outputs.values()]
+    rows = data_rows(asked.data, *how) if any(subset.export for subset in subsets) else None
+    made_from = bench.inputs(model=bench.read_model(method, parameters, subsets[0].amount.checked))
+    planned = [bench.graph.select(method, parameters, subset.amount.checked) for subset in subsets]
     say(f"select: {forecast(bench, planned)}")
-    for amount in outputs.values():
-        check_count(amount, bench.eligible)
-    for out, amount in outputs.items():
-        say(f"select: {find_method(method).title} at {amount}")
-        job = make_selection(bench, method, parameters, amount)
-        _write(bench, job, lines, out, made_from, started)
+    for subset in subsets:
+        check_count(subset.amount, bench.eligible)
+    for subset in subsets:
+        say(f"select: {find_method(method).title} at {subset.amount}")
+        job = make_selection(bench, method, parameters, subset.amount)
+        written = _write(bench, job, lines, subset.out)
+        if subset.export is not None and rows is not None:
+            written += _export(bench, job, rows, subset.export, license)
+        settings = bench.described() | {"command": "select", "ratio": job.ratio}
+        write_manifests(written, made_from, settings | {"selection": read_counts(job.selection)}, started)
+
+
+def _export(bench: Workbench, job: Select, rows: Rows, folder: Path, license: str) -> list[Path]:
+    picked = read_made(bench, job)
+    files = write_export(folder, picked.table, rows, origin_of(picked), license)
+    say(f"exported: {folder}, which datasets.load_dataset reads")
+    return files
 
 
 def _write(
@@ -55,9 +84,8 @@ def _write(
     job: Select,
     lines: Mapping[str, tuple[int, str]],
     out: Path,
-    made_from: Mapping[str, str],
-    started: float,
-) -> None:
+) -> list[Path]:
+    """Write a subset and its scores, say what was kept, and return the files."""
     meta = read_counts(job.selection)
     table = read_selection(job.selection)
     table.insert(0, "record", [lines[id_][0] for id_ in table["id"]])
@@ -65,8 +93,6 @@ def _write(
     scores = out.with_suffix(".scores.csv")
     write_text(out, "".join(lines[id_][1] for id_ in table.loc[table["kept"], "id"]))
     write_text(scores, csv_text(table))
-    settings = bench.described() | {"command": "select", "ratio": job.ratio, "selection": meta}
-    write_manifests([out, scores], made_from, settings, started)
     counts = bench.counts
     beyond = counts["beyond_limit"]
     over_length = counts["read"] - counts["empty"] - counts["duplicate"] - beyond - meta["eligible"]
@@ -76,3 +102,4 @@ def _write(
     kept = f"kept {meta['actual']}{short} of {meta['eligible']} eligible records"
     say(f"{kept} ({counts['read']} read, {left_out}): {out}")
     say(f"scores: {scores}")
+    return [out, scores]
