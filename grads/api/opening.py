@@ -71,6 +71,7 @@ def open_bench(asked: Asked) -> "Workbench":
     from grads.config.section import LossTurns, RecordField
     from grads.config.training import Training
     from grads.models.shape import check_shape
+    from grads.training.needs import check_curves
 
     if asked.template is not None:
         check_choice(asked.template, ("chat", "plain"), "--template")
@@ -82,6 +83,7 @@ def open_bench(asked: Asked) -> "Workbench":
         if name in TEXT_COLUMNS:
             raise GradsError(f"--metadata {name}: every record has such a field of its own: remove it")
     training = section(Training, dict(asked.training), "--training")
+    check_curves(training)
     probe = _probe(asked, training)
     source = model_source(asked.model)
     check_data(asked.data)

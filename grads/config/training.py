@@ -64,6 +64,13 @@ class Training(Section):
         description="Gradient checkpointing: a layer's activations are computed again in the backward pass instead of "
         "held, which takes less memory and a third more time. `auto`: where memory runs out on one record at a time.",
     )
+    # It shapes no result, and so is in no job's settings: they are dumps of this section.
+    tensorboard: bool = Field(
+        False,
+        exclude=True,
+        description="Write curves for TensorBoard while a run goes on, to `tensorboard` in its folder. It needs the "
+        "package `tensorboard`, trains nothing again, and finished runs get none.",
+    )
 
 
 def departures(shared: Training, own: Training) -> dict[str, str]:

@@ -476,6 +476,7 @@ class FileGraph:
 
     def _run(self, trained: Path, summary: Path, name: str) -> dict[str, Any]:
         """Return what all training runs have in common."""
+        curves = summary.with_name(f"{summary.name.removesuffix('training.json')}tensorboard")
         return {
             "model": self.prepare_model().folder,
             "records": self.read_records().records,
@@ -484,6 +485,7 @@ class FileGraph:
             "initialisation_seed": self._seed("initialisation"),
             "order_seed": self._seed("order"),
             "scratch": self.work / "scratch" / name,
+            "curves": curves if self.request.training.tensorboard else None,
             "trained": trained,
             "summary": summary,
         }

@@ -53,7 +53,8 @@ def check_study(study: Study) -> None:
 
     check_declared()
     checks = (check_arms, check_metrics, check_files, read_claims, read_published, check_data, check_shapes)
-    check_all(partial(check, study) for check in checks)
+    curves = partial(training.check_curves, study.training)
+    check_all([*(partial(check, study) for check in checks), curves])
 
 
 def check_declared() -> None:

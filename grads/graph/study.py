@@ -615,6 +615,7 @@ class StudyGraph:
             "order_seed": self._seed(cell, "order"),
             "log": self.paths.log("train", cell),
             "scratch": self.paths.scratch("train") / str(cell),
+            "curves": run / "tensorboard" if self.study.training.tensorboard else None,
             "trained": run / "adapter",
             "summary": run / "training.json",
         }

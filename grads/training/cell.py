@@ -51,6 +51,7 @@ class TrainingCell:
         own_answers: folder of the model's own answers, for a strategy that needs them.
         test: Parquet file of test records, for a strategy that reads their prompts.
         base: what an adapter names as its model; the prepared model's folder when not given.
+        curves: folder for TensorBoard's event files; none are written when not given.
     """
 
     label: str
@@ -75,3 +76,4 @@ class TrainingCell:
     own_answers: Path | None = None
     test: Path | None = None
     base: Base | None = None
+    curves: Path | None = None

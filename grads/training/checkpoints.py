@@ -69,7 +69,7 @@ def last_checkpoint(scratch: Path) -> Path | None:
 
     Newer ones are removed; of those that were whole once, that is said.
     """
-    checkpoints = sorted(scratch.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    checkpoints = sorted(scratch.glob("checkpoint-*"), key=step_of)
     for checkpoint in reversed(checkpoints):
         try:
             _check(checkpoint)
@@ -80,6 +80,11 @@ def last_checkpoint(scratch: Path) -> Path | None:
             continue
         return checkpoint
     return None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that a checkpoint was written after."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def _check(checkpoint: Path) -> None:

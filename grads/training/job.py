@@ -44,6 +44,7 @@ class Train(Job):
         order_seed: seeds the order of the records, and what a strategy draws.
         label: how progress lines call it.
         scratch: folder for checkpoints.
+        curves: folder for TensorBoard's event files, where somebody asked for them.
         trained: folder of the adapter or weights.
         summary: JSON file of counts, seconds and the training curve.
     """
@@ -77,6 +78,7 @@ class Train(Job):
     order_seed: int
     label: Aside[str]
     scratch: Aside[Path]
+    curves: Aside[Path | None] = None
     trained: Made[Path]
     summary: Made[Path]
     moments: Made[Path | None] = None
@@ -129,6 +131,7 @@ class Train(Job):
             own_answers=self.own_answers,
             test=self.test,
             base=Base(str(self.base["name"]), self.base.get("revision")),
+            curves=self.curves,
         )
         train_cells([cell], self.model, self.form, Training.model_validate(self.training), machine.micro_batch)
 

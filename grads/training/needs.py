@@ -1,5 +1,6 @@
 """What the strategies of a study's arms need before they can train: checked and known before any work."""
 
+import importlib.util
 from functools import partial
 
 from grads.config.arms import Arm
@@ -45,6 +46,28 @@ def strategy_needs(study: Study, arm: str) -> Needs:
     """Return what the arm's strategy needs."""
     strategy, parameters = arm_strategy(study, arm)
     return strategy.needs(parameters)
+
+
+def check_curves(training: Training) -> None:
+    """Refuse settings that ask for curves where nothing can write them.
+
+    Raises:
+        GradsError: the package is not installed.
+    """
+    if training.tensorboard:
+        check_tensorboard()
+
+
+def check_tensorboard() -> None:
+    """Refuse to write curves without the package.
+
+    Raises:
+        GradsError: it is not installed.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        raise GradsError(
+            "training.tensorboard: the package tensorboard is not installed: pip install tensorboard, or remove the key"
+        )
 
 
 def check_strategies(study: Study) -> None:

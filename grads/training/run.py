@@ -26,7 +26,8 @@ from grads.runtime.progress import say
 from grads.study.code import code_version
 from grads.training.base_model import BaseModel, OwnLoss
 from grads.training.cell import Base, TrainingCell
-from grads.training.checkpoints import note_shortage, resume
+from grads.training.checkpoints import note_shortage, resume, step_of
+from grads.training.curves import event_files
 from grads.training.dataset import Material, prepare_material
 from grads.training.effect import check_adapter, check_weights
 from grads.training.engine import ENGINES
@@ -90,6 +91,8 @@ def _train_cell(
         if cell.observer is not None:
             cell.observer.open(scratch, padding, visits, digest(key | {"micro_batch": size}))
             callbacks.append(Watch(visits, training.global_batch, cell.observer))
+        if cell.curves is not None:
+            callbacks.append(event_files(cell.curves, 0 if checkpoint is None else step_of(checkpoint)))
         own_loss = _own_loss(cell, model, model_folder, training.precision, material)
         base_passes = own_loss.base_passes if own_loss else 0
         fisher_tokens = own_loss.fisher_tokens if own_loss else 0
