@@ -3,6 +3,7 @@
 # make test    set everything up and run the tests
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md, docs/api.md, the picture in docs/architecture.md
 #              and the JSON schema again from the code
+# make tour    run docs/tour.ipynb, and write it with its outputs
 # make plans   write docs/plans.md and the table of docs/clusters.md, by arithmetic alone
 # make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe next to its peers, and selection at scale (benchmarks/README.md): hours, on a machine
@@ -18,7 +19,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: agreement setup try demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
+.PHONY: agreement setup try tour demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
 
 setup: $(VENV)/ready
 
@@ -117,6 +118,10 @@ docs: setup
 	python -m grads.training.documentation
 	python -m grads.api.documentation
 	python -m tests.architecture
+
+# The notebook, run from its first cell to its last in a folder of its own: a minute.
+tour: setup
+	python -m tests.tour
 
 # Methods next to packages that do the same, on equal inputs.
 agreement: setup

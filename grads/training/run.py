@@ -199,10 +199,9 @@ def _alone(arguments: Any) -> Any:
 
 def _fit(trainer: ResponseTrainer, checkpoint: Path | None, label: str) -> list[dict[str, Any]]:
     """Train to the end, from the checkpoint if there is one; return the history, an entry a step."""
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+    from transformers.trainer_callback import PrinterCallback
 
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
+    trainer.remove_callback(PrinterCallback)
     trainer.apply_pace()
     try:
         with deterministic():
@@ -264,6 +263,8 @@ def _arguments(training: Training, visits: int, schedule: int, optimiser: str, s
         seed=seed,
         data_seed=seed,
         report_to=[],
+        # Neither its bar nor, in a notebook, its table: progress is ours to say.
+        disable_tqdm=True,
         remove_unused_columns=False,
         use_cpu=device().type == "cpu",
         dataloader_pin_memory=device().type == "cuda",
