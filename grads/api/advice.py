@@ -274,7 +274,7 @@ def _read(folder: Path) -> Finished:
         raise GradsError(f"it is not finished: it has no {MEASUREMENTS}")
     manifest = manifest_of(file)
     if manifest is None or "study" not in manifest.content["settings"]:
-        raise GradsError("no manifest beside its measurements says which config they are of")
+        raise GradsError("no manifest next to its measurements says which config they are of")
     verified(file)
     study = parse_study(json.loads(manifest.content["settings"]["study"]), where=str(manifest.path))
     return Finished(folder, study, Estimates(read_measurements(file), partial=True))

@@ -68,7 +68,7 @@ class Origin:
 
 
 def export_files(folder: Path) -> list[Path]:
-    """Return the files that an export writes; the manifest beside them is named after the first."""
+    """Return the files that an export writes; the manifest next to them is named after the first."""
     return [folder / SCORES, folder / SUBSET, folder / CARD]
 
 

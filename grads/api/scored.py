@@ -39,18 +39,18 @@ def group_numbers(groups: Sequence[str]) -> list[int]:
     return [] if len(numbers) == len(groups) else [numbers[name] for name in groups]
 
 
-def metric_line(results: Mapping[str, Any], metric: str, beside: Sequence[str]) -> str:
+def metric_line(results: Mapping[str, Any], metric: str, details: Sequence[str]) -> str:
     """Return how a metric is printed: value, interval, number of answers, signature, and what it says of itself.
 
     Args:
         results: as for `estimated`.
         metric: one of those in it.
-        beside: keys of its entry that are shown.
+        details: keys of its entry that are shown.
     """
     found = estimated(results, metric)
     entry = results[metric]
     bounds = f"({found.low:.4f} to {found.high:.4f})" if found.has_interval else ""
-    said = [entry.get("signature", ""), *(f"{key}={entry[key]:.4f}" for key in beside)]
+    said = [entry.get("signature", ""), *(f"{key}={entry[key]:.4f}" for key in details)]
     return "  ".join([metric, f"{entry['value']:.4f}", *filter(None, [bounds, f"n={entry['n']}", *said])])
 
 
