@@ -1,6 +1,5 @@
 """A selection as a folder that `datasets.load_dataset` reads: the chosen records, every score, and a card."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from grads.api.select import Selection
     from grads.data.records.record import Record
 
 SCORES = "scores.parquet"
@@ -224,35 +222,15 @@ Written by `grads`. The records are their source's: under which licence they may
 """
 
 
-def save_selection(picked: "Selection", folder: Path, license: str) -> Path:
-    """Write a selection as `write_export` does, with a manifest, and return the folder.
+def check_free(folder: Path) -> None:
+    """Refuse a folder where files of such names are another's.
 
     Raises:
-        GradsError: a file is there that no earlier call wrote, or a field of the records cannot be a column of Parquet.
+        GradsError: a file is there that no earlier export wrote.
     """
-    from grads.runtime.manifest import manifest_of, write_manifests
+    from grads.runtime.manifest import manifest_of
 
-    started = time.time()
     known = manifest_of(folder / SCORES) if folder.is_dir() else None
     for file in export_files(folder):
         if file.exists() and (known is None or file.name not in known.artefacts):
             raise GradsError(f"folder: {file} is there already, and no selection was saved there: give another folder")
-    bench = picked.bench
-    rows = None
-    if bench is not None:
-        request = bench.request
-        rows = data_rows(request.data, request.fields, request.metadata, request.leave)
-    files = write_export(folder, picked.table, rows, origin_of(picked), license)
-    read = [] if picked.job is None else [picked.job.selection]
-    write_manifests(files, read, {"command": "select", "license": license, **asdict(origin_of(picked))}, started)
-    return folder
-
-
-def origin_of(picked: "Selection") -> Origin:
-    """Return how a selection came about; of files their names, which are all that is anybody else's business."""
-    model = source = "plain arrays"
-    if picked.bench is not None:
-        origin = picked.bench.graph.origin
-        model = f"{origin['id']}@{origin['commit']}" if "commit" in origin else Path(str(origin["path"])).name
-        source = Path(picked.bench.request.data).name
-    return Origin(picked.method, dict(picked.parameters), picked.ratio, model, source, picked.seed)

@@ -1,7 +1,8 @@
 """`grads.select`: which records a method keeps, of measured signals or of plain arrays."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -17,6 +18,7 @@ from grads.runtime.errors import GradsError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from grads.api.export import Origin
     from grads.api.given import Records
     from grads.api.workbench import Workbench
     from grads.selection.arrays import Arrays
@@ -77,6 +79,18 @@ class Selection:
         """How much each kept record counts in training, 1 on average, by id."""
         return self.table[self.table["kept"]].set_index("id")["weight"]
 
+    @property
+    def origin(self) -> "Origin":
+        """How it came about, as an export's card says it: files by their names, without their folders."""
+        from grads.api.export import Origin
+
+        model = source = "plain arrays"
+        if self.bench is not None:
+            origin = self.bench.graph.origin
+            model = f"{origin['id']}@{origin['commit']}" if "commit" in origin else Path(str(origin["path"])).name
+            source = Path(self.bench.request.data).name
+        return Origin(self.method, dict(self.parameters), self.ratio, model, source, self.seed)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the kept records as they were given, all of their fields, in the order of the data.
 
@@ -107,9 +121,20 @@ class Selection:
             GradsError: the folder holds a file of such a name that is another's, or a field of the records cannot be a
                 column of Parquet.
         """
-        from grads.api.export import save_selection
+        from grads.api.export import check_free, data_rows, write_export
+        from grads.runtime.manifest import write_manifests
 
-        return save_selection(self, Path(folder), license)
+        started = time.time()
+        folder = Path(folder)
+        check_free(folder)
+        rows = None
+        if self.bench is not None:
+            request = self.bench.request
+            rows = data_rows(request.data, request.fields, request.metadata, request.leave)
+        files = write_export(folder, self.table, rows, self.origin, license)
+        read = [] if self.job is None else [self.job.selection]
+        write_manifests(files, read, {"command": "select", "license": license, **asdict(self.origin)}, started)
+        return folder
 
     def explain(self, id: str) -> dict[str, Any]:
         """Return what is known of a record: whether it is kept and why, its rank and score, and its signals.

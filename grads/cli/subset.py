@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grads.api.export import Rows, data_rows, origin_of, write_export
+from grads.api.export import Rows, data_rows, write_export
 from grads.api.forecast import forecast
 from grads.api.select import Amount, check_count, make_selection, read_made
 from grads.api.workbench import Workbench
@@ -74,7 +74,7 @@ def write_subsets(
 
 def _export(bench: Workbench, job: Select, rows: Rows, folder: Path, license: str) -> list[Path]:
     picked = read_made(bench, job)
-    files = write_export(folder, picked.table, rows, origin_of(picked), license)
+    files = write_export(folder, picked.table, rows, picked.origin, license)
     say(f"exported: {folder}, which datasets.load_dataset reads")
     return files
 
