@@ -1,4 +1,7 @@
-"""The page docs/methods.md, made from what the methods declare: `python -m grads.selection.documentation`."""
+"""The page docs/methods.md and the README's table of methods: `python -m grads.selection.documentation`.
+
+Both are made from the registry of methods.
+"""
 
 from pathlib import Path
 
@@ -10,6 +13,25 @@ from grads.study.parameters import section
 from grads.study.paths import TRAIN, store_point
 
 PAGE = Path("docs/methods.md")
+README = Path("README.md")
+BEGIN = "<!-- methods: made by `make docs` -->\n"
+END = "<!-- end of methods -->\n"
+# What the methods of a group keep, as the README's table says it. Every method is in one group.
+GROUPS = {
+    "GrADS, by typical gradients: with diversity and redundancy, or as a density": ("grads", "grads_density"),
+    "gradient norms: the largest, or those near the median": ("grand", "moderate_gradient"),
+    "error, surprise, what the instruction adds, what an epoch taught": ("el2n", "perplexity", "ifd", "delta_loss"),
+    "what resembles target examples: by gradients, hidden states or words": (
+        *("less", "rds_plus", "rep_sim", "g2is", "dsir", "bm25"),
+    ),
+    "gradients that do not conflict with general instructions": ("ogs", "ogs_rl"),
+    "a subset that represents all data": ("grad_match", "pgm", "craig", "kcenter", "s2l", "clusters"),
+    "quality, difficulty and diversity; some with a local stand-in for an LLM judge": (
+        *("quality_diversity", "superfiltering", "thtb", "mastery", "daar", "llm_filter", "curiosity"),
+    ),
+    "length, a field of the records, a selection made elsewhere": ("length", "metadata", "subset"),
+    "controls": ("untuned", "full", "full_steps", "random", "random_length"),
+}
 HEAD = """\
 # Methods
 
@@ -100,6 +122,20 @@ def methods_page() -> str:
     )
 
 
+def methods_table() -> str:
+    """Return the README's table: a row for each group, its methods linked to their sections."""
+    rows = [
+        f"| {kept} | {', '.join(f'[`{name}`]({PAGE}#{name})' for name in names)} |" for kept, names in GROUPS.items()
+    ]
+    return "\n".join(["| what is kept | methods |", "| :-- | :-- |", *rows]) + "\n"
+
+
+def readme(page: str) -> str:
+    """Return the README with its table of methods made again."""
+    before, _, rest = page.partition(BEGIN)
+    return before + BEGIN + methods_table() + END + rest.partition(END)[2]
+
+
 def _reads(method: Method) -> str:
     """Return what the method needs with its default parameters, apart from the token counts that all get."""
     needs = method.needs(method.shown)
@@ -136,8 +172,9 @@ def _ratio(method: Method) -> str:
 
 
 def main() -> None:
-    """Write the page below the working directory, which is the repository's root."""
+    """Write both below the working directory, which is the repository's root."""
     write_text(PAGE, methods_page())
+    write_text(README, readme(README.read_text("utf-8")))
 
 
 if __name__ == "__main__":

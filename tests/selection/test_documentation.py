@@ -8,7 +8,7 @@ import pytest
 
 from grads.runtime.errors import GradsError
 from grads.selection.contract import Needs
-from grads.selection.documentation import PAGE, cost, main, methods_page
+from grads.selection.documentation import BEGIN, END, PAGE, README, cost, main, methods_page, methods_table
 from grads.selection.registry import methods, module_of, parse_parameters
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +20,10 @@ def test_the_shipped_page_is_that_of_the_registry() -> None:
 
 def test_main_writes_it_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / README).write_text(f"before\n{BEGIN}old\n{END}after\n", encoding="utf-8")
     main()
     assert (tmp_path / PAGE).is_file()
+    assert (tmp_path / README).read_text(encoding="utf-8") == f"before\n{BEGIN}{methods_table()}{END}after\n"
 
 
 @pytest.mark.parametrize("name", methods())

@@ -2,7 +2,7 @@
 
 Blocks fenced as ```console, and whole commands in the text, are executed in a copy of the repository, each page from
 top to bottom; lines that end in `# on the other machine` in a second copy, `../other`. The copy's demonstration has the
-names of the real one and the data of the smoke study; `mine.yaml` is made from it as the README says.
+names of the real one and the data of the smoke study; `mine.yaml` is made from it as docs/your-data.md says.
 
 Planned only: what would be submitted to SLURM, which test_slurm.py does, and make's targets, which .ci/run makes. Left
 out: how the repository is got and set up (`git clone`, `pip`), and blocks that say so: ```console no-test: REASON.
@@ -30,13 +30,17 @@ from grads.selection.registry import find_method, methods, parse_parameters
 from grads.training.strategies.registry import find_strategy
 
 ROOT = Path(__file__).resolve().parents[2]
-README, PARTS = ROOT / "README.md", ROOT / "docs/running-a-part.md"
+README = ROOT / "README.md"
+PARTS = ROOT / "docs/running-a-part.md"
+OWN_DATA = ROOT / "docs/your-data.md"
+INDEX = ROOT / "docs/index.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAME = attrgetter("name")
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 # A command with what it works on, and not only its name.
 INLINE = re.compile(r"`((?:snakemake|make|python) [^`]+|grads (?:--[^`]+|[a-z]+ [^`]+))`")
 ELSEWHERE = "# on the other machine"
+TESTED = (README, PARTS, OWN_DATA, ROOT / "docs/results.md")  # Pages with a test of their own.
 EXAMPLE = "shortest"  # The method that docs/extending.md adds.
 
 
@@ -86,9 +90,9 @@ def furnish(workspace, model):
     shutil.copytree(model, folder / "my-model")
     demo = small_demo(folder)
     (folder / "config/demo.yaml").write_text(yaml.safe_dump(demo), encoding="utf-8")
-    # The README's own record, and its piece of a config.
-    (_, record), *_ = blocks(README, "json")
-    (_, piece), *_ = blocks(README, "yaml")
+    # The page's own record, and its pieces of a config.
+    (_, record), *_ = blocks(OWN_DATA, "json")
+    (_, piece), *_ = blocks(OWN_DATA, "yaml")
     mine = demo | {"study": "mine"} | yaml.safe_load(piece)
     (folder / "mine.yaml").write_text(yaml.safe_dump(mine), encoding="utf-8")
     (source,) = (domain["source"]["path"] for domain in mine["domains"].values())
@@ -137,7 +141,7 @@ def run_page(workspace, other_machine):
 
 @pytest.mark.slow
 def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machine):
-    """It comes before the README, whose commands leave no part to be run."""
+    """It comes before the pages that run whole studies, which leave no part to be run."""
     printed = run_page(PARTS)
     cells = {
         str(path.parent.relative_to(workspace.folder / "results"))
@@ -161,9 +165,33 @@ def test_the_parts_of_a_study_run_as_described(run_page, workspace, other_machin
 
 
 @pytest.mark.slow
-def test_the_readme_runs(run_page, workspace):
+def test_the_readme_runs(run_page):
     run_page(README)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(workspace, tmp_path):
+    lines = (workspace.folder / "train.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "my-model").symlink_to(workspace.folder / "my-model")
+    (tmp_path / "train.jsonl").write_text("".join(lines[:12]), encoding="utf-8")
+    (tmp_path / "test.jsonl").write_text("".join(lines[12:18]), encoding="utf-8")
+    (_, source), *_ = blocks(README, "python")
+    run = subprocess.run(
+        [sys.executable, "-c", source], cwd=tmp_path, env=workspace.environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "bleu" in run.stdout
+
+
+@pytest.mark.slow
+def test_the_page_on_results_runs(run_page, workspace):
+    run_page(ROOT / "docs/results.md")
     assert "demo" in (workspace.folder / "results/demo/report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_page_on_ones_own_data_runs(run_page, workspace):
+    run_page(OWN_DATA)
     assert "Contracts" in (workspace.folder / "results/mine/tables/domain.md").read_text("utf-8")
     given = (workspace.folder / "train.jsonl").read_text("utf-8").splitlines()
     chosen = (workspace.folder / "subset.jsonl").read_text("utf-8").splitlines()
@@ -172,7 +200,7 @@ def test_the_readme_runs(run_page, workspace):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in (README, PARTS) and commands(page)], ids=NAME)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TESTED and commands(page)], ids=NAME)
 def test_a_page_runs(page, run_page):
     run_page(page)
 
@@ -212,6 +240,19 @@ def test_every_link_leads_somewhere(page):
             headings = re.findall(r"^#+ (.*)$", other.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in anchors, f"{page.name} links to {target}"
+
+
+def test_the_index_names_every_page():
+    """The site has its navigation from there."""
+    linked = {(INDEX.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", INDEX.read_text("utf-8"))}
+    assert {page for page in PAGES if page != INDEX} <= linked
+
+
+def test_the_page_of_commands_names_every_command():
+    from grads.cli.main import app
+
+    page = (ROOT / "docs/commands.md").read_text("utf-8")
+    assert [one.name for one in app.registered_commands if f"`grads {one.name}" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAME)
