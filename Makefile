@@ -4,6 +4,7 @@
 # make docs    write config/README.md, docs/methods.md, docs/strategies.md, docs/api.md, the picture in docs/architecture.md
 #              and the JSON schema again from the code
 # make tour    run docs/tour.ipynb, and write it with its outputs
+# make site    build the documentation as a site, site/build/index.html, with tools in an environment of their own
 # make plans   write docs/plans.md and the table of docs/clusters.md, by arithmetic alone
 # make golden  run the golden studies, and write what they are compared with from now on
 # make bench   measure the probe next to its peers, and selection at scale (benchmarks/README.md): hours, on a machine
@@ -19,7 +20,7 @@ ARGS ?=
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: agreement setup try tour demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
+.PHONY: agreement setup site try tour demo demo-small test test-slow test-all test-cluster dry-runs docs plans golden bench bench-attention bench-plan bench-products bench-probe bench-select bench-statistics bench-cell bench-train bench-evaluate lint format clean
 
 setup: $(VENV)/ready
 
@@ -122,6 +123,15 @@ docs: setup
 # The notebook, run from its first cell to its last in a folder of its own: a minute.
 tour: setup
 	python -m tests.tour
+
+# The pages as a site; a link that leads nowhere is an error. Its tools are no part of `make setup`.
+site: site/.venv/ready
+	site/.venv/bin/python -m sphinx --fail-on-warning --keep-going --conf-dir site --doctree-dir site/build/.doctrees . site/build
+
+site/.venv/ready: site/requirements.txt
+	test -x site/.venv/bin/python || $(PYTHON) -m venv site/.venv
+	site/.venv/bin/python -m pip install --quiet --progress-bar off --disable-pip-version-check --requirement $<
+	@touch $@
 
 # Methods next to packages that do the same, on equal inputs.
 agreement: setup
