@@ -1,7 +1,7 @@
 """The documentation as a site: `make site`, which fails where a link leads nowhere.
 
-The sources are the repository's own Markdown files, so that a link means the same on GitHub and here: one to a page leads to
-its page, one to any other file (a config, code) to a copy of that file. The navigation is that of docs/index.md.
+The sources are the repository's own Markdown files, so that a link means the same on GitHub and here: one to a page
+leads to its page, one to any other file (a config, code) to a copy of that file. The navigation is that of docs/index.md.
 """
 
 import re
@@ -19,15 +19,15 @@ project = "grads"
 author = "The grads authors"
 copyright = author
 root_doc = INDEX
-include_patterns = ["*.md", "docs/*.md", "config/*.md", "benchmarks/**.md", "results/README.md", "results/reference/**.md"]
+include_patterns = ["*.md", "docs/*.md", "config/*.md", "benchmarks/**.md", "results/*.md", "results/reference/**.md"]
 exclude_patterns = ["**/.*", ".*", "resources", "logs", "site/build", "tests", "grads"]
 templates_path = ["templates"]
 
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
 myst_heading_anchors = 6
 myst_fence_as_directive = ["mermaid"]
-# Pages that are not in the navigation are reached by links; a page may begin with any heading; a block of code need not be
-# a whole program.
+# Pages outside the navigation are reached by links; a page may begin with any heading; a block of code need not be a
+# whole program.
 suppress_warnings = ["toc.not_included", "myst.header", "misc.highlighting_failure"]
 
 html_theme = "furo"

@@ -52,7 +52,7 @@ def write_subsets(
     Raises:
         GradsError: a record cannot be written as JSON, or the stages cannot work with a file.
     """
-    # Before the work, so that a row that cannot be written is not found after it.
+    # Checked before the work, so that a row that cannot be written does not fail the command after it.
     asked = bench.request
     how = (asked.fields, asked.metadata, asked.leave)
     lines = rows_by_id(asked.data, *how, lambda number, row: json_line(row, f"{asked.data}, record {number}"))

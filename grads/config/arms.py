@@ -34,9 +34,9 @@ class OwnAdapter(Section):
 
 
 class OwnTraining(Section):
-    """What an arm's training has of its own; what is not given is the study's. Tables mark the arm as a departure.
+    """Settings of one arm in place of the study's `training`; tables mark the arm as a departure.
 
-    What decides which records there are, which of them a step takes, and what computes it is the study's alone.
+    Keys that decide which records there are, how steps batch them and how steps are computed cannot be replaced.
     """
 
     epochs: Epochs | None = None
@@ -78,23 +78,27 @@ class OwnTraining(Section):
 
 
 class Arm(Section):
-    """A way to train: a selection method with its parameters, its ratios, and how what is kept is trained on."""
+    """One experimental condition: a selection method with parameters and ratios, and how its subset is trained on."""
 
     method: str = Field(description="Name of a selection method; docs/methods.md describes them all.")
     ratios: list[Ratio] = Field([], description="Keep ratios, or `auto`; none for `full` (1) and `untuned` (0).")
     parameters: dict[str, Any] = Field({}, description="Parameters of the method; see docs/methods.md.")
     start: Literal["base", "warm"] = Field(
-        "base", description="Where training starts: untrained weights, or those that the preliminary epoch ends with."
+        "base",
+        description="Where training starts: `base`, from the untrained weights; `warm`, from those after the "
+        "preliminary epoch.",
     )
-    strategy: str = Field("sft", description="How what is kept is trained on; docs/strategies.md describes them all.")
+    strategy: str = Field(
+        "sft", description="How the subset is trained on; docs/strategies.md describes all strategies."
+    )
     strategy_parameters: dict[str, Any] = Field({}, description="Parameters of the strategy; see docs/strategies.md.")
     match: Match = Field(
         "epochs",
-        description="What training has in common with the arm's other ratios and with the study's plain run on all "
-        "records: `training.epochs`, or what is kept repeated to that run's optimiser steps, or to its tokens.",
+        description="How run length is matched. `epochs`: every arm trains for `training.epochs`. `steps` or `tokens`: "
+        "the subset is repeated until the run has as many optimiser steps or tokens as training on all records.",
     )
     training: OwnTraining = Field(
-        OwnTraining(), description="What its training has of its own, in place of the study's `training`."
+        OwnTraining(), description="Settings that replace those of the study's `training` for this arm."
     )
     scorer: Name | None = Field(
         None,

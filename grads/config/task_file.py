@@ -378,7 +378,7 @@ def _item_problems(templates: Templates, content: Mapping[str, Any], item: Mappi
     if "doc_to_text" in written and not isinstance(prompt, str) and not (choices and isinstance(prompt, int)):
         yield "doc_to_text", f"'doc_to_text' gives {quoted(prompt)}, not a text: correct it"
     if kind == "multiple_choice" and choices and "doc_to_target" in written and "doc_to_text" in written:
-        # Where contexts are chosen from, the prompt is the number of the right one.
+        # If a task chooses between contexts, the prompt is the index of the right context.
         key, right = ("doc_to_text", prompt) if isinstance(prompt, int) else ("doc_to_target", target)
         index = choices.index(right) if isinstance(right, str) and right in choices else right
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):

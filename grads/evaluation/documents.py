@@ -120,7 +120,7 @@ def _group(place: Place, doc: dict[str, Any]) -> str | None:
 def _gold(place: Place, definition: Any, sample: dict[str, Any]) -> int:
     """Return the number of the right choice, as lm-eval finds it."""
     doc = sample["doc"]
-    # Where contexts are chosen from, the text of a document is the number of the right one.
+    # If a task chooses between contexts, `doc_to_text` gives the index of the right context.
     target = definition.doc_to_text(doc) if definition.multiple_input else sample["target"]
     if isinstance(target, str) and target in (choices := definition.doc_to_choice(doc)):
         return int(choices.index(target))

@@ -30,7 +30,7 @@ class Registry(Generic[Declared]):
         package: its name.
         attribute: the constant.
         kind: what the constant is.
-        missing: how the error begins that none has a name, in full, so that it is found where it is made.
+        missing: beginning of the error for an unknown name, written in full so that a search for the message finds it.
         helpers: modules of the package that declare nothing. Named, so that a file that forgets its constant is
             noticed, and so that nothing heavy is imported: the workflow reads registries each time it is planned.
         group: of the entry points by which other packages add to it.

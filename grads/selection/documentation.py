@@ -54,8 +54,8 @@ of validation records, the target's examples, and those with `-anchor` of the ge
 `general.instructions` names. An arm with a `scorer` reads the signals of that model instead of those of the model that
 is trained. No method reads test records.
 
-So an arm can choose with a small model what a larger one is trained on, which GrADS is said to allow and OGS is built
-on; next to it stand the same method with the model's own signals, and chance:
+So a small model can select the data for a larger one. GrADS is reported to allow this, and OGS relies on it. Compare
+with the same method scored by the model itself, and with `random`:
 
 ```yaml
 scorers:

@@ -61,7 +61,7 @@ class Vectors:
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return n x d float32 of a slice or an array of positions."""
         chosen = self.rows[rows]
-        # Of positions in an array numpy makes a copy, which may be scaled where it is.
+        # Indexing by an array makes a copy, which may be scaled in place.
         found = np.asarray(self.directions[chosen], dtype=np.float32)
         if self.norms is not None:
             found *= self.norms[chosen, None].astype(np.float32)
@@ -84,7 +84,7 @@ class Vectors:
             ValueError: there are none.
         """
         if not len(self):
-            raise ValueError("no vectors have no mean")
+            raise ValueError("there are no vectors to take the mean of")
         total = np.zeros(self.directions.shape[1])
         for chunk in self.chunks():
             total += chunk.sum(axis=0, dtype=np.float64)

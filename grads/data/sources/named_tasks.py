@@ -217,7 +217,7 @@ def sample_harness(loaded: Mapping[str, Any], number: int | None, seed: int, lab
 
 def _question(task: Any, doc: Any) -> str:
     text = task.doc_to_text(doc)
-    # Where contexts are what is chosen from, the text is the number of the right one.
+    # If a task chooses between contexts, the text is the index of the right context.
     return text if isinstance(text, str) else str(task.doc_to_choice(doc)[text])
 
 

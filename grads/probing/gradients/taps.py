@@ -36,7 +36,7 @@ class Taps:
 
     Args:
         model: a causal language model, with or without a LoRA adapter.
-        measures: of `grads.signals.columns`; those that are nothing to taps are not minded.
+        measures: of `grads.signals.columns`; names that taps do not measure are ignored.
         features: how gradients are projected: the adapter's, or those of the linear layers' weights if there is none.
         moments: of the preliminary epoch's optimiser, for `adam_features`.
 

@@ -95,7 +95,7 @@ def metric_measure(name: str) -> Measure:
 
 
 def learnt(study: Study) -> Measure:
-    """Return the domain metric by which figures of one metric show what was learnt.
+    """Return the domain metric for what was learnt, in figures that show a single metric.
 
     It is that of the first claim of the study that an arm beats another on a domain metric; without such a claim the
     first of `evaluation.metrics`.
