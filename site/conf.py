@@ -1,7 +1,7 @@
 """The documentation as a site: `make site`, which fails where a link leads nowhere.
 
 The sources are the repository's own Markdown files, so that a link means the same on GitHub and here: one to a page
-leads to its page, one to any other file (a config, code) to a copy of that file. The navigation is that of docs/index.md.
+leads to its page, one to any other file (a config, code) to a copy of that file. docs/index.md gives the navigation.
 """
 
 import re
