@@ -4,12 +4,14 @@ The sources are the repository's own Markdown files, so that a link means the sa
 leads to its page, one to any other file (a config, code) to a copy of that file. docs/index.md gives the navigation.
 """
 
+from __future__ import annotations
+
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
-ROOT = Path(__file__).resolve().parents[1]
 INDEX = "docs/index"
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 GROUP = re.compile(r"^## (?P<caption>.*)\n(?P<body>(?:(?!^## ).*\n)*)", re.MULTILINE)

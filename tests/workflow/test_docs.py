@@ -34,7 +34,9 @@ README = ROOT / "README.md"
 PARTS = ROOT / "docs/running-a-part.md"
 OWN_DATA = ROOT / "docs/your-data.md"
 INDEX = ROOT / "docs/index.md"
+OTHERS = ("benchmarks", "config", "results")
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, *(ROOT / name for name in ("CHANGELOG.md", *(f"{at}/README.md" for at in OTHERS)))]
 NAME = attrgetter("name")
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 # A command with what it works on, and not only its name.
@@ -227,15 +229,16 @@ def test_only_make_and_slurm_are_planned():
     assert all("-n" in shlex.split(executed(command)) for command in planned)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAME)
-def test_every_link_leads_somewhere(page):
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page):
+    """To a file and not to a folder, of which the site has no page."""
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         path, _, anchor = target.partition("#")
         if path.startswith("http"):
             continue
         other = (page.parent / path).resolve() if path else page
-        assert other.exists(), f"{page.name} links to {target}"
+        assert other.is_file(), f"{page.name} links to {target}"
         if anchor:
             headings = re.findall(r"^#+ (.*)$", other.read_text(encoding="utf-8"), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
