@@ -87,8 +87,9 @@ def small_demo(folder):
 def furnish(workspace, model):
     """Put into a copy of the repository what the pages speak of: a model, records, and configs."""
     folder = workspace.folder
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy2(ROOT / name, folder)
+    for name in ("Makefile", "pyproject.toml", "site/requirements.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     shutil.copytree(model, folder / "my-model")
     demo = small_demo(folder)
     (folder / "config/demo.yaml").write_text(yaml.safe_dump(demo), encoding="utf-8")
