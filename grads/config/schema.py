@@ -29,9 +29,9 @@ HEAD = """\
 A study is one YAML file in this folder or anywhere else: `grads run mine.yaml`. It says what is asked, and nothing
 about the machine: that is in [profiles](../profiles/default/profile.yaml). Unknown keys are refused; a value is never
 converted from text. Names that you choose (`<model>`, `<domain>`, `<arm>`, `<task>`, `<archive>`) become folders and
-follow `{name}`. Paths are relative to the folder in which the study runs; one that begins with `config/` and is not there is looked for among
-the files that come with grads, such as `config/tasks/piqa.yaml`. Where a section has several kinds, `kind` says which
-one is meant. `see there` is a section that may be left out: it has defaults of its own.
+follow `{name}`. Paths are relative to the folder in which the study runs; one that begins with `config/` and is not
+there is looked for among the files that come with grads, such as `config/tasks/piqa.yaml`. Where a section has several
+kinds, `kind` says which one is meant. `see there` is a section that may be left out: it has defaults of its own.
 
 A first line `# yaml-language-server: $schema=../workflow/schemas/study.schema.json` (the path from the config to the
 schema) makes editors complete and check a config.
