@@ -51,9 +51,9 @@ def test_names_stand_in_the_order_of_the_report(study, choose):
     assert [one.name for one in selection_tables()] == ["overlap", "subsets", "extremes"]
     assert [one.name for one in training_figures()] == ["curves"]
     assert [one.name for one in selection_figures([])] == ["overlap"]
-    assert figure_names(study) == ["differences", "ratio", "tradeoff", "benchmarks", "efficiency"]
+    assert figure_names(study) == ["overview", "differences", "ratio", "tradeoff", "benchmarks", "efficiency"]
     shown = [one.on_domain_pages for one in measured_figures(study)]
-    assert [bool(what) for what in shown] == [True, True, True, False, True]
+    assert [bool(what) for what in shown] == [True, True, True, True, False, True]
 
 
 def test_a_study_without_benchmarks_has_no_figure_of_them(config):

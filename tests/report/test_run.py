@@ -29,7 +29,7 @@ def test_tables_and_figures_come_from_the_long_table_alone_and_twice_the_same(st
     ]
     figures = [
         f"figures/{name}.{kind}"
-        for name in ("differences", "ratio", "tradeoff", "benchmarks", "efficiency")
+        for name in ("overview", "differences", "ratio", "tradeoff", "benchmarks", "efficiency")
         for kind in ("pdf", "svg")
     ]
     assert {str(path) for path in made} == {*stems, *figures, "measurements.parquet"}

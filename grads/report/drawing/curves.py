@@ -11,6 +11,7 @@ from grads.report.drawing.style import (
     arm_style,
     handle,
     logarithmic,
+    mark,
     place_panels,
     places,
     size_handles,
@@ -97,5 +98,5 @@ def _draw(panel: Axes, study: Study, run: Run, curves: list[np.ndarray]) -> int:
     style = arm_style(study, run.arm)
     panel.plot(steps, mean, color=style["color"], linestyle=style["linestyle"], linewidth=1)
     panel.fill_between(steps, smoothed.min(axis=0), smoothed.max(axis=0), color=style["color"], alpha=0.12, linewidth=0)
-    panel.plot(length, mean[-1], color=style["color"], marker=style["marker"], markersize=sizes(study)[run.ratio])
+    mark(panel, length, float(mean[-1]), style, sizes(study)[run.ratio])
     return length

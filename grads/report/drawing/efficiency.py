@@ -12,6 +12,7 @@ from grads.report.drawing.style import (
     bars,
     handle,
     logarithmic,
+    mark,
     place_panels,
     places,
     reference_line,
@@ -48,13 +49,13 @@ def _draw(
     for arm in trained_arms(study):
         style = arm_style(study, arm)
         for run in runs_of(study, arm, lambda run: estimates.share(*place, run)):
-            whole, shared = _flops(costs, place, run)
+            whole, shared = flops(costs, place, run)
             one = estimate(axis.sample(estimates, place, run))
             panel.errorbar(
                 [whole], [one.value], yerr=bars([one]), fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1
             )
             panel.plot([shared, whole], [one.value] * 2, color=style["color"], linewidth=1.2)
-            panel.plot(whole, one.value, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
+            mark(panel, whole, one.value, style, size[run.ratio])
             # An axis is made for the points that are drawn.
             spent += [whole + 0 * one.value, shared + 0 * one.value]
     if untuned_run(study):
@@ -62,7 +63,7 @@ def _draw(
     logarithmic(panel, spent)
 
 
-def _flops(costs: pd.DataFrame, place: tuple[str, str], run: Run) -> tuple[float, float]:
+def flops(costs: pd.DataFrame, place: tuple[str, str], run: Run) -> tuple[float, float]:
     """Return the operations of training with those of selecting, standalone and as run; NaN where one is not known."""
     row = costs.loc[(*place, run.arm, run.ratio)]
     training, standalone, as_run = (float(row[f"{name}_flops"]) for name in ("training", "standalone", "as_run"))

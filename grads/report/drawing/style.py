@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -60,6 +62,59 @@ SMALL = 7.5
 """Font size of the names of runs next to their rows."""
 
 
+@dataclass
+class Print:
+    """A figure for paper, of a given width.
+
+    Attributes:
+        width: of the whole figure, in inches.
+        scale: what the widths of its panels are multiplied by.
+        panels: how wide its panels are together; known once it is drawn.
+    """
+
+    width: float
+    scale: float = 1.0
+    panels: float = 0.0
+
+    def columns(self, widths: Sequence[float]) -> int:
+        """Return how many of panels of these widths stand next to each other."""
+        room = self.width - _BESIDE
+        fitting = [count for count in range(1, len(widths) + 1) if sum(widths[:count]) + _BESIDE * count <= room]
+        return max([1, *fitting])
+
+
+_BESIDE = 0.5
+"""Inches that the names of an axis and of its ticks take, about; those on the left of all take as much more."""
+_PRINT: ContextVar[Print | None] = ContextVar("print", default=None)
+_DRAWINGS = 4
+"""Drawings at most until a figure for paper has its width; two or three are usual."""
+
+
+def draw_print(draw: Callable[[], Figure], width: float) -> Figure:
+    """Return a figure that is `width` inches wide, with letters of the usual size.
+
+    Panels for which a row has no room stand below each other, and all are as wide as what is left by their names.
+
+    Args:
+        draw: draws it; it is called until the width is right.
+        width: of the column or page of a paper.
+    """
+    scale = 1.0
+    for _ in range(_DRAWINGS):
+        asked = Print(width, scale)
+        token = _PRINT.set(asked)
+        try:
+            figure = draw()
+        finally:
+            _PRINT.reset(token)
+        drawn = figure.get_size_inches()[0]
+        if not asked.panels or abs(drawn - width) < 0.01 * width:
+            break
+        scale *= max(0.2, (width - (drawn - asked.panels)) / asked.panels)
+    figure.set_size_inches(width, figure.get_size_inches()[1])
+    return figure
+
+
 def write_figure(figure: Figure, stem: Path) -> None:
     """Write `<stem>.svg` and `<stem>.pdf`; equal figures give equal bytes."""
     for suffix in ("svg", "pdf"):
@@ -88,11 +143,26 @@ def panels(
     """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(layout="constrained")
+        asked = _PRINT.get()
+        columns = len(widths) if asked is None else asked.columns(widths)
+        scale = 1.0 if asked is None else asked.scale
+        # On paper a row may have no room for all of its panels, and goes on in the next line.
+        lines = -(-len(widths) // columns)
+        shown_widths = [scale * width for width in widths[:columns]]
+        shown_heights = [height for height in heights for _ in range(lines)]
         axes = figure.subplots(
-            len(heights), len(widths), squeeze=False, width_ratios=list(widths), height_ratios=list(heights)
+            len(shown_heights), columns, squeeze=False, width_ratios=shown_widths, height_ratios=shown_heights
         )
-        yield figure, axes
-        fit(figure, axes, Frame(study.label, widths, heights, handles))
+        slots = axes.reshape(len(heights), lines * columns)
+        for panel in slots[:, len(widths) :].flat:
+            panel.remove()
+        yield figure, slots[:, : len(widths)]
+        if lines > 1:
+            for panel in axes[:, 0]:
+                panel.tick_params(axis="y", labelleft=True)
+        fit(figure, axes, Frame(study.label, shown_widths, shown_heights, handles))
+        if asked is not None:
+            asked.panels = sum(shown_widths)
 
 
 @contextmanager
@@ -128,6 +198,14 @@ def points(panel: Axes, x: Sequence[float], found: list[Estimate], style: dict[s
     bar: dict[str, Any] = {"elinewidth": 0.8, "capsize": 1.8, "capthick": 0.8, "markersize": 4.5, "linestyle": "none"}
     look = {"color": style["color"], "marker": style["marker"]}
     panel.errorbar(x, [one.value for one in found], yerr=bars(found), **bar, **look)
+
+
+def mark(panel: Axes, x: float, y: float, style: dict[str, Any], size: float) -> None:
+    """Draw the marker of a run: smaller ones over larger ones, all with a white rim, so that none hides another."""
+    panel.plot(
+        x, y, color=style["color"], marker=style["marker"], markersize=size,
+        markeredgecolor="white", markeredgewidth=0.5, zorder=3 - size / 100,
+    )  # fmt: skip
 
 
 def bars(found: list[Estimate]) -> np.ndarray | None:
@@ -205,7 +283,7 @@ def arm_style(study: Study, arm: str) -> dict[str, Any]:
 def sizes(study: Study) -> dict[str, float]:
     """Return the marker size of each ratio: the more records, the larger; `auto` keeps about two thirds."""
     ratios = sorted({run.ratio for run in runs(study) if run.trained}, key=lambda r: 2 / 3 if r == AUTO else float(r))
-    return dict(zip(ratios, np.linspace(3.5, 9.0, len(ratios)).tolist(), strict=True))
+    return dict(zip(ratios, np.linspace(4.5, 9.5, len(ratios)).tolist(), strict=True))
 
 
 def handle(study: Study, arm: str, kind: Literal["line", "point", "stroke"]) -> Line2D:

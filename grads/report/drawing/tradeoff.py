@@ -17,6 +17,7 @@ from grads.report.drawing.style import (
     bars,
     handle,
     logarithmic,
+    mark,
     panels,
     place_title,
     places,
@@ -96,7 +97,7 @@ def _draw(panel: Axes, study: Study, estimates: Estimates, place: tuple[str, str
                 [x.value], [y.value], xerr=bars([x]), yerr=bars([y]),
                 fmt="none", ecolor="#c4c4c4", elinewidth=0.5, zorder=1,
             )  # fmt: skip
-            panel.plot(x.value, y.value, color=style["color"], marker=style["marker"], markersize=size[run.ratio])
+            mark(panel, x.value, y.value, style, size[run.ratio])
         panel.plot(
             [one.forgotten.value for one in mine], [one.gained.value for one in mine],
             color=style["color"], linestyle=style["linestyle"], linewidth=0.8, alpha=0.6,

@@ -1,6 +1,7 @@
 """Tables as files: CSV for machines, Markdown and HTML to read, LaTeX (booktabs) for a paper."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from grads.data.spreadsheet import csv_text
@@ -77,6 +78,39 @@ def latex(table: Table) -> str:
     notes = r" \\ ".join(escape(note) for note in table.notes)
     lines += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip", rf"\parbox{{\textwidth}}{{\footnotesize {notes}}}"]
     return "\n".join([*lines, r"\end{table*}"]) + "\n"
+
+
+def latex_page(names: Sequence[str]) -> str:
+    """Return a LaTeX document of one page with the tables of these names, whose files lie next to it.
+
+    They stand below each other, and are shrunk together where they are longer than the page.
+    """
+    return _PAGE.replace("TABLES", "\n".join(rf"\input{{{name}.tex}}" for name in names))
+
+
+_PAGE = r"""% One page of tables: pdflatex paper.tex
+\documentclass[10pt]{article}
+\usepackage[a4paper,margin=15mm]{geometry}
+\usepackage{booktabs,graphicx}
+\pagestyle{empty}
+\setlength{\parindent}{0pt}
+% Here the tables do not float: they are put into one box, which is shrunk if it is higher than the page.
+\makeatletter
+\renewenvironment{table*}{\def\@captype{table}\begin{minipage}{\textwidth}\centering}{\end{minipage}\par\bigskip}
+\makeatother
+\newsavebox{\tables}
+\begin{document}
+\begin{lrbox}{\tables}\begin{minipage}{\textwidth}
+TABLES
+\end{minipage}\end{lrbox}
+\centering
+\ifdim\dimexpr\ht\tables+\dp\tables\relax>\textheight
+\resizebox*{!}{\textheight}{\usebox{\tables}}
+\else
+\usebox{\tables}
+\fi
+\end{document}
+"""
 
 
 def escape(text: str) -> str:

@@ -2,12 +2,12 @@ import math
 
 import pytest
 
-from grads.report.drawing.benchmarks import benchmark_figure
 from grads.report.drawing.differences import difference_figure
-from grads.report.drawing.efficiency import efficiency_figure
 from grads.report.drawing.ratio import ratio_figure
-from grads.report.drawing.style import CONTROLS, arm_style, bars, write_figure
+from grads.report.drawing.style import CONTROLS, arm_style, bars, draw_print, write_figure
 from grads.report.drawing.tradeoff import tradeoff_figure
+from grads.report.paper import WIDTHS
+from grads.report.registry import measured_figures
 from grads.report.statistics.samples import Estimate
 from grads.study.reading import parse_study
 
@@ -45,11 +45,25 @@ def test_controls_look_alike_in_every_study_and_no_two_arms_do(config):
 
 def test_controls_have_their_look_in_every_figure_and_axes_say_which_direction_is_better(study, estimates):
     controls = {(look["marker"], look["color"]) for look in CONTROLS.values()}
-    for draw in (difference_figure, ratio_figure, tradeoff_figure, benchmark_figure, efficiency_figure):
-        figure = draw(study, estimates)
+    for one in measured_figures(study):
+        figure = one.draw(study, estimates)
         lines = [line for panel in figure.axes for line in panel.lines if line.get_marker() in ("s", "o", "X")]
         looks = {(line.get_marker(), line.get_color()) for line in lines}
         assert looks
         assert looks <= controls
         for panel in figure.axes:
             assert "is better)" in f"{panel.get_xlabel()} {panel.get_ylabel()}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_figures_for_paper_have_their_width_and_letters_of_the_usual_size(config, estimate, width, collisions):
+    study, estimates = estimate(config | {"seeds": [0, 1, 2]})
+    problems = {}
+    for one in measured_figures(study):
+        figure = draw_print(lambda one=one: one.draw(study, estimates), width)
+        assert figure.get_size_inches()[0] == width
+        problems[one.name] = collisions(figure)
+        names = [panel.xaxis.label for panel in figure.axes if panel.get_xlabel()]
+        assert min(name.get_fontsize() for name in names) >= 7.5
+    assert problems == {name: [] for name in problems}

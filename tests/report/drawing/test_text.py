@@ -5,6 +5,7 @@ import pytest
 from grads.report.drawing.benchmarks import benchmark_figure
 from grads.report.drawing.differences import difference_figure
 from grads.report.drawing.efficiency import efficiency_figure
+from grads.report.drawing.overview import overview_figure
 from grads.report.drawing.ratio import ratio_figure
 from grads.report.drawing.style import write_figure
 from grads.report.drawing.tradeoff import tradeoff_figure
@@ -13,7 +14,7 @@ TITLE = r"gain of $\foo$ at $x_{$ & <b> \ %"
 
 
 @pytest.mark.parametrize(
-    "draw", [difference_figure, ratio_figure, tradeoff_figure, benchmark_figure, efficiency_figure]
+    "draw", [difference_figure, ratio_figure, tradeoff_figure, benchmark_figure, efficiency_figure, overview_figure]
 )
 def test_dollar_signs_are_dollar_signs(config, estimate, tmp_path, draw):
     config["label"] = TITLE
