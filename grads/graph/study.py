@@ -849,6 +849,7 @@ class StudyGraph:
             measurements=self.paths.root / "measurements.parquet",
             files=_once(path for domain in self.study.domains for path in answer_files(self.study, domain).paths),
             claims=claims.files,
+            overview=folder / "index.html",
             pages=[folder / f"{name}.html" for name in self.study.domains],
             provenance=folder / "provenance.html",
             declared=modules_of(measured_figures(self.study)),

@@ -1,6 +1,5 @@
 """Answers side by side: what every run says to the same questions."""
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from grads.config.study import Study
 from grads.data.frames import read_frame
 from grads.report.files import AnswerFiles
-from grads.report.rendering.html import block_rows
+from grads.report.rendering.html import Item, explorer
 from grads.report.rendering.layout import Block, Entry
 from grads.report.statistics.estimates import Run
 from grads.runtime.errors import GradsError
@@ -17,8 +16,8 @@ from grads.runtime.files import iterate_jsonl, reading
 from grads.study.grid import Cell
 from grads.study.seeds import derive_seed, shuffled_ids
 
-SHOWN = 8
-"""Questions of a domain."""
+SHOWN = 30
+"""Most questions of a domain."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,10 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def answers_section(study: Study, found: list[Question]) -> str:
     """Return the questions with their answers as HTML."""
-    return "".join(_question(study, number, one) for number, one in enumerate(found, 1))
+    return explorer([_item(study, one) for one in found])
 
 
-def _question(study: Study, number: int, one: Question) -> str:
+def _item(study: Study, one: Question) -> Item:
     blocks = [Block("", [[Entry("reference"), Entry(one.reference, prose=True)]])]
     for model, entry in study.models.items():
         rows = [
@@ -88,5 +87,4 @@ def _question(study: Study, number: int, one: Question) -> str:
             if cell.model == model
         ]
         blocks.append(Block(entry.title, rows))
-    bodies = "\n".join(block_rows(block, 2) for block in blocks)
-    return f'<h3>{number}. {html.escape(one.text)}</h3>\n<div class="wide"><table>\n{bodies}\n</table></div>\n'
+    return Item(one.text, blocks)

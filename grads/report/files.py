@@ -1,12 +1,21 @@
 """Which files the cells of a study leave, and where."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from grads.config.study import Study
 from grads.study.grid import Cell, cells, cross_domains
-from grads.study.paths import TOKENS, WARM, Paths, split_label, store_folder, store_point, warm_cell
+from grads.study.paths import (
+    TOKENS,
+    WARM,
+    Paths,
+    documents_path,
+    split_label,
+    store_folder,
+    store_point,
+    warm_cell,
+)
 
 LEAST_BLOCKS = 8
 """From so many pairs of a model and a domain on, arms are ranked over them."""
@@ -61,8 +70,7 @@ def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
     run = paths.run(cell)
     cross = {other: paths.cross(cell, other) for other in cross_domains(study, cell.domain)}
     if not cell.trained:
-        general = paths.untuned_general(cell.model)
-        return CellFiles(cell, run / "metrics.json", general, cross=cross, judgements=judgements)
+        return CellFiles(cell, run / "metrics.json", _general(paths, cell), cross=cross, judgements=judgements)
     # A scorer may be the cell's own model.
     stores = {(model or cell.model, store) for model, store in map(split_label, points)}
     warm = {model for model, store in stores if store_point(store)[0] == WARM}
@@ -77,7 +85,7 @@ def _files(study: Study, cell: Cell, points: set[str]) -> CellFiles:
     return CellFiles(
         cell,
         run / "metrics.json",
-        run / "general.json",
+        _general(paths, cell),
         training=run / "training.json",
         selection=paths.selection(cell).with_suffix(".json"),
         stores={label: folder / "meta.json" for label, folder in folders.items()},
@@ -112,10 +120,14 @@ class AnswerFiles:
     Attributes:
         records: Parquet of the domain's records, by split.
         predictions: the answers, as JSON lines, of the first seed's cell for each model, arm and ratio.
+        documents: what the same cells answered to the items of general benchmarks, as JSON lines.
+        items: the items of each general benchmark, as JSON lines.
     """
 
     records: dict[str, Path]
     predictions: dict[Cell, Path]
+    documents: dict[Cell, Path] = field(default_factory=dict)
+    items: dict[str, Path] = field(default_factory=dict)
 
     @property
     def test(self) -> Path:
@@ -125,7 +137,15 @@ class AnswerFiles:
     @property
     def paths(self) -> list[Path]:
         """All of these files."""
-        return [*self.records.values(), *self.predictions.values()]
+        return [*self.records.values(), *self.predictions.values(), *self.documents.values(), *self.items.values()]
+
+    def of_cells(self, known: Collection[Cell]) -> "AnswerFiles":
+        """Return the same without the answers of other cells."""
+        return replace(
+            self,
+            predictions={cell: path for cell, path in self.predictions.items() if cell in known},
+            documents={cell: path for cell, path in self.documents.items() if cell in known},
+        )
 
 
 def answer_files(study: Study, domain: str) -> AnswerFiles:
@@ -134,7 +154,18 @@ def answer_files(study: Study, domain: str) -> AnswerFiles:
     records = {split: paths.records(domain, split) for split in ("train", "validation", "test")}
     mine = [cell for cell in cells(study) if cell.domain == domain]
     first = [cell for cell in mine if not cell.trained or cell.seed == study.seeds[0]]
-    return AnswerFiles(records, {cell: paths.run(cell) / "predictions.jsonl" for cell in first})
+    tasks = study.general.tasks
+    return AnswerFiles(
+        records,
+        predictions={cell: paths.run(cell) / "predictions.jsonl" for cell in first},
+        documents={cell: documents_path(_general(paths, cell)) for cell in first} if tasks else {},
+        items={task: paths.general(f"{task}.jsonl") for task in tasks},
+    )
+
+
+def _general(paths: Paths, cell: Cell) -> Path:
+    """Return the general results of a cell; those of the untuned model are the same for every domain."""
+    return paths.run(cell) / "general.json" if cell.trained else paths.untuned_general(cell.model)
 
 
 @dataclass(frozen=True)

@@ -147,12 +147,13 @@ class SelectionTables(ReportJob):
 
 
 class Pages(ReportJob):
-    """Writes the pages of the report: one a domain, and one that says how the study was made.
+    """Writes the pages of the report: an overview, one a domain, and one that says how the study was made.
 
     Attributes:
         measurements: the long table.
         files: records and answers.
         claims: the user's file of claims.
+        overview: the page that the others are found from.
         pages: one a domain.
         provenance: how the study was made.
     """
@@ -163,15 +164,23 @@ class Pages(ReportJob):
     measurements: Read[Path]
     files: Read[list[Path]]
     claims: Given[list[Path]]
+    overview: Made[Path]
     pages: Made[list[Path]]
     provenance: Made[Path]
 
     def run(self, machine: Machine) -> None:
         """Write them."""
+        from grads.report.files import answer_files
+        from grads.report.measurements import read_measurements
         from grads.report.pages import make_pages
+        from grads.report.statistics.estimates import Estimates
         from grads.study.reading import parse_study
 
-        make_pages(parse_study(self.study), self.measurements, self.provenance.parent)
+        study = parse_study(self.study)
+        answers = {domain: answer_files(study, domain) for domain in study.domains}
+        estimates = Estimates(read_measurements(self.measurements))
+        manifest = self.measurements.with_name(f"{self.measurements.stem}.manifest.json")
+        make_pages(study, estimates, answers, self.overview.parent, manifest)
 
 
 class Partial(ReportJob):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from grads.config.study import Study
-from grads.report.files import CellFiles, missing_files
+from grads.report.files import AnswerFiles, CellFiles, answer_files, missing_files
 from grads.report.measurements import collect, write_measurements
+from grads.report.pages import make_pages
 from grads.report.run import make_curves, write_figures, write_tables
 from grads.report.statistics.estimates import Estimates
 from grads.runtime.errors import GradsError
@@ -20,7 +21,7 @@ SHOWN = 20
 
 
 def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Path]:
-    """Write `tables/`, `figures/`, `measurements.parquet` and `missing.csv` to `out`; return what was written.
+    """Write `tables/`, `figures/`, `pages/`, `measurements.parquet` and `missing.csv` to `out`; return these.
 
     The measurements hold every finished cell. The tables show an arm at a ratio only where all of its seeds are there,
     for a mean over other seeds would not compare; a dash stands for the rest, and figures leave it
@@ -48,9 +49,21 @@ def make_partial(study: Study, files: Sequence[CellFiles], out: Path) -> list[Pa
     stamped = study.model_copy(update={"label": label})
     write_tables(stamped, estimates, out / "tables")
     write_figures(stamped, estimates, out / "figures")
-    make_curves(stamped, [one for one in done if _run(one.cell) not in map(_run, missing)], out / "figures")
+    shown = [one for one in done if _run(one.cell) not in map(_run, missing)]
+    make_curves(stamped, shown, out / "figures")
+    make_pages(stamped, estimates, _known_answers(study, [one.cell for one in shown]), out / "pages", None)
     _report(study, missing, len(done))
-    return [out / "measurements.parquet", out / "missing.csv", out / "tables", out / "figures"]
+    return [out / name for name in ("measurements.parquet", "missing.csv", "tables", "figures", "pages")]
+
+
+def _known_answers(study: Study, shown: Sequence[Cell]) -> dict[str, AnswerFiles]:
+    """Return the answers of these cells, by domain; a domain without any, or whose files are gone, has no page."""
+    found = {domain: answer_files(study, domain).of_cells(shown) for domain in study.domains}
+    return {
+        domain: files
+        for domain, files in found.items()
+        if files.predictions and all(path.is_file() for path in files.paths)
+    }
 
 
 def _complete_runs(frame: pd.DataFrame, missing: dict[Cell, list[Path]]) -> pd.DataFrame:

@@ -12,10 +12,10 @@ from grads.study.reading import parse_study
 
 @pytest.fixture
 def answered(tmp_path):
-    """Return a function that writes 20 test records of a domain, and an answer to each by every cell of a study."""
+    """Return a function that writes 60 test records of a domain, and an answer to each by every cell of a study."""
 
     def write(study):
-        ids = [f"r{n:02}" for n in range(20)]
+        ids = [f"r{n:02}" for n in range(60)]
         records = {"id": ids, "instruction": [f"What is <{i}>?" for i in ids], "input": "", "output": "R & D"}
         pd.DataFrame(records).to_parquet(tmp_path / "test.parquet")
         predictions = {}
@@ -79,7 +79,7 @@ def test_questions_are_drawn_from_those_that_every_run_answers(study, answered):
     assert len(found) == SHOWN
     assert whole[0] not in found
     assert found[: SHOWN - 2] == [text for text in whole if text in found][: SHOWN - 2]
-    assert not any("r19" in text for text in found)
+    assert not any("r59" in text for text in found)
 
 
 def test_a_run_without_answers_is_named(study, answered):

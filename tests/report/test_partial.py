@@ -16,7 +16,7 @@ from grads.study.reading import parse_study
 
 pytestmark = pytest.mark.slow
 
-FIGURES = ("differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves")
+FIGURES = ("overview", "differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves")
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@
 import html
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from grads.cli.report import RULES
 from grads.study.grid import cells
 from grads.study.reading import parse_study
 
@@ -40,7 +43,17 @@ def test_every_cell_is_in_the_tables(finished):
     overlap = pd.read_csv(finished.results / "tables/overlap.csv")
     assert len(overlap) == 6
     assert overlap["jaccard"].between(0, 1).all()
-    figures = ("differences", "ratio", "tradeoff", "benchmarks", "efficiency", "curves", "overlap", "magnitudes")
+    figures = (
+        "differences",
+        "ratio",
+        "tradeoff",
+        "benchmarks",
+        "efficiency",
+        "curves",
+        "overlap",
+        "magnitudes",
+        "overview",
+    )
     for figure in figures:
         assert (finished.results / "figures" / f"{figure}.svg").read_text().count("<path") > 10
         assert (finished.results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
@@ -186,6 +199,43 @@ def test_a_mistake_in_the_config_is_one_sentence(finished):
     assert "Traceback" not in output
 
 
+def report(workspace, *options):
+    """Run `grads report` on the study; return its exit status and what it printed."""
+    call = [sys.executable, "-m", "grads.cli.main", "report", "smoke.yaml", *options]
+    done = subprocess.run(call, cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_report_makes_what_is_missing_of_it_and_no_more(finished):
+    page = finished.results / "pages/index.html"
+    text = page.read_text()
+    page.unlink()
+    status, printed = report(finished)
+    assert status == 0, printed
+    assert "report: results/smoke/pages/index.html" in printed
+    assert [rule for rule in RULES if f"{rule}: there already" in printed] == [one for one in RULES if one != "pages"]
+    assert page.read_text() == text
+    assert finished.planned(*CONFIG) == {}
+
+
+def test_the_report_of_an_unfinished_study_is_of_its_finished_cells(finished):
+    metrics = finished.results / "runs/tiny/sums/full/1/0/metrics.json"
+    metrics.rename(metrics.with_suffix(".away"))
+    try:
+        status, printed = report(finished)
+        refused = report(finished, "--paper")
+    finally:
+        metrics.with_suffix(".away").rename(metrics)
+    assert status == 0, printed
+    assert "report: results/smoke/partial/pages/index.html" in printed
+    assert "PARTIAL: 6 of 7 cells" in (finished.results / "partial/pages/index.html").read_text()
+    assert "full" not in re.findall(
+        r"<td><span>(\w+)</span></td>", (finished.results / "partial/pages/sums.html").read_text()
+    )
+    assert refused[0] == 2
+    assert "--paper" in refused[1]
+
+
 def test_the_report_renders(finished):
     finished.snakemake(*CONFIG, "--report", "results/smoke/report.html")
     page = (finished.results / "report.html").read_text()
@@ -202,7 +252,7 @@ def test_report_and_pages_open_in_a_browser(finished, browser):
     table = pd.read_csv(finished.results / "tables/domain.csv")
     shown = [f"{value:.2f}" for value in table[table["metric"] == "bleu"]["value"]]
     assert len(shown) == 7
-    for page in ("tables/domain", "pages/sums"):
+    for page in ("tables/domain", "pages/sums", "pages/index"):
         document, messages = browser(finished.results / f"{page}.html")
         assert messages == []
         assert all(f">{value}<" in document for value in shown)

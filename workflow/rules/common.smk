@@ -200,7 +200,8 @@ def shown(rule, field, registry):
 
 def page_items():
     """Return the pages as items of the report, in whose page no title may end a script."""
-    items = []
+    (path,) = made("pages", "overview")
+    items = [report(path, caption="../report/overview.rst", category="Overview", labels={"show": "Overview"})]
     for path in made("pages", "pages"):
         labels = {"show": STUDY.domains[path.stem].title.replace("<", "\u2039")}
         items.append(report(path, caption="../report/page.rst", category="Domains", labels=labels))

@@ -37,7 +37,8 @@ def finish_run():
     if BEGUN and BEGUN <= {"fetch_archive"} and not workflow.dag_settings.targets:
         say("archives were fetched again: start the same command once more for the rest")
     elif measurements.is_file():
-        shown = {"tables": PATHS.root / "tables", "figures": PATHS.root / "figures", "measurements": measurements}
+        shown = {name: PATHS.root / name for name in ("tables", "figures")}
+        shown |= {"measurements": measurements, "report": PATHS.root / "pages/index.html"}
         files = [relpath(file) for file in workflow.configfiles]
         # What is started in the folder of the workflow needs not say where that is.
         options = snakemake_options()

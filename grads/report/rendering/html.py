@@ -1,112 +1,129 @@
-"""HTML pages that need no other file: Snakemake's report shows a CSV as a download only.
+"""HTML pages that need no other file and no network: Snakemake's report shows a CSV as a download only.
 
-The tables on them are sorted by a click on a column's title, or by Enter on it: up, down, and as they were. Rows stay
-below the title of their block.
+Tables are sorted by a click on a column's title, or by Enter or the space bar on it: up, down, and as they were. Rows
+stay below the title of their block. A field above the first table of arms leaves the rows of some arms.
 """
 
 import base64
 import html
 import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
 from grads.report.drawing.style import save
+from grads.report.rendering.assets import SCRIPT, STYLE
 from grads.report.rendering.layout import Block, Entry, Table
 
-_STYLE = """
-body { font: 13.5px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
-h1 { font-size: 1.5rem; margin: .6rem 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; max-width: 60rem; }
-.label { display: inline-block; padding: .2rem .6rem; background: #fdf3d8; border-left: 4px solid #d9a400; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-table { font-variant-numeric: tabular-nums; }
-th, td { padding: .18rem .5rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-thead tr:last-child th { border-bottom: 1px solid; }
-thead .group { text-align: center; border-bottom: 1px solid #999; border-left: .6rem solid #fff; }
-.sortable thead tr:last-child th { cursor: pointer; } .sortable th:focus-visible { outline: 2px solid #0072b2; }
-th[aria-sort]::after { content: " \\2193"; color: #0072b2; }
-th[aria-sort="ascending"]::after { content: " \\2191"; }
-tbody th.block { text-align: left; padding-top: .8rem; font-style: italic; font-weight: normal; color: #555; }
-tbody tr:hover td { background: #f2f6fa; }
-small { color: #666; } .best { font-weight: 700; } .second { text-decoration: underline; }
-td.prose { text-align: left; white-space: pre-wrap; min-width: 16rem; max-width: 60rem; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } .notes { max-width: 60rem; color: #444; padding-left: 1.2rem; }
-.pictures { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
-.pictures img { max-width: 100%; }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } summary { cursor: pointer; margin: .8rem 0; }
-"""
+SUMMARY = 140
+"""Characters of an item's question that are shown before it is opened."""
 
-_SORT = """
-for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = [...table.tHead.rows].at(-1).cells;
-  const bodies = [...table.tBodies].map(body => [body, [...body.rows].filter(row => row.cells[0].tagName === "TD")]);
-  const value = (row, column) => {
-    const text = row.cells[column].querySelector("span").textContent.trim();
-    const number = parseFloat(text.replace("\u2212", "-").replace("< ", ""));
-    return column > 0 && !Number.isNaN(number) ? number : text;
-  };
-  const compare = (first, second) => {
-    const kinds = [typeof first, typeof second];
-    if (kinds[0] !== kinds[1]) return kinds[0] === "number" ? -1 : 1;
-    return kinds[0] === "number" ? first - second : first.localeCompare(second);
-  };
-  const sort = column => {
-    const next = { none: "ascending", ascending: "descending", descending: "none" };
-    const order = next[heads[column].getAttribute("aria-sort") ?? "none"];
-    for (const head of heads) head.removeAttribute("aria-sort");
-    if (order !== "none") heads[column].setAttribute("aria-sort", order);
-    const sign = order === "descending" ? -1 : 1;
-    for (const [body, rows] of bodies) {
-      const sorted = [...rows];
-      if (order !== "none") sorted.sort((a, b) => sign * compare(value(a, column), value(b, column)));
-      body.append(...sorted);
-    }
-  };
-  [...heads].forEach((head, column) => {
-    head.tabIndex = 0;
-    head.title = "sort";
-    head.addEventListener("click", () => sort(column));
-    head.addEventListener("keydown", event => { if (event.key === "Enter") sort(column); });
-  });
-}
-"""
+
+@dataclass(frozen=True)
+class Link:
+    """A link to another page of the report.
+
+    Attributes:
+        title: what it says, as plain text.
+        address: of the page's file, from the folder of the page that has the link.
+    """
+
+    title: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that was asked, with answers next to each other; it opens by a click.
+
+    Attributes:
+        asked: the whole question.
+        blocks: answers, a row each: whose it is, the answer, and what is to be said of it.
+        stays: how many of the first rows stay whatever arms are shown.
+        benchmark: what it is of; empty for the domain's own records.
+        lost: arms whose answer turned from right to wrong.
+        gained: arms whose answer turned from wrong to right.
+    """
+
+    asked: str
+    blocks: Sequence[Block]
+    stays: int = 1
+    benchmark: str = ""
+    lost: Sequence[str] = field(default_factory=list)
+    gained: Sequence[str] = field(default_factory=list)
 
 
 def page(table: Table) -> str:
     """Return the page of one table."""
-    return document(table.name, table.label, table_section(table))
+    heading = f"<h1>{html.escape(table.name.replace('_', ' ').capitalize())}</h1>\n"
+    return document(
+        table.name,
+        table.label,
+        heading + table_section(table, open_notes=True),
+        [Link("Overview", "../pages/index.html")],
+    )
 
 
-def document(title: str, label: str, body: str) -> str:
+def document(title: str, label: str, body: str, links: Sequence[Link] = (), here: str = "") -> str:
     """Return a page of some HTML.
 
     Args:
         title: the page's, as plain text.
         label: what a reader of the study must know, as plain text; it stands above the rest.
-        body: the rest, as HTML.
+        body: the rest, as HTML, with a heading of the first level.
+        links: to the other pages.
+        here: the address of that link that leads to this page.
     """
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
-        f'<style>{_STYLE}</style></head>\n<body>\n<p class="label">{html.escape(label)}</p>\n'
-        f"{body}<script>{_SORT}</script>\n</body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<style>{STYLE}</style></head>\n<body>\n<header><a class="skip" href="#content">To the content</a>\n'
+        f'<p class="label">{html.escape(label)}</p>\n{_navigation(links, here)}</header>\n<main id="content">\n'
+        f"{body}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
-def table_section(table: Table) -> str:
-    """Return the caption, the table and its notes as HTML."""
+def _navigation(links: Sequence[Link], here: str) -> str:
+    if not links:
+        return ""
+    return f'<nav class="local" aria-label="Pages of the report">{link_list(links, here)}</nav>\n'
+
+
+def link_list(links: Sequence[Link], here: str = "") -> str:
+    """Return a list of links as HTML; the one to the page itself is marked."""
+    current = {one: ' aria-current="page"' if one.address == here else "" for one in links}
+    return (
+        '<ul class="links">'
+        + "".join(
+            f'<li><a href="{html.escape(one.address)}"{current[one]}>{html.escape(one.title)}</a></li>' for one in links
+        )
+        + "</ul>"
+    )
+
+
+def table_section(table: Table, open_notes: bool = False) -> str:
+    """Return the caption, the table and its notes, which are opened by a click unless they are open, as HTML."""
     groups = "".join(
-        f'<th class="group" colspan="{width}">{html.escape(title)}</th>' if title else f'<th colspan="{width}"></th>'
+        f'<th class="group" colspan="{width}">{html.escape(title)}</th>' if title else f'<td colspan="{width}"></td>'
         for title, width in table.groups
     )
-    header = "".join(f"<th>{html.escape(title)}</th>" for title in table.header)
+    header = "".join(f'<th scope="col">{html.escape(title)}</th>' if title else "<td></td>" for title in table.header)
     rows = "\n".join(block_rows(block, len(table.header)) for block in table.blocks)
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    is_open = " open" if open_notes else ""
     top = f"<thead>{f'<tr>{groups}</tr>' if any(title for title, _ in table.groups) else ''}<tr>{header}</tr></thead>"
     return (
-        f'<p>{html.escape(table.caption)}</p>\n<div class="wide"><table class="sortable">\n{top}\n{rows}\n'
-        f'</table></div>\n<ul class="notes">{notes}</ul>\n'
+        f"<p>{html.escape(table.caption)}</p>\n{scrolled(f'table {table.name}')}"
+        f'<table class="sortable">\n{top}\n{rows}\n</table></div>\n'
+        + (f'<details class="notes"{is_open}><summary>Notes</summary><ul>{notes}</ul></details>\n' if notes else "")
     )
+
+
+def scrolled(what: str, kind: str = "wide") -> str:
+    """Return the beginning of a part that is scrolled where it is wider than the page, by the keyboard, too."""
+    return f'<div class="{kind}" tabindex="0" role="group" aria-label="{html.escape(what)}">'
 
 
 def picture(figure: Figure, what: str) -> str:
@@ -114,14 +131,66 @@ def picture(figure: Figure, what: str) -> str:
     drawn = io.BytesIO()
     save(figure, drawn, "svg")
     source = base64.b64encode(drawn.getvalue()).decode()
-    return f'<img alt="{html.escape(what)}" src="data:image/svg+xml;base64,{source}">\n'
+    image = f'<img alt="{html.escape(what)}" src="data:image/svg+xml;base64,{source}">'
+    return f"{scrolled(f'figure: {what}', 'figure')}{image}</div>\n"
 
 
-def block_rows(block: Block, columns: int) -> str:
-    """Return a block as a table's body in HTML, its title spanning so many columns."""
-    title = f'<tr><th class="block" colspan="{columns}">{html.escape(block.title)}</th></tr>\n' if block.title else ""
-    rows = "\n".join("<tr>" + "".join(map(_entry, row)) + "</tr>" for row in block.rows)
+def preformatted(text: str, what: str) -> str:
+    """Return a text as it stands, such as a config, that is scrolled where it is wide."""
+    return f'<pre tabindex="0" role="group" aria-label="{html.escape(what)}">{html.escape(text)}</pre>\n'
+
+
+def block_rows(block: Block, columns: int, stays: int = 0) -> str:
+    """Return a block as a table's body in HTML, its title spanning so many columns.
+
+    Args:
+        block: the rows and their title.
+        columns: of the table.
+        stays: how many of the first rows stay whatever arms are shown.
+    """
+    title = (
+        f'<tr><th class="block" colspan="{columns}" scope="rowgroup">{html.escape(block.title)}</th></tr>\n'
+        if block.title
+        else ""
+    )
+    rows = "\n".join(
+        f"<tr{_STAYS if number < stays else ''}>" + "".join(map(_entry, row)) + "</tr>"
+        for number, row in enumerate(block.rows)
+    )
     return f"<tbody>\n{title}{rows}\n</tbody>"
+
+
+_STAYS = ' class="stays"'
+
+
+def explorer(items: Sequence[Item], arms: Sequence[str] = ()) -> str:
+    """Return items that are opened by a click, and chosen by what is in them and, given arms, by what changed."""
+    listed = f" data-arms='{_json(arms)}'" if arms else ""
+    return f'<div class="explorer"{listed}>\n{"".join(map(_item, items))}</div>\n'
+
+
+def _item(one: Item) -> str:
+    changes: Mapping[str, Sequence[str]] = {"lost": one.lost, "gained": one.gained}
+    data = f' data-benchmark="{html.escape(one.benchmark)}"' if one.benchmark else ""
+    data += "".join(f" data-{name}='{_json(arms)}'" for name, arms in changes.items() if arms)
+    said = {"lost": "right \u2192 wrong", "gained": "wrong \u2192 right"}
+    counts = [f' <span class="{name}">{len(arms)} {said[name]}</span>' for name, arms in changes.items() if arms]
+    words = " ".join(one.asked.split())
+    short = f"{words[:SUMMARY]} \u2026" if len(words) > SUMMARY else words
+    kind = f'<span class="soft">{html.escape(one.benchmark)}:</span> ' if one.benchmark else ""
+    columns = max(len(row) for block in one.blocks for row in block.rows)
+    bodies = "\n".join(
+        block_rows(block, columns, 0 if number else one.stays) for number, block in enumerate(one.blocks)
+    )
+    whole = f'<p class="asked">{html.escape(one.asked)}</p>\n' if short != one.asked else ""
+    return (
+        f'<details class="item"{data}><summary>{kind}{html.escape(short)}{"".join(counts)}</summary>\n{whole}'
+        f'<table class="answers">\n{bodies}\n</table></details>\n'
+    )
+
+
+def _json(names: Sequence[str]) -> str:
+    return html.escape(json.dumps(list(names), ensure_ascii=False))
 
 
 def _entry(entry: Entry) -> str:

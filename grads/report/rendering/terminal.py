@@ -25,7 +25,7 @@ def summary(
         study: the study.
         measurements: its long table.
         shown: what else there is to look at, by what it is called, such as `{"tables": Path(...)}`.
-        report: the command that makes the report.
+        report: the command that puts all of the report into one file.
         console: where to print; standard output when not given.
     """
     console = console or Console()
@@ -34,10 +34,10 @@ def summary(
     for model in study.models:
         console.print(_table(study, estimates, model))
     console.print("Best trained arm in bold, second underlined. Drift: mean KL(untuned || tuned) on general text.")
-    width = max(map(len, [*shown, "report"]))
+    width = max(map(len, [*shown, "one file"]))
     for name, path in shown.items():
         console.print(f"{name:{width}}  {path}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{'report':{width}}  {report}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{'one file':{width}}  {report}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _table(study: Study, estimates: Estimates, model: str) -> Table:

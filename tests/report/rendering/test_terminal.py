@@ -15,8 +15,8 @@ def test_summary_shows_main_table_and_paths(study, make_cells, tmp_path):
     summary(study, tmp_path / "m.parquet", shown, "snakemake --report report.html", console)
     text = console.export_text()
     assert study.label in text
-    assert "tables   results/toy/tables" in text
-    assert "report   snakemake --report report.html" in text
+    assert "tables    results/toy/tables" in text
+    assert "one file  snakemake --report report.html" in text
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
     mine = frame[(frame["arm"] == "full") & (frame["part"] != "cost")].set_index(["domain", "metric"])["value"]
     drift = (mine["law", "kl"] + mine["tax", "kl"]) / 2
