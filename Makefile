@@ -34,7 +34,7 @@ $(VENV)/ready: pyproject.toml envs/constraints.txt
 
 try: setup
 	snakemake --configfile config/smoke.yaml config/smoke/try.yaml --cores $(CORES) $(ARGS)
-	@echo "Now look into results/try/: tables/main.md, tables/forgetting.md, figures/, pages/sums.html; docs/results.md says what is what."
+	@echo "Now look into results/try/: pages/index.html in a browser, tables/main.md, figures/; docs/results.md says what is what."
 
 demo: setup
 	snakemake --configfile config/demo.yaml --cores $(CORES) $(ARGS)

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from grads import __version__
-from grads.cli import advise, compare, doctor, explain, export, init, plan, probe, seal, status, study
+from grads.cli import advise, compare, doctor, explain, export, init, plan, probe, report, seal, status, study
 from grads.cli import files as own
 from grads.runtime.errors import GradsError
 from grads.runtime.places import place_sentence, temporary_folder
@@ -87,6 +87,7 @@ for panel, command, function in (
     (STUDY, "seal", seal.seal),
     (STUDY, "run", study.run),
     (STUDY, "status", status.status),
+    (STUDY, "report", report.report),
     (STUDY, "explain", explain.explain),
     (STUDY, "export", export.export),
     (STUDY, "clean", study.clean),
