@@ -252,7 +252,7 @@ def test_report_and_pages_open_in_a_browser(finished, browser):
     table = pd.read_csv(finished.results / "tables/domain.csv")
     shown = [f"{value:.2f}" for value in table[table["metric"] == "bleu"]["value"]]
     assert len(shown) == 7
-    for page in ("tables/domain", "pages/sums", "pages/index"):
+    for page in ("tables/domain", "pages/index", "pages/sums"):
         document, messages = browser(finished.results / f"{page}.html")
         assert messages == []
         assert all(f">{value}<" in document for value in shown)
