@@ -74,7 +74,7 @@ SelectTypeParameters=CR_Core_Memory
 # What the node says of itself is not checked: jobs ask for more memory than they use.
 SlurmdParameters=config_overrides
 ReturnToService=2
-MinJobAge=600
+MinJobAge=7200
 GresTypes=gpu
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores RealMemory=64000 Gres=gpu:2 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP

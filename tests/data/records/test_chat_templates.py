@@ -190,7 +190,7 @@ def test_a_template_that_cannot_be_read_is_called_so() -> None:
         Formatter(tokenizer, Format())
 
 
-TABLE = "| family | in front of the question | between question and answer | after the answer |"
+TABLE = "| family | before the question | between question and answer | after the answer |"
 
 
 def family_table() -> str:
